@@ -1,0 +1,1 @@
+//! The benches live beside this file; this library is empty on purpose.
