@@ -1,1 +1,18 @@
-//! Placeholder.
+//! What marketing connectors share, and nothing that only one of them needs.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`Secret`] | a key that cannot be printed by accident |
+//! | [`Error`], [`ErrorKind`], [`Delivery`] | what failed, whether it may be repeated, whether it arrived |
+//! | [`Channel`] | where a visitor came from: one vocabulary |
+//! | [`Money`], [`Currency`] | exact amounts; two currencies are never added |
+
+mod channel;
+mod error;
+mod money;
+mod secret;
+
+pub use channel::{Channel, UnknownChannel};
+pub use error::{Delivery, Error, ErrorKind, Result};
+pub use money::{Currency, Money, MoneyError};
+pub use secret::Secret;

@@ -1,0 +1,269 @@
+//! The one error that connectors share.
+//!
+//! It answers three questions for whoever has to act: what kind of failure, may the call be repeated, and did the
+//! request reach the other side. It holds no URL, no header, no body, no recipient.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// Result of a connector call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Cause = Box<dyn StdError + Send + Sync + 'static>;
+
+/// What went wrong, in the words a caller branches on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The connector was built or configured wrongly (a bad base URL, a missing key).
+    Config,
+    /// The caller's input cannot be sent as it is.
+    Input,
+    /// The credentials are missing, wrong or locked out. Repeating makes it worse.
+    Auth,
+    /// What was asked for does not exist on the other side.
+    NotFound,
+    /// The other side already holds something that contradicts the request.
+    Conflict,
+    /// The other side asks to slow down; see [`Error::retry_after`].
+    RateLimited,
+    /// The other side, or the way to it, does not work now.
+    Unavailable,
+    /// The connector or the account cannot do this at all.
+    Unsupported,
+    /// The answer does not follow the documented protocol.
+    Protocol,
+    /// A local resource failed: a file, a disk, a database.
+    Storage,
+    /// The caller cancelled.
+    Cancelled,
+    /// None of the above.
+    Other,
+}
+
+impl ErrorKind {
+    fn clause(self) -> &'static str {
+        match self {
+            Self::Config => "is not configured rightly",
+            Self::Input => "was given input it cannot use",
+            Self::Auth => "refused the credentials",
+            Self::NotFound => "did not find what was asked for",
+            Self::Conflict => "already holds something else",
+            Self::RateLimited => "asks to slow down",
+            Self::Unavailable => "is not available",
+            Self::Unsupported => "cannot do this",
+            Self::Protocol => "answered something unexpected",
+            Self::Storage => "could not read or write its storage",
+            Self::Cancelled => "was cancelled",
+            Self::Other => "failed",
+        }
+    }
+}
+
+/// What is known about the request's way to the other side.
+///
+/// A call that may have arrived is never repeated unless repeating is provably harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// No byte of the request left this process, or the connection was never made.
+    NotSent,
+    /// The request was (partly) written and no complete answer came back.
+    Unknown,
+    /// The other side answered.
+    Answered,
+}
+
+/// The error of every connector: opaque, with accessors.
+///
+/// ```
+/// use mkt_connect::{Delivery, Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::RateLimited, "brevo", "send")
+///     .delivered(Delivery::Answered)
+///     .with_retry_after(std::time::Duration::from_secs(30))
+///     .with_detail("HTTP 429");
+/// assert_eq!(error.to_string(), "brevo asks to slow down (send): HTTP 429");
+/// assert!(error.is_retryable());
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    service: &'static str,
+    operation: &'static str,
+    delivery: Delivery,
+    retry_after: Option<Duration>,
+    status: Option<u16>,
+    detail: Option<String>,
+    source: Option<Cause>,
+}
+
+impl Error {
+    /// An error of `service` (a vendor's or engine's name) while doing `operation` (a verb). Nothing is taken to
+    /// have been sent until [`delivered`](Self::delivered) says so.
+    #[must_use]
+    pub fn new(kind: ErrorKind, service: &'static str, operation: &'static str) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            service,
+            operation,
+            delivery: Delivery::NotSent,
+            retry_after: None,
+            status: None,
+            detail: None,
+            source: None,
+        }))
+    }
+
+    /// States what is known about delivery.
+    #[must_use]
+    pub fn delivered(mut self, delivery: Delivery) -> Self {
+        self.0.delivery = delivery;
+        self
+    }
+
+    /// Adds the wait that the other side asked for.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds the protocol status of the answer (HTTP or SMTP).
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+
+    /// Adds one clause for people. It must hold no secret and no personal data.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Cause>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Who failed.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.0.service
+    }
+
+    /// Doing what.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// Whether the request reached the other side.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        self.0.delivery
+    }
+
+    /// How long the other side asked to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The HTTP or SMTP status, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The clause for people, where there is one.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
+    /// Whether the same call may help later **and** repeating it is harmless: throttled (the other side refused to
+    /// act), or unavailable before anything was sent.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::RateLimited => self.0.delivery != Delivery::Unknown,
+            ErrorKind::Unavailable => self.0.delivery == Delivery::NotSent,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.0.service, self.0.kind.clause(), self.0.operation)?;
+        match &self.0.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("service", &self.0.service)
+            .field("operation", &self.0.operation)
+            .field("delivery", &self.0.delivery)
+            .field("retry_after", &self.0.retry_after)
+            .field("status", &self.0.status)
+            .field("detail", &self.0.detail)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|e| e as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_is_one_clause_and_the_cause_is_in_the_chain() {
+        let error = Error::new(ErrorKind::Protocol, "matomo", "read visits")
+            .with_detail("the answer is not JSON")
+            .with_source(std::io::Error::other("expected value at line 1"));
+        assert_eq!(
+            error.to_string(),
+            "matomo answered something unexpected (read visits): the answer is not JSON"
+        );
+        assert!(!error.to_string().contains("expected value"));
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("expected value at line 1"));
+    }
+
+    #[test]
+    fn a_call_that_may_have_arrived_is_never_called_retryable() {
+        for kind in [ErrorKind::Unavailable, ErrorKind::RateLimited, ErrorKind::Protocol] {
+            let error = Error::new(kind, "brevo", "send").delivered(Delivery::Unknown);
+            assert!(!error.is_retryable(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_never_retried() {
+        let error = Error::new(ErrorKind::Auth, "matomo", "check").delivered(Delivery::Answered);
+        assert!(!error.is_retryable());
+    }
+}

@@ -1,0 +1,211 @@
+//! Amounts with their currency. Never a float; two currencies are never added.
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// An ISO 4217 currency code: three upper-case letters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// The euro.
+    pub const EUR: Self = Self(*b"EUR");
+    /// The dollar of the United States.
+    pub const USD: Self = Self(*b"USD");
+    /// The pound sterling.
+    pub const GBP: Self = Self(*b"GBP");
+
+    /// The three letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Currency {
+    type Err = MoneyError;
+
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        match text.trim().as_bytes() {
+            &[a, b, c] if [a, b, c].iter().all(u8::is_ascii_alphabetic) => {
+                Ok(Self([a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()]))
+            }
+            _ => Err(MoneyError::Currency(text.chars().take(12).collect())),
+        }
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = MoneyError;
+
+    fn try_from(text: String) -> Result<Self, MoneyError> {
+        text.parse()
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.as_str().to_owned()
+    }
+}
+
+/// An amount of one currency, exact.
+///
+/// ```
+/// use mkt_connect::{Currency, Money};
+/// let a = Money::parse("19.90", Currency::EUR)?;
+/// let b = Money::parse("0.10", Currency::EUR)?;
+/// assert_eq!(a.checked_add(b)?.to_string(), "20.00 EUR");
+/// assert_eq!(a.hundredths()?, 1990);
+/// # Ok::<(), mkt_connect::MoneyError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Money {
+    /// The amount, in units of the currency.
+    pub amount: Decimal,
+    /// The currency.
+    pub currency: Currency,
+}
+
+/// What cannot be money.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MoneyError {
+    /// Not three letters.
+    #[error("{0:?} is not an ISO 4217 currency code")]
+    Currency(String),
+    /// Not a decimal number.
+    #[error("{0:?} is not an amount")]
+    Amount(String),
+    /// Two different currencies met.
+    #[error("{0} and {1} cannot be added")]
+    Mixed(Currency, Currency),
+    /// Beyond what DECIMAL(10,2) holds.
+    #[error("{0} does not fit in DECIMAL(10,2)")]
+    Range(Decimal),
+}
+
+/// The largest hundredths of a DECIMAL(10,2): eight digits before the point.
+const MAX_HUNDREDTHS: i64 = 9_999_999_999;
+
+impl Money {
+    /// An amount of a currency.
+    #[must_use]
+    pub fn new(amount: Decimal, currency: Currency) -> Self {
+        Self { amount, currency }
+    }
+
+    /// Nothing of a currency.
+    #[must_use]
+    pub fn zero(currency: Currency) -> Self {
+        Self { amount: Decimal::ZERO, currency }
+    }
+
+    /// Reads `"1234.50"`. Scientific notation and thousands separators are refused.
+    ///
+    /// # Errors
+    /// [`MoneyError::Amount`] with the text.
+    pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
+        let amount = Decimal::from_str(text.trim())
+            .map_err(|_| MoneyError::Amount(text.chars().take(40).collect()))?;
+        Ok(Self { amount, currency })
+    }
+
+    /// From hundredths, as SQLite stores them.
+    #[must_use]
+    pub fn from_hundredths(hundredths: i64, currency: Currency) -> Self {
+        Self { amount: Decimal::new(hundredths, 2), currency }
+    }
+
+    /// To hundredths: rounded half to even, as SQL's DECIMAL(10,2) column would hold it.
+    ///
+    /// # Errors
+    /// [`MoneyError::Range`] beyond ±99 999 999.99.
+    pub fn hundredths(&self) -> Result<i64, MoneyError> {
+        let rounded = self.amount.round_dp_with_strategy(2, RoundingStrategy::MidpointNearestEven);
+        let scaled = rounded.checked_mul(Decimal::ONE_HUNDRED).ok_or(MoneyError::Range(self.amount))?;
+        let hundredths = i64::try_from(scaled.trunc().mantissa()).map_err(|_| MoneyError::Range(self.amount));
+        // `trunc` of a whole number leaves scale 0, so the mantissa is the number itself.
+        match hundredths {
+            Ok(value) if value.abs() <= MAX_HUNDREDTHS => Ok(value),
+            _ => Err(MoneyError::Range(self.amount)),
+        }
+    }
+
+    /// Adds two amounts of one currency.
+    ///
+    /// # Errors
+    /// [`MoneyError::Mixed`] for two currencies, [`MoneyError::Range`] on overflow.
+    pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
+        if self.currency != other.currency {
+            return Err(MoneyError::Mixed(self.currency, other.currency));
+        }
+        let amount = self.amount.checked_add(other.amount).ok_or(MoneyError::Range(self.amount))?;
+        Ok(Self { amount, currency: self.currency })
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} {}", self.amount, self.currency)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eur(text: &str) -> Money {
+        Money::parse(text, Currency::EUR).unwrap()
+    }
+
+    #[test]
+    fn a_tenth_and_two_tenths_are_three_tenths() {
+        assert_eq!(eur("0.1").checked_add(eur("0.2")).unwrap(), eur("0.3"));
+    }
+
+    #[test]
+    fn two_currencies_are_never_added() {
+        let dollars = Money::parse("1", Currency::USD).unwrap();
+        assert_eq!(eur("1").checked_add(dollars), Err(MoneyError::Mixed(Currency::EUR, Currency::USD)));
+    }
+
+    #[test]
+    fn hundredths_round_half_to_even() {
+        for (text, expected) in
+            [("0.005", 0), ("0.015", 2), ("0.025", 2), ("-0.015", -2), ("19.9", 1990), ("12", 1200)]
+        {
+            assert_eq!(eur(text).hundredths(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_largest_decimal_10_2_fits_and_the_next_does_not() {
+        assert_eq!(eur("99999999.99").hundredths(), Ok(9_999_999_999));
+        assert!(eur("100000000").hundredths().is_err());
+        assert!(eur("79228162514264337593543950335").hundredths().is_err());
+    }
+
+    #[test]
+    fn a_currency_is_three_letters() {
+        assert_eq!("eur".parse::<Currency>(), Ok(Currency::EUR));
+        for bad in ["", "EU", "EURO", "€", "E1R"] {
+            assert!(bad.parse::<Currency>().is_err(), "{bad}");
+        }
+    }
+}
