@@ -1,0 +1,66 @@
+//! The tables: one row type each, with the columns that every engine stores.
+//!
+//! The course's columns keep their names and their order; what follows them is ours. Every table that slices replace
+//! ends with `source, site, day, load_id` (`load_id` is filled by the batch and is not a field). Instants are UTC;
+//! `day` is the calendar day in the site's zone. No table holds an e-mail address.
+//!
+//! | row | table | one row is |
+//! |---|---|---|
+//! | [`Event`] | `events` | something a visitor did |
+//! | [`Session`] | `sessions` | a visit |
+//! | [`DailyMetric`] | `daily_metrics` | a number of one day, with how it adds up |
+//! | [`User`] | `users` | a person or visitor, with criteria for segments |
+//! | [`Identity`] | `identities` | "these two user ids are one person, because …" |
+//! | [`Campaign`] | `campaigns` | a declared campaign |
+//! | [`Cost`] | `costs` | what a campaign cost on a day |
+//! | [`Post`] | `posts` | a post on a social network |
+//! | [`Observation`] | `observations` | what a metric of a post was at an instant |
+//! | [`EmailEvent`] | `email_events` | what became of a mail |
+//! | [`Site`] | `sites` | a site: zone, currency, system of record, conversion set |
+//! | [`ZoneOffset`] | `zone_offsets` | the UTC offset of a zone between two instants |
+//! | [`Load`] | `loads` | a slice that was loaded: its hash and counts |
+
+mod audience;
+mod campaign;
+mod field;
+mod social;
+mod store;
+mod traffic;
+
+pub use audience::{EmailEvent, EmailEventType, Identity, KeyKind, User};
+pub use campaign::{Campaign, Cost};
+pub use field::{Amount, Field, Json, Measure};
+pub use social::{MissingReason, Observation, Post};
+pub use store::{Load, Site, ZoneOffset};
+pub use traffic::{DailyMetric, Event, EventType, InvalidEventType, MetricKind, Session, SliceState};
+
+use crate::schema::{Migration, Record, Schema, TableSchema};
+
+/// Every table of the warehouse.
+pub const TABLES: &[TableSchema] = &[
+    Event::SCHEMA,
+    Session::SCHEMA,
+    DailyMetric::SCHEMA,
+    User::SCHEMA,
+    Identity::SCHEMA,
+    Campaign::SCHEMA,
+    Cost::SCHEMA,
+    Post::SCHEMA,
+    Observation::SCHEMA,
+    EmailEvent::SCHEMA,
+    Site::SCHEMA,
+    ZoneOffset::SCHEMA,
+    Load::SCHEMA,
+];
+
+/// The warehouse's own schema.
+pub const SCHEMA: Schema = Schema {
+    owner: "warehouse",
+    tables: TABLES,
+    migrations: &[Migration {
+        version: 1,
+        description: "the model",
+        sqlite: include_str!("../../migrations/sqlite/0001_model.sql"),
+        postgres: include_str!("../../migrations/postgres/0001_model.sql"),
+    }],
+};

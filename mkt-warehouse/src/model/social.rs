@@ -1,0 +1,81 @@
+//! Posts, and what was observed of them. Observations are appended, so that growth curves exist.
+
+use super::field::Measure;
+use crate::{record, vocabulary};
+use chrono::{DateTime, NaiveDate, Utc};
+
+record! {
+    /// A post on a social network.
+    Post in "posts" sliced, key [source, site, post_id] {
+        /// The network's id, as text: some exceed 2⁵³.
+        post_id: String,
+        /// `facebook`, `instagram`, `bluesky`, ….
+        network: String,
+        /// The page or account.
+        account: Option<String>,
+        /// When, UTC.
+        published_at: DateTime<Utc>,
+        /// `photo`, `video`, `reel`, `link`, `status`, ….
+        post_type: String,
+        /// The text.
+        text: Option<String>,
+        /// Its public address.
+        url: Option<String>,
+        /// Whether it was promoted.
+        paid: Option<bool>,
+        /// The campaign it promotes.
+        campaign_id: Option<String>,
+        /// Who told us.
+        source: String,
+        /// The site or brand.
+        site: String,
+        /// The day in the site's zone.
+        day: NaiveDate,
+    }
+}
+
+vocabulary! {
+    /// Why a metric has no value. Missing is never zero.
+    MissingReason, "a reason for a missing value" {
+        /// The network has no such metric for this kind of post.
+        NotSupported = "not_supported",
+        /// The network removed the metric.
+        Deprecated = "deprecated",
+        /// Too few people saw it.
+        TooFewViewers = "too_few_viewers",
+        /// Not computed yet.
+        NotYet = "not_yet",
+        /// The token may not read it.
+        Permission = "permission",
+        /// The owner hides it.
+        Hidden = "hidden",
+        /// The cell is empty in the file.
+        Blank = "blank",
+    }
+}
+
+record! {
+    /// What a metric of a post was at an instant.
+    Observation in "observations" sliced, key [source, site, post_id, metric, observed_at] {
+        /// The post.
+        post_id: String,
+        /// The metric: `reach`, `likes`, ….
+        metric: String,
+        /// The value, or null with a reason.
+        value: Option<Measure>,
+        /// Why there is none.
+        missing: Option<MissingReason>,
+        /// The network's own name of the metric.
+        native_metric: Option<String>,
+        /// When it was read, UTC.
+        observed_at: DateTime<Utc>,
+        /// The API version that told.
+        api_version: Option<String>,
+        /// Who told us.
+        source: String,
+        /// The site or brand.
+        site: String,
+        /// The day of the post in the site's zone.
+        day: NaiveDate,
+    }
+}

@@ -1,0 +1,224 @@
+//! What happened on a site: events, sessions, daily metrics.
+
+use super::field::{Amount, Json, Measure};
+use crate::table::{Column, ColumnType};
+use crate::{field, record, vocabulary};
+use chrono::{DateTime, NaiveDate, Utc};
+use mkt_connect::{Channel, Currency};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+/// What happened: a lower-case name of at most 50 characters. The constants are the shared vocabulary; a source may
+/// bring its own names, which reports then leave alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EventType(Cow<'static, str>);
+
+/// A text that cannot be an event type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an event type (1 to 50 lower-case letters, digits and _)")]
+pub struct InvalidEventType(pub String);
+
+impl EventType {
+    /// A page was seen.
+    pub const PAGE_VIEW: Self = Self(Cow::Borrowed("page_view"));
+    /// A product's page was seen.
+    pub const PRODUCT_VIEW: Self = Self(Cow::Borrowed("product_view"));
+    /// A product went into the cart.
+    pub const ADD_TO_CART: Self = Self(Cow::Borrowed("add_to_cart"));
+    /// The source says that a cart was left.
+    pub const CART_ABANDONED: Self = Self(Cow::Borrowed("cart_abandoned"));
+    /// An order.
+    pub const PURCHASE: Self = Self(Cow::Borrowed("purchase"));
+    /// Money back.
+    pub const REFUND: Self = Self(Cow::Borrowed("refund"));
+    /// An account or a subscription was made.
+    pub const SIGNUP: Self = Self(Cow::Borrowed("signup"));
+    /// A goal of the site was reached; `goal_id` in the properties.
+    pub const GOAL: Self = Self(Cow::Borrowed("goal"));
+    /// A search on the site.
+    pub const SEARCH: Self = Self(Cow::Borrowed("search"));
+    /// A file was downloaded.
+    pub const DOWNLOAD: Self = Self(Cow::Borrowed("download"));
+    /// A link to another site was followed.
+    pub const OUTLINK: Self = Self(Cow::Borrowed("outlink"));
+    /// A call to the hotline.
+    pub const CALL: Self = Self(Cow::Borrowed("call"));
+    /// A purchase at a cash desk.
+    pub const STORE_PURCHASE: Self = Self(Cow::Borrowed("store_purchase"));
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// [`InvalidEventType`] with the first 60 characters of the text.
+    pub fn new(name: &str) -> Result<Self, InvalidEventType> {
+        let ok = (1..=50).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if ok {
+            Ok(Self(Cow::Owned(name.to_owned())))
+        } else {
+            Err(InvalidEventType(name.chars().take(60).collect()))
+        }
+    }
+
+    /// The name as stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for EventType {
+    type Error = InvalidEventType;
+
+    fn try_from(name: String) -> Result<Self, InvalidEventType> {
+        Self::new(&name)
+    }
+}
+
+impl From<EventType> for String {
+    fn from(event_type: EventType) -> Self {
+        event_type.0.into_owned()
+    }
+}
+
+field!(EventType, Column::Text(values) => values, ColumnType::Text, "an event type",
+    |x: &EventType| x.as_str().to_owned(), |x: &String| EventType::new(x).ok());
+
+record! {
+    /// Something a visitor did.
+    Event in "events" sliced, key [event_id] {
+        /// Stable hash of (source, site, native id), see [`crate::id::event_id`].
+        event_id: i64,
+        /// The site's user id or a visitor id, at most 50 characters, never an address.
+        user_id: String,
+        /// What happened.
+        event_type: EventType,
+        /// When, in UTC.
+        timestamp: DateTime<Utc>,
+        /// The channel of the visit.
+        channel: Channel,
+        /// Revenue of a purchase, in `currency`; 0 for everything else; negative for a refund.
+        revenue: Amount,
+        /// `url, referrer, items[{sku, name, category, price, quantity}], order_id, cart_id, goal_id` and what else the
+        /// source tells.
+        properties: Json,
+        /// The session, where the source tells or sessionisation found it.
+        session_id: Option<String>,
+        /// The campaign (`mkt_connect`'s slug).
+        campaign_id: Option<String>,
+        /// The currency of `revenue`.
+        currency: Option<Currency>,
+        /// Who told us: `matomo`, `csv`, ….
+        source: String,
+        /// The site.
+        site: String,
+        /// The day in the site's zone.
+        day: NaiveDate,
+    }
+}
+
+record! {
+    /// A visit.
+    Session in "sessions" sliced, key [session_id] {
+        /// See [`crate::id::session_id`].
+        session_id: String,
+        /// As in [`Event::user_id`].
+        user_id: String,
+        /// First event, UTC.
+        start_time: DateTime<Utc>,
+        /// Last event, UTC.
+        end_time: DateTime<Utc>,
+        /// Pages seen.
+        pages_viewed: i64,
+        /// Whether at least one event of the site's conversion set happened.
+        converted: bool,
+        /// The channel.
+        channel: Channel,
+        /// The source's own name for the channel.
+        channel_detail: Option<String>,
+        /// The campaign.
+        campaign_id: Option<String>,
+        /// `desktop`, `mobile`, `tablet`, … in lower case.
+        device: Option<String>,
+        /// The first URL, without credentials.
+        landing_url: Option<String>,
+        /// Where the visitor came from.
+        referrer: Option<String>,
+        /// Seconds on the site.
+        time_on_site: Option<i64>,
+        /// Why this visit counts as a robot's; reports leave such sessions out.
+        bot: Option<String>,
+        /// Who told us.
+        source: String,
+        /// The site.
+        site: String,
+        /// The site-local day of the first event.
+        day: NaiveDate,
+    }
+}
+
+vocabulary! {
+    /// How a metric adds up over days.
+    MetricKind, "a metric kind" {
+        /// Sums are right: visits, revenue.
+        Additive = "additive",
+        /// Only numerators and denominators may be summed: bounce rate.
+        Ratio = "ratio",
+        /// Never summed: unique visitors.
+        Distinct = "distinct",
+    }
+}
+
+vocabulary! {
+    /// What is known about the completeness of a slice.
+    SliceState, "a slice state" {
+        /// Not read yet.
+        Planned = "planned",
+        /// Read; the source may still change it.
+        Provisional = "provisional",
+        /// Read, older than the source's finality, and reconciled.
+        Settled = "settled",
+        /// The source says zero, and something else says otherwise.
+        SuspectEmpty = "suspect_empty",
+        /// The source cut rows off.
+        Truncated = "truncated",
+        /// The source counted a sample.
+        Sampled = "sampled",
+        /// It could not be read.
+        Failed = "failed",
+    }
+}
+
+record! {
+    /// A number of one day, as the source reports it.
+    DailyMetric in "daily_metrics" sliced, key [source, site, day, metric] {
+        /// The metric's name: `visits`, `conversions`, `bounce_rate`, ….
+        metric: String,
+        /// How it adds up.
+        kind: MetricKind,
+        /// The value; null where its denominator is empty.
+        value: Option<Measure>,
+        /// Of a ratio.
+        numerator: Option<Measure>,
+        /// Of a ratio.
+        denominator: Option<Measure>,
+        /// Of an amount.
+        currency: Option<Currency>,
+        /// Completeness of the day.
+        state: SliceState,
+        /// Who told us.
+        source: String,
+        /// The site.
+        site: String,
+        /// The day in the site's zone.
+        day: NaiveDate,
+    }
+}

@@ -1,0 +1,93 @@
+//! The trait that every engine implements.
+
+use crate::batch::Batch;
+use crate::dialect::Dialect;
+use crate::query::Query;
+use crate::schema::Schema;
+use crate::table::Table;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
+use mkt_connect::Result;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// What a load did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Receipt {
+    /// Whether the slice already held exactly this content, so that none of its rows was written.
+    pub replayed: bool,
+    /// Rows of the slice written now.
+    pub written: u64,
+    /// Rows of the slice removed now.
+    pub removed: u64,
+    /// How often the slice's content changed, this load included; 1 after the first.
+    pub revision: i64,
+}
+
+/// Keeps rows and answers queries.
+///
+/// # Contract
+/// - [`migrate`](Self::migrate) brings the tables of one owner to their last version, or changes nothing; running it
+///   again, or twice at once, is harmless.
+/// - [`load`](Self::load) replaces the slice named by the batch's key. **All or nothing**: after an error, a dropped
+///   future or a killed process the tables hold the old slice or the new one, never a mixture, and never the rows
+///   without the ledger row in `loads`. **Replay**: content whose [`Batch::content_hash`] the ledger already holds for
+///   this key writes no row of the slice. A row whose primary key another slice holds moves to this slice. Rows of
+///   [`Batch::upserted`] are written in the same transaction in both cases.
+/// - Two loads at once neither corrupt nor double; loads of one key are serialised.
+/// - [`query`](Self::query) sees the state before or after any load.
+/// - No method panics; errors are of kind `Storage` (disk, connection, corrupt file), `Input` (rows that do not fit,
+///   named by table and column), `Config` (URL).
+/// - Timestamps are kept to the microsecond, decimals exactly.
+///
+/// The conformance suite (feature `testing`) executes this text against every engine.
+#[async_trait]
+pub trait Warehouse: Debug + Send + Sync + 'static {
+    /// The SQL that [`query`](Self::query) understands.
+    fn dialect(&self) -> Dialect;
+
+    /// Opens a connection and reads the schema version, without changing anything.
+    async fn check(&self) -> Result<()>;
+
+    /// Creates or upgrades the tables of one owner.
+    async fn migrate(&self, schema: &Schema) -> Result<()>;
+
+    /// Replaces a slice. `at` is written to the ledger when the content changed; the engine has no clock.
+    async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt>;
+
+    /// Answers a query with all rows.
+    async fn query(&self, query: &Query) -> Result<Table>;
+
+    /// Answers a query in tables of at most `chunk` rows, with memory bounded by `chunk`. Dropping the stream stops
+    /// the query.
+    fn scan<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Table>>;
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<W: Warehouse + ?Sized> Warehouse for $pointer<W> {
+            fn dialect(&self) -> Dialect {
+                (**self).dialect()
+            }
+            async fn check(&self) -> Result<()> {
+                (**self).check().await
+            }
+            async fn migrate(&self, schema: &Schema) -> Result<()> {
+                (**self).migrate(schema).await
+            }
+            async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
+                (**self).load(batch, at).await
+            }
+            async fn query(&self, query: &Query) -> Result<Table> {
+                (**self).query(query).await
+            }
+            fn scan<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Table>> {
+                (**self).scan(query, chunk)
+            }
+        }
+    };
+}
+forward!(Arc);
+forward!(Box);
