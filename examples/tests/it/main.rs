@@ -1,0 +1,14 @@
+//! What the examples promise, tested without running a server. The generator of `make_sample_data` is
+//! compiled in from its own files: an example is a program, and its modules cannot be linked.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise, its helpers too"
+)]
+
+#[path = "../../make_sample_data/command.rs"]
+mod command;
+mod sample_data;
+#[path = "../../make_sample_data/world/mod.rs"]
+mod world;
