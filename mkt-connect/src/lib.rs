@@ -12,6 +12,11 @@ mod error;
 mod money;
 mod secret;
 
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use channel::{Channel, UnknownChannel};
 pub use error::{Delivery, Error, ErrorKind, Result};
 pub use money::{Currency, Money, MoneyError};

@@ -1,1 +1,3 @@
 //! Tests of the public surface.
+
+mod server;

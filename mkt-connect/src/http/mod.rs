@@ -1,0 +1,38 @@
+//! HTTP for connectors: requests as data, one exchange at a time, and always known whether it may have arrived.
+//!
+//! | part | what it does | what it will not do |
+//! |---|---|---|
+//! | [`Client`] | one exchange with the one configured host | follow redirects, read proxies from the environment, log a URL |
+//! | [`Request`], [`Response`] | what is asked, what was answered | decide whether a status is an error: the connector knows its vendor |
+//! | [`address`] | which hosts and addresses may be talked to | |
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use mkt_connect::http::{Client, Request};
+//! use mkt_connect::testing::{Answer, Server};
+//! use mkt_connect::Secret;
+//!
+//! let server = Server::start(|_| Answer::json(r#"{"value":"5.2.0"}"#)).await?;
+//! let client = Client::builder("matomo", &server.url()).allow_insecure_host(&server.authority()).build()?;
+//! let request = Request::post("index.php")
+//!     .operation("read version")
+//!     .form([("module", "API"), ("method", "API.getMatomoVersion")])
+//!     .secret_form_field("token_auth", &Secret::new("0123456789abcdef"));
+//! let response = client.send(&request).await?;
+//! assert_eq!(response.status(), 200);
+//! assert_eq!(server.requests()[0].form_value("module").as_deref(), Some("API"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+
+pub mod address;
+mod builder;
+mod client;
+mod failure;
+mod request;
+mod response;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use request::{Method, Replay, Request, path_segment};
+pub use response::Response;
