@@ -81,7 +81,8 @@ fn short_hash(parts: &[&str]) -> String {
     let mut bits = 0_u32;
     let mut held = 0_u32;
     let mut text = String::with_capacity(22);
-    for byte in digest {
+    // 22 × 6 bits come from the first 17 bytes.
+    for byte in digest.into_iter().take(17) {
         bits = (bits << 8) | u32::from(byte);
         held += 8;
         while held >= 6 && text.len() < 22 {

@@ -2,16 +2,26 @@
 
 mod batch;
 mod dialect;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod fit;
 pub mod id;
 pub mod model;
+mod open;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod parameters;
 mod query;
 mod schema;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod table;
 mod warehouse;
 
 pub use batch::{Batch, Rows, SliceKey};
 pub use dialect::Dialect;
+pub use open::open;
 pub use query::Query;
 pub use schema::{ColumnSchema, LOAD_ID, Migration, Record, Schema, TableSchema};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Sqlite, SqliteOptions};
 pub use table::{Column, ColumnType, Table, TableError, Value};
 pub use warehouse::{Receipt, Warehouse};

@@ -1,1 +1,3 @@
-//! Tests of the public surface.
+//! Tests over the public interface.
+
+mod sqlite;

@@ -1,0 +1,130 @@
+//! Replaces a slice: rows and ledger in one immediate transaction.
+
+use super::error::{SERVICE, storage};
+use super::insert::{self, Held, quote};
+use crate::batch::Batch;
+use crate::fit;
+use crate::schema::LOAD_ID;
+use crate::warehouse::Receipt;
+use chrono::{DateTime, Utc};
+use mkt_connect::{Error, ErrorKind, Result};
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+
+pub(super) async fn load(pool: &SqlitePool, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
+    fit::check(batch).map_err(|misfit| misfit.into_error(SERVICE))?;
+    let hash = batch.content_hash();
+    // IMMEDIATE: the write lock is taken before the ledger is read, so that loads of one key are serialised. A dropped
+    // future drops the transaction, which sqlx then rolls back before the connection is used again.
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| storage("load", cause))?;
+    let receipt = write(&mut transaction, batch, &hash, at).await?;
+    transaction.commit().await.map_err(|cause| storage("load", cause))?;
+    tracing::debug!(slice = %batch.key(), written = receipt.written, replayed = receipt.replayed, "loaded");
+    Ok(receipt)
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    hash: &str,
+    at: DateTime<Utc>,
+) -> Result<Receipt> {
+    let load_id = batch.key().load_id();
+    let held = ledger(connection, batch, load_id).await?;
+    let revision = held.as_ref().map_or(0, |(_, revision)| *revision);
+    let replayed = held.is_some_and(|(held, _)| held == hash);
+    let mut receipt = Receipt { replayed, written: 0, removed: 0, revision };
+    if !replayed {
+        receipt.removed = remove(connection, load_id).await?;
+        for rows in batch.replaced() {
+            insert::insert(connection, rows, Held::Moves).await?;
+            receipt.written += rows.table.rows() as u64;
+        }
+        receipt.revision += 1;
+    }
+    for rows in batch.upserted() {
+        insert::insert(connection, rows, Held::Overwritten).await?;
+    }
+    if !replayed {
+        enter(connection, batch, load_id, hash, &receipt, at).await?;
+    }
+    Ok(receipt)
+}
+
+/// Hash and revision of the slice, if it was loaded.
+async fn ledger(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    load_id: i64,
+) -> Result<Option<(String, i64)>> {
+    let key = batch.key();
+    let held: Option<(String, i64, String, String, String)> =
+        sqlx::query_as("select content_hash, revision, source, stream, site from loads where load_id = ?")
+            .bind(load_id)
+            .fetch_optional(connection)
+            .await
+            .map_err(|cause| storage("load", cause))?;
+    match held {
+        Some((_, _, source, stream, site))
+            if (&source, &stream, &site) != (&key.source, &key.stream, &key.site) =>
+        {
+            Err(Error::new(ErrorKind::Conflict, SERVICE, "load").with_detail(format!(
+                "two slices hash to one load_id, {key} and one of {source}/{stream}/{site}"
+            )))
+        }
+        held => Ok(held.map(|(hash, revision, ..)| (hash, revision))),
+    }
+}
+
+/// Removes the slice's rows from every table that slices fill, also from those that the batch does not name: what the
+/// batch does not hold is no longer in the slice.
+async fn remove(connection: &mut SqliteConnection, load_id: i64) -> Result<u64> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select t.name from sqlite_master t join pragma_table_info(t.name) c on c.name = ? \
+         where t.type = 'table' and t.name <> 'loads' order by t.name",
+    )
+    .bind(LOAD_ID)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(|cause| storage("load", cause))?;
+    let mut removed = 0;
+    for table in tables {
+        let sql = format!("delete from {} where {LOAD_ID} = ?", quote(&table));
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(load_id)
+            .execute(&mut *connection)
+            .await
+            .map_err(|cause| storage("load", cause))?;
+        removed += done.rows_affected();
+    }
+    Ok(removed)
+}
+
+async fn enter(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    load_id: i64,
+    hash: &str,
+    receipt: &Receipt,
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let key = batch.key();
+    sqlx::query(
+        "insert or replace into loads (load_id, source, stream, site, window_from, window_until, content_hash, \
+         row_count, revision, loaded_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(load_id)
+    .bind(&key.source)
+    .bind(&key.stream)
+    .bind(&key.site)
+    .bind(key.from.to_string())
+    .bind(key.until.to_string())
+    .bind(hash)
+    .bind(i64::try_from(receipt.written).unwrap_or(i64::MAX))
+    .bind(receipt.revision)
+    .bind(at.timestamp_micros())
+    .execute(connection)
+    .await
+    .map_err(|cause| storage("load", cause))?;
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! The embedded engine: one SQLite file, no server.
+//!
+//! The file is in WAL mode: readers see the state before or after a load and never wait for it. Loads of one process
+//! queue for one writing connection; loads of several processes queue for SQLite's write lock, up to
+//! [`SqliteOptions::busy_timeout`]. The engine runs no thread of its own besides sqlx's one per connection.
+
+mod answer;
+mod error;
+mod insert;
+mod load;
+
+use crate::batch::Batch;
+use crate::dialect::Dialect;
+use crate::model;
+use crate::query::Query;
+use crate::schema::Schema;
+use crate::table::Table;
+use crate::warehouse::{Receipt, Warehouse};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use error::{SERVICE, storage};
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use mkt_connect::{Error, ErrorKind, Result};
+use sqlx::migrate::{MigrateError, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr};
+use std::path::Path;
+use std::time::Duration;
+
+/// Readers at once; more of them queue.
+const READERS: u32 = 4;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// How long a load waits for another process's load. 30 s unless told.
+    pub busy_timeout: Duration,
+    /// Whether every load waits until the disk has it (`synchronous = FULL`). Without, as by default (`NORMAL`), a
+    /// power cut may undo the last loads, each as a whole; the file stays sound and the loads can be repeated. A
+    /// killed process loses nothing either way.
+    pub durable: bool,
+    /// The largest size of the file in bytes, rounded down to pages of 4096; a load beyond it fails and changes
+    /// nothing.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(30), durable: false, max_bytes: None }
+    }
+}
+
+/// A warehouse in one SQLite file, or in memory. Cloning shares the connections.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use mkt_warehouse::{Sqlite, Warehouse, model};
+/// let warehouse = Sqlite::in_memory().await?;
+/// warehouse.migrate(&model::SCHEMA).await?;
+/// # Ok::<(), mkt_connect::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Sqlite {
+    write: SqlitePool,
+    read: SqlitePool,
+    in_memory: bool,
+}
+
+impl std::fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sqlite").field("in_memory", &self.in_memory).finish_non_exhaustive()
+    }
+}
+
+impl Sqlite {
+    /// Opens the file, creating it if there is none. Its folder must exist. No table is created.
+    ///
+    /// # Errors
+    /// `Storage` when the file cannot be opened or created, or is not a SQLite database.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, SqliteOptions::default()).await
+    }
+
+    /// Opens the file as the options say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self> {
+        let path = path.as_ref();
+        let connect = connect_options(&options).filename(path).journal_mode(SqliteJournalMode::Wal);
+        let failed = |cause| {
+            let error = storage("open", cause);
+            let clause = error.detail().unwrap_or("it cannot be opened").to_owned();
+            error.with_detail(format!("{}: {clause}", path.display()))
+        };
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(options.busy_timeout.saturating_mul(4))
+            .connect_with(connect.clone().create_if_missing(true))
+            .await
+            .map_err(failed)?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(options.busy_timeout.saturating_mul(4))
+            .connect_lazy_with(connect.pragma("query_only", "on"));
+        Ok(Self { write, read, in_memory: false })
+    }
+
+    /// An empty warehouse in memory, gone when the last clone is dropped.
+    ///
+    /// It has one connection: calls queue, and a scan holds its whole answer.
+    ///
+    /// # Errors
+    /// `Storage` when there is no memory.
+    pub async fn in_memory() -> Result<Self> {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(connect_options(&SqliteOptions::default()).in_memory(true))
+            .await
+            .map_err(|cause| storage("open", cause))?;
+        Ok(Self { read: pool.clone(), write: pool, in_memory: true })
+    }
+
+    /// Waits for running calls, folds the write-ahead log into the file and closes it. Dropping the last clone closes
+    /// too, in the background; nothing committed is lost either way.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
+    let connect = SqliteConnectOptions::new()
+        .busy_timeout(options.busy_timeout)
+        .synchronous(if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
+        .pragma("temp_store", "memory")
+        // Statements hold no values, but a log line per chunk of a load helps nobody.
+        .disable_statement_logging();
+    match options.max_bytes {
+        Some(bytes) => connect.page_size(4096).pragma("max_page_count", (bytes / 4096).max(1).to_string()),
+        None => connect,
+    }
+}
+
+#[async_trait]
+impl Warehouse for Sqlite {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    async fn check(&self) -> Result<()> {
+        let known = model::SCHEMA.migrations.iter().map(|step| step.version).max().unwrap_or(0);
+        let exists: i64 =
+            sqlx::query_scalar("select count(*) from sqlite_master where name = 'warehouse_migrations'")
+                .fetch_one(&self.read)
+                .await
+                .map_err(|cause| storage("check", cause))?;
+        if exists == 0 {
+            return Ok(());
+        }
+        let held: Option<i64> = sqlx::query_scalar("select max(version) from warehouse_migrations")
+            .fetch_one(&self.read)
+            .await
+            .map_err(|cause| storage("check", cause))?;
+        if held.unwrap_or(0) > known { Err(newer("check")) } else { Ok(()) }
+    }
+
+    async fn migrate(&self, schema: &Schema) -> Result<()> {
+        let owned = schema.owner.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if !owned || schema.owner.is_empty() {
+            return Err(Error::new(ErrorKind::Input, SERVICE, "migrate")
+                .with_detail("an owner is lower-case letters and _"));
+        }
+        let steps = schema.migrations.iter().map(|step| {
+            sqlx::migrate::Migration::new(
+                step.version,
+                step.description.into(),
+                MigrationType::Simple,
+                step.sqlite.into_sql_str(),
+                false,
+            )
+        });
+        let mut migrator = Migrator::with_migrations(steps.collect());
+        migrator.dangerous_set_table_name(format!("{}_migrations", schema.owner));
+        // sqlx does not lock SQLite; one immediate transaction around all steps does, and makes them one.
+        let mut transaction =
+            self.write.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| storage("migrate", cause))?;
+        migrator.run_direct(None, &mut *transaction, false).await.map_err(|cause| match cause {
+            MigrateError::VersionMissing(_) => newer("migrate"),
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => {
+                storage("migrate", cause)
+            }
+            other => Error::new(ErrorKind::Storage, SERVICE, "migrate")
+                .with_detail(format!("the tables of {} could not be brought up to date", schema.owner))
+                .with_source(other),
+        })?;
+        transaction.commit().await.map_err(|cause| storage("migrate", cause))
+    }
+
+    async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
+        load::load(&self.write, batch, at).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Table> {
+        let (sql, arguments) = answer::prepare(query)?;
+        let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&self.read);
+        let chunk = answer::next_chunk(&mut rows, query.columns(), usize::MAX).await?;
+        Ok(chunk.unwrap_or_else(|| crate::fit::empty_answer(query.columns())))
+    }
+
+    fn scan<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Table>> {
+        let chunk = chunk.max(1);
+        let (sql, arguments) = match answer::prepare(query) {
+            Ok(prepared) => prepared,
+            Err(error) => return stream::iter([Err(error)]).boxed(),
+        };
+        let rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&self.read);
+        let tables = stream::try_unfold(rows, move |mut rows| async move {
+            let table = answer::next_chunk(&mut rows, query.columns(), chunk).await?;
+            Ok(table.map(|table| (table, rows)))
+        });
+        if !self.in_memory {
+            return tables.boxed();
+        }
+        // The only connection must be free again before the caller uses another method between two chunks.
+        stream::once(async move { tables.collect::<Vec<_>>().await }).flat_map(stream::iter).boxed()
+    }
+}
+
+fn newer(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Storage, SERVICE, operation)
+        .with_detail("the tables were written by a newer version of this library")
+}
