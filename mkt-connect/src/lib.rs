@@ -8,6 +8,8 @@
 //! | [`Money`], [`Currency`] | exact amounts; two currencies are never added |
 
 mod channel;
+#[cfg(feature = "chart")]
+pub mod chart;
 mod error;
 mod money;
 mod secret;

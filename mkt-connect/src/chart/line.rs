@@ -1,0 +1,205 @@
+//! Curves over a number: ROC, calibration, growth.
+
+use super::axis::{Axis, drawable};
+use super::canvas::{Anchor, Ink, WIDTH, compose, empty};
+use super::palette::{MUTED, Role, SERIES};
+use super::trend::{draw_run, grid};
+use super::{Caption, Format, caption_methods};
+
+const HEIGHT: f64 = 360.0;
+/// More points than this on 760 pixels cannot be told apart.
+const DRAWN_POINTS: usize = 3_000;
+
+/// One or more curves over a number.
+///
+/// ```
+/// use mkt_connect::chart::{Format, Line};
+///
+/// let svg = Line::new("ROC curve")
+///     .series("forest, AUC 0.912", [(0.0, 0.0), (0.1, 0.7), (1.0, 1.0)])
+///     .diagonal()
+///     .axes("false positive rate", "true positive rate")
+///     .format(Format::Percent(0))
+///     .x_format(Format::Percent(0))
+///     .svg();
+/// assert!(svg.contains("forest, AUC 0.912"));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    pub(super) caption: Caption,
+    series: Vec<(String, Vec<(f64, f64)>)>,
+    x_label: String,
+    y_label: String,
+    x_format: Format,
+    diagonal: bool,
+    zero: bool,
+}
+
+impl Line {
+    /// A chart without curves.
+    #[must_use]
+    pub fn new(title: impl Into<String>) -> Self {
+        Self {
+            caption: Caption::new(title),
+            series: Vec::new(),
+            x_label: String::new(),
+            y_label: String::new(),
+            x_format: Format::Decimal(2),
+            diagonal: false,
+            zero: false,
+        }
+    }
+
+    caption_methods!();
+
+    /// A curve through the points in the order given. A point that is not finite interrupts it.
+    #[must_use]
+    pub fn series(mut self, label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.series.push((label.into(), points.into_iter().collect()));
+        self
+    }
+
+    /// What the two axes measure.
+    #[must_use]
+    pub fn axes(mut self, x: impl Into<String>, y: impl Into<String>) -> Self {
+        (self.x_label, self.y_label) = (x.into(), y.into());
+        self
+    }
+
+    /// How values on the horizontal axis are written.
+    #[must_use]
+    pub fn x_format(mut self, format: Format) -> Self {
+        self.x_format = format;
+        self
+    }
+
+    /// A dashed line from (0, 0) to (1, 1): chance for a ROC curve, perfection for a calibration curve.
+    #[must_use]
+    pub fn diagonal(mut self) -> Self {
+        self.diagonal = true;
+        self
+    }
+
+    /// Starts the vertical scale at zero.
+    #[must_use]
+    pub fn from_zero(mut self) -> Self {
+        self.zero = true;
+        self
+    }
+
+    /// The chart as one `<svg>` element.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        let (lang, format) = (self.caption.lang, self.caption.format);
+        let kept = || {
+            self.series.iter().flat_map(|(_, points)| {
+                points.iter().filter_map(|(x, y)| Some((drawable(*x)?, drawable(*y)?)))
+            })
+        };
+        let ends = if self.diagonal { vec![0.0, 1.0] } else { Vec::new() };
+        let drawable_points = kept().count();
+        let x = Axis::over(kept().map(|(x, _)| x).chain(ends.iter().copied()), false, 9, self.x_format, lang);
+        let y = Axis::over(kept().map(|(_, y)| y).chain(ends.iter().copied()), self.zero, 7, format, lang);
+        let (Some(x), Some(y)) = (x, y) else { return empty(&self.caption) };
+        if drawable_points == 0 {
+            return empty(&self.caption);
+        }
+        let legend: Vec<(&str, Role)> = self
+            .series
+            .iter()
+            .zip(SERIES.iter().cycle())
+            .map(|((label, _), role)| (label.as_str(), *role))
+            .collect();
+        let names: Vec<&str> = legend.iter().take(12).map(|(label, _)| *label).collect();
+        let words = lang.pick(
+            format!("{} curves, {drawable_points} points: {}.", self.series.len(), names.join(", ")),
+            format!("{} courbes, {drawable_points} points : {}.", self.series.len(), names.join(", ")),
+        );
+        compose(&self.caption, &words, HEIGHT, &legend, |canvas, top| {
+            let left = 28.0 + y.label_width() as f64 * 6.6 + if self.y_label.is_empty() { 0.0 } else { 18.0 };
+            let (bottom, right) = (HEIGHT - if self.x_label.is_empty() { 34.0 } else { 54.0 }, WIDTH - 30.0);
+            let (x, y) = (x.between(left, right), y.between(bottom, top + 10.0));
+            grid(canvas, &y, left, right)?;
+            for (value, label) in &x.ticks {
+                canvas.text(
+                    label,
+                    (x.place(*value), bottom + 16.0),
+                    Ink::new(MUTED, 12.0, Anchor::Middle),
+                )?;
+            }
+            let naming = Ink::new(MUTED, 12.5, Anchor::Middle);
+            let middle = (f64::midpoint(left, right), f64::midpoint(top, bottom));
+            if !self.x_label.is_empty() {
+                canvas.text(&self.x_label, (middle.0, HEIGHT - 16.0), naming)?;
+            }
+            if !self.y_label.is_empty() {
+                canvas.text(&self.y_label, (20.0, middle.1), naming.turned())?;
+            }
+            if self.diagonal {
+                canvas.dashes((x.place(0.0), y.place(0.0)), (x.place(1.0), y.place(1.0)), MUTED, 1.2)?;
+            }
+            for ((_, points), role) in self.series.iter().zip(SERIES.iter().cycle()) {
+                let places =
+                    points.iter().map(|(a, b)| Some((x.place(drawable(*a)?), y.place(drawable(*b)?))));
+                for run in runs(places) {
+                    draw_run(canvas, &run, *role)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Cuts a line at its gaps.
+pub(super) fn runs(points: impl Iterator<Item = Option<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
+    let mut runs = vec![Vec::new()];
+    for point in points {
+        match (point, runs.last_mut()) {
+            (Some(point), Some(run)) => run.push(point),
+            _ => runs.push(Vec::new()),
+        }
+    }
+    runs.retain(|run| !run.is_empty());
+    runs
+}
+
+/// At most [`DRAWN_POINTS`]: of each stretch the lowest and the highest stay, in their order, so that no peak is
+/// lost and the picture stays small whatever the input.
+pub(super) fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    if points.len() <= DRAWN_POINTS {
+        return points.to_vec();
+    }
+    let stretch = points.len().div_ceil(DRAWN_POINTS / 2);
+    points
+        .chunks(stretch)
+        .flat_map(|part| {
+            let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+            let (low, high) = (part.iter().min_by(by_height), part.iter().max_by(by_height));
+            let mut ends: Vec<(f64, f64)> = low.into_iter().chain(high).copied().collect();
+            ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+            ends
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_the_peaks() {
+        let mut points: Vec<(f64, f64)> = (0..100_000).map(|i| (f64::from(i), 0.0)).collect();
+        points[54_321].1 = 7.0;
+        points[77_777].1 = -7.0;
+        let thin = thinned(&points);
+        assert!(thin.len() <= DRAWN_POINTS);
+        assert!(thin.contains(&(54_321.0, 7.0)) && thin.contains(&(77_777.0, -7.0)));
+        assert!(thin.is_sorted_by(|a, b| a.0 <= b.0));
+    }
+
+    #[test]
+    fn a_gap_cuts_the_line() {
+        let line = [Some((0.0, 1.0)), Some((1.0, 1.0)), None, None, Some((4.0, 1.0))];
+        assert_eq!(runs(line.into_iter()), [vec![(0.0, 1.0), (1.0, 1.0)], vec![(4.0, 1.0)]]);
+    }
+}

@@ -1,0 +1,393 @@
+//! One HTML page that needs nothing beside itself: style and pictures are inline, a content security policy in the
+//! page forbids every request, all text is escaped. Light or dark as the reader's system asks, light on paper.
+
+use std::fmt::Write;
+
+use super::text::{escaped, push_element};
+use super::{Chart, Lang};
+
+const STYLE: &str = include_str!("page.css");
+
+/// A key figure: one card of the row at the top of a section.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    label: String,
+    value: String,
+    definition: Option<String>,
+    note: Option<String>,
+    change: Option<f64>,
+}
+
+impl Figure {
+    /// A card with its value already written (see [`Lang::number`]).
+    #[must_use]
+    pub fn new(label: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { label: label.into(), value: value.into(), definition: None, note: None, change: None }
+    }
+
+    /// What the figure means exactly: shown on hover, and in the definitions at the foot of the page.
+    #[must_use]
+    pub fn definition(mut self, definition: impl Into<String>) -> Self {
+        self.definition = Some(definition.into());
+        self
+    }
+
+    /// A small line under the value: n, the period, a caveat.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// The change against the previous period as a ratio: 0.12 is +12 %.
+    #[must_use]
+    pub fn change(mut self, ratio: f64) -> Self {
+        self.change = ratio.is_finite().then_some(ratio);
+        self
+    }
+}
+
+/// A column of a [`Table`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    label: String,
+    number: bool,
+    definition: Option<String>,
+}
+
+impl Column {
+    /// A column of words, set from the left.
+    #[must_use]
+    pub fn text(label: impl Into<String>) -> Self {
+        Self { label: label.into(), number: false, definition: None }
+    }
+
+    /// A column of numbers, set from the right with figures of one width.
+    #[must_use]
+    pub fn number(label: impl Into<String>) -> Self {
+        Self { label: label.into(), number: true, definition: None }
+    }
+
+    /// What the column means exactly: shown on hover, and in the definitions at the foot of the page.
+    #[must_use]
+    pub fn definition(mut self, definition: impl Into<String>) -> Self {
+        self.definition = Some(definition.into());
+        self
+    }
+}
+
+/// Rows of text under named columns. Cells are written by the caller (see [`Lang::number`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<String>>,
+    caption: Option<String>,
+    note: Option<String>,
+}
+
+impl Table {
+    /// A table without rows.
+    #[must_use]
+    pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
+        Self { columns: columns.into_iter().collect(), rows: Vec::new(), caption: None, note: None }
+    }
+
+    /// The table's title.
+    #[must_use]
+    pub fn caption(mut self, caption: impl Into<String>) -> Self {
+        self.caption = Some(caption.into());
+        self
+    }
+
+    /// A small line under the table.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// Adds a row. Missing cells stay empty; cells beyond the last column are dropped.
+    #[must_use]
+    pub fn row<T: Into<String>>(mut self, cells: impl IntoIterator<Item = T>) -> Self {
+        self.push(cells);
+        self
+    }
+
+    /// Adds a row in place, for loops.
+    pub fn push<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().take(self.columns.len()).map(Into::into).collect());
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Block {
+    Section(String),
+    Text(String),
+    Figures(Vec<Figure>),
+    Table(Table),
+    Charts(Vec<Chart>),
+}
+
+/// The page under construction; blocks appear in the order in which they are added.
+///
+/// ```
+/// use mkt_connect::chart::{Column, Lang, Page, Table};
+///
+/// let page = Page::new("Bilan", Lang::Fr)
+///     .subtitle("mars 2026")
+///     .section("Canaux")
+///     .table(Table::new([Column::text("Canal"), Column::number("Visites")]).row(["<e-mail>", "410"]))
+///     .render();
+/// assert!(page.contains("<html lang=\"fr\">") && page.contains("&lt;e-mail&gt;"));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    title: String,
+    lang: Lang,
+    subtitle: Option<String>,
+    blocks: Vec<Block>,
+    definitions: Vec<(String, String)>,
+    footer: Vec<String>,
+}
+
+impl Page {
+    /// An empty page.
+    #[must_use]
+    pub fn new(title: impl Into<String>, lang: Lang) -> Self {
+        Self {
+            title: title.into(),
+            lang,
+            subtitle: None,
+            blocks: Vec::new(),
+            definitions: Vec::new(),
+            footer: Vec::new(),
+        }
+    }
+
+    /// The line under the title: period, sites, freshness of the data.
+    #[must_use]
+    pub fn subtitle(mut self, subtitle: impl Into<String>) -> Self {
+        self.subtitle = Some(subtitle.into());
+        self
+    }
+
+    /// Opens a section; it is listed in the navigation at the top.
+    #[must_use]
+    pub fn section(mut self, title: impl Into<String>) -> Self {
+        self.blocks.push(Block::Section(title.into()));
+        self
+    }
+
+    /// A paragraph.
+    #[must_use]
+    pub fn text(mut self, text: impl Into<String>) -> Self {
+        self.blocks.push(Block::Text(text.into()));
+        self
+    }
+
+    /// A row of key figures.
+    #[must_use]
+    pub fn figures(mut self, figures: impl IntoIterator<Item = Figure>) -> Self {
+        self.blocks.push(Block::Figures(figures.into_iter().collect()));
+        self
+    }
+
+    /// A table.
+    #[must_use]
+    pub fn table(mut self, table: Table) -> Self {
+        self.blocks.push(Block::Table(table));
+        self
+    }
+
+    /// A chart over the whole width.
+    #[must_use]
+    pub fn chart(self, chart: impl Into<Chart>) -> Self {
+        self.charts([chart.into()])
+    }
+
+    /// Charts side by side, as far as the width allows.
+    #[must_use]
+    pub fn charts(mut self, charts: impl IntoIterator<Item = Chart>) -> Self {
+        self.blocks.push(Block::Charts(charts.into_iter().collect()));
+        self
+    }
+
+    /// A definition for the foot of the page. Those of figures and columns are added by themselves.
+    #[must_use]
+    pub fn define(mut self, term: impl Into<String>, meaning: impl Into<String>) -> Self {
+        self.definitions.push((term.into(), meaning.into()));
+        self
+    }
+
+    /// A line at the very end: sources, versions, how to make the page again.
+    #[must_use]
+    pub fn footer(mut self, line: impl Into<String>) -> Self {
+        self.footer.push(line.into());
+        self
+    }
+
+    /// The page as HTML.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut html = String::with_capacity(16 * 1024);
+        let _ = write!(
+            html,
+            "<!doctype html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n",
+            self.lang
+        );
+        push_element(&mut html, "title", &self.title);
+        let _ = write!(html, "\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n");
+        push_element(&mut html, "h1", &self.title);
+        if let Some(subtitle) = &self.subtitle {
+            push_element(&mut html, "p", subtitle);
+        }
+        self.navigation(&mut html);
+        html.push_str("</header>\n<main>\n");
+        let mut sections = 0_usize;
+        for block in &self.blocks {
+            match block {
+                Block::Section(title) => {
+                    sections += 1;
+                    let close = if sections > 1 { "</section>\n" } else { "" };
+                    let _ = writeln!(html, "{close}<section id=\"s{sections}\"><h2>{}</h2>", escaped(title));
+                }
+                Block::Text(text) => push_element(&mut html, "p", text),
+                Block::Figures(figures) => self.figure_row(&mut html, figures),
+                Block::Table(table) => table_block(&mut html, table),
+                Block::Charts(charts) => {
+                    html.push_str("<div class=\"charts\">");
+                    for chart in charts {
+                        let _ = write!(html, "<figure>{}</figure>", chart.svg());
+                    }
+                    html.push_str("</div>\n");
+                }
+            }
+        }
+        if sections > 0 {
+            html.push_str("</section>\n");
+        }
+        html.push_str("</main>\n<footer>\n");
+        self.definition_list(&mut html);
+        for line in &self.footer {
+            push_element(&mut html, "p", line);
+        }
+        html.push_str("</footer>\n</body>\n</html>\n");
+        html
+    }
+
+    fn navigation(&self, html: &mut String) {
+        let titles: Vec<&String> = self
+            .blocks
+            .iter()
+            .filter_map(|block| if let Block::Section(title) = block { Some(title) } else { None })
+            .collect();
+        if titles.len() < 2 {
+            return;
+        }
+        let _ = write!(html, "<nav aria-label=\"{}\">", self.lang.pick("Sections", "Rubriques"));
+        for (index, title) in titles.into_iter().enumerate() {
+            let _ = write!(html, "<a href=\"#s{}\">{}</a>", index + 1, escaped(title));
+        }
+        html.push_str("</nav>\n");
+    }
+
+    fn figure_row(&self, html: &mut String, figures: &[Figure]) {
+        html.push_str("<dl class=\"figures\">");
+        for figure in figures {
+            html.push_str("<div");
+            if let Some(definition) = &figure.definition {
+                let _ = write!(html, " title=\"{}\"", escaped(definition));
+            }
+            html.push('>');
+            push_element(html, "dt", &figure.label);
+            push_element(html, "dd", &figure.value);
+            if let Some(change) = figure.change {
+                let sign = if change > 0.0 { "+" } else { "" };
+                let text = self.lang.number(change, super::Format::Percent(1));
+                let arrow = if change > 0.0 {
+                    "▲"
+                } else if change < 0.0 {
+                    "▼"
+                } else {
+                    "="
+                };
+                let words =
+                    self.lang.pick("against the previous period", "par rapport à la période précédente");
+                let _ = write!(html, "<dd class=\"change\" title=\"{words}\">{arrow} {sign}{text}</dd>");
+            }
+            if let Some(note) = &figure.note {
+                let _ = write!(html, "<dd class=\"note\">{}</dd>", escaped(note));
+            }
+            html.push_str("</div>");
+        }
+        html.push_str("</dl>\n");
+    }
+
+    fn definition_list(&self, html: &mut String) {
+        let mut all: Vec<(&str, &str)> = Vec::new();
+        let of_blocks = self.blocks.iter().flat_map(|block| -> Vec<(&str, Option<&String>)> {
+            match block {
+                Block::Figures(figures) => {
+                    figures.iter().map(|f| (f.label.as_str(), f.definition.as_ref())).collect()
+                }
+                Block::Table(table) => {
+                    table.columns.iter().map(|c| (c.label.as_str(), c.definition.as_ref())).collect()
+                }
+                _ => Vec::new(),
+            }
+        });
+        let given = self.definitions.iter().map(|(term, meaning)| (term.as_str(), Some(meaning)));
+        for (term, meaning) in of_blocks.chain(given) {
+            if let Some(meaning) = meaning.map(String::as_str)
+                && !all.contains(&(term, meaning))
+            {
+                all.push((term, meaning));
+            }
+        }
+        if all.is_empty() {
+            return;
+        }
+        let _ = write!(
+            html,
+            "<h2>{}</h2>\n<dl class=\"definitions\">",
+            self.lang.pick("Definitions", "Définitions")
+        );
+        for (term, meaning) in all {
+            push_element(html, "dt", term);
+            push_element(html, "dd", meaning);
+        }
+        html.push_str("</dl>\n");
+    }
+}
+
+fn table_block(html: &mut String, table: &Table) {
+    html.push_str("<div class=\"table\"><table>");
+    if let Some(caption) = &table.caption {
+        push_element(html, "caption", caption);
+    }
+    html.push_str("<thead><tr>");
+    for column in &table.columns {
+        html.push_str(if column.number { "<th scope=\"col\" class=\"n\"" } else { "<th scope=\"col\"" });
+        if let Some(definition) = &column.definition {
+            let _ = write!(html, " title=\"{}\"", escaped(definition));
+        }
+        let _ = write!(html, ">{}</th>", escaped(&column.label));
+    }
+    html.push_str("</tr></thead><tbody>\n");
+    for row in &table.rows {
+        html.push_str("<tr>");
+        for (index, column) in table.columns.iter().enumerate() {
+            html.push_str(if column.number { "<td class=\"n\">" } else { "<td>" });
+            html.push_str(&escaped(row.get(index).map_or("", String::as_str)));
+            html.push_str("</td>");
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</tbody></table></div>\n");
+    if let Some(note) = &table.note {
+        let _ = writeln!(html, "<p class=\"note\">{}</p>", escaped(note));
+    }
+}
