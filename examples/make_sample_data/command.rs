@@ -4,7 +4,7 @@ use std::{error::Error, io::Write, path::PathBuf, time::Instant};
 
 use chrono::NaiveDate;
 use clap::Parser;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::world::{self, Cents, Failure, FileSize, Period, Truth, World};
@@ -131,6 +131,10 @@ pub(crate) fn run(arguments: &Arguments, answer: &mut dyn Write) -> Result<(), B
 fn write_with_progress(world: &World, arguments: &Arguments) -> Result<(Truth, Vec<FileSize>), Failure> {
     // Hidden by indicatif where standard error is no terminal.
     let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} visits, {eta} left")
+    {
+        bar.set_style(style);
+    }
     let written = world::write(world, &arguments.out, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);

@@ -35,6 +35,7 @@ pub(crate) fn requests(seed: u64, session: &Session) -> Vec<Request> {
         Device::Tablet => "Mozilla/5.0 (iPad; CPU OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Version/19.1 Safari/604.1",
     };
     let address = address(session.user);
+    let mut draw = Draw::stream(seed, Topic::Visit, session.start as u64, u64::from(session.user));
     let mut referer = session.events.first().and_then(|e| e.properties.referrer).unwrap_or("-").to_owned();
     session
         .events

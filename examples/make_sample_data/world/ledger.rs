@@ -213,7 +213,7 @@ impl Ledger {
             let since = utc(self.instant(life.known_since)).to_string();
             let segment = match life.orders {
                 0 => "prospect",
-                1 | 2 => "client",
+                1 => "client",
                 _ => "vip",
             };
             sum.rows += 1;

@@ -67,14 +67,14 @@ impl Staging {
         Ok(sheet)
     }
 
-    /// Gives every file its name; the files have been finished.
+    /// Gives every file its name, in the order in which they were created: the mark comes last. The files have
+    /// been finished.
     pub(crate) fn publish(&mut self) -> Result<(), Failure> {
         let mark = self.dir.join(MARK);
         match fs::remove_file(&mark) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Failure::new("replace", &mark, e)),
             _ => {}
         }
-        self.names.sort_by_key(|name| *name == MARK);
         for name in &self.names {
             let path = self.dir.join(name);
             fs::rename(self.staged(name), &path).map_err(|e| Failure::new("replace", &path, e))?;

@@ -513,12 +513,17 @@ fn some_sessions_cross_midnight_and_some_start_in_the_repeated_hour() {
     assert!(midnight >= 5 && repeated >= 3, "{midnight} {repeated}");
 }
 
-/// The spring change has an hour that does not exist; one day is the shortest period.
+/// The spring change has an hour that does not exist, the autumn change one that comes twice; one day is the
+/// shortest period.
 #[test]
 fn other_periods_work_too() {
     let spring = make(&["--users", "300", "--start", "2026-03-28", "--end", "2026-03-30"]);
     let times: Vec<_> = spring.rows("sessions.csv").iter().map(|s| instant(&s["start_time"])).collect();
     assert!(times.iter().all(|t| (28..=30).contains(&chrono::Datelike::day(t))));
+    let autumn = make(&["--users", "2000", "--start", "2026-10-25", "--end", "2026-10-25"]);
+    let hours: Vec<_> =
+        autumn.rows("sessions.csv").iter().map(|s| instant(&s["start_time"]).hour()).collect();
+    assert!(hours.contains(&0) && hours.contains(&1), "02 o'clock in Paris is 00 and 01 UTC");
     let one = make(&["--users", "3", "--start", "2026-10-25", "--end", "2026-10-25"]);
     assert_eq!(one.rows("sessions.csv").iter().map(|s| &s["user_id"]).collect::<BTreeSet<_>>().len(), 3);
 }
