@@ -51,7 +51,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     };
     match segments {
         // Unspecified, loopback, and the deprecated "compatible" form: what they carry decides (0.0.0.x is refused).
-        [0, 0, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => is_public_v4(tail(6)),
+        [0, 0, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => {
+            is_public_v4(tail(6))
+        }
         [0x0064, 0xff9b, 0, 0, 0, 0, ..] => is_public_v4(tail(6)),
         [0x2002, ..] => is_public_v4(tail(1)),
         // Only 2000::/3 is global unicast; of it Teredo, ORCHID, benchmarking and documentation are not public.
@@ -76,7 +78,8 @@ impl FromStr for AllowedHost {
             Some(colon) if !text[colon..].contains(']') => (&text[..colon], Some(&text[colon + 1..])),
             _ => (text, None),
         };
-        let port = port.map(str::parse::<u16>).transpose().map_err(|_| "the allowed host's port is not a number")?;
+        let port =
+            port.map(str::parse::<u16>).transpose().map_err(|_| "the allowed host's port is not a number")?;
         let host = Host::parse(host).map_err(|_| "the allowed host is not `host` or `host:port`")?;
         Ok(Self { host, port })
     }
@@ -117,7 +120,8 @@ pub(super) fn check(base: &Url, allowed: &[AllowedHost]) -> Result<Reach, &'stat
     }
     let host = base.host().ok_or("the base URL names no host")?.to_owned();
     let port = base.port_or_known_default();
-    let is_allowed = allowed.iter().any(|entry| entry.host == host && (entry.port.is_none() || entry.port == port));
+    let is_allowed =
+        allowed.iter().any(|entry| entry.host == host && (entry.port.is_none() || entry.port == port));
     match base.scheme() {
         "https" => {}
         "http" if is_allowed => {}

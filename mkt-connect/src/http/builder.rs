@@ -2,7 +2,10 @@
 
 use super::address::{self, AllowedHost, PinnedResolver, Reach};
 use super::client::{Client, Inner};
+use super::clock::{Clock, SystemClock};
+use super::rate::{Limits, RateBudget};
 use super::request::Value;
+use super::retry::Budget;
 use crate::{Error, ErrorKind, Result, Secret};
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use url::Url;
 const CONNECT: Duration = Duration::from_secs(5);
 const READ_IDLE: Duration = Duration::from_secs(30);
 const TOTAL: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(120);
 const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Short, so that a request is seldom written to a connection which the server is just closing: such a request may
 /// have arrived, and one that may not be repeated is lost in doubt.
@@ -30,6 +34,20 @@ pub struct ClientBuilder {
     read_idle: Duration,
     total: Duration,
     max_body: usize,
+    rate: Option<RateBudget>,
+    patience: Duration,
+    clock: Arc<dyn Clock>,
+    jitter: Jitter,
+}
+
+/// Draws an even number from 0 to 1.
+pub(super) type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// Jitter needs no more than that clients differ: the standard library's hash keys are random.
+fn random_draw() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    let [a, b, c, d, ..] = RandomState::new().hash_one(0_u8).to_be_bytes();
+    f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }
 
 impl ClientBuilder {
@@ -45,6 +63,10 @@ impl ClientBuilder {
             read_idle: READ_IDLE,
             total: TOTAL,
             max_body: MAX_BODY,
+            rate: None,
+            patience: PATIENCE,
+            clock: Arc::new(SystemClock::new()),
+            jitter: Arc::new(random_draw),
         }
     }
 
@@ -122,13 +144,44 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps to the account's budget: each request waits for its turn. Give the same budget to every client of the
+    /// account. Without this the client keeps only to the pauses that the other side asks for.
+    #[must_use]
+    pub fn rate(mut self, budget: &RateBudget) -> Self {
+        self.rate = Some(budget.clone());
+        self
+    }
+
+    /// How long a request waits for its turn. When it would be longer, it fails at once as
+    /// [`ErrorKind::RateLimited`], not sent. Default: 120 s.
+    #[must_use]
+    pub fn rate_patience(mut self, limit: Duration) -> Self {
+        self.patience = limit;
+        self
+    }
+
+    /// Replaces the clock, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Replaces the random draw of the jitter (an even number from 0 to 1), for tests and simulations.
+    #[must_use]
+    pub fn jitter(mut self, draw: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        self.jitter = Arc::new(draw);
+        self
+    }
+
     /// Checks the settings and builds the client. Nothing is sent.
     ///
     /// # Errors
     /// [`ErrorKind::Config`]: the base URL is not `https://host[/path]`, names an IP address or this machine, holds
     /// credentials, or a header cannot be written. The text repeats none of them.
     pub fn build(self) -> Result<Client> {
-        let config = |detail: &'static str| Error::new(ErrorKind::Config, self.service, "build").with_detail(detail);
+        let config =
+            |detail: &'static str| Error::new(ErrorKind::Config, self.service, "build").with_detail(detail);
         let base = Url::parse(&self.base_url).map_err(|_| config("the base URL is not a URL"))?;
         let allowed: Vec<AllowedHost> =
             self.allowed.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(config)?;
@@ -141,15 +194,24 @@ impl ClientBuilder {
             headers: self.headers,
             basic: self.basic,
             max_body: self.max_body,
+            rate: self
+                .rate
+                .unwrap_or_else(|| RateBudget::with_clock(&Limits::none(), Arc::clone(&self.clock))),
+            patience: self.patience,
+            clock: self.clock,
+            jitter: self.jitter,
+            budget: Budget::default(),
         }));
         client.check_headers()?;
         Ok(client)
     }
 
     fn transport(&self, base: &Url, reach: Reach) -> Result<reqwest::Client> {
-        let fail = |detail: &'static str| Error::new(ErrorKind::Config, self.service, "build").with_detail(detail);
-        let tls = tls(base.scheme() == "https")
-            .map_err(|error| fail("the system's trusted certificates could not be read").with_source(error))?;
+        let fail =
+            |detail: &'static str| Error::new(ErrorKind::Config, self.service, "build").with_detail(detail);
+        let tls = tls(base.scheme() == "https").map_err(|error| {
+            fail("the system's trusted certificates could not be read").with_source(error)
+        })?;
         let host = base.host_str().unwrap_or_default().to_owned();
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -175,8 +237,8 @@ impl ClientBuilder {
 /// plain-http host gets a configuration that trusts nobody, so that it starts on a machine without certificates too.
 fn tls(needed: bool) -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        rustls::ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
     if !needed {
         return Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
     }

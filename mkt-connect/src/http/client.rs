@@ -1,16 +1,19 @@
 //! The client: one exchange with the one configured host.
 
-use super::builder::ClientBuilder;
+use super::builder::{ClientBuilder, Jitter};
+use super::clock::Clock;
 use super::failure;
-use super::request::{Body, Method, Request, Value};
+use super::rate::RateBudget;
+use super::request::{Body, Method, Replay, Request, Value};
 use super::response::Response;
+use super::retry::{self, Attempt, Budget, Decision, Policy};
 use crate::{Delivery, Error, ErrorKind, Result, Secret};
 use bytes::{Bytes, BytesMut};
-use chrono::Utc;
 use futures_util::StreamExt;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 
 /// An HTTP client of one service at one host. Clones share connections.
@@ -29,6 +32,11 @@ pub(super) struct Inner {
     pub(super) headers: Vec<(String, Value)>,
     pub(super) basic: Option<(String, Secret)>,
     pub(super) max_body: usize,
+    pub(super) rate: RateBudget,
+    pub(super) patience: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) jitter: Jitter,
+    pub(super) budget: Budget,
 }
 
 impl Client {
@@ -51,18 +59,30 @@ impl Client {
         self.0.base.host_str().unwrap_or_default()
     }
 
+    /// The account's budget, to be told what the other side says about it.
+    #[must_use]
+    pub fn rate(&self) -> &RateBudget {
+        &self.0.rate
+    }
+
     /// Sends the request once and reads the whole answer. A complete answer is `Ok` whatever its status, except a
     /// redirect; what a status means is for the connector to say.
     ///
     /// # Errors
     /// The [`delivery`](Error::delivery) says whether the request may have arrived:
-    /// - [`Delivery::NotSent`]: it could not be written as HTTP (`Input`), the address is refused (`Config`), no
+    /// - [`Delivery::NotSent`]: the account's turn is too far off (`RateLimited`), it could not be written as HTTP
+    ///   (`Input`), the address is refused (`Config`), no
     ///   connection could be made (`Unavailable`), TLS could not be trusted (`Protocol`);
     /// - [`Delivery::Unknown`]: the connection broke or the time ran out afterwards (`Unavailable`), or the answer
     ///   could not be decompressed (`Protocol`);
     /// - [`Delivery::Answered`]: a redirect, or an answer over the limit (`Protocol`).
     pub async fn send(&self, request: &Request) -> Result<Response> {
         let prepared = self.prepare(request)?;
+        self.0.rate.acquire_within(1, self.0.patience).await.map_err(|late| {
+            Error::new(ErrorKind::RateLimited, self.0.service, request.operation)
+                .with_retry_after(late.wait)
+                .with_detail("the account is at rest")
+        })?;
         let started = std::time::Instant::now();
         let outcome = self.exchange(request.operation, prepared).await;
         let (service, operation) = (self.0.service, request.operation);
@@ -76,6 +96,61 @@ impl Client {
             }
         }
         outcome
+    }
+
+    /// Sends the request, and again where [`retry`] allows it, until `read` makes something of an answer.
+    ///
+    /// `read` is where a connector says what its vendor's statuses and bodies mean: it returns the value, or an error
+    /// of the right kind ([`Response::error`] fills in the rest). An error that asks for a wait rests the whole
+    /// account, so that no other request goes out before it is over.
+    ///
+    /// # Errors
+    /// The last attempt's error, as it was. When an earlier attempt of a request with a key is in doubt, the delivery
+    /// is [`Delivery::Unknown`] whatever became of the last one.
+    pub async fn send_with<T>(
+        &self,
+        request: &Request,
+        policy: &Policy,
+        mut read: impl FnMut(Response) -> Result<T>,
+    ) -> Result<T> {
+        let inner = &self.0;
+        let began = inner.clock.elapsed();
+        inner.budget.deposit();
+        let mut earlier_doubt = false;
+        let mut number = 0;
+        loop {
+            number += 1;
+            let error = match self.send(request).await.and_then(&mut read) {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let in_doubt = earlier_doubt || retry::leaves_doubt(&error);
+            if let (ErrorKind::RateLimited | ErrorKind::Unavailable, Delivery::Answered, Some(wait)) =
+                (error.kind(), error.delivery(), error.retry_after())
+            {
+                inner.rate.pause_for(wait);
+            }
+            let attempt = Attempt {
+                kind: error.kind(),
+                in_doubt,
+                retry_after: error.retry_after(),
+                number,
+                elapsed: inner.clock.elapsed().saturating_sub(began),
+                replay: request.replay_class(),
+            };
+            let decision = retry::decide(policy, &attempt, (inner.jitter)(), inner.budget.has_left());
+            let (service, operation) = (inner.service, request.operation);
+            tracing::debug!(service, operation, number, ?decision, "attempt failed");
+            match decision {
+                Decision::Retry { after } if inner.budget.withdraw() => inner.clock.sleep(after).await,
+                // What became of the last attempt says nothing about the one that may have been acted upon.
+                _ if earlier_doubt && request.replay_class() != Replay::Idempotent => {
+                    return Err(error.delivered(Delivery::Unknown));
+                }
+                _ => return Err(error),
+            }
+            earlier_doubt = in_doubt;
+        }
     }
 
     async fn exchange(&self, operation: &'static str, request: reqwest::Request) -> Result<Response> {
@@ -117,7 +192,7 @@ impl Client {
             status: status.as_u16(),
             headers,
             body: body.freeze(),
-            received_at: Utc::now(),
+            received_at: self.0.clock.now(),
         })
     }
 
@@ -134,7 +209,8 @@ impl Client {
             Body::Unserialisable => return Err(input("the body cannot be written as JSON")),
         };
         if let Some(content_type) = content_type {
-            let value = HeaderValue::from_str(content_type).map_err(|_| input("the content type is not one"))?;
+            let value =
+                HeaderValue::from_str(content_type).map_err(|_| input("the content type is not one"))?;
             prepared.headers_mut().insert(CONTENT_TYPE, value);
         }
         for headers in [&self.0.headers, &request.headers] {
@@ -146,12 +222,10 @@ impl Client {
         *prepared.timeout_mut() = request.timeout;
         match &self.0.basic {
             None => Ok(prepared),
-            Some((user, password)) => {
-                reqwest::RequestBuilder::from_parts(self.0.transport.clone(), prepared)
-                    .basic_auth(user, Some(password.expose()))
-                    .build()
-                    .map_err(|_| input("the credentials cannot be written as a header"))
-            }
+            Some((user, password)) => reqwest::RequestBuilder::from_parts(self.0.transport.clone(), prepared)
+                .basic_auth(user, Some(password.expose()))
+                .build()
+                .map_err(|_| input("the credentials cannot be written as a header")),
         }
     }
 
@@ -190,8 +264,8 @@ impl Client {
 
 fn insert(headers: &mut HeaderMap, name: &str, value: &Value) -> Result<(), &'static str> {
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header's name is not one")?;
-    let mut written =
-        HeaderValue::from_str(value.expose()).map_err(|_| "a header's value holds a character that it cannot")?;
+    let mut written = HeaderValue::from_str(value.expose())
+        .map_err(|_| "a header's value holds a character that it cannot")?;
     written.set_sensitive(value.is_secret());
     headers.insert(name, written);
     Ok(())

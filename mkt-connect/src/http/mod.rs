@@ -4,6 +4,10 @@
 //! |---|---|---|
 //! | [`Client`] | one exchange with the one configured host | follow redirects, read proxies from the environment, log a URL |
 //! | [`Request`], [`Response`] | what is asked, what was answered | decide whether a status is an error: the connector knows its vendor |
+//! | [`retry`] | decides whether a failed request may be sent again, and when | wait or send |
+//! | [`rate`] | keeps an account within its limits and in the pauses it was given | survive a restart |
+//! | [`page`] | pages as a stream that stops when dropped | follow a link |
+//! | [`Clock`] | time handed in | |
 //! | [`address`] | which hosts and addresses may be talked to | |
 //!
 //! ```
@@ -28,11 +32,19 @@
 pub mod address;
 mod builder;
 mod client;
+mod clock;
 mod failure;
+pub mod page;
+pub mod rate;
 mod request;
 mod response;
+pub mod retry;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use page::{Page, Paging};
+pub use rate::{Limits, RateBudget};
 pub use request::{Method, Replay, Request, path_segment};
 pub use response::Response;
+pub use retry::Policy;

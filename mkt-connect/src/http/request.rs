@@ -74,7 +74,10 @@ impl Value {
 pub(super) enum Body {
     Empty,
     Form(Vec<(String, Value)>),
-    Bytes { content_type: String, bytes: Bytes },
+    Bytes {
+        content_type: String,
+        bytes: Bytes,
+    },
     /// A value that would not become JSON; reported when the request is sent.
     Unserialisable,
 }
@@ -172,7 +175,10 @@ impl Request {
 
     /// Adds fields to the form body (`application/x-www-form-urlencoded`). Replaces a body of another kind.
     #[must_use]
-    pub fn form<N: Into<String>, V: Into<String>>(mut self, fields: impl IntoIterator<Item = (N, V)>) -> Self {
+    pub fn form<N: Into<String>, V: Into<String>>(
+        mut self,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
         let mut all = self.take_form();
         all.extend(fields.into_iter().map(|(name, value)| (name.into(), Value::Plain(value.into()))));
         self.body = Body::Form(all);

@@ -1,11 +1,13 @@
 //! A whole answer, read into bounded memory.
 
+use super::retry;
 use crate::{Delivery, Error, ErrorKind, Result};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 /// A complete answer of the other side, whatever its status.
 ///
@@ -83,13 +85,34 @@ impl Response {
     /// the body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
-        serde_json::from_slice(body).map_err(|error| self.error(ErrorKind::Protocol).with_detail(describe(&error)))
+        serde_json::from_slice(body)
+            .map_err(|error| self.error(ErrorKind::Protocol).with_detail(describe(&error)))
     }
 
-    /// An error about this answer: service, operation, status and [`Delivery::Answered`] are filled in.
+    /// What the answer says about when to come back: its `Retry-After` header, or else words in a short body
+    /// ([`try_again_after`](super::retry::try_again_after)).
+    #[must_use]
+    pub fn retry_advice(&self) -> Option<Duration> {
+        let from_header =
+            self.header("retry-after").and_then(|value| retry::retry_after(value, self.received_at));
+        from_header.or_else(|| retry::try_again_after(&self.text(), self.received_at))
+    }
+
+    /// An error about this answer: service, operation, status and [`Delivery::Answered`] are filled in, and for
+    /// throttling and unavailability the [`retry_advice`](Self::retry_advice).
     #[must_use]
     pub fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(kind, self.service, self.operation).delivered(Delivery::Answered).with_status(self.status)
+        let error = Error::new(kind, self.service, self.operation)
+            .delivered(Delivery::Answered)
+            .with_status(self.status);
+        let advice = match kind {
+            ErrorKind::RateLimited | ErrorKind::Unavailable => self.retry_advice(),
+            _ => None,
+        };
+        match advice {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        }
     }
 }
 

@@ -1,0 +1,331 @@
+//! Decides whether a failed request may be sent again, and when. Nothing here waits or sends.
+//!
+//! The rules, in the order in which they are applied:
+//!
+//! 1. Only throttling and unavailability pass with time. Wrong credentials are never tried again: Matomo locks an
+//!    address out after a few of them.
+//! 2. A request that was not sent, or that the other side refused because of its rate, was not acted upon: it may be
+//!    repeated whatever it does. Any other failed attempt leaves a doubt, and the doubt stays for all later attempts.
+//! 3. In doubt, an idempotent request is repeated, one with a key only while the vendor remembers the key, and any
+//!    other never.
+//! 4. What the other side says about when to come back is a lower bound. Beyond it the wait is drawn evenly between
+//!    zero and a bound that doubles with each attempt ("full jitter": M. Brooker, *Exponential Backoff And Jitter*,
+//!    AWS Architecture Blog, 2015), so that many clients do not come back together.
+//! 5. Repeats are at most a tenth of the requests ([`Budget`]): when everything fails, repeating makes it worse.
+
+use super::request::Replay;
+use crate::{Delivery, Error, ErrorKind};
+use chrono::{DateTime, Utc};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How patient a caller is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    max_attempts: u32,
+    base: Duration,
+    cap: Duration,
+    longest_wait: Duration,
+    longest_in_all: Duration,
+}
+
+impl Default for Policy {
+    /// 4 attempts, jitter from 500 ms doubling up to 30 s, no single wait over 2 minutes, 10 minutes in all.
+    fn default() -> Self {
+        Self {
+            max_attempts: 4,
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(30),
+            longest_wait: Duration::from_secs(120),
+            longest_in_all: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Policy {
+    /// One attempt, no repeat.
+    #[must_use]
+    pub fn once() -> Self {
+        Self { max_attempts: 1, ..Self::default() }
+    }
+
+    /// How many times the request is sent at most, the first time included; at least 1.
+    #[must_use]
+    pub fn max_attempts(mut self, count: u32) -> Self {
+        self.max_attempts = count.max(1);
+        self
+    }
+
+    /// The bound of the first wait's jitter, and the bound up to which it doubles.
+    #[must_use]
+    pub fn backoff(mut self, base: Duration, cap: Duration) -> Self {
+        self.base = base;
+        self.cap = cap;
+        self
+    }
+
+    /// The longest wait that is sat out here; when the other side asks for more, the error is returned with it
+    /// ([`Error::retry_after`]) and the caller can put the work away.
+    #[must_use]
+    pub fn longest_wait(mut self, limit: Duration) -> Self {
+        self.longest_wait = limit;
+        self
+    }
+
+    /// The longest time for all attempts and waits together. A wait that would end later is not begun.
+    #[must_use]
+    pub fn longest_in_all(mut self, limit: Duration) -> Self {
+        self.longest_in_all = limit;
+        self
+    }
+}
+
+/// What is known after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// What failed.
+    pub kind: ErrorKind,
+    /// Whether this attempt or an earlier one may have been acted upon; see [`leaves_doubt`].
+    pub in_doubt: bool,
+    /// The wait that the other side asked for.
+    pub retry_after: Option<Duration>,
+    /// Which attempt this was, from 1.
+    pub number: u32,
+    /// Time since the first attempt began.
+    pub elapsed: Duration,
+    /// What a second arrival does.
+    pub replay: Replay,
+}
+
+/// What to do after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Send again after this wait.
+    Retry {
+        /// How long to wait first.
+        after: Duration,
+    },
+    /// Give up and return the error.
+    Stop(Reason),
+}
+
+/// Why a request is not sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Time does not heal this kind of failure.
+    Lasting,
+    /// It may have been acted upon, and doing it twice would be harm.
+    InDoubt,
+    /// It may have been acted upon, and the vendor would no longer recognise its key.
+    KeyExpired,
+    /// All attempts are used up.
+    Exhausted,
+    /// The wait is longer than the policy allows.
+    TooLong,
+    /// Too large a part of the recent requests were repeats.
+    BudgetSpent,
+}
+
+/// Whether a request that failed so may nevertheless have been acted upon.
+///
+/// Not when it was not sent, and not when it was answered with a refusal. A 5xx is an answer, but a gateway gives it
+/// too after it has passed the request on: that is in doubt.
+#[must_use]
+pub fn leaves_doubt(error: &Error) -> bool {
+    match error.delivery() {
+        Delivery::NotSent => false,
+        Delivery::Unknown => true,
+        Delivery::Answered => {
+            matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Protocol | ErrorKind::Other)
+        }
+    }
+}
+
+/// Decides about one failed attempt. `draw` is an even random number from 0 to 1 (anything else is taken as the
+/// nearest of the two), `budget_left` says whether the [`Budget`] has a repeat to give.
+#[must_use]
+pub fn decide(policy: &Policy, attempt: &Attempt, draw: f64, budget_left: bool) -> Decision {
+    if !matches!(attempt.kind, ErrorKind::RateLimited | ErrorKind::Unavailable) {
+        return Decision::Stop(Reason::Lasting);
+    }
+    if attempt.in_doubt && attempt.replay == Replay::Never {
+        return Decision::Stop(Reason::InDoubt);
+    }
+    if attempt.number >= policy.max_attempts {
+        return Decision::Stop(Reason::Exhausted);
+    }
+    let doublings = attempt.number.saturating_sub(1).min(20);
+    let bound = policy.base.saturating_mul(1 << doublings).min(policy.cap);
+    let draw = if draw.is_nan() { 0.0 } else { draw.clamp(0.0, 1.0) };
+    let after = attempt.retry_after.unwrap_or_default().saturating_add(bound.mul_f64(draw));
+    let until = attempt.elapsed.saturating_add(after);
+    if let (true, Replay::Keyed { valid_for }) = (attempt.in_doubt, attempt.replay)
+        && until >= valid_for
+    {
+        return Decision::Stop(Reason::KeyExpired);
+    }
+    if after > policy.longest_wait || until > policy.longest_in_all {
+        return Decision::Stop(Reason::TooLong);
+    }
+    if !budget_left {
+        return Decision::Stop(Reason::BudgetSpent);
+    }
+    Decision::Retry { after }
+}
+
+/// Keeps repeats to a share of the requests: each request pays in a part of a token, each repeat takes a whole one.
+#[derive(Debug)]
+pub struct Budget {
+    share: f64,
+    most: f64,
+    tokens: Mutex<f64>,
+}
+
+impl Default for Budget {
+    /// One repeat for ten requests, and ten from the start, so that a short run can repeat too.
+    fn default() -> Self {
+        Self::new(0.1, 10)
+    }
+}
+
+impl Budget {
+    /// Repeats as this share of the requests, with so many to begin with. At most ten times the reserve (and at least
+    /// ten) is saved up.
+    #[must_use]
+    pub fn new(share: f64, reserve: u32) -> Self {
+        let reserve = f64::from(reserve);
+        let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        Self { share, most: (reserve * 10.0).max(10.0), tokens: Mutex::new(reserve) }
+    }
+
+    /// Counts a first attempt.
+    pub fn deposit(&self) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        *tokens = (*tokens + self.share).min(self.most);
+    }
+
+    /// Whether a repeat may be taken.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        // Ten deposits of 0.1 are 0.9999999999999999.
+        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) >= 1.0 - 1e-9
+    }
+
+    /// Takes a repeat; false when there is none left.
+    #[must_use]
+    pub fn withdraw(&self) -> bool {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let granted = *tokens >= 1.0 - 1e-9;
+        if granted {
+            *tokens -= 1.0;
+        }
+        granted
+    }
+}
+
+/// The longest wait that is believed; more is cut to it.
+const LONGEST_ADVICE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Reads the value of a `Retry-After` header (RFC 9110, section 10.2.3): seconds, or a date. A date in the past is no
+/// wait at all; garbage is `None`; anything over 30 days is 30 days.
+///
+/// ```
+/// use mkt_connect::http::retry::retry_after;
+/// use std::time::Duration;
+/// let now = "2025-08-25T07:00:00Z".parse()?;
+/// assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+/// assert_eq!(retry_after("Mon, 25 Aug 2025 07:00:31 GMT", now), Some(Duration::from_secs(31)));
+/// assert_eq!(retry_after("soon", now), None);
+/// # Ok::<(), chrono::ParseError>(())
+/// ```
+#[must_use]
+pub fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
+    seconds(value).or_else(|| until_date(value, now))
+}
+
+/// Digits, perhaps with a fraction, which some servers send against the RFC.
+fn seconds(text: &str) -> Option<Duration> {
+    if !text.starts_with(|first: char| first.is_ascii_digit())
+        || !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
+        return None;
+    }
+    let seconds: f64 = text.parse().ok()?;
+    Some(Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_ADVICE).min(LONGEST_ADVICE))
+}
+
+fn until_date(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let date = httpdate::parse_http_date(text).ok()?;
+    let wait = DateTime::<Utc>::from(date).signed_duration_since(now);
+    Some(wait.to_std().unwrap_or_default().min(LONGEST_ADVICE))
+}
+
+/// Finds advice in the text of an answer: `try again after 120 seconds`, `try again after Mon, 25 Aug 2025 07:00:31
+/// UTC` (both Mailgun, which throttles in words and not in headers), `retry in 5 minutes`.
+///
+/// Only the first 4 KiB are looked at. A number without a unit is seconds.
+#[must_use]
+pub fn try_again_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    const PHRASES: [&str; 4] = ["try again after ", "try again in ", "retry after ", "retry in "];
+    let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= 4096).unwrap_or(text.len());
+    // ASCII lower case keeps every byte where it was.
+    let lower = text[..end].to_ascii_lowercase();
+    PHRASES.iter().find_map(|phrase| {
+        let at = lower.find(phrase)? + phrase.len();
+        amount(&lower[at..]).or_else(|| {
+            // `Mon, 25 Aug 2025 07:00:31 UTC`: an HTTP date but for the name of its zone.
+            let date = text.get(at..at + 25)?;
+            let zone = lower.get(at + 25..at + 29)?;
+            let is_utc = zone == " utc" || zone == " gmt";
+            if is_utc { until_date(&format!("{date} GMT"), now) } else { None }
+        })
+    })
+}
+
+/// `120 seconds`, `5 min`, `1h`.
+fn amount(text: &str) -> Option<Duration> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number = text.get(..digits).filter(|digits| !digits.is_empty())?;
+    let number: u64 = number.parse().unwrap_or(u64::MAX);
+    let unit = text[digits..].trim_start();
+    let factor = match unit {
+        unit if unit.starts_with("ms") || unit.starts_with("milli") => {
+            return Some(Duration::from_millis(number).min(LONGEST_ADVICE));
+        }
+        unit if unit.starts_with("min") || unit == "m" || unit.starts_with("m ") => 60,
+        unit if unit.starts_with('h') => 3600,
+        unit if unit.starts_with("day") => 86_400,
+        _ => 1,
+    };
+    Some(Duration::from_secs(number.saturating_mul(factor)).min(LONGEST_ADVICE))
+}
+
+/// Reads Meta's `X-Business-Use-Case-Usage` header: the largest `estimated_time_to_regain_access`, which is in
+/// **minutes**. `None` when it is absent, zero or not JSON.
+///
+/// ```
+/// use mkt_connect::http::retry::regain_access;
+/// let header = r#"{"17":[{"type":"pages","call_count":100,"estimated_time_to_regain_access":7}]}"#;
+/// assert_eq!(regain_access(header), Some(std::time::Duration::from_secs(7 * 60)));
+/// ```
+#[must_use]
+pub fn regain_access(header: &str) -> Option<Duration> {
+    fn longest(value: &serde_json::Value) -> u64 {
+        match value {
+            serde_json::Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| match value.as_u64() {
+                    Some(minutes) if name == "estimated_time_to_regain_access" => minutes,
+                    _ => longest(value),
+                })
+                .max()
+                .unwrap_or(0),
+            serde_json::Value::Array(values) => values.iter().map(longest).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    let minutes = longest(&serde_json::from_str(header).ok()?);
+    (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)).min(LONGEST_ADVICE))
+}
