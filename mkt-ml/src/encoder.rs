@@ -1,0 +1,505 @@
+//! Turns a frame into the matrix of numbers that models take, by rules learnt from the training rows only.
+//!
+//! Two forms: one-hot and standardised for linear models, ordinal with missing values kept for trees. The
+//! fitted encoder travels inside the saved model. It never looks at the target.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::shown,
+    frame::{Column, ColumnKind, Field, Frame, MISSING_CODE, Values},
+};
+
+/// Cells of an encoded matrix beyond which encoding is refused: 8 GiB of numbers.
+const MOST_CELLS: usize = 1 << 30;
+
+/// Why a frame could not be encoded.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// No rows or no columns to learn from.
+    #[error("a frame of {rows} rows and {columns} columns leaves nothing to learn from")]
+    Empty {
+        /// Rows.
+        rows: usize,
+        /// Columns.
+        columns: usize,
+    },
+    /// A column without a single value in the training rows.
+    #[error("column `{column}` has no value in any training row: leave it out")]
+    AllMissing {
+        /// The column.
+        column: String,
+    },
+    /// A column that the encoder knows is not in the frame.
+    #[error("column `{column}` is missing: the model was fitted with it")]
+    MissingColumn {
+        /// The column.
+        column: String,
+    },
+    /// A column holds numbers where categories were learnt, or the other way round.
+    #[error("column `{column}` is {found:?} but the model was fitted with {expected:?} values")]
+    WrongKind {
+        /// The column.
+        column: String,
+        /// The kind in training.
+        expected: ColumnKind,
+        /// The kind now.
+        found: ColumnKind,
+    },
+    /// A category that training did not show, under [`Unseen::Refuse`].
+    #[error("column `{column}` holds `{level}` in row {row}, which no training row had")]
+    UnseenLevel {
+        /// The column.
+        column: String,
+        /// The row, from 0.
+        row: usize,
+        /// The category, shortened.
+        level: String,
+    },
+    /// The matrix would not fit in reasonable memory.
+    #[error("{rows} rows by {features} features are too many to encode at once")]
+    TooLarge {
+        /// Rows.
+        rows: usize,
+        /// Encoded features.
+        features: usize,
+    },
+}
+
+/// How categories become numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Categories {
+    /// One 0/1 feature per level but the most frequent, which is the reference that coefficients and odds
+    /// ratios compare with.
+    OneHot,
+    /// One feature holding the level's rank by name.
+    Ordinal,
+}
+
+/// What becomes of missing numbers and categories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingValues {
+    /// Numbers take the training mean, categories the most frequent level; a column with missing values in
+    /// training also gets a 0/1 feature that says so.
+    Impute,
+    /// They stay missing (NaN), for models that split on missingness themselves.
+    Keep,
+}
+
+/// What becomes of a category that training did not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unseen {
+    /// It counts as one of the rare levels where training merged some (see [`EncoderParams::max_levels`]),
+    /// else as missing.
+    Accept,
+    /// Encoding fails and names it.
+    Refuse,
+}
+
+/// How to fit an [`Encoder`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderParams {
+    categories: Categories,
+    standardise: bool,
+    missing: MissingValues,
+    unseen: Unseen,
+    max_levels: usize,
+}
+
+impl EncoderParams {
+    /// For linear models: one-hot, standardised to mean 0 and standard deviation 1, missing imputed.
+    pub fn one_hot() -> Self {
+        Self {
+            categories: Categories::OneHot,
+            standardise: true,
+            missing: MissingValues::Impute,
+            unseen: Unseen::Accept,
+            max_levels: 200,
+        }
+    }
+
+    /// For trees: ordinal, not scaled, missing kept.
+    pub fn ordinal() -> Self {
+        Self {
+            categories: Categories::Ordinal,
+            standardise: false,
+            missing: MissingValues::Keep,
+            ..Self::one_hot()
+        }
+    }
+
+    /// Whether numbers are scaled to mean 0 and standard deviation 1 of the training rows.
+    pub fn standardise(mut self, standardise: bool) -> Self {
+        self.standardise = standardise;
+        self
+    }
+
+    /// What becomes of missing values.
+    pub fn missing(mut self, missing: MissingValues) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    /// What becomes of categories that training did not show.
+    pub fn unseen(mut self, unseen: Unseen) -> Self {
+        self.unseen = unseen;
+        self
+    }
+
+    /// The most levels kept apart in one column (default 200, at least 2). In a column with more, the most
+    /// frequent stay and all others become one level.
+    pub fn max_levels(mut self, most: usize) -> Self {
+        self.max_levels = most.max(2);
+        self
+    }
+
+    /// Learns means, deviations and levels from the training rows.
+    ///
+    /// # Errors
+    /// [`EncodeError::Empty`], [`EncodeError::AllMissing`].
+    pub fn fit(&self, train: &Frame) -> Result<Encoder, EncodeError> {
+        if train.rows() == 0 || train.columns().is_empty() {
+            return Err(EncodeError::Empty { rows: train.rows(), columns: train.columns().len() });
+        }
+        let columns =
+            train.columns().iter().map(|column| self.fit_column(column)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Encoder { params: self.clone(), columns })
+    }
+
+    fn fit_column(&self, column: &Column) -> Result<Encoding, EncodeError> {
+        let all_missing = || EncodeError::AllMissing { column: shown(column.name()) };
+        let rule = match &column.values {
+            Values::Numeric(numbers) => {
+                let present: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
+                if present.is_empty() {
+                    return Err(all_missing());
+                }
+                let (mean, deviation) = moments(&present);
+                Rule::Numeric { mean, deviation, missing: present.len() < numbers.len() }
+            }
+            Values::Categorical { levels, codes } => {
+                let mut counts = vec![0_usize; levels.len()];
+                for &code in codes {
+                    if let Some(count) = counts.get_mut(code as usize) {
+                        *count += 1;
+                    }
+                }
+                let mut seen: Vec<(&String, usize)> =
+                    levels.iter().zip(counts).filter(|(_, n)| *n > 0).collect();
+                let Some(most_frequent) = seen
+                    .iter()
+                    .max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0)))
+                    .map(|(level, _)| (*level).clone())
+                else {
+                    return Err(all_missing());
+                };
+                let merged = seen.len() > self.max_levels;
+                if merged {
+                    seen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+                    seen.truncate(self.max_levels - 1);
+                }
+                let mut kept: Vec<String> = seen.into_iter().map(|(level, _)| level.clone()).collect();
+                kept.sort_unstable();
+                let reference = kept.binary_search(&most_frequent).unwrap_or_default();
+                Rule::Categorical {
+                    levels: kept,
+                    reference,
+                    rare: merged,
+                    missing: codes.contains(&MISSING_CODE),
+                }
+            }
+        };
+        Ok(Encoding { column: column.name().to_owned(), rule })
+    }
+}
+
+/// What was learnt about one column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Encoding {
+    column: String,
+    rule: Rule,
+}
+
+/// `missing`: training had missing values in this column. `levels` are sorted; `rare`: some were merged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Rule {
+    Numeric { mean: f64, deviation: f64, missing: bool },
+    Categorical { levels: Vec<String>, reference: usize, rare: bool, missing: bool },
+}
+
+/// One column of the encoded matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    /// Its name: the column, or `column=level`.
+    pub name: String,
+    /// The column of the frame that it comes from.
+    pub column: String,
+    /// The original units in one unit of the feature: the standard deviation of a standardised number, else 1.
+    pub scale: f64,
+}
+
+/// A fitted encoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Encoder {
+    params: EncoderParams,
+    columns: Vec<Encoding>,
+}
+
+impl Encoder {
+    /// The features of the encoded matrix in order.
+    pub fn features(&self) -> Vec<Feature> {
+        let mut features = Vec::new();
+        for Encoding { column, rule } in &self.columns {
+            let mut add = |level: Option<&str>, scale| {
+                let name = level.map_or_else(|| column.clone(), |level| format!("{column}={level}"));
+                features.push(Feature { name, column: column.clone(), scale });
+            };
+            match rule {
+                Rule::Numeric { deviation, missing, .. } => {
+                    add(None, if self.params.standardise { *deviation } else { 1.0 });
+                    if self.flags(*missing) {
+                        add(Some("(missing)"), 1.0);
+                    }
+                }
+                Rule::Categorical { .. } if self.params.categories == Categories::Ordinal => add(None, 1.0),
+                Rule::Categorical { levels, reference, rare, missing } => {
+                    for (_, level) in levels.iter().enumerate().filter(|(at, _)| at != reference) {
+                        add(Some(level), 1.0);
+                    }
+                    if *rare {
+                        add(Some("(rare)"), 1.0);
+                    }
+                    if self.flags(*missing) {
+                        add(Some("(missing)"), 1.0);
+                    }
+                }
+            }
+        }
+        features
+    }
+
+    /// Names and kinds of the columns that a frame must have, in order.
+    pub fn schema(&self) -> Vec<Field> {
+        let kind = |rule: &Rule| match rule {
+            Rule::Numeric { .. } => ColumnKind::Numeric,
+            Rule::Categorical { .. } => ColumnKind::Categorical,
+        };
+        self.columns
+            .iter()
+            .map(|encoding| Field { name: encoding.column.clone(), kind: kind(&encoding.rule) })
+            .collect()
+    }
+
+    /// Encodes a frame. Columns are found by name, others are ignored; the order of rows is kept.
+    ///
+    /// # Errors
+    /// A column missing or of another kind, an unseen category under [`Unseen::Refuse`], a matrix of more
+    /// than 2³⁰ cells.
+    pub fn transform(&self, frame: &Frame) -> Result<Array2<f64>, EncodeError> {
+        self.transform_rows(frame, 0..frame.rows())
+    }
+
+    /// Encodes the rows of `range`; errors count rows from the start of the frame.
+    pub(crate) fn transform_rows(
+        &self,
+        frame: &Frame,
+        range: Range<usize>,
+    ) -> Result<Array2<f64>, EncodeError> {
+        let (rows, features) = (range.len(), self.features().len());
+        if rows.checked_mul(features).is_none_or(|cells| cells > MOST_CELLS) {
+            return Err(EncodeError::TooLarge { rows, features });
+        }
+        let mut matrix = Array2::zeros((rows, features));
+        let mut at = 0;
+        for encoding in &self.columns {
+            let column = frame
+                .column(&encoding.column)
+                .ok_or_else(|| EncodeError::MissingColumn { column: shown(&encoding.column) })?;
+            at = self.transform_column(encoding, column, range.clone(), &mut matrix, at)?;
+        }
+        Ok(matrix)
+    }
+
+    /// Writes one column's features from `at` on and returns where the next column's begin.
+    fn transform_column(
+        &self,
+        encoding: &Encoding,
+        column: &Column,
+        range: Range<usize>,
+        matrix: &mut Array2<f64>,
+        at: usize,
+    ) -> Result<usize, EncodeError> {
+        match (&encoding.rule, &column.values) {
+            (Rule::Numeric { mean, deviation, missing }, Values::Numeric(numbers)) => {
+                let numbers = numbers.get(range).unwrap_or_default();
+                let (centre, scale) = if self.params.standardise { (*mean, *deviation) } else { (0.0, 1.0) };
+                let absent = match self.params.missing {
+                    MissingValues::Impute => (mean - centre) / scale,
+                    MissingValues::Keep => f64::NAN,
+                };
+                for (cell, number) in matrix.column_mut(at).iter_mut().zip(numbers) {
+                    *cell = if number.is_nan() { absent } else { standardised(*number, centre, scale) };
+                }
+                if !self.flags(*missing) {
+                    return Ok(at + 1);
+                }
+                for (cell, number) in matrix.column_mut(at + 1).iter_mut().zip(numbers) {
+                    *cell = f64::from(u8::from(number.is_nan()));
+                }
+                Ok(at + 2)
+            }
+            (Rule::Categorical { .. }, Values::Categorical { levels, codes }) => {
+                let codes = codes.get(range.clone()).unwrap_or_default();
+                self.transform_categories(encoding, levels, codes, range.start, matrix, at)
+            }
+            // A column without any value reads as numeric; every row of it is missing all the same.
+            (Rule::Categorical { .. }, Values::Numeric(numbers)) if numbers.iter().all(|n| n.is_nan()) => {
+                let codes = vec![MISSING_CODE; range.len()];
+                self.transform_categories(encoding, &[], &codes, range.start, matrix, at)
+            }
+            (Rule::Numeric { .. }, Values::Categorical { .. }) => Err(EncodeError::WrongKind {
+                column: shown(&encoding.column),
+                expected: ColumnKind::Numeric,
+                found: ColumnKind::Categorical,
+            }),
+            (Rule::Categorical { .. }, Values::Numeric(_)) => Err(EncodeError::WrongKind {
+                column: shown(&encoding.column),
+                expected: ColumnKind::Categorical,
+                found: ColumnKind::Numeric,
+            }),
+        }
+    }
+
+    fn transform_categories(
+        &self,
+        encoding: &Encoding,
+        levels: &[String],
+        codes: &[u32],
+        first_row: usize,
+        matrix: &mut Array2<f64>,
+        at: usize,
+    ) -> Result<usize, EncodeError> {
+        let Rule::Categorical { levels: known, reference, rare, missing } = &encoding.rule else {
+            return Ok(at);
+        };
+        let ranks: HashMap<&str, usize> =
+            known.iter().enumerate().map(|(rank, l)| (l.as_str(), rank)).collect();
+        let met: Vec<Met> = levels
+            .iter()
+            .map(|level| match ranks.get(level.as_str()) {
+                Some(&rank) => Met::Level(rank),
+                // Whether a level was merged or never seen is not remembered: both are rare.
+                None if *rare => Met::Rare,
+                None => Met::Unseen,
+            })
+            .collect();
+        let ordinal = self.params.categories == Categories::Ordinal;
+        let kept = known.len() - 1;
+        let (rare_at, missing_at) = (at + kept, at + kept + usize::from(*rare));
+        for (row, &code) in codes.iter().enumerate() {
+            let what = if code == MISSING_CODE {
+                Met::Missing
+            } else {
+                match met.get(code as usize) {
+                    Some(Met::Unseen) if self.params.unseen == Unseen::Refuse => {
+                        return Err(EncodeError::UnseenLevel {
+                            column: shown(&encoding.column),
+                            row: first_row + row,
+                            level: levels.get(code as usize).map(|level| shown(level)).unwrap_or_default(),
+                        });
+                    }
+                    Some(Met::Unseen) | None => Met::Missing,
+                    Some(what) => *what,
+                }
+            };
+            if ordinal {
+                let cell = match (what, self.params.missing) {
+                    (Met::Level(rank), _) => rank as f64,
+                    (Met::Rare, _) => known.len() as f64,
+                    (_, MissingValues::Impute) => *reference as f64,
+                    (_, MissingValues::Keep) => f64::NAN,
+                };
+                set(matrix, row, at, cell);
+            } else {
+                match what {
+                    Met::Level(rank) if rank == *reference => {}
+                    Met::Level(rank) => set(matrix, row, at + rank - usize::from(rank > *reference), 1.0),
+                    Met::Rare => set(matrix, row, rare_at, 1.0),
+                    // Without a feature of its own a missing category is the reference, the likeliest level.
+                    _ if self.flags(*missing) => set(matrix, row, missing_at, 1.0),
+                    _ => {}
+                }
+            }
+        }
+        Ok(if ordinal { at + 1 } else { missing_at + usize::from(self.flags(*missing)) })
+    }
+
+    /// Whether a column gets a feature that says that it was missing.
+    fn flags(&self, missing_in_training: bool) -> bool {
+        missing_in_training && self.params.missing == MissingValues::Impute
+    }
+
+    /// Whether a stored encoder is one that [`EncoderParams::fit`] could have made.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut names = HashSet::new();
+        !self.columns.is_empty()
+            && self.columns.iter().all(|Encoding { column, rule }| {
+                names.insert(column.as_str())
+                    && match rule {
+                        Rule::Numeric { mean, deviation, .. } => {
+                            mean.is_finite() && deviation.is_finite() && *deviation > 0.0
+                        }
+                        Rule::Categorical { levels, reference, .. } => {
+                            *reference < levels.len() && levels.is_sorted_by(|a, b| a < b)
+                        }
+                    }
+            })
+    }
+}
+
+/// How a category of the frame relates to those of training.
+#[derive(Debug, Clone, Copy)]
+enum Met {
+    Level(usize),
+    Rare,
+    Unseen,
+    Missing,
+}
+
+fn set(matrix: &mut Array2<f64>, row: usize, column: usize, value: f64) {
+    if let Some(cell) = matrix.get_mut((row, column)) {
+        *cell = value;
+    }
+}
+
+/// (number − centre) / scale, kept finite: the difference of two extreme numbers may overflow.
+fn standardised(number: f64, centre: f64, scale: f64) -> f64 {
+    ((number - centre) / scale).clamp(f64::MIN, f64::MAX)
+}
+
+/// Mean and population standard deviation; a deviation of 0 becomes 1, so that constants encode as 0.
+fn moments(numbers: &[f64]) -> (f64, f64) {
+    let largest = numbers.iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
+    if largest == 0.0 {
+        return (0.0, 1.0);
+    }
+    // Scaled to [-1, 1] first: squares of numbers near 1e200 overflow.
+    let count = numbers.len() as f64;
+    let mean = numbers.iter().map(|number| number / largest).sum::<f64>() / count;
+    let spread = numbers.iter().map(|number| (number / largest - mean).powi(2)).sum::<f64>() / count;
+    let deviation = spread.sqrt() * largest;
+    // Equal numbers may differ from their computed mean by a rounding error.
+    let constant = spread.sqrt() <= 1e-14 || deviation < f64::MIN_POSITIVE;
+    (mean * largest, if constant { 1.0 } else { deviation })
+}

@@ -1,0 +1,386 @@
+//! A random forest: trees on bootstrap samples, features drawn per node, probabilities averaged.
+//!
+//! Every tree has its own random stream, far apart from the others, and results are put together in the
+//! order of the trees: the same model bit for bit on any number of threads.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use linfa::{
+    ParamGuard,
+    dataset::{AsSingleTargets, DatasetBase},
+    traits::Fit,
+};
+use ndarray::{Array1, ArrayBase, ArrayView2, Axis, Data, Ix2, s};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    classifier::{Classifier, ModelError, check_records, check_training, predict_by_probability},
+    metrics,
+    tree::{
+        MaxFeatures, Nodes,
+        bins::Binned,
+        check_limits,
+        grow::{self, Grown, Item, Limits},
+        normalised,
+    },
+};
+
+/// The most trees in a forest: far more than help, few enough to be a typing error beyond.
+const MOST_TREES: usize = 100_000;
+/// Rows that walk one tree before the next is fetched.
+const BLOCK: usize = 64;
+
+/// Parameters of a random forest, not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForestParams(ForestValidParams);
+
+/// Checked parameters of a random forest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForestValidParams {
+    trees: usize,
+    max_depth: Option<usize>,
+    min_leaf: u64,
+    max_features: MaxFeatures,
+    bootstrap: bool,
+    seed: u64,
+    /// Not part of the model: any number gives the same one.
+    #[serde(skip)]
+    threads: Option<NonZeroUsize>,
+}
+
+impl Default for ForestParams {
+    fn default() -> Self {
+        Self(ForestValidParams {
+            trees: 100,
+            max_depth: None,
+            min_leaf: 1,
+            max_features: MaxFeatures::Sqrt,
+            bootstrap: true,
+            seed: 42,
+            threads: None,
+        })
+    }
+}
+
+impl ForestParams {
+    /// The number of trees (default 100).
+    pub fn trees(mut self, trees: usize) -> Self {
+        self.0.trees = trees;
+        self
+    }
+
+    /// The most splits between root and leaf (default none).
+    pub fn max_depth(mut self, depth: impl Into<Option<usize>>) -> Self {
+        self.0.max_depth = depth.into();
+        self
+    }
+
+    /// The fewest drawn rows in a leaf (default 1; around 20 is faster and often ranks better).
+    pub fn min_leaf(mut self, rows: u64) -> Self {
+        self.0.min_leaf = rows;
+        self
+    }
+
+    /// How many features each node draws (default the square root).
+    pub fn max_features(mut self, features: MaxFeatures) -> Self {
+        self.0.max_features = features;
+        self
+    }
+
+    /// Whether each tree draws rows with replacement (default) or sees all of them.
+    pub fn bootstrap(mut self, bootstrap: bool) -> Self {
+        self.0.bootstrap = bootstrap;
+        self
+    }
+
+    /// The seed of all draws (default 42).
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.0.seed = seed;
+        self
+    }
+
+    /// Threads to fit on (default all that the machine offers). The model does not depend on it.
+    pub fn threads(mut self, threads: impl Into<Option<NonZeroUsize>>) -> Self {
+        self.0.threads = threads.into();
+        self
+    }
+}
+
+impl ParamGuard for ForestParams {
+    type Checked = ForestValidParams;
+    type Error = ModelError;
+
+    fn check_ref(&self) -> Result<&Self::Checked, Self::Error> {
+        if self.0.trees == 0 || self.0.trees > MOST_TREES {
+            return Err(ModelError::Parameter {
+                name: "trees",
+                value: self.0.trees.to_string(),
+                expected: "from 1 to 100000",
+            });
+        }
+        check_limits(self.0.min_leaf, self.0.max_features)?;
+        Ok(&self.0)
+    }
+
+    fn check(self) -> Result<Self::Checked, Self::Error> {
+        self.check_ref()?;
+        Ok(self.0)
+    }
+}
+
+/// How the forest does on rows that its trees did not see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutOfBag {
+    /// Training rows that at least one tree left out.
+    pub rows: usize,
+    /// The share of them that the trees which left them out classify rightly.
+    pub accuracy: f64,
+    /// Their area under the ROC curve; absent when they are all of one class.
+    pub auc_roc: Option<f64>,
+}
+
+/// A fitted random forest.
+///
+/// ```
+/// use linfa::prelude::*;
+/// use mkt_ml::{Classifier, Forest};
+/// use ndarray::array;
+///
+/// let visits = Dataset::new(array![[1.0], [2.0], [8.0], [9.0]], array![false, false, true, true]);
+/// let forest = Forest::params().trees(50).seed(7).fit(&visits)?;
+/// let probabilities = forest.probabilities(array![[0.0], [10.0]].view())?;
+/// assert!(probabilities[0] < 0.3 && probabilities[1] > 0.7);
+/// # Ok::<(), mkt_ml::ModelError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forest {
+    feature_names: Vec<String>,
+    trees: Vec<Nodes>,
+    gains: Vec<f64>,
+    out_of_bag: Option<OutOfBag>,
+}
+
+impl<D, T> Fit<ArrayBase<D, Ix2>, T, ModelError> for ForestValidParams
+where
+    D: Data<Elem = f64>,
+    T: AsSingleTargets<Elem = bool>,
+{
+    type Object = Forest;
+
+    /// Grows the forest. NaN is a missing value.
+    ///
+    /// # Errors
+    /// Bad shapes, infinities, one outcome only.
+    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Forest, ModelError> {
+        let training = check_training(dataset, true)?;
+        let binned = Binned::of(training.records, self.seed);
+        let threads = self
+            .threads
+            .or_else(|| std::thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get)
+            .min(self.trees);
+        // Each jump skips 2^128 numbers: the streams of the trees never meet.
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        let streams: Vec<Xoshiro256PlusPlus> = (0..self.trees)
+            .map(|_| {
+                rng.jump();
+                rng.clone()
+            })
+            .collect();
+        let grown =
+            in_order(threads, &streams, |stream| self.grow(&binned, &training.labels, stream.clone()));
+
+        let mut gains = vec![0.0; binned.features.len()];
+        let mut trees = Vec::with_capacity(self.trees);
+        let mut bags = Vec::with_capacity(self.trees);
+        for (Grown { nodes, gains: of_tree }, bag) in grown {
+            for (sum, gain) in gains.iter_mut().zip(normalised(of_tree)) {
+                *sum += gain;
+            }
+            trees.push(Nodes(nodes));
+            bags.push(bag);
+        }
+        let out_of_bag = if self.bootstrap {
+            out_of_bag(training.records, &training.labels, &trees, &bags, threads)
+        } else {
+            None
+        };
+        Ok(Forest { feature_names: training.names, trees, gains: normalised(gains), out_of_bag })
+    }
+}
+
+impl ForestValidParams {
+    fn grow(&self, binned: &Binned, labels: &[bool], mut rng: Xoshiro256PlusPlus) -> (Grown, Bag) {
+        let rows = binned.rows;
+        let mut times = vec![u32::from(!self.bootstrap); rows];
+        if self.bootstrap {
+            for _ in 0..rows {
+                if let Some(times) = times.get_mut(rng.random_range(0..rows as u64) as usize) {
+                    *times += 1;
+                }
+            }
+        }
+        let mut bag = Bag(vec![0; if self.bootstrap { rows.div_ceil(64) } else { 0 }]);
+        let mut items = Vec::with_capacity(rows);
+        for ((&times, &label), row) in times.iter().zip(labels).zip(0_u32..) {
+            if times > 0 {
+                items.push(Item::new(row, times, label));
+                bag.insert(row as usize);
+            }
+        }
+        drop(times);
+        let limits = Limits {
+            max_depth: self.max_depth.unwrap_or(usize::MAX),
+            min_leaf: self.min_leaf,
+            features: self.max_features.of(binned.features.len()),
+        };
+        (grow::grow(binned, &mut items, limits, &mut rng), bag)
+    }
+}
+
+/// The rows that a tree saw, one bit each.
+struct Bag(Vec<u64>);
+
+impl Bag {
+    fn insert(&mut self, row: usize) {
+        if let Some(word) = self.0.get_mut(row / 64) {
+            *word |= 1 << (row % 64);
+        }
+    }
+
+    fn contains(&self, row: usize) -> bool {
+        self.0.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+}
+
+/// Judges each row by the trees that did not see it.
+fn out_of_bag(
+    records: ArrayView2<'_, f64>,
+    labels: &[bool],
+    trees: &[Nodes],
+    bags: &[Bag],
+    threads: usize,
+) -> Option<OutOfBag> {
+    // The chunks depend on the rows alone; within one, probabilities are added in the order of the trees.
+    const CHUNK: usize = 4096;
+    let chunks: Vec<usize> = (0..records.nrows()).step_by(CHUNK).collect();
+    let parts = in_order(threads, &chunks, |&start| {
+        let part = records.slice(s![start..records.nrows().min(start + CHUNK), ..]);
+        let mut sums = vec![(0.0, 0_u32); part.nrows()];
+        for (tree, bag) in trees.iter().zip(bags) {
+            for ((row, (sum, count)), at) in part.outer_iter().zip(&mut sums).zip(start..) {
+                if !bag.contains(at) {
+                    *sum += tree.probability(row);
+                    *count += 1;
+                }
+            }
+        }
+        sums
+    });
+    let judged: (Vec<bool>, Vec<f64>) = parts
+        .into_iter()
+        .flatten()
+        .zip(labels)
+        .filter(|((_, count), _)| *count > 0)
+        .map(|((sum, count), &label)| (label, sum / f64::from(count)))
+        .unzip();
+    let (labels, probabilities) = (&judged.0, &judged.1);
+    if labels.is_empty() {
+        return None;
+    }
+    let right = labels.iter().zip(probabilities).filter(|(label, p)| **label == (**p > 0.5)).count();
+    Some(OutOfBag {
+        rows: labels.len(),
+        accuracy: right as f64 / labels.len() as f64,
+        auc_roc: metrics::auc_roc(labels, probabilities).ok(),
+    })
+}
+
+/// Applies `work` to every item on `threads` threads; results come in the order of the items.
+fn in_order<I: Sync, R: Send>(threads: usize, items: &[I], work: impl Fn(&I) -> R + Sync) -> Vec<R> {
+    if threads <= 1 || items.len() <= 1 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(items.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(items.len()) {
+            scope.spawn(|| {
+                while let Some((at, item)) = {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    items.get(at).map(|item| (at, item))
+                } {
+                    let result = work(item);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+impl Forest {
+    /// Default parameters: 100 trees, √features per node, grown until leaves are pure.
+    pub fn params() -> ForestParams {
+        ForestParams::default()
+    }
+
+    /// The number of trees.
+    pub fn trees(&self) -> usize {
+        self.trees.len()
+    }
+
+    /// The mean share of each feature in the impurity that a tree takes away, together 1. Features with
+    /// many values are favoured; permutation importances on unseen rows are not so biased.
+    pub fn gains(&self) -> &[f64] {
+        &self.gains
+    }
+
+    /// How the forest does on rows left out; absent without bootstrap.
+    pub fn out_of_bag(&self) -> Option<&OutOfBag> {
+        self.out_of_bag.as_ref()
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        let features = self.feature_names.len();
+        !self.trees.is_empty()
+            && self.gains.len() == features
+            && self.gains.iter().all(|gain| (0.0..=1.0).contains(gain))
+            && self.trees.iter().all(|tree| tree.is_sound(features))
+    }
+}
+
+impl Classifier for Forest {
+    fn feature_names(&self) -> &[String] {
+        &self.feature_names
+    }
+
+    fn probabilities(&self, records: ArrayView2<'_, f64>) -> Result<Array1<f64>, ModelError> {
+        check_records(records, &self.feature_names, true)?;
+        let count = self.trees.len() as f64;
+        let mut means = Vec::with_capacity(records.nrows());
+        for block in records.axis_chunks_iter(Axis(0), BLOCK) {
+            let mut sums = [0.0; BLOCK];
+            for tree in &self.trees {
+                for (sum, row) in sums.iter_mut().zip(block.outer_iter()) {
+                    *sum += tree.probability(row);
+                }
+            }
+            // A mean of ones may round above 1.
+            means.extend(sums.iter().take(block.nrows()).map(|sum| (sum / count).min(1.0)));
+        }
+        Ok(means.into())
+    }
+}
+
+predict_by_probability!(Forest);

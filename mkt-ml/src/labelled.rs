@@ -1,0 +1,171 @@
+//! A frame with its answers: which rows converted.
+//!
+//! The target is taken out of the frame here, once, so that no later step can train on it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::shown,
+    frame::{Column, Frame, FrameError, Value},
+    split::{self, Split, SplitError},
+};
+
+/// The target's name and its two values as the data spell them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The column.
+    pub column: String,
+    /// What a row without the outcome holds.
+    pub negative: String,
+    /// What a row with the outcome holds.
+    pub positive: String,
+}
+
+/// Rows of features with one label each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    frame: Frame,
+    labels: Vec<bool>,
+    target: Target,
+}
+
+impl Labelled {
+    /// Takes the column `target` out of `frame` as the outcome. Its values must be 0 and 1, or a pair in
+    /// any case of false/true, no/yes, non/oui, f/t, n/y, n/o. One value alone is accepted (a frame to
+    /// score may hold one class only); fitting refuses it.
+    ///
+    /// # Errors
+    /// No such column, a missing value, any other value.
+    pub fn new(frame: Frame, target: &str) -> Result<Self, FrameError> {
+        const PAIRS: [(&str, &str); 7] = [
+            ("0", "1"),
+            ("false", "true"),
+            ("no", "yes"),
+            ("non", "oui"),
+            ("f", "t"),
+            ("n", "y"),
+            ("n", "o"),
+        ];
+        let (frame, column) = frame.split_off(target)?;
+        let texts = texts(&column)?;
+        let mut pairs = PAIRS.to_vec();
+        for (row, text) in texts.iter().enumerate() {
+            pairs.retain(|(no, yes)| text.eq_ignore_ascii_case(no) || text.eq_ignore_ascii_case(yes));
+            if pairs.is_empty() {
+                return Err(FrameError::WrongTarget {
+                    column: shown(target),
+                    row,
+                    value: shown(text),
+                    expected: "0 or 1, or one pair such as false and true (or name the positive value)"
+                        .to_owned(),
+                });
+            }
+        }
+        let (no, yes) = pairs.first().copied().unwrap_or(("0", "1"));
+        let labels: Vec<bool> = texts.iter().map(|text| text.eq_ignore_ascii_case(yes)).collect();
+        let spelled = |class: bool, default: &str| {
+            let row = labels.iter().position(|&label| label == class);
+            row.and_then(|row| texts.get(row)).cloned().unwrap_or_else(|| default.to_owned())
+        };
+        let target =
+            Target { column: target.to_owned(), negative: spelled(false, no), positive: spelled(true, yes) };
+        Ok(Self { frame, labels, target })
+    }
+
+    /// Takes the column `target` out of `frame`; rows that hold `positive` have the outcome, and exactly
+    /// one other value may occur.
+    ///
+    /// # Errors
+    /// No such column, a missing value, a third value, `positive` nowhere.
+    pub fn with_positive(frame: Frame, target: &str, positive: &str) -> Result<Self, FrameError> {
+        let (frame, column) = frame.split_off(target)?;
+        let texts = texts(&column)?;
+        let mut negative: Option<&String> = None;
+        for (row, text) in texts.iter().enumerate().filter(|(_, text)| *text != positive) {
+            if *negative.get_or_insert(text) != text {
+                return Err(FrameError::WrongTarget {
+                    column: shown(target),
+                    row,
+                    value: shown(text),
+                    expected: "two values in all".to_owned(),
+                });
+            }
+        }
+        let labels: Vec<bool> = texts.iter().map(|text| text == positive).collect();
+        if !labels.contains(&true) {
+            return Err(FrameError::WrongTarget {
+                column: shown(target),
+                row: 0,
+                value: texts.first().map(|text| shown(text)).unwrap_or_default(),
+                expected: format!("`{}` in at least one row", shown(positive)),
+            });
+        }
+        let target = Target {
+            column: target.to_owned(),
+            negative: negative.cloned().unwrap_or_else(|| format!("not {positive}")),
+            positive: positive.to_owned(),
+        };
+        Ok(Self { frame, labels, target })
+    }
+
+    /// The features.
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// One label per row: whether it had the outcome.
+    pub fn labels(&self) -> &[bool] {
+        &self.labels
+    }
+
+    /// The target.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The rows of `rows`, in that order; numbers past the end are left out.
+    pub fn take(&self, rows: &[usize]) -> Self {
+        let rows: Vec<usize> = rows.iter().copied().filter(|&row| row < self.labels.len()).collect();
+        Self {
+            frame: self.frame.take(&rows),
+            labels: rows.iter().filter_map(|&row| self.labels.get(row).copied()).collect(),
+            target: self.target.clone(),
+        }
+    }
+
+    /// Training and test part, stratified: see [`split::stratified`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn split(&self, test_fraction: f64, seed: u64) -> Result<(Self, Self), SplitError> {
+        let Split { train, test } = split::stratified(&self.labels, test_fraction, seed)?;
+        Ok((self.take(&train), self.take(&test)))
+    }
+
+    /// Training and test part of each of `folds` folds: see [`split::stratified_folds`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn folds(&self, folds: usize, seed: u64) -> Result<impl Iterator<Item = (Self, Self)>, SplitError> {
+        let splits = split::stratified_folds(&self.labels, folds, seed)?;
+        Ok(splits.into_iter().map(|split| (self.take(&split.train), self.take(&split.test))))
+    }
+}
+
+/// The target's values as text; whole numbers without a fraction.
+fn texts(column: &Column) -> Result<Vec<String>, FrameError> {
+    (0..column.rows())
+        .map(|row| match column.value(row) {
+            Some(Value::Text(text)) => Ok(text),
+            Some(Value::Number(number)) => Ok(number.to_string()),
+            Some(Value::Missing) | None => {
+                Err(FrameError::MissingTarget { column: shown(column.name()), row })
+            }
+        })
+        .collect()
+}

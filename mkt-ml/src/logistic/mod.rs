@@ -1,0 +1,270 @@
+//! Logistic regression with an L2 penalty, its coefficients, their errors and odds ratios.
+//!
+//! Minimises Σ log(1 + exp(−yᵢzᵢ)) + λ/2 ‖w‖² with y ∈ {−1, 1}, z = b + w·x and b not penalised: λ is
+//! linfa-logistic's `alpha` and scikit-learn's 1/C. Missing values are refused: the encoder imputes them.
+
+mod cholesky;
+mod solver;
+
+use linfa::{
+    ParamGuard,
+    dataset::{AsSingleTargets, DatasetBase},
+    traits::Fit,
+};
+use ndarray::{Array1, ArrayBase, ArrayView1, ArrayView2, Data, Ix2};
+use serde::{Deserialize, Serialize};
+
+use crate::classifier::{
+    Classifier, ModelError, Training, check_records, check_training, predict_by_probability,
+};
+
+/// Parameters of a logistic regression, not yet checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogisticParams(LogisticValidParams);
+
+/// Checked parameters of a logistic regression.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogisticValidParams {
+    penalty: f64,
+    max_iterations: usize,
+    tolerance: f64,
+}
+
+/// A fitted logistic regression.
+///
+/// ```
+/// use linfa::prelude::*;
+/// use mkt_ml::{Logistic, Classifier};
+/// use ndarray::{Array1, array};
+///
+/// // Outcome against one 0/1 feature: 1 of 4 without it, 3 of 4 with it, so that the odds ratio is 9.
+/// let records = array![[0.0], [0.0], [0.0], [0.0], [1.0], [1.0], [1.0], [1.0]];
+/// let outcome = Array1::from(vec![true, false, false, false, true, true, true, false]);
+/// let model = Logistic::params().penalty(0.0).fit(&Dataset::new(records, outcome))?;
+/// assert!((model.coefficients()[0].odds_ratio - 9.0).abs() < 1e-9);
+/// # Ok::<(), mkt_ml::ModelError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Logistic {
+    feature_names: Vec<String>,
+    intercept: f64,
+    weights: Vec<f64>,
+    /// Of the intercept first, then of the weights.
+    errors: Vec<f64>,
+    iterations: usize,
+    gradient: f64,
+}
+
+/// One coefficient with its uncertainty.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Coefficient {
+    /// The feature.
+    pub feature: String,
+    /// The change of the log odds per unit of the feature.
+    pub estimate: f64,
+    /// The standard error: the root of the diagonal of the inverse Hessian of the penalised loss. Without a
+    /// penalty it is the classical Wald error; with one, the coefficient is biased towards 0 and the error
+    /// is that of the normal approximation to the posterior under a N(0, 1/λ) prior.
+    pub std_error: f64,
+    /// exp(`estimate`): the factor on the odds per unit.
+    pub odds_ratio: f64,
+    /// Lower end of the 95 % interval of the odds ratio.
+    pub odds_ratio_low: f64,
+    /// Upper end of the 95 % interval of the odds ratio.
+    pub odds_ratio_high: f64,
+}
+
+impl Coefficient {
+    fn new(feature: &str, estimate: f64, std_error: f64) -> Self {
+        /// The 97.5 % point of the standard normal distribution.
+        const Z: f64 = 1.959_963_984_540_054;
+        Self {
+            feature: feature.to_owned(),
+            estimate,
+            std_error,
+            odds_ratio: estimate.exp(),
+            odds_ratio_low: (estimate - Z * std_error).exp(),
+            odds_ratio_high: (estimate + Z * std_error).exp(),
+        }
+    }
+
+    /// The same coefficient per `1 / scale` of its unit: per original unit of a standardised feature.
+    pub(crate) fn rescaled(&self, scale: f64) -> Self {
+        Self::new(&self.feature, self.estimate / scale, self.std_error / scale)
+    }
+}
+
+impl Default for LogisticParams {
+    fn default() -> Self {
+        Self(LogisticValidParams { penalty: 1.0, max_iterations: 100, tolerance: 1e-9 })
+    }
+}
+
+impl LogisticParams {
+    /// The weight λ of the penalty (default 1). 0 switches it off.
+    pub fn penalty(mut self, penalty: f64) -> Self {
+        self.0.penalty = penalty;
+        self
+    }
+
+    /// The most Newton steps (default 100; about 6 are usual).
+    pub fn max_iterations(mut self, most: usize) -> Self {
+        self.0.max_iterations = most;
+        self
+    }
+
+    /// When to stop (default 1e-9): each component of the gradient at most this fraction of the sum of the
+    /// absolute values of its terms.
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.0.tolerance = tolerance;
+        self
+    }
+}
+
+impl ParamGuard for LogisticParams {
+    type Checked = LogisticValidParams;
+    type Error = ModelError;
+
+    fn check_ref(&self) -> Result<&Self::Checked, Self::Error> {
+        let LogisticValidParams { penalty, max_iterations, tolerance } = self.0;
+        if !(penalty.is_finite() && penalty >= 0.0) {
+            return Err(ModelError::Parameter {
+                name: "penalty",
+                value: penalty.to_string(),
+                expected: "a finite number from 0",
+            });
+        }
+        if max_iterations == 0 {
+            return Err(ModelError::Parameter {
+                name: "max_iterations",
+                value: "0".to_owned(),
+                expected: "at least 1",
+            });
+        }
+        if !(1e-14..1.0).contains(&tolerance) {
+            return Err(ModelError::Parameter {
+                name: "tolerance",
+                value: tolerance.to_string(),
+                expected: "from 1e-14 to below 1",
+            });
+        }
+        Ok(&self.0)
+    }
+
+    fn check(self) -> Result<Self::Checked, Self::Error> {
+        self.check_ref()?;
+        Ok(self.0)
+    }
+}
+
+impl<D, T> Fit<ArrayBase<D, Ix2>, T, ModelError> for LogisticValidParams
+where
+    D: Data<Elem = f64>,
+    T: AsSingleTargets<Elem = bool>,
+{
+    type Object = Logistic;
+
+    /// Fits by Newton's method.
+    ///
+    /// # Errors
+    /// Bad shapes, NaN or infinities, one outcome only, [`ModelError::Collinear`],
+    /// [`ModelError::NotConverged`].
+    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Logistic, ModelError> {
+        let Training { records, labels, names } = check_training(dataset, false)?;
+        let solution = solver::Problem { records, labels: &labels, penalty: self.penalty, names: &names }
+            .minimise(self.max_iterations, self.tolerance)?;
+        let (intercept, weights) = solution.weights.split_first().map_or((0.0, &[][..]), |(b, w)| (*b, w));
+        Ok(Logistic {
+            intercept,
+            weights: weights.to_vec(),
+            errors: solution.errors,
+            iterations: solution.iterations,
+            gradient: solution.gradient,
+            feature_names: names,
+        })
+    }
+}
+
+impl Logistic {
+    /// Default parameters: λ = 1.
+    pub fn params() -> LogisticParams {
+        LogisticParams::default()
+    }
+
+    /// One coefficient per feature, in order.
+    pub fn coefficients(&self) -> Vec<Coefficient> {
+        let errors = self.errors.iter().skip(1);
+        self.feature_names
+            .iter()
+            .zip(&self.weights)
+            .zip(errors)
+            .map(|((name, weight), error)| Coefficient::new(name, *weight, *error))
+            .collect()
+    }
+
+    /// The log odds where all features are 0.
+    pub fn intercept(&self) -> Coefficient {
+        Coefficient::new("(intercept)", self.intercept, self.errors.first().copied().unwrap_or_default())
+    }
+
+    /// Newton steps taken.
+    pub fn iterations(&self) -> usize {
+        self.iterations
+    }
+
+    /// The largest relative gradient at the end: see [`LogisticParams::tolerance`].
+    pub fn gradient(&self) -> f64 {
+        self.gradient
+    }
+
+    pub(crate) fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// Whether stored numbers are ones that fitting could have given.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.weights.len() == self.feature_names.len()
+            && self.errors.len() == self.weights.len() + 1
+            && self.intercept.is_finite()
+            && self.weights.iter().chain(&self.errors).all(|number| number.is_finite())
+    }
+}
+
+impl Classifier for Logistic {
+    fn feature_names(&self) -> &[String] {
+        &self.feature_names
+    }
+
+    fn probabilities(&self, records: ArrayView2<'_, f64>) -> Result<Array1<f64>, ModelError> {
+        check_records(records, &self.feature_names, false)?;
+        Ok(linear_probabilities(self.intercept, &self.weights, records))
+    }
+}
+
+predict_by_probability!(Logistic);
+
+/// σ(b + w·x) per row. Each row is summed by itself in the order of the features: a matrix product may sum
+/// in another order for another number of rows.
+pub(crate) fn linear_probabilities(
+    intercept: f64,
+    weights: &[f64],
+    records: ArrayView2<'_, f64>,
+) -> Array1<f64> {
+    records.outer_iter().map(|row: ArrayView1<'_, f64>| sigmoid(linear(intercept, weights, row))).collect()
+}
+
+pub(crate) fn linear(intercept: f64, weights: &[f64], row: ArrayView1<'_, f64>) -> f64 {
+    let z = row.iter().zip(weights).fold(intercept, |sum, (value, weight)| sum + value * weight);
+    // Opposite overflows meet as NaN; nothing is known about such a row.
+    if z.is_nan() { intercept } else { z }
+}
+
+/// 1 / (1 + e⁻ᶻ) without overflow and with full relative precision at both ends.
+pub(crate) fn sigmoid(z: f64) -> f64 {
+    if z >= 0.0 {
+        1.0 / (1.0 + (-z).exp())
+    } else {
+        let e = z.exp();
+        e / (1.0 + e)
+    }
+}

@@ -1,0 +1,290 @@
+//! How good predictions are: counts, rates, areas, losses.
+//!
+//! Everything takes labels and probabilities as slices and is exact about ties. Definitions follow
+//! scikit-learn's (user guide, "Metrics and scoring", version 1.7), which the report repeats to the digit.
+//! Intervals are not computed here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::ClassificationReport;
+
+/// Why predictions could not be judged.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetricError {
+    /// No rows.
+    #[error("there is no prediction to judge")]
+    Empty,
+    /// Labels and predictions differ in number.
+    #[error("{labels} labels but {predictions} predictions")]
+    Length {
+        /// Labels.
+        labels: usize,
+        /// Predictions.
+        predictions: usize,
+    },
+    /// A probability outside 0..=1, or NaN.
+    #[error("the probability in row {row} is {value}")]
+    NotAProbability {
+        /// The row, from 0.
+        row: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A score that cannot be ranked.
+    #[error("the score in row {row} is not a number")]
+    NotANumber {
+        /// The row, from 0.
+        row: usize,
+    },
+    /// A measure of ranking needs both outcomes.
+    #[error("all {rows} rows have the same outcome: there is nothing to rank")]
+    OneClass {
+        /// Rows.
+        rows: usize,
+    },
+    /// No class for a label.
+    #[error("a report needs two classes with different names")]
+    Classes,
+}
+
+/// Counts of right and wrong labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Positive rows called positive.
+    pub true_positive: u64,
+    /// Negative rows called positive.
+    pub false_positive: u64,
+    /// Negative rows called negative.
+    pub true_negative: u64,
+    /// Positive rows called negative.
+    pub false_negative: u64,
+}
+
+impl Confusion {
+    /// Counts labels against predicted labels.
+    ///
+    /// # Errors
+    /// No rows, or different lengths.
+    pub fn of(labels: &[bool], predicted: &[bool]) -> Result<Self, MetricError> {
+        check_lengths(labels.len(), predicted.len())?;
+        let mut counts = Self::default();
+        for pair in labels.iter().zip(predicted) {
+            *match pair {
+                (true, true) => &mut counts.true_positive,
+                (false, true) => &mut counts.false_positive,
+                (false, false) => &mut counts.true_negative,
+                (true, false) => &mut counts.false_negative,
+            } += 1;
+        }
+        Ok(counts)
+    }
+
+    /// The share of right labels.
+    pub fn accuracy(&self) -> f64 {
+        let rows = self.true_positive + self.false_positive + self.true_negative + self.false_negative;
+        ratio(self.true_positive + self.true_negative, rows)
+    }
+
+    /// The share of rows called positive that are; 0 when none is called so, as in scikit-learn.
+    pub fn precision(&self) -> f64 {
+        ratio(self.true_positive, self.true_positive + self.false_positive)
+    }
+
+    /// The share of positive rows called so; 0 when there are none.
+    pub fn recall(&self) -> f64 {
+        ratio(self.true_positive, self.true_positive + self.false_negative)
+    }
+
+    /// The harmonic mean of precision and recall, 2tp / (2tp + fp + fn); 0 when that is 0 / 0.
+    pub fn f1(&self) -> f64 {
+        ratio(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
+    }
+
+    /// The same counts with the classes exchanged.
+    pub(crate) fn of_negative(&self) -> Self {
+        Self {
+            true_positive: self.true_negative,
+            false_positive: self.false_negative,
+            true_negative: self.true_positive,
+            false_negative: self.false_positive,
+        }
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// The area under the ROC curve: the probability that a positive row scores above a negative one, a tie
+/// counting one half. Exact: pairs are counted in integers.
+///
+/// # Errors
+/// No rows, different lengths, NaN, one outcome only.
+pub fn auc_roc(labels: &[bool], scores: &[f64]) -> Result<f64, MetricError> {
+    let groups = descending_groups(labels, scores)?;
+    let positive: u128 = groups.iter().map(|group| u128::from(group.positive)).sum();
+    let negative: u128 = groups.iter().map(|group| u128::from(group.negative)).sum();
+    // Twice the number of pairs in the right order.
+    let (mut twice, mut above) = (0_u128, 0_u128);
+    for Group { positive, negative } in groups {
+        twice += u128::from(negative) * (2 * above + u128::from(positive));
+        above += u128::from(positive);
+    }
+    Ok(twice as f64 / (2 * positive * negative) as f64)
+}
+
+/// Average precision, the area under the precision-recall curve as a sum of steps: Σ (Rₙ − Rₙ₋₁) Pₙ over
+/// descending distinct scores, as scikit-learn's `average_precision_score`.
+///
+/// # Errors
+/// As [`auc_roc`].
+pub fn average_precision(labels: &[bool], scores: &[f64]) -> Result<f64, MetricError> {
+    let groups = descending_groups(labels, scores)?;
+    let positive: u64 = groups.iter().map(|group| group.positive).sum();
+    let (mut sum, mut hits, mut called) = (0.0, 0, 0);
+    for group in groups {
+        hits += group.positive;
+        called += group.positive + group.negative;
+        sum += ratio(group.positive, positive) * ratio(hits, called);
+    }
+    Ok(sum)
+}
+
+/// The mean of −log of the probability given to what happened; probabilities are kept 2⁻⁵² away from 0 and
+/// 1, as in scikit-learn.
+///
+/// # Errors
+/// No rows, different lengths, a number outside 0..=1.
+pub fn log_loss(labels: &[bool], probabilities: &[f64]) -> Result<f64, MetricError> {
+    check_probabilities(labels, probabilities)?;
+    let loss = |(&label, &p): (&bool, &f64)| {
+        let p = p.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+        -if label { p.ln() } else { (-p).ln_1p() }
+    };
+    Ok(labels.iter().zip(probabilities).map(loss).sum::<f64>() / labels.len() as f64)
+}
+
+/// The mean squared distance between probability and outcome.
+///
+/// # Errors
+/// As [`log_loss`].
+pub fn brier(labels: &[bool], probabilities: &[f64]) -> Result<f64, MetricError> {
+    check_probabilities(labels, probabilities)?;
+    let distance = |(&label, p): (&bool, &f64)| (p - f64::from(u8::from(label))).powi(2);
+    Ok(labels.iter().zip(probabilities).map(distance).sum::<f64>() / labels.len() as f64)
+}
+
+/// All measures of one set of predictions.
+///
+/// ```
+/// use mkt_ml::Evaluation;
+///
+/// let evaluation = Evaluation::new(&[false, false, true, true], &[0.1, 0.4, 0.35, 0.8], 0.5)?;
+/// assert_eq!(evaluation.auc_roc, Some(0.75));
+/// assert_eq!(evaluation.accuracy, 0.75);
+/// # Ok::<(), mkt_ml::MetricError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Rows judged.
+    pub rows: usize,
+    /// Rows that are positive.
+    pub positives: usize,
+    /// Probabilities above it are called positive.
+    pub threshold: f64,
+    /// The counts behind the rates.
+    pub confusion: Confusion,
+    /// [`Confusion::accuracy`].
+    pub accuracy: f64,
+    /// [`Confusion::precision`] of the positive class.
+    pub precision: f64,
+    /// [`Confusion::recall`] of the positive class.
+    pub recall: f64,
+    /// [`Confusion::f1`] of the positive class.
+    pub f1: f64,
+    /// [`auc_roc`]; absent when there is one outcome only.
+    pub auc_roc: Option<f64>,
+    /// [`average_precision`]; absent when there is one outcome only.
+    pub average_precision: Option<f64>,
+    /// [`log_loss`].
+    pub log_loss: f64,
+    /// [`brier`].
+    pub brier: f64,
+}
+
+impl Evaluation {
+    /// Judges probabilities; those above `threshold` are called positive (0.5 exactly is negative, as the
+    /// first class wins ties in scikit-learn).
+    ///
+    /// # Errors
+    /// No rows, different lengths, a probability or threshold outside 0..=1.
+    pub fn new(labels: &[bool], probabilities: &[f64], threshold: f64) -> Result<Self, MetricError> {
+        check_probabilities(labels, probabilities)?;
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(MetricError::NotAProbability { row: 0, value: threshold });
+        }
+        let predicted: Vec<bool> = probabilities.iter().map(|p| *p > threshold).collect();
+        let confusion = Confusion::of(labels, &predicted)?;
+        Ok(Self {
+            rows: labels.len(),
+            positives: labels.iter().filter(|label| **label).count(),
+            threshold,
+            confusion,
+            accuracy: confusion.accuracy(),
+            precision: confusion.precision(),
+            recall: confusion.recall(),
+            f1: confusion.f1(),
+            auc_roc: auc_roc(labels, probabilities).ok(),
+            average_precision: average_precision(labels, probabilities).ok(),
+            log_loss: log_loss(labels, probabilities)?,
+            brier: brier(labels, probabilities)?,
+        })
+    }
+
+    /// The classification report, the classes named as given: what a negative and a positive row is called.
+    pub fn report(&self, negative: &str, positive: &str) -> ClassificationReport {
+        ClassificationReport::of(&self.confusion, negative, positive)
+    }
+}
+
+/// Rows of one score.
+struct Group {
+    positive: u64,
+    negative: u64,
+}
+
+/// Counts per distinct score, the highest first; both outcomes occur.
+fn descending_groups(labels: &[bool], scores: &[f64]) -> Result<Vec<Group>, MetricError> {
+    check_lengths(labels.len(), scores.len())?;
+    if let Some(row) = scores.iter().position(|score| score.is_nan()) {
+        return Err(MetricError::NotANumber { row });
+    }
+    let positive = labels.iter().filter(|label| **label).count();
+    if positive == 0 || positive == labels.len() {
+        return Err(MetricError::OneClass { rows: labels.len() });
+    }
+    let mut pairs: Vec<(f64, bool)> = scores.iter().copied().zip(labels.iter().copied()).collect();
+    // Adding 0 makes the two zeros one, which a total order keeps apart.
+    pairs.sort_unstable_by(|a, b| (b.0 + 0.0).total_cmp(&(a.0 + 0.0)));
+    Ok(pairs
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|tied| {
+            let positive = tied.iter().filter(|(_, label)| *label).count() as u64;
+            Group { positive, negative: tied.len() as u64 - positive }
+        })
+        .collect())
+}
+
+fn check_lengths(labels: usize, predictions: usize) -> Result<(), MetricError> {
+    if labels != predictions {
+        return Err(MetricError::Length { labels, predictions });
+    }
+    if labels == 0 { Err(MetricError::Empty) } else { Ok(()) }
+}
+
+fn check_probabilities(labels: &[bool], probabilities: &[f64]) -> Result<(), MetricError> {
+    check_lengths(labels.len(), probabilities.len())?;
+    let wrong = probabilities.iter().enumerate().find(|(_, p)| !(0.0..=1.0).contains(*p));
+    wrong.map_or(Ok(()), |(row, &value)| Err(MetricError::NotAProbability { row, value }))
+}

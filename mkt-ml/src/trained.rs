@@ -1,0 +1,403 @@
+//! An encoder and a model fitted together: rows of a frame in, probabilities out.
+//!
+//! This is what is saved, loaded and asked. It holds everything that scoring needs, and nothing of the
+//! training rows but their counts, means and category names.
+
+use linfa::{Dataset, traits::Fit};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "linfa-models")]
+use crate::linfa_models::{LinfaLogistic, LinfaLogisticParams, LinfaTree, LinfaTreeParams};
+use crate::{
+    Error,
+    classifier::{Classifier, ModelError},
+    encoder::{Encoder, EncoderParams},
+    forest::{Forest, ForestParams},
+    frame::{Field, Frame, Value},
+    importance::{self, Importance, PermutationImportance},
+    labelled::{Labelled, Target},
+    logistic::{Coefficient, Logistic, LogisticParams},
+    metrics::Evaluation,
+    report::ClassificationReport,
+    tree::{DecisionTree, TreeParams},
+};
+
+/// Rows encoded at a time when scoring: memory does not grow with the frame.
+const BLOCK: usize = 1 << 14;
+
+/// Which model to fit, with its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// [`Logistic`].
+    Logistic(LogisticParams),
+    /// [`DecisionTree`].
+    Tree(TreeParams),
+    /// [`Forest`].
+    Forest(ForestParams),
+    /// linfa-logistic (feature `linfa-models`).
+    #[cfg(feature = "linfa-models")]
+    LinfaLogistic(LinfaLogisticParams),
+    /// linfa-trees (feature `linfa-models`).
+    #[cfg(feature = "linfa-models")]
+    LinfaTree(LinfaTreeParams),
+}
+
+impl Algorithm {
+    /// The model's name: `logistic`, `tree`, `forest`, `linfa-logistic`, `linfa-tree`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Logistic(_) => "logistic",
+            Self::Tree(_) => "tree",
+            Self::Forest(_) => "forest",
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaLogistic(_) => "linfa-logistic",
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaTree(_) => "linfa-tree",
+        }
+    }
+
+    /// The encoder that suits the model: one-hot for linear models, ordinal for trees, with missing values
+    /// imputed for linfa's tree, which does not know them.
+    pub fn encoder(&self) -> EncoderParams {
+        match self {
+            Self::Logistic(_) => EncoderParams::one_hot(),
+            Self::Tree(_) | Self::Forest(_) => EncoderParams::ordinal(),
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaLogistic(_) => EncoderParams::one_hot(),
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaTree(_) => EncoderParams::ordinal().missing(crate::encoder::MissingValues::Impute),
+        }
+    }
+
+    fn fit(&self, dataset: &Dataset<f64, bool, ndarray::Ix1>) -> Result<Fitted, ModelError> {
+        Ok(match self {
+            Self::Logistic(params) => Fitted::Logistic(params.fit(dataset)?),
+            Self::Tree(params) => Fitted::Tree(params.fit(dataset)?),
+            Self::Forest(params) => Fitted::Forest(params.fit(dataset)?),
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaLogistic(params) => Fitted::LinfaLogistic(params.fit(dataset)?),
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaTree(params) => Fitted::LinfaTree(params.fit(dataset)?),
+        })
+    }
+}
+
+/// Parameters become the algorithm they belong to.
+macro_rules! algorithm_from {
+    ($($params:ty => $variant:ident),*) => {$(
+        impl From<$params> for Algorithm {
+            fn from(params: $params) -> Self {
+                Self::$variant(params)
+            }
+        }
+    )*};
+}
+algorithm_from!(LogisticParams => Logistic, TreeParams => Tree, ForestParams => Forest);
+#[cfg(feature = "linfa-models")]
+algorithm_from!(LinfaLogisticParams => LinfaLogistic, LinfaTreeParams => LinfaTree);
+
+/// A fitted model of any kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Fitted {
+    Logistic(Logistic),
+    Tree(DecisionTree),
+    Forest(Forest),
+    #[cfg(feature = "linfa-models")]
+    LinfaLogistic(LinfaLogistic),
+    #[cfg(feature = "linfa-models")]
+    LinfaTree(LinfaTree),
+}
+
+impl Fitted {
+    fn classifier(&self) -> &dyn Classifier {
+        match self {
+            Self::Logistic(model) => model,
+            Self::Tree(model) => model,
+            Self::Forest(model) => model,
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaLogistic(model) => model,
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaTree(model) => model,
+        }
+    }
+
+    /// Impurity shares of trees, else the weights of a linear model.
+    fn influence(&self) -> Influence<'_> {
+        match self {
+            Self::Logistic(model) => Influence::Weights(model.weights()),
+            Self::Tree(model) => Influence::Gains(model.gains()),
+            Self::Forest(model) => Influence::Gains(model.gains()),
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaLogistic(model) => Influence::Weights(model.weights()),
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaTree(model) => Influence::Gains(model.gains()),
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        match self {
+            Self::Logistic(model) => model.is_sound(),
+            Self::Tree(model) => model.is_sound(),
+            Self::Forest(model) => model.is_sound(),
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaLogistic(model) => model.is_sound(),
+            #[cfg(feature = "linfa-models")]
+            Self::LinfaTree(model) => model.is_sound(),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Influence<'a> {
+    Weights(&'a [f64]),
+    Gains(&'a [f64]),
+}
+
+/// What training saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSummary {
+    /// Training rows.
+    pub rows: usize,
+    /// Those that were positive.
+    pub positives: usize,
+    /// Importance of each column in the order of the schema: see [`TrainedModel::importances`].
+    pub importances: Vec<Importance>,
+}
+
+/// A model that scores frames: encoder, model, schema, parameters, training summary.
+///
+/// Saved by [`TrainedModel::save`] and [`TrainedModel::load`]ed, it gives the same probabilities bit for bit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainedModel {
+    target: Target,
+    encoder: Encoder,
+    algorithm: Algorithm,
+    summary: TrainingSummary,
+    model: Fitted,
+}
+
+impl TrainedModel {
+    /// Fits a model with the encoder that suits it ([`Algorithm::encoder`]).
+    ///
+    /// # Errors
+    /// [`Error::Encode`] and [`Error::Model`]: empty frames, a column without values, one outcome only.
+    pub fn fit(train: &Labelled, algorithm: impl Into<Algorithm>) -> Result<Self, Error> {
+        let algorithm = algorithm.into();
+        let encoder = algorithm.encoder();
+        Self::fit_with(train, algorithm, &encoder)
+    }
+
+    /// Fits a model on a frame encoded in a way of your own.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::fit`], and [`ModelError::NotFinite`] where missing values are kept for a model that
+    /// does not know them.
+    pub fn fit_with(
+        train: &Labelled,
+        algorithm: impl Into<Algorithm>,
+        encoder: &EncoderParams,
+    ) -> Result<Self, Error> {
+        let algorithm = algorithm.into();
+        let encoder = encoder.fit(train.frame())?;
+        let features = encoder.features();
+        let dataset = Dataset::new(encoder.transform(train.frame())?, Array1::from(train.labels().to_vec()))
+            .with_feature_names(features.iter().map(|feature| feature.name.clone()).collect());
+        let model = algorithm.fit(&dataset)?;
+        let columns: Vec<usize> = {
+            let schema = encoder.schema();
+            let position = |column: &str| schema.iter().position(|field| field.name == column);
+            features.iter().map(|feature| position(&feature.column).unwrap_or_default()).collect()
+        };
+        let shares = column_shares(model.influence(), &columns, encoder.schema().len(), dataset.records());
+        let named = encoder.schema().into_iter().zip(shares);
+        let summary = TrainingSummary {
+            rows: train.rows(),
+            positives: train.labels().iter().filter(|label| **label).count(),
+            importances: named
+                .map(|(field, importance)| Importance { column: field.name, importance })
+                .collect(),
+        };
+        Ok(Self { target: train.target().clone(), encoder, algorithm, summary, model })
+    }
+
+    /// The probability of the positive outcome for each row. Columns are found by name; others, the target
+    /// among them, are ignored.
+    ///
+    /// # Errors
+    /// [`Error::Encode`]: a column missing or of another kind, a category refused.
+    pub fn probabilities(&self, frame: &Frame) -> Result<Vec<f64>, Error> {
+        let mut probabilities = Vec::with_capacity(frame.rows());
+        for start in (0..frame.rows()).step_by(BLOCK) {
+            let end = frame.rows().min(start + BLOCK);
+            let records = self.encoder.transform_rows(frame, start..end)?;
+            probabilities.extend(self.model.classifier().probabilities(records.view())?);
+        }
+        Ok(probabilities)
+    }
+
+    /// The probability of the positive outcome for one row, given as named values; [`Value::Missing`] where
+    /// nothing is known.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::probabilities`], and [`Error::Frame`] for a name given twice or an infinity.
+    pub fn probability(&self, row: &[(&str, Value)]) -> Result<f64, Error> {
+        let (names, values): (Vec<&str>, Vec<Value>) = row.iter().cloned().unzip();
+        let frame = Frame::from_rows(&names, &[values])?;
+        let probabilities = self.probabilities(&frame)?;
+        Ok(probabilities.first().copied().unwrap_or(f64::NAN))
+    }
+
+    /// Judges the model on labelled rows at the threshold 0.5.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::probabilities`], and [`Error::Metric`] for no rows.
+    pub fn evaluate(&self, rows: &Labelled) -> Result<Evaluation, Error> {
+        Ok(Evaluation::new(rows.labels(), &self.probabilities(rows.frame())?, 0.5)?)
+    }
+
+    /// The classification report of an evaluation, with the classes as the data spell them.
+    pub fn report(&self, evaluation: &Evaluation) -> ClassificationReport {
+        evaluation.report(&self.target.negative, &self.target.positive)
+    }
+
+    /// How much each column matters to the model, the largest first, together 1 (all 0 where none does).
+    ///
+    /// For trees: the share of the impurity taken away. For linear models: the standard deviation, over the
+    /// training rows, of what the column adds to the log odds, as a share of the sum; it does not depend on
+    /// units or on the reference level of a category.
+    pub fn importances(&self) -> Vec<Importance> {
+        let mut importances = self.summary.importances.clone();
+        importances.sort_by(|a, b| b.importance.total_cmp(&a.importance));
+        importances
+    }
+
+    /// How much AUC is lost when a column is shuffled, the largest first: see
+    /// [`importance::permutation_importances`].
+    ///
+    /// # Errors
+    /// As [`TrainedModel::probabilities`]; rows of one outcome only.
+    pub fn permutation_importances(
+        &self,
+        rows: &Labelled,
+        repeats: usize,
+        seed: u64,
+    ) -> Result<Vec<PermutationImportance>, Error> {
+        importance::permutation_importances(self, rows, repeats, seed)
+    }
+
+    /// Coefficients of a [`Logistic`] model in original units: per page, not per standard deviation of
+    /// pages; per level against the most frequent one. `None` for other models.
+    pub fn coefficients(&self) -> Option<Vec<Coefficient>> {
+        let Fitted::Logistic(model) = &self.model else { return None };
+        let features = self.encoder.features();
+        let coefficients = model.coefficients().into_iter().zip(features);
+        Some(coefficients.map(|(coefficient, feature)| coefficient.rescaled(feature.scale)).collect())
+    }
+
+    /// The forest, if it is one: its out-of-bag score, say.
+    pub fn forest(&self) -> Option<&Forest> {
+        if let Fitted::Forest(forest) = &self.model { Some(forest) } else { None }
+    }
+
+    /// The logistic regression on encoded features, if it is one.
+    pub fn logistic(&self) -> Option<&Logistic> {
+        if let Fitted::Logistic(model) = &self.model { Some(model) } else { None }
+    }
+
+    /// The decision tree, if it is one: its rules, say.
+    pub fn tree(&self) -> Option<&DecisionTree> {
+        if let Fitted::Tree(tree) = &self.model { Some(tree) } else { None }
+    }
+
+    /// The model on encoded features.
+    pub fn classifier(&self) -> &dyn Classifier {
+        self.model.classifier()
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// What was fitted.
+    pub fn algorithm(&self) -> &Algorithm {
+        &self.algorithm
+    }
+
+    /// The outcome that is predicted.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What training saw.
+    pub fn summary(&self) -> &TrainingSummary {
+        &self.summary
+    }
+
+    /// The columns that a frame must have: pass them to [`crate::CsvOptions::schema`] to read a file to score
+    /// exactly as the training file was understood.
+    pub fn schema(&self) -> Vec<Field> {
+        self.encoder.schema()
+    }
+
+    /// Whether the parts fit together, for models that come from a file.
+    pub(crate) fn is_sound(&self) -> bool {
+        // The columns first: features are only named for an encoder that is itself sound.
+        self.encoder.is_sound()
+            && self.model.is_sound()
+            && self.summary.importances.len() == self.schema().len()
+            && self
+                .encoder
+                .features()
+                .iter()
+                .map(|feature| &feature.name)
+                .eq(self.model.classifier().feature_names())
+    }
+}
+
+/// The share of each of `count` columns; `columns` tells which column a feature comes from.
+fn column_shares(
+    influence: Influence<'_>,
+    columns: &[usize],
+    count: usize,
+    records: &Array2<f64>,
+) -> Vec<f64> {
+    let mut shares = vec![0.0; count];
+    match influence {
+        Influence::Gains(gains) => {
+            for (&column, gain) in columns.iter().zip(gains) {
+                if let Some(share) = shares.get_mut(column) {
+                    *share += gain;
+                }
+            }
+        }
+        Influence::Weights(weights) => {
+            for (at, share) in shares.iter_mut().enumerate() {
+                let of_column: Vec<f64> = columns
+                    .iter()
+                    .zip(weights)
+                    .map(|(c, weight)| if *c == at { *weight } else { 0.0 })
+                    .collect();
+                *share = deviation(records.view(), &of_column);
+            }
+        }
+    }
+    crate::tree::normalised(shares)
+}
+
+/// The standard deviation of w·x over the rows.
+fn deviation(records: ArrayView2<'_, f64>, weights: &[f64]) -> f64 {
+    let used: Vec<(usize, f64)> =
+        weights.iter().copied().enumerate().filter(|(_, weight)| *weight != 0.0).collect();
+    let added =
+        |row: ArrayView1<'_, f64>| used.iter().map(|(at, w)| row.get(*at).map_or(0.0, |x| x * w)).sum();
+    let values: Vec<f64> = records.outer_iter().map(added).collect();
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+    if deviation.is_finite() { deviation } else { 0.0 }
+}
