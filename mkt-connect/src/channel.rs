@@ -85,7 +85,9 @@ impl fmt::Display for Channel {
 
 /// A text that names no channel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a channel (one of organic, paid, email, social, direct, referral, affiliate, display, push, sms, video, ai, other)")]
+#[error(
+    "{0:?} is not a channel (one of organic, paid, email, social, direct, referral, affiliate, display, push, sms, video, ai, other)"
+)]
 pub struct UnknownChannel(pub String);
 
 impl FromStr for Channel {

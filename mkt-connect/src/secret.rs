@@ -100,7 +100,8 @@ mod tests {
             #[allow(dead_code)]
             key: Secret,
         }
-        let printed = format!("{:?} {:#?}", Provider { key: Secret::new("canary-7") }, Secret::new("canary-7"));
+        let printed =
+            format!("{:?} {:#?}", Provider { key: Secret::new("canary-7") }, Secret::new("canary-7"));
         assert!(!printed.contains("canary"), "{printed}");
     }
 

@@ -1,3 +1,4 @@
 //! Tests of the public surface.
 
+mod campaign;
 mod server;
