@@ -1,4 +1,7 @@
 //! The dialects of SQL that reports are rendered in.
+//!
+//! A report is one text. Where engines differ it calls a function marked with `@`, which is expanded here; everything
+//! else is SQL that every engine understands. This is no SQL parser: it finds `@name(arguments)` and nothing more.
 
 use std::fmt;
 
@@ -24,10 +27,155 @@ impl Dialect {
             Self::Postgres => "postgres",
         }
     }
+
+    /// Expands every `@name(arguments)` of a text:
+    ///
+    /// | function | is |
+    /// |---|---|
+    /// | `@local(instant, offset)` | the local time of an instant, given the zone's offset in seconds |
+    /// | `@hour(local)` | its hour, 0 to 23 |
+    /// | `@day(local)` | its day |
+    /// | `@month(local)` | the first day of its month |
+    /// | `@next_day(day)` | the day after |
+    /// | `@month_diff(a, b)` | calendar months from day a to day b |
+    /// | `@seconds(a, b)` | whole seconds from instant a to instant b |
+    /// | `@int(truth)` | 1 or 0 |
+    /// | `@percent(a, b)` | 100 a ÷ b as a float, null where b is 0 |
+    /// | `@mean(money, n)` | money ÷ n to six digits, halves away from zero, null where n is 0 |
+    pub(crate) fn render(self, text: &str) -> String {
+        let Some((before, call)) = text.split_once('@') else { return text.to_owned() };
+        let mut rendered = before.to_owned();
+        match Call::parse(call) {
+            Some((call, after)) => {
+                let arguments: Vec<String> =
+                    call.arguments.iter().map(|argument| self.render(argument.trim())).collect();
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                match self.expand(call.name, &arguments) {
+                    Some(expanded) => rendered.push_str(&expanded),
+                    // A test keeps unknown calls out of every report.
+                    None => rendered.push_str(&format!("@{}({})", call.name, arguments.join(", "))),
+                }
+                rendered.push_str(&self.render(after));
+            }
+            None => {
+                rendered.push('@');
+                rendered.push_str(&self.render(call));
+            }
+        }
+        rendered
+    }
+
+    fn expand(self, name: &str, arguments: &[&str]) -> Option<String> {
+        match self {
+            Self::Sqlite => sqlite(name, arguments),
+            Self::Postgres => postgres(name, arguments),
+        }
+    }
 }
 
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+/// Instants and local times are microseconds since 1970, days are texts, money is hundredths, means are millionths.
+fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
+    Some(match (name, arguments) {
+        ("local", [instant, offset]) => format!("({instant} + {offset} * 1000000)"),
+        // The remainder has the sign of its left side, so instants before 1970 need the day added.
+        ("hour", [local]) => format!("({local} % 86400000000 + 86400000000) % 86400000000 / 3600000000"),
+        ("day", [local]) => format!("date({local} / 1000000, 'unixepoch')"),
+        ("month", [local]) => format!("date({local} / 1000000, 'unixepoch', 'start of month')"),
+        ("next_day", [day]) => format!("date({day}, '+1 day')"),
+        ("month_diff", [a, b]) => {
+            format!("((substr({b}, 1, 4) - substr({a}, 1, 4)) * 12 + substr({b}, 6, 2) - substr({a}, 6, 2))")
+        }
+        ("seconds", [a, b]) => format!("({b} - {a}) / 1000000"),
+        ("int", [truth]) => (*truth).to_owned(),
+        ("percent", [a, b]) => format!("cast(100 * {a} as real) / nullif({b}, 0)"),
+        ("mean", [money, n]) => format!(
+            "case when {money} < 0 then -1 else 1 end * ((abs({money}) * 20000 + {n}) / (2 * nullif({n}, 0)))"
+        ),
+        _ => return None,
+    })
+}
+
+fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
+    Some(match (name, arguments) {
+        ("local", [instant, offset]) => {
+            format!("({instant} at time zone 'UTC' + make_interval(secs => {offset}))")
+        }
+        ("hour", [local]) => format!("cast(extract(hour from {local}) as bigint)"),
+        ("day", [local]) => format!("cast({local} as date)"),
+        ("month", [local]) => format!("cast(date_trunc('month', {local}) as date)"),
+        ("next_day", [day]) => format!("{day} + 1"),
+        ("month_diff", [a, b]) => format!(
+            "cast((extract(year from {b}) - extract(year from {a})) * 12 + extract(month from {b}) - extract(month from {a}) as bigint)"
+        ),
+        ("seconds", [a, b]) => format!("cast(floor(extract(epoch from {b} - {a})) as bigint)"),
+        ("int", [truth]) => format!("cast({truth} as integer)"),
+        ("percent", [a, b]) => format!("cast(100 * {a} as double precision) / nullif({b}, 0)"),
+        ("mean", [money, n]) => format!(
+            "cast(sign({money}) * div(abs({money}) * 2000000 + {n}, 2 * nullif({n}, 0)) / 1000000 as numeric(18, 6))"
+        ),
+        _ => return None,
+    })
+}
+
+/// A call: `name(a, b)`.
+struct Call<'a> {
+    name: &'a str,
+    arguments: Vec<&'a str>,
+}
+
+impl<'a> Call<'a> {
+    /// Parses a call at the start of a text; also gives what follows it.
+    fn parse(text: &'a str) -> Option<(Self, &'a str)> {
+        let (name, rest) = text.split_once('(')?;
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            return None;
+        }
+        let (mut depth, mut from, mut arguments) = (0_u32, 0, Vec::new());
+        for (at, c) in rest.char_indices() {
+            match c {
+                '(' => depth += 1,
+                ')' if depth > 0 => depth -= 1,
+                ',' if depth == 0 => {
+                    arguments.push(&rest[from..at]);
+                    from = at + 1;
+                }
+                ')' => {
+                    arguments.push(&rest[from..at]);
+                    return Some((Self { name, arguments }, &rest[at + 1..]));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_nest_and_commas_inside_parentheses_do_not_split() {
+        assert_eq!(
+            Dialect::Sqlite.render("select @hour(@local(min(a, b), z.offset_s)) as hour"),
+            "select ((min(a, b) + z.offset_s * 1000000) % 86400000000 + 86400000000) % 86400000000 / 3600000000 as hour"
+        );
+        assert_eq!(
+            Dialect::Postgres.render("@int(converted) + @int(x)"),
+            "cast(converted as integer) + cast(x as integer)"
+        );
+    }
+
+    #[test]
+    fn what_is_no_call_is_left_alone() {
+        for text in ["a@example", "@", "@x", "@local(a", "@nothing(1)", "@local(1)"] {
+            assert_eq!(Dialect::Postgres.render(text), text, "{text}");
+        }
     }
 }

@@ -65,6 +65,13 @@ pub fn site_user_id(native: &str) -> String {
     }
 }
 
+/// `cart_id` of a cart that its source gives no id: from the user and the instant of the first addition since the last
+/// purchase.
+#[must_use]
+pub fn cart_id(user_id: &str, first_added_at: chrono::DateTime<chrono::Utc>) -> String {
+    format!("c:{}", short_hash(&["cart", user_id, &first_added_at.timestamp_micros().to_string()]))
+}
+
 fn qualified(kind: &str, source: &str, site: &str, native: &str) -> String {
     let text = format!("{source}:{site}:{native}");
     if text.chars().count() <= MAX_ID && !native.contains('@') {

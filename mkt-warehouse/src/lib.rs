@@ -10,6 +10,7 @@ mod open;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod parameters;
 mod query;
+pub mod report;
 mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -1,0 +1,52 @@
+-- top_hours
+-- The hours of the day with the best conversion rate: converted sessions ÷ sessions × 100 by the local hour of
+-- the session's start, for hours with enough sessions. Equal rates come in the order of the hour. The hour that a
+-- clock change repeats counts once, as one hour.
+--
+-- Parameters, with values to try in psql:
+-- \set from 'timestamptz ''2026-10-01 00:00+02'''
+--     first instant
+-- \set until 'timestamptz ''2026-11-01 00:00+01'''
+--     instant after the last
+-- \set zone 'text ''Europe/Paris'''
+--     IANA zone, as in zone_offsets
+-- \set site 'cast(null as text)'
+--     a site, or null for all
+-- \set source 'cast(null as text)'
+--     a source, or null for each site's system of record
+-- \set minimum '1'
+--     sessions that an hour needs
+-- \set hours '5'
+--     rows at most
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time >= :from and s.start_time < :until
+      and s.bot is null
+      and s.site = coalesce(:site, s.site)
+      and s.source = coalesce(:source, t.record_source, s.source)
+),
+hours as (
+    select
+        cast(extract(hour from (v.start_time at time zone 'UTC' + make_interval(secs => z.offset_s))) as bigint) as hour,
+        count(*) as sessions,
+        sum(cast(v.converted as integer)) as converted_sessions
+    from visits v
+    join zone_offsets z on z.zone = :zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+    group by 1
+)
+select
+    hour,
+    sessions,
+    converted_sessions,
+    cast(100 * converted_sessions as double precision) / nullif(sessions, 0) as conversion_rate
+from hours
+where sessions >= :minimum
+order by conversion_rate desc, hour
+limit :hours;

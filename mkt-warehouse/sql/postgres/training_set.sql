@@ -1,0 +1,36 @@
+-- training_set
+-- One row per session that starts in the period: time_on_site in seconds (from first to last event where the
+-- source does not tell), pages_viewed, source (the channel), device, converted.
+--
+-- Parameters, with values to try in psql:
+-- \set from 'timestamptz ''2026-10-01 00:00+02'''
+--     first instant
+-- \set until 'timestamptz ''2026-11-01 00:00+01'''
+--     instant after the last
+-- \set site 'cast(null as text)'
+--     a site, or null for all
+-- \set source 'cast(null as text)'
+--     a source, or null for each site's system of record
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time >= :from and s.start_time < :until
+      and s.bot is null
+      and s.site = coalesce(:site, s.site)
+      and s.source = coalesce(:source, t.record_source, s.source)
+)
+select
+    session_id,
+    coalesce(time_on_site, cast(floor(extract(epoch from end_time - start_time)) as bigint)) as time_on_site,
+    pages_viewed,
+    channel as source,
+    device,
+    converted
+from visits
+order by session_id;

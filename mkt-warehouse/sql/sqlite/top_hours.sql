@@ -1,0 +1,52 @@
+-- top_hours
+-- The hours of the day with the best conversion rate: converted sessions ÷ sessions × 100 by the local hour of
+-- the session's start, for hours with enough sessions. Equal rates come in the order of the hour. The hour that a
+-- clock change repeats counts once, as one hour.
+--
+-- Parameters, with values to try in the sqlite3 shell:
+-- .parameter set :from "unixepoch('2026-10-01') * 1000000"
+--     first instant
+-- .parameter set :until "unixepoch('2026-11-01') * 1000000"
+--     instant after the last
+-- .parameter set :zone "'Europe/Paris'"
+--     IANA zone, as in zone_offsets
+-- .parameter set :site "null"
+--     a site, or null for all
+-- .parameter set :source "null"
+--     a source, or null for each site's system of record
+-- .parameter set :minimum "1"
+--     sessions that an hour needs
+-- .parameter set :hours "5"
+--     rows at most
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time >= :from and s.start_time < :until
+      and s.bot is null
+      and s.site = coalesce(:site, s.site)
+      and s.source = coalesce(:source, t.record_source, s.source)
+),
+hours as (
+    select
+        ((v.start_time + z.offset_s * 1000000) % 86400000000 + 86400000000) % 86400000000 / 3600000000 as hour,
+        count(*) as sessions,
+        sum(v.converted) as converted_sessions
+    from visits v
+    join zone_offsets z on z.zone = :zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+    group by 1
+)
+select
+    hour,
+    sessions,
+    converted_sessions,
+    cast(100 * converted_sessions as real) / nullif(sessions, 0) as conversion_rate
+from hours
+where sessions >= :minimum
+order by conversion_rate desc, hour
+limit :hours;

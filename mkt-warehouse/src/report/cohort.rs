@@ -1,0 +1,105 @@
+//! Who comes back, month by month after sign-up.
+
+use super::{Answer, Report, Scope, answer};
+use crate::record;
+use crate::table::Value;
+use crate::warehouse::Warehouse;
+use chrono::NaiveDate;
+use mkt_connect::Result;
+
+record! {
+    /// A cohort in one of its months.
+    CohortMonth in "cohort_retention" upserted, key [cohort, month] {
+        /// The first day of the month of sign-up.
+        cohort: NaiveDate,
+        /// Calendar months since: 0 is the month of sign-up.
+        month: i64,
+        /// Users of the cohort.
+        users: i64,
+        /// Those of them with a session in that month; null while the month is not complete.
+        active: Option<i64>,
+        /// Percent of users who were active; null while the month is not complete.
+        retention_rate: Option<f64>,
+    }
+}
+
+pub(super) const REPORT: Report = Report {
+    name: "cohort_retention",
+    describe: "Users by month of sign-up (users.signed_up_at; for a user without one, the first session ever seen), \
+               and the share of them with a session in each calendar month since. A cohort holds who signed up in the \
+               period; sessions count from the period's start. Months that are not complete at the period's end are \
+               null.",
+    text: "
+with recursive months (month) as (
+    select 0 union all select month + 1 from months where month < 1200
+),
+{visits so far},
+signups as (
+    select coalesce(i.person_id, u.user_id) as person, min(u.signed_up_at) as since
+    from users u
+    left join identities i on i.source = u.source and i.site = u.site and i.user_id = u.user_id
+    where u.signed_up_at < :until and u.site = coalesce(:site, u.site)
+    group by coalesce(i.person_id, u.user_id)
+),
+seen as (
+    select person, min(start_time) as since from visits group by person
+),
+people as (
+    select person, since from signups
+    union all
+    select n.person, n.since from seen n left join signups g on g.person = n.person where g.person is null
+),
+cohorts as (
+    select p.person, @month(@local(p.since, z.offset_s)) as cohort
+    from people p
+    join zone_offsets z on {zone at p.since}
+    where p.since >= :from
+),
+activity as (
+    select distinct v.person, @month(@local(v.start_time, z.offset_s)) as active_in
+    from visits v
+    join zone_offsets z on {zone at v.start_time}
+    where v.start_time >= :from
+),
+sizes as (
+    select cohort, count(*) as users from cohorts group by cohort
+),
+counts as (
+    select c.cohort, @month_diff(c.cohort, a.active_in) as month, count(*) as active
+    from cohorts c
+    join activity a on a.person = c.person
+    group by 1, 2
+)
+select
+    s.cohort,
+    m.month,
+    s.users,
+    case when @month_diff(s.cohort, :open_month) > m.month then coalesce(n.active, 0) end as active,
+    case when @month_diff(s.cohort, :open_month) > m.month
+        then @percent(coalesce(n.active, 0), s.users) end as retention_rate
+from sizes s
+join months m on m.month <= @month_diff(s.cohort, :last_month)
+left join counts n on n.cohort = s.cohort and n.month = m.month
+order by s.cohort, m.month",
+    local: true,
+};
+
+/// Users by month of sign-up, and the share of them with a session in each calendar month since, in the scope's zone.
+///
+/// The month of sign-up is that of `users.signed_up_at` (the earliest, for a person with several user ids); for a user
+/// without one, that of the first session ever seen. A cohort holds who signed up in the period; sessions count from the
+/// period's start, so let it start with a month. Active means having a session. Months that are not complete at the
+/// period's end are null.
+///
+/// # Errors
+/// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].
+pub async fn cohort_retention<W: Warehouse + ?Sized>(
+    warehouse: &W,
+    scope: &Scope,
+) -> Result<Answer<CohortMonth>> {
+    let values = vec![
+        ("last_month", Value::Date(scope.last_month())),
+        ("open_month", Value::Date(scope.open_month())),
+    ];
+    answer(&REPORT, warehouse, scope, values).await
+}

@@ -1,0 +1,183 @@
+//! Which part of the warehouse a report looks at.
+
+use crate::table::Value;
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use mkt_connect::{Error, ErrorKind, Result};
+
+/// A half-open period, the zone in which hours, days and months are cut, and which traffic counts.
+///
+/// ```
+/// use chrono::NaiveDate;
+/// use mkt_warehouse::report::Scope;
+/// let day = |d| NaiveDate::from_ymd_opt(2026, 10, d).unwrap_or_default();
+/// // 25 October 2026 has 25 hours in Paris.
+/// let scope = Scope::days("Europe/Paris", day(25), day(26))?.site("shop");
+/// assert_eq!((scope.until() - scope.from()).num_hours(), 25);
+/// # Ok::<(), mkt_connect::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    zone: Tz,
+    site: Option<String>,
+    source: Option<String>,
+}
+
+impl Scope {
+    /// The local days `from` ≤ day < `until` of a zone (IANA name). A day begins at its first existing instant.
+    ///
+    /// # Errors
+    /// `Input` for an unknown zone, a period that ends before it begins, or a year outside 1 to 9998.
+    pub fn days(zone: &str, from: NaiveDate, until: NaiveDate) -> Result<Self> {
+        let zone = parse_zone(zone)?;
+        Self::new(zone, start_of_day(zone, from), start_of_day(zone, until))
+    }
+
+    /// The instants `from` ≤ t < `until`; hours, days and months are cut in a zone (IANA name).
+    ///
+    /// # Errors
+    /// As [`days`](Self::days).
+    pub fn between(zone: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Self> {
+        Self::new(parse_zone(zone)?, from, until)
+    }
+
+    fn new(zone: Tz, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Self> {
+        if until < from {
+            return Err(input("the period ends before it begins"));
+        }
+        if from.year() < 1 || until.year() > 9998 {
+            return Err(input("the period lies outside the years 1 to 9998"));
+        }
+        Ok(Self { from, until, zone, site: None, source: None })
+    }
+
+    /// Only this site. Without, all sites.
+    #[must_use]
+    pub fn site(mut self, site: impl Into<String>) -> Self {
+        self.site = Some(site.into());
+        self
+    }
+
+    /// Only what this source told. Without, each site's system of record (`sites.record_source`); every source for a
+    /// site that `sites` does not list.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The first instant.
+    #[must_use]
+    pub fn from(&self) -> DateTime<Utc> {
+        self.from
+    }
+
+    /// The instant after the last.
+    #[must_use]
+    pub fn until(&self) -> DateTime<Utc> {
+        self.until
+    }
+
+    /// The zone's IANA name.
+    #[must_use]
+    pub fn zone(&self) -> &'static str {
+        self.zone.name()
+    }
+
+    /// The first day, in the zone.
+    pub(crate) fn first_day(&self) -> NaiveDate {
+        self.local_day(self.from)
+    }
+
+    /// The day of the last instant, in the zone; the day before the first for an empty period.
+    pub(crate) fn last_day(&self) -> NaiveDate {
+        if self.from == self.until {
+            return self.first_day().pred_opt().unwrap_or_default();
+        }
+        self.local_day(self.until - TimeDelta::microseconds(1))
+    }
+
+    /// The month of the last instant, in the zone.
+    pub(crate) fn last_month(&self) -> NaiveDate {
+        first_of_month(self.last_day())
+    }
+
+    /// The first month that is not complete at the period's end.
+    pub(crate) fn open_month(&self) -> NaiveDate {
+        first_of_month(self.local_day(self.until))
+    }
+
+    fn local_day(&self, at: DateTime<Utc>) -> NaiveDate {
+        at.with_timezone(&self.zone).date_naive()
+    }
+
+    /// The values that every report may use.
+    pub(crate) fn values(&self) -> Vec<(&'static str, Value)> {
+        let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::Text);
+        vec![
+            ("from", Value::Timestamp(self.from)),
+            ("until", Value::Timestamp(self.until)),
+            ("zone", Value::Text(self.zone().to_owned())),
+            ("site", text(&self.site)),
+            ("source", text(&self.source)),
+        ]
+    }
+}
+
+fn first_of_month(day: NaiveDate) -> NaiveDate {
+    day.with_day(1).unwrap_or(day)
+}
+
+pub(super) fn parse_zone(zone: &str) -> Result<Tz> {
+    zone.parse().map_err(|_| {
+        let shown: String = zone.chars().take(40).collect();
+        input(format!("{shown:?} is not a time zone of the IANA database"))
+    })
+}
+
+pub(super) fn input(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Input, "report", "scope").with_detail(detail)
+}
+
+/// The first instant of a day. Midnight may not exist (clocks go forward at midnight in some zones) or exist twice.
+fn start_of_day(zone: Tz, day: NaiveDate) -> DateTime<Utc> {
+    let midnight = day.and_time(NaiveTime::MIN);
+    // Quarter hours: every gap known to the IANA database since 1900 ends on one.
+    (0..=8)
+        .filter_map(|quarters| midnight.checked_add_signed(TimeDelta::minutes(15 * quarters)))
+        .find_map(|local| zone.from_local_datetime(&local).earliest())
+        .map_or_else(|| Utc.from_utc_datetime(&midnight), |at| at.with_timezone(&Utc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(y: i32, m: u32, d: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(y, m, d).unwrap()
+    }
+
+    #[test]
+    fn a_day_without_midnight_begins_at_its_first_instant() {
+        // Beirut, 31 March 2024: clocks went from 00:00 to 01:00, so the day begins at 22:00 UTC of the day before.
+        let scope = Scope::days("Asia/Beirut", day(2024, 3, 31), day(2024, 4, 1)).unwrap();
+        assert_eq!(scope.from().to_rfc3339(), "2024-03-30T22:00:00+00:00");
+        assert_eq!((scope.until() - scope.from()).num_hours(), 23);
+    }
+
+    #[test]
+    fn months_are_open_until_their_last_local_instant() {
+        let scope = Scope::days("Europe/Paris", day(2026, 9, 1), day(2026, 11, 1)).unwrap();
+        assert_eq!((scope.last_month(), scope.open_month()), (day(2026, 10, 1), day(2026, 11, 1)));
+        let scope = Scope::days("Europe/Paris", day(2026, 9, 1), day(2026, 10, 31)).unwrap();
+        assert_eq!((scope.last_month(), scope.open_month()), (day(2026, 10, 1), day(2026, 10, 1)));
+    }
+
+    #[test]
+    fn an_unknown_zone_and_a_backward_period_are_refused() {
+        assert!(Scope::days("Europe/Lutece", day(2026, 1, 1), day(2026, 1, 2)).is_err());
+        assert!(Scope::days("UTC", day(2026, 1, 2), day(2026, 1, 1)).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! Visits, conversions and revenue of every day.
+
+use super::{Answer, Report, Scope, answer};
+use crate::model::Amount;
+use crate::record;
+use crate::table::Value;
+use crate::warehouse::Warehouse;
+use chrono::NaiveDate;
+use mkt_connect::{Currency, Result};
+
+record! {
+    /// A day, in one currency.
+    Day in "daily_series" upserted, key [day, currency] {
+        /// The local day.
+        day: NaiveDate,
+        /// Sessions that start on it.
+        visits: i64,
+        /// Those of them that converted.
+        conversions: i64,
+        /// The currency of the revenue; null where the period has none.
+        currency: Option<Currency>,
+        /// Purchases less refunds.
+        revenue: Amount,
+    }
+}
+
+pub(super) const REPORT: Report = Report {
+    name: "daily_series",
+    describe: "Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases \
+               less refunds). With several currencies a day has a row for each, with the same visits and conversions; \
+               do not add those up.",
+    text: "
+with recursive days (day) as (
+    select :first_day
+    where :first_day <= :last_day
+    union all
+    select @next_day(day) from days where day < :last_day
+),
+{visits},
+traffic as (
+    select
+        @day(@local(v.start_time, z.offset_s)) as day,
+        count(*) as visits,
+        sum(@int(v.converted)) as conversions
+    from visits v
+    join zone_offsets z on {zone at v.start_time}
+    group by 1
+),
+sales as (
+    select e.timestamp, coalesce(e.currency, t.currency) as currency, e.revenue
+    {events}
+      and e.timestamp >= :from and e.timestamp < :until
+      and e.event_type in ('purchase', 'refund')
+),
+takings as (
+    select @day(@local(f.timestamp, z.offset_s)) as day, f.currency, sum(f.revenue) as revenue
+    from sales f
+    join zone_offsets z on {zone at f.timestamp}
+    group by 1, f.currency
+),
+currencies as (
+    select distinct currency from takings
+)
+select
+    d.day,
+    coalesce(v.visits, 0) as visits,
+    coalesce(v.conversions, 0) as conversions,
+    c.currency,
+    coalesce(k.revenue, 0) as revenue
+from days d
+left join currencies c on 1 = 1
+left join traffic v on v.day = d.day
+left join takings k on k.day = d.day and coalesce(k.currency, '') = coalesce(c.currency, '')
+order by d.day, coalesce(c.currency, '')",
+    local: true,
+};
+
+/// Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases less refunds).
+///
+/// With several currencies a day has a row for each, with the same visits and conversions; do not add those up.
+///
+/// # Errors
+/// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].
+pub async fn daily_series<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<Answer<Day>> {
+    let values =
+        vec![("first_day", Value::Date(scope.first_day())), ("last_day", Value::Date(scope.last_day()))];
+    answer(&REPORT, warehouse, scope, values).await
+}

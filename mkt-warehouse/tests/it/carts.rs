@@ -1,0 +1,124 @@
+//! Abandoned carts, with histories written by hand.
+
+use super::engines;
+use super::rows::{World, at, day, event, same_person};
+use mkt_connect::Currency;
+use mkt_warehouse::model::{Event, EventType, Json};
+use mkt_warehouse::report::{self, AbandonedCart, CartOptions, Scope};
+use serde_json::{Value, json};
+
+fn with(user: &str, event_type: EventType, time: &str, properties: Value) -> Event {
+    Event { properties: Json(properties), ..event(user, event_type, &format!("2026-10-26T{time}:00Z")) }
+}
+
+fn item(sku: &str, price: &str) -> Value {
+    json!({"items": [{"sku": sku, "name": format!("Product {sku}"), "price": price, "quantity": 1}]})
+}
+
+/// The carts of the 26th, as asked at 14:00 UTC.
+async fn carts(events: Vec<Event>) -> Vec<AbandonedCart> {
+    let world = World {
+        events,
+        identities: vec![same_person("u6", "p"), same_person("u7", "p")],
+        ..World::default()
+    };
+    let scope = Scope::days("Europe/Paris", day("2026-10-26"), day("2026-10-27")).unwrap();
+    let options = CartOptions { now: Some(at("2026-10-26T14:00:00Z")), ..CartOptions::default() };
+    let mut answers = Vec::new();
+    for engine in engines::all().await {
+        world.load_into(&engine).await;
+        answers.push(report::abandoned_carts(&engine, &scope, options).await.unwrap().rows);
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "engines differ: {answers:?}");
+    answers.swap_remove(0)
+}
+
+#[tokio::test]
+async fn a_cart_is_what_was_added_since_the_last_purchase() {
+    let found = carts(vec![
+        with("u1", EventType::PRODUCT_VIEW, "09:00", item("P9", "1")),
+        with("u1", EventType::ADD_TO_CART, "10:00", item("A", "10.00")),
+        with("u1", EventType::PURCHASE, "11:00", json!({})),
+        with("u1", EventType::PRODUCT_VIEW, "12:00", item("V1", "7")),
+        with("u1", EventType::ADD_TO_CART, "12:30", item("B", "5.50")),
+        with("u1", EventType::ADD_TO_CART, "12:40", item("C", "3")),
+        with("u1", EventType::PRODUCT_VIEW, "12:50", item("V2", "8")),
+        with("u1", EventType::PRODUCT_VIEW, "12:55", item("C", "3")),
+    ])
+    .await;
+    assert_eq!(found.len(), 1);
+    let cart = &found[0];
+    assert_eq!(
+        (cart.first_added_at, cart.last_added_at),
+        (at("2026-10-26T12:30:00Z"), at("2026-10-26T12:40:00Z"))
+    );
+    assert_eq!(cart.value.unwrap().0.to_string(), "8.50");
+    assert_eq!(cart.currency, Some(Currency::EUR), "the site's");
+    let products: Vec<_> = cart.products().into_iter().map(|p| (p.sku.unwrap(), p.in_cart)).collect();
+    let expected = [("C", true), ("B", true), ("V2", false), ("V1", false)];
+    assert_eq!(products, expected.map(|(sku, in_cart)| (sku.to_owned(), in_cart)));
+    assert_eq!(cart.cart_id, mkt_warehouse::id::cart_id("u1", at("2026-10-26T12:30:00Z")));
+}
+
+#[tokio::test]
+async fn a_cart_touched_within_the_hour_is_not_abandoned_yet() {
+    let found = carts(vec![
+        with("late", EventType::ADD_TO_CART, "13:01", item("A", "1")),
+        with("just", EventType::ADD_TO_CART, "13:00", item("A", "1")),
+    ])
+    .await;
+    assert_eq!(found.iter().map(|cart| cart.person.as_str()).collect::<Vec<_>>(), ["just"]);
+}
+
+#[tokio::test]
+async fn a_purchase_under_another_id_of_the_person_empties_the_cart() {
+    let found = carts(vec![
+        with("u6", EventType::ADD_TO_CART, "10:00", item("A", "1")),
+        with("u7", EventType::PURCHASE, "10:30", json!({})),
+        with("u4", EventType::ADD_TO_CART, "10:00", item("A", "1")),
+        with("u4", EventType::PURCHASE, "10:00", json!({})),
+    ])
+    .await;
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[tokio::test]
+async fn the_sources_own_list_and_id_win() {
+    let found = carts(vec![
+        with("u3", EventType::ADD_TO_CART, "09:00", item("old", "1")),
+        with(
+            "u3",
+            EventType::CART_ABANDONED,
+            "10:00",
+            json!({"cart_id": 77, "items": [{"sku": "X", "price": 20.5, "quantity": 2}, {"sku": "Y", "price": 1}]}),
+        ),
+    ])
+    .await;
+    assert_eq!(found[0].cart_id, "77");
+    assert_eq!(found[0].value.unwrap().0.to_string(), "42.00");
+    assert_eq!(found[0].products().len(), 2);
+}
+
+#[tokio::test]
+async fn a_product_without_a_price_leaves_the_value_unknown_and_six_are_enough() {
+    let eight: Vec<Value> = (0..8).map(|n| json!({"sku": n.to_string()})).collect();
+    let found = carts(vec![
+        with("u5", EventType::ADD_TO_CART, "10:00", json!({})),
+        with("u8", EventType::ADD_TO_CART, "10:00", json!({"items": eight})),
+    ])
+    .await;
+    assert_eq!((found[0].value, found[0].products().len()), (None, 0));
+    assert_eq!((found[1].value, found[1].products().len()), (None, 6));
+}
+
+#[tokio::test]
+async fn properties_of_any_shape_do_no_harm() {
+    let shapes =
+        [json!(null), json!([1]), json!({"items": 3}), json!({"items": [null, {"sku": {}}]}), json!("x")];
+    let events = shapes
+        .into_iter()
+        .enumerate()
+        .map(|(n, shape)| with(&format!("u{n}x"), EventType::ADD_TO_CART, "10:00", shape))
+        .collect();
+    assert_eq!(carts(events).await.len(), 5);
+}

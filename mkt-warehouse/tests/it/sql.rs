@@ -1,0 +1,41 @@
+//! The rendered reports under `sql/`.
+
+use mkt_warehouse::Dialect;
+use mkt_warehouse::report::REPORTS;
+use std::path::PathBuf;
+
+#[test]
+fn the_files_under_sql_are_what_the_code_renders() {
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut expected = Vec::new();
+    for dialect in Dialect::ALL {
+        for report in REPORTS {
+            let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sql").join(dialect.as_str());
+            let path = folder.join(format!("{}.sql", report.name()));
+            let sql = report.sql(dialect);
+            assert!(
+                !sql.contains(['@', '{', '}']),
+                "{dialect} {}: something was not expanded",
+                report.name()
+            );
+            if bless {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(&path, &sql).unwrap();
+            }
+            let held = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                held == sql,
+                "{} is not what the code renders; run the tests with BLESS=1",
+                path.display()
+            );
+            expected.push(path);
+        }
+    }
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sql");
+    for folder in std::fs::read_dir(root).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            assert!(expected.contains(&path), "{} belongs to no report", path.display());
+        }
+    }
+}
