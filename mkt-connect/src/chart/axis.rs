@@ -48,7 +48,7 @@ impl Axis {
             [first, second, ..] => second - first,
             _ => high - low,
         };
-        let (low, high) = ((low / step - 1e-6).floor() * step, (high / step + 1e-6).ceil() * step);
+        let (low, high) = ((low / step + 1e-6).floor() * step, (high / step - 1e-6).ceil() * step);
         let format = format.for_step(step);
         let steps = (((high - low) / step).round() as usize).min(50);
         let ticks = (0..=steps)

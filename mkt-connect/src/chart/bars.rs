@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, drawable};
 use super::canvas::{Anchor, Canvas, Drawn, Ink, WIDTH, compose, empty, width_of};
-use super::palette::{FAINT, GRID, INK, MUTED, SERIES};
+use super::palette::{FAINT, GRID, INK, MUTED, SERIES, SURFACE};
 use super::text::shortened;
 use super::trend::grid;
 use super::{Caption, caption_methods};
@@ -113,29 +113,33 @@ impl Bars {
         self
     }
 
-    /// The chart as one `<svg>` element.
+    /// The chart as one `<svg>` element, 760 pixels wide.
     #[must_use]
     pub fn svg(&self) -> String {
+        self.draw(WIDTH)
+    }
+
+    pub(super) fn draw(&self, width: f64) -> String {
         let bars = &self.bars[..self.bars.len().min(DRAWN_BARS)];
         let values = bars.iter().flat_map(Bar::reach).chain(self.reference.iter().map(|(_, value)| *value));
         let axis = Axis::over(values, true, 6, self.caption.format, self.caption.lang);
         match axis {
             Some(axis) if bars.iter().any(|bar| bar.value.is_some()) => {
                 if self.horizontal {
-                    self.lying(bars, axis)
+                    self.lying(bars, axis, width)
                 } else {
-                    self.standing(bars, axis)
+                    self.standing(bars, axis, width)
                 }
             }
-            _ => empty(&self.caption),
+            _ => empty(&self.caption, width),
         }
     }
 
-    fn standing(&self, bars: &[Bar], axis: Axis) -> String {
+    fn standing(&self, bars: &[Bar], axis: Axis, width: f64) -> String {
         const HEIGHT: f64 = 340.0;
         let counted = bars.iter().any(|bar| bar.count.is_some());
-        compose(&self.caption, &self.words(), HEIGHT, &[], |canvas, top| {
-            let (left, right) = (28.0 + axis.label_width() as f64 * 6.6, WIDTH - 24.0);
+        compose(&self.caption, &self.words(), (width, HEIGHT), &[], |canvas, top| {
+            let (left, right) = (28.0 + axis.label_width() as f64 * 6.6, width - 24.0);
             let bottom = HEIGHT - if counted { 52.0 } else { 36.0 };
             let y = axis.between(bottom, top + 22.0);
             grid(canvas, &y, left, right)?;
@@ -167,7 +171,7 @@ impl Bars {
                     }
                 }
                 let text = self.caption.lang.number(value, self.caption.format);
-                if width_of(&text, 11.0) < slot + 4.0 {
+                if width_of(&text, 11.0) < slot - 1.0 || bar.highlighted {
                     let above = whisker.map_or(y.place(value), |(_, high)| high.min(y.place(value)));
                     canvas.text(&text, (x, above - 9.0), Ink::new(INK, 11.0, Anchor::Middle))?;
                 }
@@ -177,14 +181,14 @@ impl Bars {
         })
     }
 
-    fn lying(&self, bars: &[Bar], axis: Axis) -> String {
+    fn lying(&self, bars: &[Bar], axis: Axis, width: f64) -> String {
         const ROW: f64 = 27.0;
         let extra = if self.caption.subtitle.is_some() { 18.0 } else { 0.0 };
         let height = 44.0 + extra + 14.0 + ROW * bars.len() as f64 + 34.0;
-        compose(&self.caption, &self.words(), height, &[], |canvas, top| {
+        compose(&self.caption, &self.words(), (width, height), &[], |canvas, top| {
             let names: Vec<String> = bars.iter().map(|bar| shortened(&bar.label, 30)).collect();
             let widest = names.iter().map(|name| width_of(name, 12.5)).fold(40.0, f64::max);
-            let (left, right) = (32.0 + widest, WIDTH - 110.0);
+            let (left, right) = (32.0 + widest, width - 110.0);
             let (from, bottom) = (top + 8.0, height - 34.0);
             let x = axis.between(left, right);
             for (value, label) in &x.ticks {
@@ -192,10 +196,11 @@ impl Bars {
                 canvas.line(&[(at, from), (at, bottom)], GRID, 1.0)?;
                 canvas.text(label, (at, bottom + 15.0), Ink::new(MUTED, 12.0, Anchor::Middle))?;
             }
+            let mut ends = Vec::with_capacity(bars.len());
             for (index, (bar, name)) in bars.iter().zip(&names).enumerate() {
                 let y = from + (index as f64 + 0.5) * ROW;
                 canvas.text(name, (left - 10.0, y), Ink::new(INK, 12.5, Anchor::End))?;
-                let mut end = left;
+                let mut end = x.place(0.0);
                 if let Some(value) = bar.value {
                     canvas.rect((x.place(0.0), y - 8.5), (x.place(value), y + 8.5), self.role(bar))?;
                     end = x.place(value).max(x.place(0.0));
@@ -207,16 +212,23 @@ impl Bars {
                     }
                     end = end.max(x.place(high));
                 }
+                ends.push((end, y));
+            }
+            canvas.line(&[(x.place(0.0), from), (x.place(0.0), bottom)], MUTED, 1.0)?;
+            self.draw_reference(canvas, |value| [(x.place(value), from), (x.place(value), bottom)])?;
+            for (bar, (end, y)) in bars.iter().zip(ends) {
                 let mut text =
                     bar.value.map_or("–".to_owned(), |v| self.caption.lang.number(v, self.caption.format));
                 if let Some(n) = bar.count {
                     let n = self.caption.lang.number(n as f64, super::Format::Integer);
                     text.push_str(&format!("  (n {n})"));
                 }
-                canvas.text(&text, (end + 8.0, y), Ink::new(MUTED, 11.5, Anchor::Start))?;
+                // Over the reference line: the number must stay readable.
+                let behind = (end + 6.0 + width_of(&text, 11.5), y + 7.0);
+                canvas.rect((end + 5.0, y - 7.0), behind, SURFACE)?;
+                canvas.text(&text, (end + 8.0, y), Ink::new(INK, 11.5, Anchor::Start))?;
             }
-            canvas.line(&[(x.place(0.0), from), (x.place(0.0), bottom)], MUTED, 1.0)?;
-            self.draw_reference(canvas, |value| [(x.place(value), from), (x.place(value), bottom)])
+            Ok(())
         })
     }
 
@@ -227,7 +239,7 @@ impl Bars {
         let text =
             format!("{} {}", shortened(label, 40), self.caption.lang.number(*value, self.caption.format));
         // In the header's free corner, where no bar can hide it.
-        canvas.text(&text, (WIDTH - 24.0, 26.0), Ink::new(SERIES[1], 11.5, Anchor::End))
+        canvas.text(&text, (canvas.width - 24.0, 26.0), Ink::new(SERIES[1], 11.5, Anchor::End))
     }
 
     fn role(&self, bar: &Bar) -> super::palette::Role {

@@ -13,9 +13,11 @@ use super::palette::{self, Role};
 use super::text::{escaped, push_element, shortened};
 use super::{Caption, Lang};
 
-/// Width of a chart in CSS pixels.
+/// Width of a chart by itself, in CSS pixels.
 pub(super) const WIDTH: f64 = 760.0;
 const FINE: f64 = 8.0;
+/// Opacity of a shaded range.
+pub(super) const RANGE_OPACITY: f64 = 0.35;
 /// plotters divides font sizes by this; the sheet speaks CSS pixels.
 const FONT: f64 = 1.24;
 
@@ -55,8 +57,17 @@ impl Ink {
     }
 }
 
+/// What stands before a word of the legend.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Swatch {
+    Stroke(Role),
+    Dot(Role),
+    Range(Role),
+}
+
 /// The drawing area in CSS pixels.
 pub(super) struct Canvas<'a> {
+    pub(super) width: f64,
     area: DrawingArea<SVGBackend<'a>, Shift>,
 }
 
@@ -124,18 +135,19 @@ pub(super) fn width_of(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * size * 0.56
 }
 
-/// Draws the header and hands the rest of a sheet `height` pixels high to `body`, with the top of the free space.
+/// Draws the header and hands the rest of a sheet of `width` × `height` pixels to `body`, with the top of the free
+/// space.
 pub(super) fn compose(
     caption: &Caption,
     description: &str,
-    height: f64,
-    legend: &[(&str, Role)],
+    (width, height): (f64, f64),
+    legend: &[(&str, Swatch)],
     body: impl FnOnce(&Canvas<'_>, f64) -> Drawn,
 ) -> String {
     let mut drawn = String::new();
     let result = {
-        let backend = SVGBackend::with_string(&mut drawn, (fine(WIDTH) as u32, fine(height) as u32));
-        let canvas = Canvas { area: backend.into_drawing_area() };
+        let backend = SVGBackend::with_string(&mut drawn, (fine(width) as u32, fine(height) as u32));
+        let canvas = Canvas { width, area: backend.into_drawing_area() };
         header(&canvas, caption, height, legend)
             .and_then(|top| body(&canvas, top))
             .and_then(|()| canvas.area.present())
@@ -145,35 +157,44 @@ pub(super) fn compose(
         (Ok(()), Some(open), Some(close)) if open < close => &drawn[open + 1..close],
         _ => "",
     };
-    finish(caption, description, height, inner)
+    finish(caption, description, (width, height), inner)
 }
 
 fn header(
     canvas: &Canvas<'_>,
     caption: &Caption,
     height: f64,
-    legend: &[(&str, Role)],
+    legend: &[(&str, Swatch)],
 ) -> Result<f64, DrawingAreaErrorKind<std::io::Error>> {
-    canvas.rect((0.0, 0.0), (WIDTH, height), palette::SURFACE)?;
-    let title = shortened(&caption.title, 80);
+    canvas.rect((0.0, 0.0), (canvas.width, height), palette::SURFACE)?;
+    let title = shortened(&caption.title, (canvas.width / 9.6) as usize);
     canvas.text(&title, (20.0, 26.0), Ink::new(palette::INK, 16.0, Anchor::Start).bold())?;
     let mut top = 44.0;
     if let Some(subtitle) = &caption.subtitle {
-        let subtitle = shortened(subtitle, 110);
+        let subtitle = shortened(subtitle, (canvas.width / 6.4) as usize);
         canvas.text(&subtitle, (20.0, 47.0), Ink::new(palette::MUTED, 12.5, Anchor::Start))?;
         top = 62.0;
     }
     if !legend.is_empty() {
         let mut x = 20.0;
-        for (label, role) in legend {
+        for (label, swatch) in legend {
             let label = shortened(label, 40);
             let width = 14.0 + 6.0 + width_of(&label, 12.5) + 18.0;
-            if x > 20.0 && x + width > WIDTH - 20.0 {
+            if x > 20.0 && x + width > canvas.width - 20.0 {
                 x = 20.0;
                 top += 20.0;
             }
-            canvas.rect((x, top + 5.0), (x + 14.0, top + 9.0), *role)?;
-            canvas.text(&label, (x + 20.0, top + 7.0), Ink::new(palette::MUTED, 12.5, Anchor::Start))?;
+            let middle = top + 7.0;
+            match *swatch {
+                Swatch::Stroke(role) => canvas.rect((x, middle - 1.5), (x + 14.0, middle + 1.5), role)?,
+                Swatch::Dot(role) => canvas.dot((x + 7.0, middle), 3.2, role)?,
+                Swatch::Range(role) => {
+                    let (low, high) = (middle - 5.0, middle + 5.0);
+                    let corners = [(x, low), (x + 14.0, low), (x + 14.0, high), (x, high)];
+                    canvas.polygon(&corners, role, RANGE_OPACITY)?;
+                }
+            }
+            canvas.text(&label, (x + 20.0, middle), Ink::new(palette::MUTED, 12.5, Anchor::Start))?;
             x += width;
         }
         top += 22.0;
@@ -181,12 +202,12 @@ fn header(
     Ok(top)
 }
 
-fn finish(caption: &Caption, description: &str, height: f64, inner: &str) -> String {
+fn finish(caption: &Caption, description: &str, (width, height): (f64, f64), inner: &str) -> String {
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"mkt-chart\" role=\"img\" lang=\"{}\" width=\"{WIDTH}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"mkt-chart\" role=\"img\" lang=\"{}\" width=\"{width}\" \
          height=\"{height}\" viewBox=\"0 0 {} {}\" aria-label=\"{}\">",
         caption.lang,
-        fine(WIDTH),
+        fine(width),
         fine(height),
         escaped(&caption.title),
     );
@@ -201,11 +222,11 @@ fn finish(caption: &Caption, description: &str, height: f64, inner: &str) -> Str
 }
 
 /// A chart that has nothing to draw says so.
-pub(super) fn empty(caption: &Caption) -> String {
+pub(super) fn empty(caption: &Caption, width: f64) -> String {
     let words = no_value(caption.lang);
-    compose(caption, words, 160.0, &[], |canvas, top| {
+    compose(caption, words, (width, 160.0), &[], |canvas, top| {
         let ink = Ink::new(palette::MUTED, 13.0, Anchor::Middle);
-        canvas.text(words, (WIDTH / 2.0, f64::midpoint(top, 160.0)), ink)
+        canvas.text(words, (width / 2.0, f64::midpoint(top, 160.0)), ink)
     })
 }
 

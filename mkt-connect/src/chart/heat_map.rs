@@ -88,27 +88,31 @@ impl HeatMap {
         self
     }
 
-    /// The chart as one `<svg>` element.
+    /// The chart as one `<svg>` element, 760 pixels wide.
     #[must_use]
     pub fn svg(&self) -> String {
+        self.draw(WIDTH)
+    }
+
+    pub(super) fn draw(&self, width: f64) -> String {
         let known = self.cells.iter().filter_map(|cell| cell.value);
         let range = known.fold(None, |range: Option<(f64, f64)>, value| {
             Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
         });
-        let Some(range) = range else { return empty(&self.caption) };
+        let Some(range) = range else { return empty(&self.caption, width) };
         let (rows, columns) = (self.rows.len().min(DRAWN), self.columns.len().min(DRAWN));
         let names: Vec<String> = self.rows[..rows].iter().map(|name| shortened(name, 24)).collect();
         let left = 32.0 + names.iter().map(|name| width_of(name, 12.0)).fold(20.0, f64::max);
-        let width = ((WIDTH - 24.0 - left) / columns as f64).min(96.0);
+        let cell_width = ((width - 24.0 - left) / columns as f64).min(96.0);
         let tall = if rows > 16 { 22.0 } else { 30.0 };
         let extra = if self.caption.subtitle.is_some() { 18.0 } else { 0.0 };
         let height = 44.0 + extra + 28.0 + tall * rows as f64 + 52.0;
-        compose(&self.caption, &self.words(range), height, &[], |canvas, top| {
+        compose(&self.caption, &self.words(range), (width, height), &[], |canvas, top| {
             let from = top + 26.0;
-            let room = ((width / 6.4) as usize).max(2);
+            let room = ((cell_width / 6.4) as usize).max(2);
             for (index, name) in self.columns[..columns].iter().enumerate() {
-                let at = (left + (index as f64 + 0.5) * width, top + 14.0);
-                let size = if width < 24.0 { 9.5 } else { 12.0 };
+                let at = (left + (index as f64 + 0.5) * cell_width, top + 14.0);
+                let size = if cell_width < 24.0 { 9.5 } else { 12.0 };
                 canvas.text(&shortened(name, room), at, Ink::new(MUTED, size, Anchor::Middle))?;
             }
             for (row, name) in names.iter().enumerate() {
@@ -116,8 +120,8 @@ impl HeatMap {
                 canvas.text(name, (left - 10.0, y + tall / 2.0), Ink::new(INK, 12.0, Anchor::End))?;
                 for column in 0..columns {
                     let cell = self.cells[row * self.columns.len() + column];
-                    let place = (left + column as f64 * width, y);
-                    self.draw_cell(canvas, cell, place, (width, tall), range)?;
+                    let place = (left + column as f64 * cell_width, y);
+                    self.draw_cell(canvas, cell, place, (cell_width, tall), range)?;
                 }
             }
             self.draw_key(canvas, (left, from + rows as f64 * tall + 20.0), range)

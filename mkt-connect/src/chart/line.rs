@@ -1,8 +1,8 @@
 //! Curves over a number: ROC, calibration, growth.
 
 use super::axis::{Axis, drawable};
-use super::canvas::{Anchor, Ink, WIDTH, compose, empty};
-use super::palette::{MUTED, Role, SERIES};
+use super::canvas::{Anchor, Ink, Swatch, WIDTH, compose, empty};
+use super::palette::{MUTED, SERIES};
 use super::trend::{draw_run, grid};
 use super::{Caption, Format, caption_methods};
 
@@ -87,9 +87,13 @@ impl Line {
         self
     }
 
-    /// The chart as one `<svg>` element.
+    /// The chart as one `<svg>` element, 760 pixels wide.
     #[must_use]
     pub fn svg(&self) -> String {
+        self.draw(WIDTH)
+    }
+
+    pub(super) fn draw(&self, width: f64) -> String {
         let (lang, format) = (self.caption.lang, self.caption.format);
         let kept = || {
             self.series.iter().flat_map(|(_, points)| {
@@ -100,24 +104,24 @@ impl Line {
         let drawable_points = kept().count();
         let x = Axis::over(kept().map(|(x, _)| x).chain(ends.iter().copied()), false, 9, self.x_format, lang);
         let y = Axis::over(kept().map(|(_, y)| y).chain(ends.iter().copied()), self.zero, 7, format, lang);
-        let (Some(x), Some(y)) = (x, y) else { return empty(&self.caption) };
+        let (Some(x), Some(y)) = (x, y) else { return empty(&self.caption, width) };
         if drawable_points == 0 {
-            return empty(&self.caption);
+            return empty(&self.caption, width);
         }
-        let legend: Vec<(&str, Role)> = self
+        let legend: Vec<(&str, Swatch)> = self
             .series
             .iter()
             .zip(SERIES.iter().cycle())
-            .map(|((label, _), role)| (label.as_str(), *role))
+            .map(|((label, _), role)| (label.as_str(), Swatch::Stroke(*role)))
             .collect();
         let names: Vec<&str> = legend.iter().take(12).map(|(label, _)| *label).collect();
         let words = lang.pick(
             format!("{} curves, {drawable_points} points: {}.", self.series.len(), names.join(", ")),
             format!("{} courbes, {drawable_points} points : {}.", self.series.len(), names.join(", ")),
         );
-        compose(&self.caption, &words, HEIGHT, &legend, |canvas, top| {
+        compose(&self.caption, &words, (width, HEIGHT), &legend, |canvas, top| {
             let left = 28.0 + y.label_width() as f64 * 6.6 + if self.y_label.is_empty() { 0.0 } else { 18.0 };
-            let (bottom, right) = (HEIGHT - if self.x_label.is_empty() { 34.0 } else { 54.0 }, WIDTH - 30.0);
+            let (bottom, right) = (HEIGHT - if self.x_label.is_empty() { 34.0 } else { 54.0 }, width - 30.0);
             let (x, y) = (x.between(left, right), y.between(bottom, top + 10.0));
             grid(canvas, &y, left, right)?;
             for (value, label) in &x.ticks {
@@ -150,12 +154,16 @@ impl Line {
     }
 }
 
-/// Cuts a line at its gaps.
+/// Cuts a line at its gaps. Of more than [`DRAWN_POINTS`] points, stretches are thinned first; a gap inside a
+/// stretch, narrower than a pixel, is not seen any more.
 pub(super) fn runs(points: impl Iterator<Item = Option<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
+    let points: Vec<Option<(f64, f64)>> = points.collect();
+    let stretch = stretch_of(points.len());
     let mut runs = vec![Vec::new()];
-    for point in points {
-        match (point, runs.last_mut()) {
-            (Some(point), Some(run)) => run.push(point),
+    for part in points.chunks(stretch) {
+        let known: Vec<(f64, f64)> = part.iter().flatten().copied().collect();
+        match runs.last_mut() {
+            Some(run) if !known.is_empty() => run.extend(ends(&known, stretch)),
             _ => runs.push(Vec::new()),
         }
     }
@@ -166,20 +174,25 @@ pub(super) fn runs(points: impl Iterator<Item = Option<(f64, f64)>>) -> Vec<Vec<
 /// At most [`DRAWN_POINTS`]: of each stretch the lowest and the highest stay, in their order, so that no peak is
 /// lost and the picture stays small whatever the input.
 pub(super) fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    if points.len() <= DRAWN_POINTS {
-        return points.to_vec();
+    let stretch = stretch_of(points.len());
+    points.chunks(stretch).flat_map(|part| ends(part, stretch)).collect()
+}
+
+fn stretch_of(points: usize) -> usize {
+    if points <= DRAWN_POINTS { 1 } else { points.div_ceil(DRAWN_POINTS / 2) }
+}
+
+/// The lowest and the highest of a stretch; all of it where nothing is thinned.
+fn ends(part: &[(f64, f64)], stretch: usize) -> Vec<(f64, f64)> {
+    if stretch == 1 {
+        return part.to_vec();
     }
-    let stretch = points.len().div_ceil(DRAWN_POINTS / 2);
-    points
-        .chunks(stretch)
-        .flat_map(|part| {
-            let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-            let (low, high) = (part.iter().min_by(by_height), part.iter().max_by(by_height));
-            let mut ends: Vec<(f64, f64)> = low.into_iter().chain(high).copied().collect();
-            ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-            ends
-        })
-        .collect()
+    let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+    let (low, high) = (part.iter().min_by(by_height), part.iter().max_by(by_height));
+    let mut ends: Vec<(f64, f64)> = low.into_iter().chain(high).copied().collect();
+    ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ends.dedup();
+    ends
 }
 
 #[cfg(test)]

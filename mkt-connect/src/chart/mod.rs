@@ -70,14 +70,18 @@ pub enum Chart {
 }
 
 impl Chart {
-    /// The chart as one `<svg>` element.
+    /// The chart as one `<svg>` element, 760 pixels wide.
     #[must_use]
     pub fn svg(&self) -> String {
+        self.draw(canvas::WIDTH)
+    }
+
+    fn draw(&self, width: f64) -> String {
         match self {
-            Self::Trend(chart) => chart.svg(),
-            Self::Line(chart) => chart.svg(),
-            Self::Bars(chart) => chart.svg(),
-            Self::HeatMap(chart) => chart.svg(),
+            Self::Trend(chart) => chart.draw(width),
+            Self::Line(chart) => chart.draw(width),
+            Self::Bars(chart) => chart.draw(width),
+            Self::HeatMap(chart) => chart.draw(width),
         }
     }
 }
@@ -162,3 +166,6 @@ macro_rules! caption_methods {
     };
 }
 use caption_methods;
+
+#[cfg(test)]
+mod tests;

@@ -259,8 +259,10 @@ impl Page {
                 Block::Table(table) => table_block(&mut html, table),
                 Block::Charts(charts) => {
                     html.push_str("<div class=\"charts\">");
+                    // As wide as it will be shown, so that letters have one size all over the page.
+                    let width = if charts.len() == 1 { 1_110.0 } else { 552.0 };
                     for chart in charts {
-                        let _ = write!(html, "<figure>{}</figure>", chart.svg());
+                        let _ = write!(html, "<figure>{}</figure>", chart.draw(width));
                     }
                     html.push_str("</div>\n");
                 }

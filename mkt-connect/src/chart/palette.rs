@@ -46,10 +46,10 @@ pub(super) const RAMP: [Role; 7] = [
     role(0xEAF2F9, 0x1D2E42),
     role(0xCFE1F1, 0x1F4060),
     role(0xA6CBE6, 0x235580),
-    role(0x74AFD8, 0x2F6FA3),
-    role(0x4590C4, 0x4C93C9),
-    role(0x2070AE, 0x85BCE6),
-    role(0x0A4A8A, 0xCCE5F9),
+    role(0x74AFD8, 0x2A6596),
+    role(0x2F78B3, 0x4C93C9),
+    role(0x1A5FA0, 0x85BCE6),
+    role(0x0A3F7E, 0xCCE5F9),
 ];
 
 /// The rules that put the dark colours in place of the light ones, for those that `svg` uses. Only on screens:
@@ -104,8 +104,8 @@ mod tests {
         }
         for (step, cell) in RAMP.iter().enumerate() {
             let text = if step < super::super::heat_map::FIRST_HIGH_STEP { ON_LOW } else { ON_HIGH };
-            assert!(contrast(text.light, cell.light) >= 4.0, "light step {step}");
-            assert!(contrast(text.dark, cell.dark) >= 4.0, "dark step {step}");
+            assert!(contrast(text.light, cell.light) >= 4.5, "light step {step}");
+            assert!(contrast(text.dark, cell.dark) >= 4.5, "dark step {step}");
         }
     }
 

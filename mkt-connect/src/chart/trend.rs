@@ -3,13 +3,16 @@
 use chrono::NaiveDate;
 
 use super::axis::{Axis, day_number, day_ticks, drawable};
-use super::canvas::{Anchor, Canvas, Drawn, Ink, WIDTH, compose, empty, width_of};
+use super::canvas::{Anchor, Canvas, Drawn, Ink, RANGE_OPACITY, Swatch, WIDTH, compose, empty, width_of};
 use super::line::{runs, thinned};
 use super::palette::{FAINT, GRID, INK, MUTED, Role, SERIES};
 use super::text::shortened;
 use super::{Caption, caption_methods};
 
 const HEIGHT: f64 = 330.0;
+
+type Dated = (NaiveDate, Option<f64>);
+type DatedRange = (NaiveDate, f64, f64);
 
 /// A measure over time. Days without a value leave a gap; nothing is interpolated.
 ///
@@ -29,8 +32,8 @@ const HEIGHT: f64 = 330.0;
 pub struct Trend {
     pub(super) caption: Caption,
     points: Option<(String, Vec<(NaiveDate, f64)>)>,
-    rolling: Vec<(String, Vec<(NaiveDate, Option<f64>)>)>,
-    band: Option<(String, Vec<(NaiveDate, f64, f64)>)>,
+    rolling: Vec<(String, Vec<Dated>)>,
+    band: Option<(String, Vec<DatedRange>)>,
     marks: Vec<(NaiveDate, String)>,
     zero: bool,
 }
@@ -109,9 +112,13 @@ impl Trend {
         self
     }
 
-    /// The chart as one `<svg>` element.
+    /// The chart as one `<svg>` element, 760 pixels wide.
     #[must_use]
     pub fn svg(&self) -> String {
+        self.draw(WIDTH)
+    }
+
+    pub(super) fn draw(&self, width: f64) -> String {
         let dots = self.points.as_ref().map_or(&[][..], |(_, points)| points);
         let band = self.band.as_ref().map_or(&[][..], |(_, band)| band);
         let on_lines = || {
@@ -131,33 +138,38 @@ impl Trend {
                 .chain(band.iter().map(|b| b.0))
         };
         let Some(y) = Axis::over(values, self.zero, 6, self.caption.format, self.caption.lang) else {
-            return empty(&self.caption);
+            return empty(&self.caption, width);
         };
         let (Some(first), Some(last)) = (days().min(), days().max()) else {
-            return empty(&self.caption);
+            return empty(&self.caption, width);
         };
-        let mut legend: Vec<(&str, Role)> = Vec::new();
+        let mut legend: Vec<(&str, Swatch)> = Vec::new();
         if let Some((label, _)) = &self.points {
-            legend.push((label, if self.rolling.is_empty() { SERIES[0] } else { FAINT }));
+            legend.push((label, Swatch::Dot(if self.rolling.is_empty() { SERIES[0] } else { FAINT })));
         }
         legend.extend(
-            self.rolling.iter().zip(SERIES.iter().cycle()).map(|((label, _), role)| (label.as_str(), *role)),
+            self.rolling
+                .iter()
+                .zip(SERIES.iter().cycle())
+                .map(|((label, _), role)| (label.as_str(), Swatch::Stroke(*role))),
         );
         if let Some((label, _)) = &self.band {
-            legend.push((label, FAINT));
+            legend.push((label, Swatch::Range(FAINT)));
         }
         let words = self.words(first, last, dots, on_lines().count());
-        compose(&self.caption, &words, HEIGHT, &legend, |canvas, top| {
-            let (bottom, left, right) = (HEIGHT - 34.0, 28.0 + y.label_width() as f64 * 6.6, WIDTH - 24.0);
+        compose(&self.caption, &words, (width, HEIGHT), &legend, |canvas, top| {
+            let (bottom, left, right) = (HEIGHT - 34.0, 28.0 + y.label_width() as f64 * 6.6, width - 24.0);
             let y = y.between(bottom, top + 10.0);
             let x = Axis::plain(day_number(first), day_number(last)).between(left + 8.0, right - 8.0);
             grid(canvas, &y, left, right)?;
             self.draw_days(canvas, &x, first, last, (top + 6.0, bottom))?;
             if band.len() > 1 {
                 let place = |day: NaiveDate, value| (x.place(day_number(day)), y.place(value));
-                let upper = band.iter().map(|(day, _, high)| place(*day, *high));
-                let lower = band.iter().rev().map(|(day, low, _)| place(*day, *low));
-                canvas.polygon(&upper.chain(lower).collect::<Vec<_>>(), FAINT, 0.35)?;
+                let upper: Vec<_> = band.iter().map(|(day, _, high)| place(*day, *high)).collect();
+                let lower: Vec<_> = band.iter().map(|(day, low, _)| place(*day, *low)).collect();
+                let mut outline = thinned(&upper);
+                outline.extend(thinned(&lower).into_iter().rev());
+                canvas.polygon(&outline, FAINT, RANGE_OPACITY)?;
             }
             let placed: Vec<(f64, f64)> =
                 dots.iter().map(|(day, value)| (x.place(day_number(*day)), y.place(*value))).collect();
@@ -193,7 +205,7 @@ impl Trend {
             let at = x.place(day_number(*day));
             canvas.dashes((at, top), (at, bottom), MUTED, 1.0)?;
             let label = shortened(label, 40);
-            let fits = at + 6.0 + width_of(&label, 11.5) < WIDTH - 20.0;
+            let fits = at + 6.0 + width_of(&label, 11.5) < canvas.width - 20.0;
             let (at, anchor) = if fits { (at + 5.0, Anchor::Start) } else { (at - 5.0, Anchor::End) };
             canvas.text(&label, (at, top + 6.0), Ink::new(INK, 11.5, anchor))?;
         }
@@ -239,6 +251,6 @@ pub(super) fn grid(canvas: &Canvas<'_>, y: &Axis, left: f64, right: f64) -> Draw
 pub(super) fn draw_run(canvas: &Canvas<'_>, run: &[(f64, f64)], role: Role) -> Drawn {
     match run {
         [only] => canvas.dot(*only, 2.6, role),
-        _ => canvas.line(&thinned(run), role, 2.2),
+        _ => canvas.line(run, role, 2.2),
     }
 }
