@@ -1,0 +1,153 @@
+//! Takes out of a text what the warehouse must not hold: e-mail addresses and credentials in URLs.
+//!
+//! It finds what looks like an address; it does not judge whether the address exists.
+
+use std::borrow::Cow;
+use url::Url;
+
+/// What stands where an address stood.
+pub const ADDRESS: &str = "[address]";
+
+/// Replaces everything that looks like an e-mail address, also percent-encoded (`%40`), by [`ADDRESS`].
+///
+/// ```
+/// assert_eq!(mkt_etl::clean::without_addresses("?u=jo.x%2B1%40example.org&p=2"), "?u=[address]&p=2");
+/// assert_eq!(mkt_etl::clean::without_addresses("3 @ 5 EUR"), "3 @ 5 EUR");
+/// ```
+#[must_use]
+pub fn without_addresses(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let mut out = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        let width = match bytes[at] {
+            b'@' => 1,
+            b'%' if bytes[at..].starts_with(b"%40") => 3,
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        let start = bytes[copied..at].iter().rposition(|b| !is_local(*b)).map_or(copied, |i| copied + i + 1);
+        let end =
+            bytes[at + width..].iter().position(|b| !is_domain(*b)).map_or(bytes.len(), |i| at + width + i);
+        // A domain needs an inner dot: `user@localhost` may be a login, `3 @ 5` is a price.
+        let domain = trim_dots(&bytes[at + width..end]);
+        if start < at && domain.contains(&b'.') {
+            out.push_str(&text[copied..start]);
+            out.push_str(ADDRESS);
+            // A full stop after the address is not of the address.
+            copied = at + width + domain.len();
+            at = copied;
+        } else {
+            at += width;
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
+}
+
+fn is_local(byte: u8) -> bool {
+    // Bytes beyond ASCII belong to a name: `josé@example.org`. Cutting happens at ASCII bytes only, so at boundaries.
+    byte.is_ascii_alphanumeric() || b".!#$*+-^_`{|}~'%".contains(&byte) || byte >= 0x80
+}
+
+fn is_domain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-".contains(&byte) || byte >= 0x80
+}
+
+fn trim_dots(mut domain: &[u8]) -> &[u8] {
+    while let [rest @ .., b'.' | b'-'] = domain {
+        domain = rest;
+    }
+    domain
+}
+
+/// Cleans a URL for storage: user name, password and addresses go; everything else stays as the source tells it.
+/// A text that is no URL is only cleaned of addresses.
+#[must_use]
+pub fn url(text: &str) -> String {
+    let text = match Url::parse(text) {
+        Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+            // Both fail only for URLs that cannot have credentials, which have none.
+            let _ = parsed.set_username("");
+            let _ = parsed.set_password(None);
+            Cow::Owned(parsed.to_string())
+        }
+        _ => Cow::Borrowed(text),
+    };
+    without_addresses(&text).into_owned()
+}
+
+/// Replaces addresses in every text of a JSON document, keys included.
+#[must_use]
+pub fn json(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => Value::String(without_addresses(&text).into_owned()),
+        Value::Array(items) => Value::Array(items.into_iter().map(json).collect()),
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, value)| (without_addresses(&key).into_owned(), json(value)))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+/// Raw bytes as a text that can be stored: addresses replaced, bytes that are no UTF-8 and NUL shown as `\xHH`, cut at
+/// `max` characters.
+#[must_use]
+pub fn raw_text(raw: &[u8], max: usize) -> String {
+    let mut text = String::new();
+    for chunk in raw.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    let text = text.replace('\0', "\\x00");
+    let text = without_addresses(&text);
+    match text.char_indices().nth(max) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_go_and_their_surroundings_stay() {
+        for (text, clean) in [
+            ("user9@example.org", "[address]"),
+            ("a;user9@example.org;b", "a;[address];b"),
+            ("mail me: jo@ex.org.", "mail me: [address]."),
+            ("josé@exämple.org x", "[address] x"),
+            ("two@a.org,three@b.org", "[address],[address]"),
+            ("https://shop/?m=a%2Bb%40ex.org#x", "https://shop/?m=[address]#x"),
+            ("no address @ all", "no address @ all"),
+            ("me@localhost", "me@localhost"),
+            ("@ex.org", "@ex.org"),
+            ("é@", "é@"),
+        ] {
+            assert_eq!(without_addresses(text), clean, "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_leave_a_url() {
+        assert_eq!(url("https://jo:pw@shop.example.org/a?b=1"), "https://shop.example.org/a?b=1");
+        assert_eq!(url("https://shop.example.org/cat/p0?é=1"), "https://shop.example.org/cat/p0?é=1");
+    }
+
+    #[test]
+    fn raw_bytes_are_kept_readable() {
+        assert_eq!(raw_text(b"caf\xe9;x@y.org\0", 99), "caf\\xe9;[address]\\x00");
+        assert_eq!(raw_text(b"abcdef", 3), "abc…");
+    }
+}

@@ -1,0 +1,230 @@
+//! A slice as it is put together from pages, and what it says about itself: totals, a fingerprint, a batch.
+//!
+//! The order of pages leaves no trace: rows are keyed, and come out in the order of their keys.
+
+use crate::ledger::QuarantineRow;
+use crate::source::{Kind, Page, Rejected, Totals};
+use chrono::NaiveDate;
+use mkt_warehouse::model::{Campaign, Cost, DailyMetric, Event, Session, SliceState, User};
+use mkt_warehouse::{Batch, SliceKey, id};
+use rust_decimal::Decimal;
+use std::collections::BTreeMap;
+
+/// The rows of one slice.
+#[derive(Debug, Clone)]
+pub(crate) struct Content {
+    key: SliceKey,
+    fills: &'static [Kind],
+    read: u64,
+    duplicates: u64,
+    sessions: BTreeMap<String, Session>,
+    events: BTreeMap<i64, Event>,
+    metrics: BTreeMap<(NaiveDate, String), DailyMetric>,
+    users: BTreeMap<String, User>,
+    campaigns: BTreeMap<String, Campaign>,
+    costs: BTreeMap<(NaiveDate, &'static str, String), Cost>,
+    quarantine: BTreeMap<i64, QuarantineRow>,
+    notes: Vec<String>,
+}
+
+impl Content {
+    pub(crate) fn new(key: SliceKey, fills: &'static [Kind]) -> Self {
+        Self {
+            key,
+            fills,
+            read: 0,
+            duplicates: 0,
+            sessions: BTreeMap::new(),
+            events: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            users: BTreeMap::new(),
+            campaigns: BTreeMap::new(),
+            costs: BTreeMap::new(),
+            quarantine: BTreeMap::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Takes a page. A row whose key is already held replaces it and counts as a duplicate: a visit that went on while
+    /// its day was being read comes twice, the second time complete.
+    ///
+    /// Gives the name of a row that belongs to another source or site, or to a table that the stream does not fill.
+    pub(crate) fn add(&mut self, page: Page) -> Result<(), &'static str> {
+        self.read += page.read;
+        self.duplicates += page.duplicates;
+        let mut held = 0_u64;
+        let mut foreign = None;
+        macro_rules! take {
+            ($rows:expr, $into:ident, $kind:expr, $name:literal, $key:expr) => {
+                for row in $rows {
+                    if row.source != self.key.source
+                        || row.site != self.key.site
+                        || !self.fills.contains(&$kind)
+                    {
+                        foreign = Some($name);
+                        continue;
+                    }
+                    let key = $key;
+                    held += u64::from(self.$into.insert(key(&row), row).is_some());
+                }
+            };
+        }
+        take!(page.sessions, sessions, Kind::Sessions, "a session", |x: &Session| x.session_id.clone());
+        take!(page.events, events, Kind::Events, "an event", |x: &Event| x.event_id);
+        take!(page.metrics, metrics, Kind::Metrics, "a daily metric", |x: &DailyMetric| (
+            x.day,
+            x.metric.clone()
+        ));
+        take!(page.users, users, Kind::Users, "a user", |x: &User| x.user_id.clone());
+        take!(page.campaigns, campaigns, Kind::Campaigns, "a campaign", |x: &Campaign| x.campaign_id.clone());
+        take!(page.costs, costs, Kind::Costs, "a cost", |x: &Cost| {
+            (x.day, x.channel.as_str(), x.campaign_id.clone())
+        });
+        for rejected in page.rejected {
+            let row = self.quarantined(rejected);
+            held += u64::from(self.quarantine.insert(row.quarantine_id, row).is_some());
+        }
+        self.duplicates += held;
+        for note in page.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        foreign.map_or(Ok(()), Err)
+    }
+
+    fn quarantined(&self, rejected: Rejected) -> QuarantineRow {
+        let key = &self.key;
+        let line = rejected.line.map(|line| i64::try_from(line).unwrap_or(i64::MAX));
+        let byte_offset = rejected.byte_offset.map(|offset| i64::try_from(offset).unwrap_or(i64::MAX));
+        let place = byte_offset.map_or_else(String::new, |offset| offset.to_string());
+        QuarantineRow {
+            quarantine_id: id::stable_hash(&[
+                "quarantine",
+                &key.load_id().to_string(),
+                &rejected.place,
+                &place,
+                &rejected.raw,
+                &rejected.reason,
+            ]),
+            place: rejected.place,
+            line,
+            byte_offset,
+            raw: rejected.raw,
+            reason: rejected.reason,
+            source: key.source.clone(),
+            stream: key.stream.clone(),
+            site: key.site.clone(),
+            day: key.from,
+        }
+    }
+
+    /// Rows of the warehouse's tables, without the quarantine.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows_by_table().values().sum()
+    }
+
+    pub(crate) fn quarantined_rows(&self) -> u64 {
+        self.quarantine.len() as u64
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.read
+    }
+
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether every record read is accounted for.
+    pub(crate) fn adds_up(&self) -> bool {
+        self.read == self.rows() + self.quarantined_rows() + self.duplicates
+    }
+
+    /// Rows by table, for every table that the stream fills.
+    pub(crate) fn rows_by_table(&self) -> BTreeMap<String, u64> {
+        self.fills
+            .iter()
+            .map(|kind| match kind {
+                Kind::Sessions => ("sessions", self.sessions.len()),
+                Kind::Events => ("events", self.events.len()),
+                Kind::Metrics => ("daily_metrics", self.metrics.len()),
+                Kind::Users => ("users", self.users.len()),
+                Kind::Campaigns => ("campaigns", self.campaigns.len()),
+                Kind::Costs => ("costs", self.costs.len()),
+            })
+            .map(|(table, rows)| (table.to_owned(), rows as u64))
+            .collect()
+    }
+
+    /// What the rows add up to, under the names that control totals use.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = Totals::new();
+        let sum = |values: &mut dyn Iterator<Item = i64>| Decimal::from(values.sum::<i64>());
+        for kind in self.fills {
+            match kind {
+                Kind::Sessions => {
+                    totals.set("visits", self.sessions.len() as u64);
+                    let converted = self.sessions.values().filter(|x| x.converted).count();
+                    totals.set("converted_visits", converted as u64);
+                    let seconds = sum(&mut self.sessions.values().filter_map(|x| x.time_on_site));
+                    totals.set("seconds_on_site", seconds);
+                }
+                Kind::Events => totals.set("events", self.events.len() as u64),
+                Kind::Metrics => {
+                    for metric in self.metrics.values() {
+                        if let Some(value) = metric.value {
+                            totals.set(metric.metric.clone(), value.0);
+                        }
+                    }
+                }
+                Kind::Users => totals.set("users", self.users.len() as u64),
+                Kind::Campaigns => totals.set("campaigns", self.campaigns.len() as u64),
+                Kind::Costs => totals.set("cost", self.costs.values().map(|x| x.cost.0).sum::<Decimal>()),
+            }
+        }
+        totals.set("records", self.read);
+        totals
+    }
+
+    /// Whether the source says that nothing happened: no row but metrics, and every metric zero or empty.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+            && self.events.is_empty()
+            && self.users.is_empty()
+            && self.campaigns.is_empty()
+            && self.costs.is_empty()
+            && self.metrics.values().all(|x| x.value.is_none_or(|value| value.0.is_zero()))
+    }
+
+    /// The hash of what the source said, whatever we think of its completeness: `daily_metrics.state` is left out.
+    pub(crate) fn fingerprint(&self) -> String {
+        self.batch(None).content_hash()
+    }
+
+    /// The batch of the slice. A day that is suspect has metrics without a value: the zero is not believed.
+    pub(crate) fn batch(&self, state: Option<SliceState>) -> Batch {
+        let mut batch = Batch::new(self.key.clone());
+        for kind in self.fills {
+            batch = match kind {
+                Kind::Sessions => batch.replace(self.sessions.values().cloned()),
+                Kind::Events => batch.replace(self.events.values().cloned()),
+                Kind::Metrics => batch.replace(self.metrics.values().cloned().map(|mut metric| {
+                    metric.state = state.unwrap_or(SliceState::Planned);
+                    if metric.state == SliceState::SuspectEmpty {
+                        (metric.value, metric.numerator, metric.denominator) = (None, None, None);
+                    }
+                    metric
+                })),
+                Kind::Users => batch.replace(self.users.values().cloned()),
+                Kind::Campaigns => batch.replace(self.campaigns.values().cloned()),
+                Kind::Costs => batch.replace(self.costs.values().cloned()),
+            };
+        }
+        batch.replace(self.quarantine.values().cloned())
+    }
+}

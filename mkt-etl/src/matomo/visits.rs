@@ -1,0 +1,287 @@
+//! A visit of Live.getLastVisitsDetails as a session and its events. Pure.
+//!
+//! | action | event |
+//! |---|---|
+//! | `action` | `page_view` |
+//! | `ecommerceOrder` | `purchase`, with `order_id`, `items` and the parts of the amount |
+//! | `ecommerceAbandonedCart` | `cart_abandoned`, with `cart_id` and `items` |
+//! | `goal` | `goal`, with `goal_id` and `goal_name`; a goal's own revenue is a property, `revenue` is for purchases |
+//! | `search`, `download`, `outlink` | the same |
+//! | `event` | `custom_event` with `category`, `action`, `name`, `value`: a Matomo event converts nobody unless a goal says so, and then the goal is there too |
+//! | anything newer | `matomo_…`: kept under its own name |
+//!
+//! Purchases and goals are what Matomo's `visitConverted` counts.
+
+use super::error::SERVICE;
+use super::instants::{Stamp, instants};
+use super::wire::{Action, Item, Visit};
+use crate::source::{Page, Rejected, SiteFacts};
+use crate::{channel, clean, zone};
+use chrono::{DateTime, Utc};
+use mkt_connect::{CampaignTags, Channel, Currency, Money};
+use mkt_warehouse::id;
+use mkt_warehouse::model::{Amount, Event, EventType, Json, Session};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+/// Where rejected records were read.
+pub(super) const PLACE: &str = "Live.getLastVisitsDetails";
+
+/// Adds a visit to a page: a session and an event for each action, or why not.
+pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
+    page.read += 1;
+    let reject = |page: &mut Page, raw: &Value, reason: &str| {
+        page.rejected.push(Rejected::new(PLACE, raw.to_string().as_bytes(), reason));
+    };
+    let Ok(visit) = Visit::deserialize(raw) else {
+        return reject(page, raw, "the visit is no object");
+    };
+    let Some(id_visit) = visit.id_visit else {
+        return reject(page, raw, "the visit has no idVisit");
+    };
+    let (Some((first, start_time)), Some((last, end_time))) =
+        (epoch(visit.first_action_timestamp), epoch(visit.last_action_timestamp))
+    else {
+        return reject(page, raw, "the visit has no first or last timestamp");
+    };
+    if last < first {
+        return reject(page, raw, "the visit ends before it begins");
+    }
+    let native = id_visit.to_string();
+    let actions: Vec<Option<Action>> =
+        visit.action_details.iter().map(|action| Action::deserialize(action).ok()).collect();
+    let landing = actions.iter().flatten().find_map(|action| action.url.as_deref());
+    let origin = origin(&visit, landing);
+    let session = Session {
+        session_id: id::session_id(SERVICE, &site.site, &native),
+        user_id: match (&visit.user_id, &visit.visitor_id) {
+            (Some(user), _) => id::site_user_id(user),
+            (None, Some(visitor)) => id::visitor_id(SERVICE, &site.site, visitor),
+            (None, None) => id::visitor_id(SERVICE, &site.site, &format!("visit-{native}")),
+        },
+        start_time,
+        end_time,
+        pages_viewed: if actions.is_empty() {
+            // Asked without details: Matomo's own count, which includes downloads and searches.
+            visit.actions.unwrap_or_default()
+        } else {
+            actions.iter().flatten().filter(|action| action.kind.as_deref() == Some("action")).count() as i64
+        },
+        converted: visit.visit_converted == Some(1),
+        channel: origin.channel,
+        channel_detail: Some(origin.detail),
+        campaign_id: origin.campaign_id,
+        device: visit.device_type.as_ref().map(|device| device.to_lowercase()),
+        landing_url: landing.map(clean::url),
+        referrer: visit.referrer_url.as_deref().map(clean::url),
+        time_on_site: visit.visit_duration,
+        bot: None,
+        source: SERVICE.to_owned(),
+        site: site.site.clone(),
+        day: zone::local_day(start_time, site.zone),
+    };
+    let currency = visit.site_currency.as_ref().and_then(|code| code.parse().ok()).or(site.currency);
+    let stamps: Vec<Stamp> = actions
+        .iter()
+        .map(|action| Stamp {
+            // An action without a timestamp gets no candidate, and is rejected below.
+            local: action.as_ref().and_then(|action| action.timestamp).unwrap_or(i64::MIN),
+            spent: action.as_ref().and_then(|action| action.time_spent),
+        })
+        .collect();
+    let found = instants(&stamps, site.zone, first, last);
+    for (index, ((raw, action), at)) in visit.action_details.iter().zip(&actions).zip(found).enumerate() {
+        page.read += 1;
+        let (Some(action), Some(at)) = (action, at) else {
+            reject(page, raw, "the action's time is not inside of its visit");
+            continue;
+        };
+        match event(action, at, index, &native, &session, currency, site) {
+            Ok(event) => page.events.push(event),
+            Err(reason) => reject(page, raw, reason),
+        }
+    }
+    page.sessions.push(session);
+}
+
+fn epoch(seconds: Option<i64>) -> Option<(i64, DateTime<Utc>)> {
+    let seconds = seconds.filter(|seconds| *seconds > 0)?;
+    Some((seconds, DateTime::from_timestamp(seconds, 0)?))
+}
+
+fn event(
+    action: &Action,
+    at: DateTime<Utc>,
+    index: usize,
+    visit: &str,
+    session: &Session,
+    currency: Option<Currency>,
+    site: &SiteFacts,
+) -> Result<Event, &'static str> {
+    let kind = action.kind.as_deref().unwrap_or("unknown");
+    let mut properties = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            properties.insert(name.to_owned(), value);
+        }
+    };
+    let text = |text: &Option<String>| text.clone().map(Value::String);
+    put("url", action.url.as_deref().map(|url| Value::String(clean::url(url))));
+    put("title", text(&action.page_title));
+    let page = || action.page_id.as_ref().map(|page| format!("page:{page}"));
+    let (event_type, native) = match kind {
+        "action" => (EventType::PAGE_VIEW, page()),
+        "search" => {
+            put("keyword", text(&action.site_search_keyword));
+            (EventType::SEARCH, page())
+        }
+        "download" => (EventType::DOWNLOAD, page()),
+        "outlink" => (EventType::OUTLINK, page()),
+        "event" => {
+            put("category", text(&action.event_category));
+            put("action", text(&action.event_action));
+            put("name", text(&action.event_name));
+            put("value", action.event_value.map(amount));
+            (named("custom_event"), page())
+        }
+        "goal" => {
+            put("goal_id", text(&action.goal_id));
+            put("goal_name", text(&action.goal_name));
+            put("goal_revenue", action.revenue.filter(|revenue| !revenue.is_zero()).map(amount));
+            let goal = action.goal_id.as_deref().unwrap_or_default();
+            let page = action.goal_page_id.as_deref();
+            (EventType::GOAL, page.map(|page| format!("goal:{visit}:{goal}:{page}")))
+        }
+        "ecommerceOrder" => {
+            put("order_id", text(&action.order_id));
+            put("subtotal", action.revenue_sub_total.map(amount));
+            put("tax", action.revenue_tax.map(amount));
+            put("shipping", action.revenue_shipping.map(amount));
+            put("discount", action.revenue_discount.map(amount));
+            put("items", Some(items(&action.item_details)));
+            (EventType::PURCHASE, action.order_id.as_ref().map(|order| format!("order:{order}")))
+        }
+        "ecommerceAbandonedCart" => {
+            // Matomo keeps one cart for each visit, without an id of its own.
+            let native = format!("cart:{visit}");
+            put(
+                "cart_id",
+                Some(format!("{:016x}", id::stable_hash(&["cart", SERVICE, &site.site, visit])).into()),
+            );
+            put("cart_value", action.revenue.map(amount));
+            put("items", Some(items(&action.item_details)));
+            (EventType::CART_ABANDONED, Some(native))
+        }
+        other => {
+            put("matomo_type", Some(other.into()));
+            (named(&format!("matomo_{}", snake(other))), page())
+        }
+    };
+    let is_purchase = event_type == EventType::PURCHASE;
+    let revenue = action.revenue.filter(|_| is_purchase).unwrap_or_default();
+    if Money::new(revenue, currency.unwrap_or(Currency::EUR)).hundredths().is_err() {
+        return Err("the revenue does not fit in DECIMAL(10,2)");
+    }
+    let native = native.unwrap_or_else(|| format!("visit:{visit}:{index}"));
+    Ok(Event {
+        event_id: id::event_id(SERVICE, &site.site, &native),
+        user_id: session.user_id.clone(),
+        event_type,
+        timestamp: at,
+        channel: session.channel,
+        revenue: Amount(revenue.round_dp(2)),
+        properties: Json(clean::json(Value::Object(properties))),
+        session_id: Some(session.session_id.clone()),
+        campaign_id: session.campaign_id.clone(),
+        currency: (!revenue.is_zero()).then_some(currency).flatten(),
+        source: SERVICE.to_owned(),
+        site: site.site.clone(),
+        day: zone::local_day(at, site.zone),
+    })
+}
+
+/// A name that is known to be one; anything else would be a mistake in this file.
+fn named(name: &str) -> EventType {
+    EventType::new(name).unwrap_or(EventType::PAGE_VIEW)
+}
+
+/// `someNewThing` → `some_new_thing`, 40 characters of it.
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars().filter(char::is_ascii_alphanumeric).take(40) {
+        if c.is_ascii_uppercase() && !out.is_empty() && out.len() < 40 {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out.truncate(40);
+    if out.is_empty() { "unknown".to_owned() } else { out }
+}
+
+/// An amount inside of a JSON document: a number, exact for what money is.
+fn amount(value: Decimal) -> Value {
+    value.normalize().to_string().parse::<serde_json::Number>().map_or(Value::Null, Value::Number)
+}
+
+fn items(raw: &[Value]) -> Value {
+    let items = raw.iter().filter_map(|item| Item::deserialize(item).ok()).map(|item| {
+        json!({
+            "sku": item.sku,
+            "name": item.name,
+            "category": item.category,
+            "price": item.price.map(amount),
+            "quantity": item.quantity.map(amount),
+        })
+    });
+    Value::Array(items.collect())
+}
+
+/// Where a visit came from.
+struct Origin {
+    channel: Channel,
+    detail: String,
+    campaign_id: Option<String>,
+}
+
+/// `referrerType` decides, refined by the tags that are left in the landing URL (Matomo strips the campaign's name and
+/// keyword from it, not source and medium) and by the host.
+fn origin(visit: &Visit, landing: Option<&str>) -> Origin {
+    let kind = visit.referrer_type.as_deref().unwrap_or("unknown");
+    let name = visit.referrer_name.as_deref().unwrap_or_default();
+    let host = visit.referrer_url.as_deref().and_then(|url| Url::parse(url).ok());
+    let host = host.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+    let mut campaign_id = None;
+    let channel = match kind {
+        "direct" => Channel::Direct,
+        // Matomo 5.0 lists Facebook among the search engines (seen in a recording).
+        "search" => match channel::of_host(host) {
+            channel @ (Channel::Social | Channel::Ai | Channel::Video) => channel,
+            _ => Channel::Organic,
+        },
+        "social" => match channel::of_host(host) {
+            Channel::Video => Channel::Video,
+            _ => Channel::Social,
+        },
+        "website" => channel::of_host(host),
+        "ai" | "ai_assistant" | "aiassistant" => Channel::Ai,
+        "campaign" => {
+            let mut tags = landing.and_then(CampaignTags::parse).unwrap_or_default();
+            if tags.campaign.is_none() {
+                tags.campaign = Some(name.to_owned()).filter(|name| !name.is_empty());
+            }
+            campaign_id = tags.campaign_id();
+            channel::of_tags(
+                tags.source.as_deref().unwrap_or_default(),
+                tags.medium.as_deref().unwrap_or_default(),
+            )
+        }
+        _ => Channel::Other,
+    };
+    let detail = match (kind, name) {
+        (kind, "") => kind.to_owned(),
+        (kind, name) => format!("{kind}: {}", clean::without_addresses(name)),
+    };
+    Origin { channel, detail: detail.chars().take(200).collect(), campaign_id }
+}

@@ -1,0 +1,88 @@
+//! Decides what is known about a slice after a read. Pure: no clock, no request, no table.
+
+use crate::source::{Finality, Totals};
+use crate::zone;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use mkt_warehouse::SliceKey;
+use mkt_warehouse::model::SliceState;
+
+/// What was seen of a slice.
+#[derive(Debug, Clone)]
+pub struct Seen<'a> {
+    /// Whether the source said that nothing happened.
+    pub empty: bool,
+    /// What the rows add up to.
+    pub totals: &'a Totals,
+    /// What they should add up to, where the source can say.
+    pub control: Option<&'a Totals>,
+    /// Whether an earlier read gave the same content.
+    pub read_before: bool,
+    /// Whether the source does not change the slice any more.
+    pub final_by_age: bool,
+}
+
+/// The state of a slice that was read.
+///
+/// - `suspect_empty`: the source said zero, and its control totals say otherwise. A zero is not a missing value, and a
+///   missing value is not a zero.
+/// - `settled`: final by age, and either every control total agrees or, for a source without control totals, two reads
+///   in a row gave the same content.
+/// - `provisional`: everything else, also a day whose control totals still disagree.
+#[must_use]
+pub fn state(seen: &Seen<'_>) -> SliceState {
+    let reconciled = seen.control.map(|control| seen.totals.differences(control).is_empty());
+    match reconciled {
+        Some(false) if seen.empty => SliceState::SuspectEmpty,
+        Some(false) => SliceState::Provisional,
+        Some(true) if seen.final_by_age => SliceState::Settled,
+        None if seen.final_by_age && seen.read_before => SliceState::Settled,
+        _ => SliceState::Provisional,
+    }
+}
+
+/// From when on the source does not change the slice any more.
+#[must_use]
+pub fn final_from(slice: &SliceKey, finality: Finality, zone: Tz) -> DateTime<Utc> {
+    match finality {
+        Finality::Immediate => DateTime::<Utc>::MIN_UTC,
+        Finality::After(wait) => {
+            zone::day_start(slice.until, zone).checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use SliceState::{Provisional, Settled, SuspectEmpty};
+    use chrono::TimeDelta;
+
+    #[test]
+    fn a_slice_settles_only_when_it_is_old_and_something_else_agrees() {
+        let visits = |n: i64| Totals::new().with("visits", n);
+        let (none, one) = (visits(0), visits(1));
+        for (empty, totals, control, read_before, final_by_age, expected) in [
+            (false, &one, Some(&one), false, true, Settled),
+            (false, &one, Some(&one), false, false, Provisional),
+            (false, &one, Some(&none), true, true, Provisional),
+            (true, &none, Some(&none), false, true, Settled),
+            (true, &none, Some(&one), true, true, SuspectEmpty),
+            (true, &none, Some(&one), false, false, SuspectEmpty),
+            (false, &one, None, false, true, Provisional),
+            (false, &one, None, true, true, Settled),
+            (false, &one, None, true, false, Provisional),
+        ] {
+            let seen = Seen { empty, totals, control, read_before, final_by_age };
+            assert_eq!(state(&seen), expected, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_final_so_long_after_it_ended_in_its_own_zone() {
+        let slice = SliceKey::day("matomo", "daily", "1", "2026-10-25".parse().unwrap());
+        let at = final_from(&slice, Finality::After(TimeDelta::days(3)), chrono_tz::Europe::Paris);
+        // The 25th ends at 23:00 UTC (back on winter time); three days later.
+        assert_eq!(at, "2026-10-28T23:00:00Z".parse::<DateTime<Utc>>().unwrap());
+    }
+}

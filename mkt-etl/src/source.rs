@@ -1,0 +1,398 @@
+//! What every analytics source can be asked, and in which words it answers.
+//!
+//! A source reads; it never writes, never decides what is settled and keeps no ledger. Whatever differs between
+//! vendors (paging, zones, limits, how final a number is) is stated in [`Capabilities`] or hidden behind
+//! [`AnalyticsSource::read`].
+
+use async_trait::async_trait;
+use chrono::{NaiveDate, TimeDelta};
+use chrono_tz::Tz;
+use futures_util::stream::BoxStream;
+use mkt_connect::{Currency, Result};
+use mkt_warehouse::SliceKey;
+use mkt_warehouse::model::{Campaign, Cost, DailyMetric, Event, EventType, Session, User};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+/// How a stream is cut into slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Grain {
+    /// One slice for each day of the site's zone.
+    Day,
+    /// One slice for everything: a list of customers has no days.
+    Whole,
+}
+
+/// From when on a source does not change a slice any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Finality {
+    /// As soon as it is read: a file. [`AnalyticsSource::version`] tells when the file became another one.
+    Immediate,
+    /// So long after the end of the slice's last day, in the site's zone.
+    After(TimeDelta),
+}
+
+/// A table that a stream fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Kind {
+    /// `sessions`.
+    Sessions,
+    /// `events`.
+    Events,
+    /// `daily_metrics`.
+    Metrics,
+    /// `users`.
+    Users,
+    /// `campaigns`.
+    Campaigns,
+    /// `costs`.
+    Costs,
+}
+
+/// A stream of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Its name in slices: `visits`, `daily`, ….
+    pub name: &'static str,
+    /// How it is cut.
+    pub grain: Grain,
+    /// The tables it fills. A slice replaces its rows in all of them, also when it has none.
+    pub fills: &'static [Kind],
+    /// When it stops changing.
+    pub finality: Finality,
+}
+
+/// What a source is and what it allows. Known without a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The name in the `source` column: `matomo`, `csv`, ….
+    pub source: &'static str,
+    /// What it offers.
+    pub streams: Vec<Stream>,
+    /// How many slices may be read at once.
+    pub concurrency: usize,
+    /// Whether [`AnalyticsSource::verify`] answers with totals that were counted another way.
+    pub control_totals: bool,
+}
+
+impl Capabilities {
+    /// A stream by name.
+    #[must_use]
+    pub fn stream(&self, name: &str) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.name == name)
+    }
+}
+
+/// A site, as the source describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SiteFacts {
+    /// The name in the `site` column.
+    pub site: String,
+    /// The source's own id.
+    pub native_id: String,
+    /// The zone that cuts its days.
+    #[serde(serialize_with = "zone_name")]
+    pub zone: Tz,
+    /// Its currency, where the source knows one.
+    pub currency: Option<Currency>,
+    /// The event types that make a session converted.
+    pub conversion_set: Vec<EventType>,
+}
+
+fn zone_name<S: serde::Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(zone.name())
+}
+
+/// What [`AnalyticsSource::check`] found out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// The version of the other side, where it tells one.
+    pub version: Option<String>,
+    /// The sites that were configured, all of them readable.
+    pub sites: Vec<SiteFacts>,
+}
+
+/// A half-open window of days: `from` ≤ day < `until`, in the site's zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Window {
+    /// First day.
+    pub from: NaiveDate,
+    /// Day after the last.
+    pub until: NaiveDate,
+}
+
+impl Window {
+    /// The days `from` to `last`, both included.
+    #[must_use]
+    pub fn days(from: NaiveDate, last: NaiveDate) -> Self {
+        Self { from, until: last.succ_opt().unwrap_or(NaiveDate::MAX) }
+    }
+
+    /// Whether a day lies inside.
+    #[must_use]
+    pub fn contains(&self, day: NaiveDate) -> bool {
+        self.from <= day && day < self.until
+    }
+
+    /// The days, in order.
+    pub fn iter(&self) -> impl Iterator<Item = NaiveDate> + use<> {
+        let until = self.until;
+        self.from.iter_days().take_while(move |day| *day < until)
+    }
+}
+
+/// Something that was read and does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Where it was read: a file name or an endpoint.
+    pub place: String,
+    /// The one-based line of a file.
+    pub line: Option<u64>,
+    /// The byte offset in a file.
+    pub byte_offset: Option<u64>,
+    /// What was read. [`Rejected::new`] has replaced every address and cut it at 4 096 characters.
+    pub raw: String,
+    /// Why it does not fit: one clause, without the value of any other cell.
+    pub reason: String,
+}
+
+impl Rejected {
+    /// The longest `raw`, in characters.
+    pub const MAX_RAW: usize = 4096;
+
+    /// A rejected record. Addresses in the bytes and in the reason are replaced; bytes that are no UTF-8 are shown as
+    /// `\xHH`, so that they can be restored by hand.
+    #[must_use]
+    pub fn new(place: impl Into<String>, raw: &[u8], reason: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            line: None,
+            byte_offset: None,
+            raw: crate::clean::raw_text(raw, Self::MAX_RAW),
+            reason: crate::clean::without_addresses(&reason.into()).into_owned(),
+        }
+    }
+
+    /// Adds the place in a file.
+    #[must_use]
+    pub fn at(mut self, line: u64, byte_offset: u64) -> Self {
+        self.line = Some(line);
+        self.byte_offset = Some(byte_offset);
+        self
+    }
+}
+
+/// A page of a slice: typed rows, and an account of what did not become one.
+///
+/// `read` counts source records in units of rows: every unit is a row, or rejected, or a duplicate.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// Records read.
+    pub read: u64,
+    /// Records that repeat another one of the slice exactly.
+    pub duplicates: u64,
+    /// Visits.
+    pub sessions: Vec<Session>,
+    /// Events.
+    pub events: Vec<Event>,
+    /// Numbers of the day. Their `state` is set by the pipeline.
+    pub metrics: Vec<DailyMetric>,
+    /// People.
+    pub users: Vec<User>,
+    /// Campaigns.
+    pub campaigns: Vec<Campaign>,
+    /// Costs.
+    pub costs: Vec<Cost>,
+    /// What does not fit.
+    pub rejected: Vec<Rejected>,
+    /// What a reader of the numbers should know: "conversions counted from visits". Kept in the ledger.
+    pub notes: Vec<String>,
+}
+
+impl Page {
+    /// Rows of all kinds.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.sessions.len()
+            + self.events.len()
+            + self.metrics.len()
+            + self.users.len()
+            + self.campaigns.len()
+            + self.costs.len()
+    }
+}
+
+/// Totals of a slice by name: `visits`, `converted_visits`, `seconds_on_site`, `events`, `rows`, or a metric's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Totals(BTreeMap<String, Decimal>);
+
+impl Totals {
+    /// No totals.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a total.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Decimal>) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// Sets a total.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Decimal>) {
+        self.0.insert(name.into(), value.into().normalize());
+    }
+
+    /// A total by name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Decimal> {
+        self.0.get(name).copied()
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Decimal)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names whose values differ from `control`, with ours and theirs; a total that we lack counts as differing.
+    #[must_use]
+    pub fn differences(&self, control: &Self) -> Vec<(String, Option<Decimal>, Decimal)> {
+        control
+            .0
+            .iter()
+            .filter(|(name, theirs)| self.get(name) != Some(**theirs))
+            .map(|(name, theirs)| (name.clone(), self.get(name), *theirs))
+            .collect()
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, value)) in self.iter().enumerate() {
+            write!(f, "{}{name} {value}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// A source of traffic: a vendor's API, a log, a file.
+///
+/// # Contract
+/// - [`capabilities`](Self::capabilities) and [`plan`](Self::plan) make no request and answer the same every time.
+/// - [`plan`](Self::plan) covers the window: every day of it in exactly one slice of each asked stream of grain
+///   [`Grain::Day`], in order of days; one slice for a stream of grain [`Grain::Whole`].
+/// - [`read`](Self::read) gives the whole slice, in pages of bounded size, and then ends. Every row carries the slice's
+///   source and site. An empty slice gives no row and no error. For a stream of visits the slice is the day on which
+///   the source counts the visit; the row's own `day` is the day of its first event, which is the day before for a
+///   visit over midnight.
+/// - Reading a slice again gives the same rows, unless the source has changed meanwhile.
+/// - In the sum over the pages, `read` = rows + rejected + duplicates.
+/// - Dropping the stream of pages stops the reading.
+/// - [`verify`](Self::verify) answers with totals that were counted another way than by reading the slice; `None` where
+///   the source has no second way. They carry the names of [`Totals`].
+/// - An unknown site or stream is an error of kind `Input` or `NotFound`, before any row.
+/// - Credentials that are refused are an error of kind `Auth`; from then on the source makes no further request.
+/// - No secret and no e-mail address is in any row, note, reason, error or `Debug`.
+///
+/// The conformance suite (feature `testing`) executes this text.
+#[async_trait]
+pub trait AnalyticsSource: Debug + Send + Sync + 'static {
+    /// What it is and what it allows.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Looks whether the credentials, the version and the configured sites are in order.
+    async fn check(&self) -> Result<Checked>;
+
+    /// The sites that can be read with these credentials.
+    async fn discover(&self) -> Result<Vec<SiteFacts>>;
+
+    /// Cuts a window of a stream into slices. Pure.
+    fn plan(&self, stream: &str, site: &str, window: Window) -> Result<Vec<SliceKey>>;
+
+    /// A text that changes when the slice's content changed, from something cheaper than reading it; `None` where the
+    /// source has no such thing.
+    async fn version(&self, slice: &SliceKey) -> Result<Option<String>>;
+
+    /// Reads a slice, page by page.
+    fn read<'a>(&'a self, slice: &'a SliceKey) -> BoxStream<'a, Result<Page>>;
+
+    /// Control totals of a slice, counted another way.
+    async fn verify(&self, slice: &SliceKey) -> Result<Option<Totals>>;
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<S: AnalyticsSource + ?Sized> AnalyticsSource for $pointer<S> {
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+            async fn check(&self) -> Result<Checked> {
+                (**self).check().await
+            }
+            async fn discover(&self) -> Result<Vec<SiteFacts>> {
+                (**self).discover().await
+            }
+            fn plan(&self, stream: &str, site: &str, window: Window) -> Result<Vec<SliceKey>> {
+                (**self).plan(stream, site, window)
+            }
+            async fn version(&self, slice: &SliceKey) -> Result<Option<String>> {
+                (**self).version(slice).await
+            }
+            fn read<'a>(&'a self, slice: &'a SliceKey) -> BoxStream<'a, Result<Page>> {
+                (**self).read(slice)
+            }
+            async fn verify(&self, slice: &SliceKey) -> Result<Option<Totals>> {
+                (**self).verify(slice).await
+            }
+        }
+    };
+}
+forward!(Arc);
+forward!(Box);
+
+/// Plans by grain: what most sources do.
+pub(crate) fn plan_by_grain(
+    capabilities: &Capabilities,
+    stream: &str,
+    site: &str,
+    window: Window,
+) -> Result<Vec<SliceKey>> {
+    let refuse = |detail: String| {
+        Err(mkt_connect::Error::new(mkt_connect::ErrorKind::Input, capabilities.source, "plan")
+            .with_detail(detail))
+    };
+    let Some(found) = capabilities.stream(stream) else {
+        return refuse(format!("there is no stream {stream:?}"));
+    };
+    if window.from >= window.until {
+        return refuse(format!("the window {} to {} holds no day", window.from, window.until));
+    }
+    // Ten years of days: a typing error in a year should not plan a million requests.
+    if found.grain == Grain::Day && (window.until - window.from).num_days() > MAX_DAYS {
+        return refuse(format!("the window holds more than {MAX_DAYS} days"));
+    }
+    let source = capabilities.source;
+    Ok(match found.grain {
+        Grain::Day => window.iter().map(|day| SliceKey::day(source, stream, site, day)).collect(),
+        Grain::Whole => vec![SliceKey::whole(source, stream, site)],
+    })
+}
+
+/// The longest window of a stream of days.
+pub(crate) const MAX_DAYS: i64 = 3660;

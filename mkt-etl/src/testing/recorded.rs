@@ -1,0 +1,404 @@
+//! A Matomo on loopback that answers with what a real Matomo 5.0.2 answered.
+//!
+//! It replays; it does not compute reports. What it puts together are days: a range of days from the recorded days, a
+//! day of Live from the one recording that holds every visit. A report that was not recorded is answered with
+//! 404 `not recorded`, never with an invented body.
+
+use super::bodies::{BODIES, MANIFEST, body};
+use chrono::{DateTime, NaiveDate};
+use chrono_tz::Europe::Paris;
+use mkt_connect::testing::{Answer, Received, Server};
+use mkt_connect::{Error, ErrorKind, Result, Secret};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use url::form_urlencoded;
+
+/// Wrong tokens after which the instance locks (Matomo's default).
+const LOCK_AFTER: usize = 20;
+/// The visit that was sent late: missing before `late_after` was recorded.
+const LATE_VISIT: i64 = 116;
+
+/// A request of the manifest.
+#[derive(Debug, Clone, Deserialize)]
+struct Recording {
+    name: String,
+    http_method: String,
+    params: BTreeMap<String, Value>,
+    status: u16,
+    content_type: String,
+}
+
+impl Recording {
+    fn parameters(&self) -> BTreeMap<String, String> {
+        self.params
+            .iter()
+            .map(|(name, value)| {
+                (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            })
+            .collect()
+    }
+
+    fn answer(&self) -> Option<Answer> {
+        let answer = Answer::status(self.status).header("content-type", self.content_type.as_str());
+        body(&self.name).map(|bytes| answer.body(bytes))
+    }
+}
+
+/// A replay of a real Matomo 5.0.2 on loopback: site 1 (Europe/Paris, with one goal and a shop), both clock changes of
+/// 2026, late hits, a day without an archive, errors.
+///
+/// ```
+/// use mkt_etl::source::AnalyticsSource;
+/// use mkt_etl::testing::RecordedMatomo;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), mkt_connect::Error> {
+/// let server = RecordedMatomo::start().await?;
+/// let matomo = server.source().build()?;
+/// assert_eq!(matomo.check().await?.version.as_deref(), Some("5.0.2"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// - VisitsSummary.get by day: 20 to 31 March, 8 to 11 April, 4 and 5 May, 24 to 26 October 2026. Goals.get: 27 to 31
+///   March, and 8 April. The bodies keep their numbers as recorded, percent signs included.
+/// - Live.getLastVisitsDetails: every day from March to November 2026, with `minTimestamp`, `filter_limit` (default
+///   100), `filter_offset`, `filter_sort_order` and `doNotFetchActions`.
+/// - Everything else that was recorded is found by its parameters; `language=en` and `format_metrics=0` may be added.
+/// - Requests that were recorded several times answer with the first recording, and 27 March with its late visit, unless
+///   [`choose`](Self::choose) says otherwise.
+/// - A wrong token is answered with 401 and HTML; after 20 of them everything is locked, for the right token too.
+#[derive(Debug)]
+pub struct RecordedMatomo {
+    server: Server,
+    chosen: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl RecordedMatomo {
+    /// The token that it knows.
+    pub const TOKEN: &'static str = "0123456789abcdef0123456789abcdef";
+
+    /// Starts it on a free port.
+    ///
+    /// # Errors
+    /// `Unavailable` when no port on loopback can be opened; `Protocol` when the recordings do not read.
+    pub async fn start() -> Result<Self> {
+        let chosen = Arc::new(Mutex::new(BTreeSet::new()));
+        let replay = Replay::new(Arc::clone(&chosen)).map_err(|cause| {
+            Error::new(ErrorKind::Protocol, "recorded matomo", "start")
+                .with_detail("a recording does not read")
+                .with_source(cause)
+        })?;
+        let server = Server::start(move |request| replay.answer(request)).await.map_err(|cause| {
+            Error::new(ErrorKind::Unavailable, "recorded matomo", "start").with_source(cause)
+        })?;
+        Ok(Self { server, chosen })
+    }
+
+    /// Settings of a source that reads site 1 from it.
+    #[must_use]
+    pub fn source(&self) -> crate::matomo::MatomoBuilder {
+        crate::Matomo::builder(&self.url())
+            .allow_insecure_host(&self.server.authority())
+            .token(self.token())
+            .site(1)
+    }
+
+    /// Its base URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Its token.
+    #[must_use]
+    pub fn token(&self) -> Secret {
+        Secret::new(Self::TOKEN)
+    }
+
+    /// The server beneath: what was asked, how often.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Lets this recording answer the request it was recorded for. `late_before` also takes the late visit out of Live.
+    ///
+    /// # Errors
+    /// `Input` when there is no such recording.
+    pub fn choose(&self, recording: &str) -> Result<()> {
+        if body(recording).is_none() {
+            return Err(Error::new(ErrorKind::Input, "recorded matomo", "choose a recording")
+                .with_detail(format!("there is no recording {recording:?}")));
+        }
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).insert(recording.to_owned());
+        Ok(())
+    }
+
+    /// Takes back [`choose`](Self::choose).
+    pub fn choose_nothing(&self) {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The names of all recorded bodies.
+    pub fn recordings() -> impl Iterator<Item = &'static str> {
+        BODIES.iter().map(|(name, _)| *name)
+    }
+}
+
+/// A report of one day by method, with the name of the recording that it comes from.
+type Days = BTreeMap<(&'static str, NaiveDate), Vec<(&'static str, Value)>>;
+
+struct Replay {
+    manifest: Vec<Recording>,
+    days: Days,
+    visits: Vec<Value>,
+    refused: AtomicUsize,
+    chosen: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Replay {
+    fn new(chosen: Arc<Mutex<BTreeSet<String>>>) -> serde_json::Result<Self> {
+        let manifest: Vec<Recording> = serde_json::from_str(MANIFEST)?;
+        let mut visits: Vec<Value> = read("live_over_unlimited")?;
+        // Recorded after the rest, without actions: the day that no archive knew.
+        visits.extend(read::<Vec<Value>>("cron_live_newday")?);
+        visits.sort_by_key(|visit| (ended(visit), visit["idVisit"].as_i64()));
+        Ok(Self { manifest, days: days()?, visits, refused: AtomicUsize::new(0), chosen })
+    }
+
+    fn answer(&self, request: &Received) -> Answer {
+        if request.path != "/index.php" {
+            return Answer::text("no such page").with_status(404);
+        }
+        if let Some(refusal) = self.refusal(request) {
+            return refusal;
+        }
+        let asked = parameters(request);
+        let answer = self
+            .chosen_recording(request, &asked)
+            .or_else(|| self.composed(&asked))
+            .or_else(|| self.recorded(&request.method, &asked));
+        answer.unwrap_or_else(|| match asked.get("method") {
+            Some(method)
+                if !self
+                    .manifest
+                    .iter()
+                    .any(|recording| recording.parameters().get("method") == Some(method)) =>
+            {
+                self.named("err_unknown_method")
+            }
+            method => {
+                Answer::text(format!("not recorded: {}", method.map_or("", String::as_str))).with_status(404)
+            }
+        })
+    }
+
+    fn refusal(&self, request: &Received) -> Option<Answer> {
+        let right = match request.value("token_auth").as_deref() {
+            Some(RecordedMatomo::TOKEN) => true,
+            Some(_) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            None => return Some(self.named("err_no_token")),
+        };
+        match (self.refused.load(Ordering::Relaxed) > LOCK_AFTER, right) {
+            (true, _) => Some(self.named("bf_after_valid_token")),
+            (false, true) => None,
+            (false, false) => Some(self.named("err_bad_token")),
+        }
+    }
+
+    fn named(&self, name: &str) -> Answer {
+        let recording = self.manifest.iter().find(|recording| recording.name == name);
+        recording.and_then(Recording::answer).unwrap_or_else(|| Answer::text("not recorded").with_status(404))
+    }
+
+    fn is_chosen(&self, name: &str) -> bool {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    fn chosen_recording(&self, request: &Received, asked: &BTreeMap<String, String>) -> Option<Answer> {
+        self.matching(&request.method, asked).find(|recording| self.is_chosen(&recording.name))?.answer()
+    }
+
+    fn recorded(&self, http_method: &str, asked: &BTreeMap<String, String>) -> Option<Answer> {
+        self.matching(http_method, asked).find_map(Recording::answer)
+    }
+
+    /// Recordings of a request: first of exactly these parameters, then without those that change nothing of substance.
+    fn matching(
+        &self,
+        http_method: &str,
+        asked: &BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &Recording> {
+        let mut plain = asked.clone();
+        plain.remove("language");
+        plain.remove("format_metrics");
+        let of = move |wanted: &BTreeMap<String, String>| {
+            let (method, wanted) = (http_method.to_owned(), wanted.clone());
+            self.manifest
+                .iter()
+                .filter(move |recording| recording.http_method == method && recording.parameters() == wanted)
+        };
+        of(asked).chain(of(&plain)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Answers that are put together from recorded days.
+    fn composed(&self, asked: &BTreeMap<String, String>) -> Option<Answer> {
+        let get = |name: &str| asked.get(name).map(String::as_str);
+        const KNOWN: &[&str] = &[
+            "module",
+            "format",
+            "method",
+            "idSite",
+            "period",
+            "date",
+            "format_metrics",
+            "language",
+            "minTimestamp",
+            "filter_limit",
+            "filter_offset",
+            "filter_sort_order",
+            "doNotFetchActions",
+        ];
+        let plain = asked.keys().all(|name| KNOWN.contains(&name.as_str()));
+        if !plain || get("format") != Some("JSON") || get("idSite") != Some("1") {
+            return None;
+        }
+        let value = match get("method")? {
+            "Live.getLastVisitsDetails" => self.live(asked)?,
+            method => {
+                let (from, last) = get("date")?.split_once(',')?;
+                let (from, last): (NaiveDate, NaiveDate) = (from.parse().ok()?, last.parse().ok()?);
+                if get("period") != Some("day") || last < from || (last - from).num_days() > 400 {
+                    return None;
+                }
+                let mut days = Map::new();
+                for day in from.iter_days().take_while(|day| *day <= last) {
+                    days.insert(day.to_string(), self.day(method, day)?.clone());
+                }
+                Value::Object(days)
+            }
+        };
+        Some(Answer::json(value.to_string()))
+    }
+
+    fn day(&self, method: &str, day: NaiveDate) -> Option<&Value> {
+        let (_, recorded) = self.days.iter().find(|((held, on), _)| *held == method && *on == day)?;
+        let chosen = recorded.iter().find(|(name, _)| self.is_chosen(name));
+        chosen.or(recorded.first()).map(|(_, value)| value)
+    }
+
+    fn live(&self, asked: &BTreeMap<String, String>) -> Option<Value> {
+        let number = |name: &str| asked.get(name).map(|text| text.parse::<i64>());
+        let (from, last) = match (asked.get("period").map(String::as_str), asked.get("date")) {
+            (None, None) => recorded_days(),
+            (Some("day"), Some(date)) => (date.parse().ok()?, date.parse().ok()?),
+            (Some("range"), Some(date)) => {
+                let (from, last) = date.split_once(',')?;
+                (from.parse().ok()?, last.parse().ok()?)
+            }
+            _ => return None,
+        };
+        if from < recorded_days().0 || last > recorded_days().1 {
+            return None;
+        }
+        let after = number("minTimestamp").transpose().ok()?.unwrap_or(i64::MIN);
+        let limit = number("filter_limit").transpose().ok()?.unwrap_or(100);
+        let offset = number("filter_offset").transpose().ok()?.unwrap_or(0);
+        let without_late = self.is_chosen("late_before");
+        let mut found: Vec<&Value> = self
+            .visits
+            .iter()
+            .filter(|visit| {
+                day_of(visit).is_some_and(|day| from <= day && day <= last) && ended(visit) > after
+            })
+            .filter(|visit| !(without_late && visit["idVisit"] == LATE_VISIT))
+            .collect();
+        // Matomo's own default is descending.
+        if asked.get("filter_sort_order").map(String::as_str) != Some("asc") {
+            found.reverse();
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let page = found.into_iter().skip(usize::try_from(offset).ok()?).take(limit).map(|visit| {
+            let mut visit = visit.clone();
+            if asked.get("doNotFetchActions").map(String::as_str) == Some("1") {
+                visit["actionDetails"] = Value::Array(Vec::new());
+            }
+            visit
+        });
+        Some(Value::Array(page.collect()))
+    }
+}
+
+fn recorded_days() -> (NaiveDate, NaiveDate) {
+    let day = |month, day| NaiveDate::from_ymd_opt(2026, month, day).unwrap_or_default();
+    (day(3, 1), day(11, 30))
+}
+
+/// The day of a visit as Matomo counts it: of its last action, in the site's zone.
+fn day_of(visit: &Value) -> Option<NaiveDate> {
+    DateTime::from_timestamp(ended(visit), 0).map(|at| at.with_timezone(&Paris).date_naive())
+}
+
+fn ended(visit: &Value) -> i64 {
+    visit["lastActionTimestamp"].as_i64().unwrap_or_default()
+}
+
+fn read<T: serde::de::DeserializeOwned>(name: &str) -> serde_json::Result<T> {
+    serde_json::from_slice(body(name).unwrap_or_default())
+}
+
+fn parameters(request: &Received) -> BTreeMap<String, String> {
+    [request.query.as_bytes(), &request.body[..]]
+        .into_iter()
+        .flat_map(form_urlencoded::parse)
+        .filter(|(name, _)| name != "token_auth")
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}
+
+/// Every recorded day of the two daily reports; the first of a day is the default.
+fn days() -> serde_json::Result<Days> {
+    const SUMMARY: &str = "VisitsSummary.get";
+    const GOALS: &str = "Goals.get";
+    let mut days = Days::new();
+    let mut put = |method, day: &str, name, value: Value| {
+        if let Ok(day) = day.parse::<NaiveDate>() {
+            days.entry((method, day)).or_default().push((name, value));
+        }
+    };
+    // One day each. 27 March with its late visit comes first.
+    for (method, name, day) in [
+        (SUMMARY, "late_after", "2026-03-27"),
+        (SUMMARY, "late_before", "2026-03-27"),
+        (GOALS, "goals_empty_single", "2026-04-08"),
+    ] {
+        put(method, day, name, read(name)?);
+    }
+    // `{day: …}`.
+    for (method, name) in [
+        (SUMMARY, "vs_get_days_range"),
+        (SUMMARY, "vs_range_with_empty"),
+        (SUMMARY, "cron_newday_range_noarchive"),
+        (GOALS, "goals_get_range"),
+    ] {
+        for (day, value) in read::<Map<String, Value>>(name)? {
+            put(method, &day, name, value);
+        }
+    }
+    // `{site: {day: …}}`.
+    let sites: BTreeMap<String, Map<String, Value>> = read("vs_get_multisite_range")?;
+    for (day, value) in sites.get("1").cloned().unwrap_or_default() {
+        put(SUMMARY, &day, "vs_get_multisite_range", value);
+    }
+    // A list, in the order of the requests: 20 to 27 March.
+    for (index, value) in read::<Vec<Value>>("bulk_days_8")?.into_iter().enumerate() {
+        put(SUMMARY, &format!("2026-03-{}", 20 + index), "bulk_days_8", value);
+    }
+    Ok(days)
+}
