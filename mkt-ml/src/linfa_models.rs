@@ -2,6 +2,9 @@
 //!
 //! What they learn is copied into plain numbers, so that a model can be saved and asked like our own. The
 //! tree's leaves only know a label in linfa; their probabilities are counted here on the training rows.
+//!
+//! linfa-trees 0.8.1 breaks ties between outcomes by the order of a hash map, which differs from run to run,
+//! and prunes by the label so chosen: unlike our own, its tree may differ between two fits on the same data.
 
 use linfa::{
     Dataset, ParamGuard,

@@ -124,6 +124,7 @@ impl CsvOptions {
         if !reader.read_byte_record(&mut record).map_err(|cause| failed(&reader, cause))? {
             return Err(FrameError::Empty);
         }
+        self.check_bytes(reader.get_ref().read)?;
         if record.len() > self.max_columns {
             return Err(FrameError::TooLarge { what: "columns", limit: self.max_columns as u64 });
         }
@@ -153,9 +154,7 @@ impl CsvOptions {
         while reader.read_byte_record(&mut record).map_err(|cause| failed(&reader, cause))? {
             let line = record.position().map_or(0, ::csv::Position::line);
             // Before the fields are counted: the bound cuts a record short.
-            if reader.get_ref().read > self.max_bytes {
-                return Err(FrameError::TooLarge { what: "bytes", limit: self.max_bytes });
-            }
+            self.check_bytes(reader.get_ref().read)?;
             if lines.len() == self.max_rows {
                 return Err(FrameError::TooLarge { what: "rows", limit: self.max_rows as u64 });
             }
@@ -176,6 +175,13 @@ impl CsvOptions {
             frame = frame.with(Column { name, values })?;
         }
         Ok(frame)
+    }
+
+    fn check_bytes(&self, read: u64) -> Result<(), FrameError> {
+        if read > self.max_bytes {
+            return Err(FrameError::TooLarge { what: "bytes", limit: self.max_bytes });
+        }
+        Ok(())
     }
 
     /// Turns the texts of a column into numbers or categories.

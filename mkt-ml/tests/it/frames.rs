@@ -1,0 +1,194 @@
+//! Reading and building tables.
+
+use mkt_ml::{
+    CsvOptions, Frame, Labelled, Value,
+    frame::{ColumnKind, FrameError},
+};
+use proptest::prelude::*;
+
+fn value(frame: &Frame, column: &str, row: usize) -> Value {
+    frame.column(column).unwrap().value(row).unwrap()
+}
+
+fn failure(csv: &[u8]) -> String {
+    Frame::read_csv(csv).unwrap_err().to_string()
+}
+
+#[test]
+fn kinds_are_inferred_and_missing_values_kept() {
+    let frame = Frame::read_csv("a,b,c\n1, x ,\n-2.5e3,NA,\n,\"y, z\",nan\n".as_bytes()).unwrap();
+    let kinds: Vec<_> = frame.schema().into_iter().map(|field| field.kind).collect();
+    assert_eq!(kinds, [ColumnKind::Numeric, ColumnKind::Categorical, ColumnKind::Numeric]);
+    assert_eq!(value(&frame, "a", 1), Value::Number(-2500.0));
+    assert_eq!(value(&frame, "a", 2), Value::Missing);
+    assert_eq!(value(&frame, "b", 0), "x".into());
+    assert_eq!(value(&frame, "b", 1), Value::Missing);
+    assert_eq!(value(&frame, "b", 2), "y, z".into());
+    assert!((0..3).all(|row| value(&frame, "c", row) == Value::Missing));
+}
+
+#[test]
+fn one_word_makes_a_column_categorical() {
+    let frame = Frame::read_csv("a\n1\n2\nmany\n".as_bytes()).unwrap();
+    assert_eq!(value(&frame, "a", 0), "1".into());
+    assert_eq!(value(&frame, "a", 2), "many".into());
+}
+
+#[test]
+fn a_french_spreadsheet_with_semicolons_bom_and_decimal_commas_is_read() {
+    let frame = Frame::read_csv("\u{feff}durée;source\r\n3,5;\"a,b\"\r\n4;c\r\n".as_bytes()).unwrap();
+    assert_eq!(frame.names().collect::<Vec<_>>(), ["durée", "source"]);
+    assert_eq!(value(&frame, "durée", 0), Value::Number(3.5));
+    assert_eq!(value(&frame, "source", 0), "a,b".into());
+}
+
+#[test]
+fn delimiters_inside_quotes_of_the_header_do_not_count() {
+    let frame = Frame::read_csv("\"a;b;c;d\",e\n1,2\n".as_bytes()).unwrap();
+    assert_eq!(frame.names().collect::<Vec<_>>(), ["a;b;c;d", "e"]);
+    let tabs = Frame::read_csv("a\tb\n1\t2\n".as_bytes()).unwrap();
+    assert_eq!(value(&tabs, "b", 0), Value::Number(2.0));
+}
+
+#[test]
+fn declared_kinds_win_over_inference() {
+    let options = CsvOptions::default().kind("browser", ColumnKind::Categorical);
+    let frame = options.read("browser,n\n01,1\n1,2\n".as_bytes()).unwrap();
+    assert_eq!(value(&frame, "browser", 0), "01".into());
+    let numeric = CsvOptions::default().kind("n", ColumnKind::Numeric);
+    let error = numeric.read("n\n1\nsecret@example.org\n".as_bytes()).unwrap_err().to_string();
+    assert_eq!(error, "column `n` is declared numeric but line 3 holds no number");
+    let error = numeric.read("m\n1\n".as_bytes()).unwrap_err().to_string();
+    assert_eq!(error, "column `n` does not exist; there are: `m`");
+}
+
+#[test]
+fn bad_tables_are_refused_with_one_clear_clause() {
+    let cases: [(&[u8], &str); 12] = [
+        (b"", "the table is empty: a header line with column names is expected"),
+        (b"\n\n", "the table is empty: a header line with column names is expected"),
+        (b"\xef\xbb\xbf", "the table is empty: a header line with column names is expected"),
+        (b",,\n1,2,3\n", "the table is empty: a header line with column names is expected"),
+        (b"a,,c\n", "column 2 has no name in the header"),
+        (b"a,b,a\n", "column `a` occurs twice"),
+        (b"a,b\n1,2\n3\n", "line 3 has 1 fields where the header has 2"),
+        (b"a,b\n1,2,3\n", "line 2 has 3 fields where the header has 2"),
+        (b"a\nok\nbad \xe9\n", "line 3 is not valid UTF-8: save the table as UTF-8"),
+        (b"caf\xe9\n1\n", "line 1 is not valid UTF-8: save the table as UTF-8"),
+        (b"\xff\xfea\0,\0", "the table is encoded as UTF-16: save it as UTF-8"),
+        (b"a\n1\ninf\n", "column `a` is infinite in row 1"),
+    ];
+    for (csv, expected) in cases {
+        assert_eq!(failure(csv), expected);
+    }
+    assert_eq!(failure(b"a\n1e999\n"), "column `a` is infinite in row 0");
+}
+
+#[test]
+fn a_header_alone_is_a_table_of_no_rows() {
+    let frame = Frame::read_csv("a,b".as_bytes()).unwrap();
+    assert_eq!((frame.rows(), frame.columns().len()), (0, 2));
+}
+
+#[test]
+fn bounds_stop_the_reading() {
+    let rows = CsvOptions::default().max_rows(2);
+    assert!(rows.read("a\n1\n2\n".as_bytes()).is_ok());
+    assert!(matches!(
+        rows.read("a\n1\n2\n3\n".as_bytes()),
+        Err(FrameError::TooLarge { what: "rows", limit: 2 })
+    ));
+    let bytes = CsvOptions::default().max_bytes(8);
+    assert!(bytes.read("a,b\n1,2\n".as_bytes()).is_ok());
+    let error = bytes.read("a,b\n1,2\n3,4\n".as_bytes());
+    assert!(matches!(error, Err(FrameError::TooLarge { what: "bytes", limit: 8 })), "{error:?}");
+    // An endless line must end at the bound, not at the memory.
+    let endless = CsvOptions::default().max_bytes(100_000).read(std::io::repeat(b'x'));
+    assert!(matches!(endless, Err(FrameError::TooLarge { what: "bytes", .. })));
+    let wide = "c,".repeat(5000);
+    assert!(matches!(Frame::read_csv(wide.as_bytes()), Err(FrameError::TooLarge { what: "columns", .. })));
+}
+
+#[test]
+fn files_that_cannot_be_opened_are_named() {
+    let error = Frame::read_csv_path("/no/such/behaviour.csv").unwrap_err();
+    assert_eq!(error.to_string(), "/no/such/behaviour.csv could not be read");
+    assert!(std::error::Error::source(&error).is_some());
+    assert!(matches!(Frame::read_csv_path("/"), Err(FrameError::Open { .. })));
+}
+
+#[test]
+fn rows_and_columns_built_by_hand_are_checked() {
+    let rows = [vec![1.0.into(), "x".into()], vec![Value::Missing, Value::Missing]];
+    let frame = Frame::from_rows(&["n", "c"], &rows).unwrap();
+    assert_eq!(value(&frame, "n", 0), Value::Number(1.0));
+    assert_eq!(value(&frame, "c", 1), Value::Missing);
+    let mixed = Frame::from_rows(&["n"], &[vec![1.0.into()], vec!["x".into()]]);
+    assert!(matches!(mixed, Err(FrameError::MixedColumn { row: 1, .. })));
+    let short = Frame::from_rows(&["n", "m"], &[vec![1.0.into()]]);
+    assert!(matches!(short, Err(FrameError::Length { expected: 2, found: 1, .. })));
+    let infinite = Frame::new().with_numeric("n", [1.0, f64::NEG_INFINITY]);
+    assert!(matches!(infinite, Err(FrameError::Infinite { row: 1, .. })));
+    let uneven = Frame::new().with_numeric("n", [1.0, 2.0]).unwrap().with_categorical("c", ["x"]);
+    assert!(matches!(uneven, Err(FrameError::Length { expected: 2, found: 1, .. })));
+    let twice = Frame::new().with_numeric("n", [1.0]).unwrap().with_numeric("n", [1.0]);
+    assert!(matches!(twice, Err(FrameError::DuplicateColumn { .. })));
+}
+
+#[test]
+fn targets_are_understood_as_people_write_them() {
+    for (csv, labels) in [
+        ("y\n0\n1\n1.0\n", [false, true, true]),
+        ("y\nTRUE\nfalse\nTrue\n", [true, false, true]),
+        ("y\noui\nNON\noui\n", [true, false, true]),
+        ("y\nn\ny\nn\n", [false, true, false]),
+        ("y\nn\no\nn\n", [false, true, false]),
+        ("y\n1\n1\n1\n", [true; 3]),
+    ] {
+        let labelled = Labelled::new(Frame::read_csv(csv.as_bytes()).unwrap(), "y").unwrap();
+        assert_eq!(labelled.labels(), labels, "{csv}");
+    }
+    let frame = Frame::read_csv("y\nstayed\nleft\nstayed\n".as_bytes()).unwrap();
+    let labelled = Labelled::with_positive(frame, "y", "left").unwrap();
+    assert_eq!(labelled.labels(), [false, true, false]);
+    assert_eq!(
+        (labelled.target().negative.as_str(), labelled.target().positive.as_str()),
+        ("stayed", "left")
+    );
+}
+
+#[test]
+fn wrong_targets_are_refused_by_row() {
+    let read = |csv: &str| Frame::read_csv(csv.as_bytes()).unwrap();
+    let error = Labelled::new(read("y\n0\n1\n2\n"), "y").unwrap_err();
+    assert!(matches!(&error, FrameError::WrongTarget { row: 2, value, .. } if value == "2"), "{error}");
+    assert!(matches!(Labelled::new(read("y\n0\nyes\n"), "y"), Err(FrameError::WrongTarget { row: 1, .. })));
+    assert!(matches!(
+        Labelled::new(read("y,x\n0,1\n,2\n"), "y"),
+        Err(FrameError::MissingTarget { row: 1, .. })
+    ));
+    assert!(matches!(Labelled::new(read("x\n0\n"), "y"), Err(FrameError::UnknownColumn { .. })));
+    let third = Labelled::with_positive(read("y\na\nb\nc\n"), "y", "b");
+    assert!(matches!(third, Err(FrameError::WrongTarget { row: 2, .. })));
+    assert!(Labelled::with_positive(read("y\na\nb\n"), "y", "z").is_err());
+    let private = Labelled::new(read("y\n0\nann@example.org\n"), "y").unwrap_err().to_string();
+    assert!(!private.contains('@'), "{private}");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(frame) = Frame::read_csv(&bytes[..]) {
+            prop_assert!(frame.columns().iter().all(|column| column.rows() == frame.rows()));
+        }
+    }
+
+    #[test]
+    fn numbers_survive_text(numbers in proptest::collection::vec(proptest::num::f64::NORMAL, 1..20)) {
+        let csv = numbers.iter().fold("n\n".to_owned(), |csv, number| format!("{csv}{number:e}\n"));
+        let frame = Frame::read_csv(csv.as_bytes()).unwrap();
+        for (row, number) in numbers.iter().enumerate() {
+            prop_assert_eq!(value(&frame, "n", row), Value::Number(*number));
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The model file: exact when whole, refused when not.
+
+use std::fs;
+
+use mkt_ml::{Algorithm, DecisionTree, Forest, Logistic, TrainedModel, persist::PersistError};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::pipeline::behaviour;
+
+const HEADER: usize = 52;
+
+fn algorithms() -> [Algorithm; 3] {
+    [
+        Logistic::params().into(),
+        DecisionTree::params().max_depth(3).into(),
+        Forest::params().trees(3).max_depth(3).into(),
+    ]
+}
+
+fn model(algorithm: Algorithm) -> TrainedModel {
+    TrainedModel::fit(&behaviour(200, 1), algorithm).unwrap()
+}
+
+/// A file with a right header around any content, as someone with bad intentions would make it.
+fn sealed(payload: &[u8]) -> Vec<u8> {
+    let mut file = b"MKTMODEL".to_vec();
+    file.extend(1_u32.to_le_bytes());
+    file.extend((payload.len() as u64).to_le_bytes());
+    let digest = Sha256::new().chain_update(&file).chain_update(payload).finalize();
+    file.extend(digest);
+    file.extend(payload);
+    file
+}
+
+#[test]
+fn a_loaded_model_scores_bit_for_bit_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = behaviour(500, 2);
+    for algorithm in algorithms() {
+        let path = folder.path().join(algorithm.name());
+        let model = TrainedModel::fit(&data, algorithm).unwrap();
+        model.save(&path).unwrap();
+        let loaded = TrainedModel::load(&path).unwrap();
+        assert_eq!(loaded, model);
+        let bits = |model: &TrainedModel| -> Vec<u64> {
+            model.probabilities(data.frame()).unwrap().iter().map(|p| p.to_bits()).collect()
+        };
+        assert_eq!(bits(&loaded), bits(&model));
+        assert_eq!(loaded.summary().rows, 500);
+        assert_eq!(loaded.coefficients(), model.coefficients());
+    }
+}
+
+#[test]
+fn the_same_training_writes_the_same_bytes() {
+    for algorithm in algorithms() {
+        let bytes = || model(algorithm.clone()).to_bytes().unwrap();
+        assert_eq!(bytes(), bytes());
+    }
+}
+
+#[test]
+fn saving_replaces_the_old_file_and_leaves_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    fs::write(&path, "an older file").unwrap();
+    model(Logistic::params().into()).save(&path).unwrap();
+    assert!(TrainedModel::load(&path).is_ok());
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["model"]);
+}
+
+#[test]
+fn a_failed_save_keeps_the_old_file_and_cleans_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(Logistic::params().into());
+    // A folder in the way: the rename fails after the bytes were written.
+    let taken = folder.path().join("taken");
+    fs::create_dir_all(taken.join("inside")).unwrap();
+    assert!(matches!(model.save(&taken), Err(PersistError::Io { action: "written", .. })));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let nowhere = model.save(folder.path().join("no such folder/model")).unwrap_err();
+    assert!(std::error::Error::source(&nowhere).is_some());
+    assert!(matches!(model.save("/"), Err(PersistError::Io { .. })));
+    assert!(matches!(TrainedModel::load(folder.path()), Err(PersistError::Io { action: "read", .. })));
+}
+
+#[test]
+fn a_file_cut_at_any_byte_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    for algorithm in algorithms() {
+        let bytes = model(algorithm).to_bytes().unwrap();
+        for end in 0..bytes.len() {
+            let error = TrainedModel::from_bytes(&bytes[..end]).unwrap_err();
+            match end {
+                0 => assert!(matches!(error, PersistError::NotAModel)),
+                _ => assert!(matches!(error, PersistError::Truncated { .. }), "{end}: {error}"),
+            }
+            if end % 97 == 0 {
+                fs::write(&path, &bytes[..end]).unwrap();
+                assert_eq!(TrainedModel::load(&path).unwrap_err().to_string(), error.to_string());
+            }
+        }
+    }
+}
+
+#[test]
+fn any_flipped_bit_is_refused() {
+    for algorithm in algorithms() {
+        let bytes = model(algorithm).to_bytes().unwrap();
+        for at in 0..bytes.len() {
+            let mut broken = bytes.clone();
+            broken[at] ^= 1 << (at % 8);
+            let error = TrainedModel::from_bytes(&broken).unwrap_err();
+            let expected = match at {
+                0..8 => matches!(error, PersistError::NotAModel),
+                8..12 => matches!(error, PersistError::Version { .. }),
+                12..20 => matches!(
+                    error,
+                    PersistError::Truncated { .. }
+                        | PersistError::TrailingBytes
+                        | PersistError::TooLarge { .. }
+                ),
+                _ => matches!(error, PersistError::Checksum),
+            };
+            assert!(expected, "byte {at}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn bytes_after_the_end_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = model(Logistic::params().into()).to_bytes().unwrap();
+    bytes.push(b' ');
+    assert!(matches!(TrainedModel::from_bytes(&bytes), Err(PersistError::TrailingBytes)));
+    let path = folder.path().join("model");
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(TrainedModel::load(&path), Err(PersistError::TrailingBytes)));
+}
+
+#[test]
+fn a_claimed_size_is_not_believed() {
+    let mut file = b"MKTMODEL".to_vec();
+    file.extend(1_u32.to_le_bytes());
+    file.extend(u64::MAX.to_le_bytes());
+    file.extend([0; 32]);
+    assert!(matches!(TrainedModel::from_bytes(&file), Err(PersistError::TooLarge { bytes: u64::MAX, .. })));
+    file[12..20].copy_from_slice(&(1_u64 << 30).to_le_bytes());
+    assert!(matches!(TrainedModel::from_bytes(&file), Err(PersistError::Truncated { .. })));
+}
+
+#[test]
+fn other_files_and_later_versions_are_named() {
+    for other in [&b"x,y\n1,2\n"[..], b"{}", &[0; 100], b"mktmodel"] {
+        let error = TrainedModel::from_bytes(other).unwrap_err();
+        assert_eq!(error.to_string(), "this is not a model file");
+    }
+    let mut later = model(Logistic::params().into()).to_bytes().unwrap();
+    later[8] = 2;
+    let error = TrainedModel::from_bytes(&later).unwrap_err();
+    assert_eq!(error.to_string(), "the model file has version 2; this program knows version 1");
+}
+
+#[test]
+fn well_sealed_nonsense_is_refused() {
+    let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
+    for payload in [&b""[..], b"null", b"{}", b"[]", b"\xff\xff", &deep, b"{\"target\":1e999}"] {
+        let error = TrainedModel::from_bytes(&sealed(payload)).unwrap_err();
+        assert!(matches!(error, PersistError::Payload { .. }), "{error:?}");
+    }
+}
+
+/// Changes one place of a model's JSON and seals it again.
+fn tampered(algorithm: Algorithm, pointer: &str, value: Value) -> Result<TrainedModel, PersistError> {
+    let bytes = model(algorithm).to_bytes().unwrap();
+    let mut json: Value = serde_json::from_slice(&bytes[HEADER..]).unwrap();
+    let place = json.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}"));
+    assert_ne!(*place, value, "nothing would change at {pointer}");
+    *place = value;
+    TrainedModel::from_bytes(&sealed(&serde_json::to_vec(&json).unwrap()))
+}
+
+#[test]
+fn sealed_models_that_contradict_themselves_are_refused() {
+    let [logistic, tree, forest] = algorithms();
+    let cases = [
+        (&logistic, "/model/logistic/weights", json!([1.0])),
+        (&logistic, "/model/logistic/errors", json!([])),
+        (&logistic, "/model/logistic/feature_names/0", json!("another")),
+        (&logistic, "/encoder/columns/0/rule/numeric/deviation", json!(0.0)),
+        (&logistic, "/encoder/columns/2/rule/categorical/reference", json!(99)),
+        (&logistic, "/encoder/columns/2/rule/categorical/levels", json!([])),
+        (&logistic, "/encoder/columns/2/rule/categorical/levels", json!(["z", "a", "b"])),
+        (&logistic, "/encoder/columns", json!([])),
+        (&logistic, "/summary/importances", json!([])),
+        // A child that is its own parent would be walked for ever.
+        (&tree, "/model/tree/nodes/left/1", json!(1)),
+        (&tree, "/model/tree/nodes/left/0", json!(u32::MAX)),
+        (&tree, "/model/tree/nodes/key/0", json!(4)),
+        (&tree, "/model/tree/nodes/value", json!([])),
+        (&tree, "/model/tree/nodes/missing_left", json!([])),
+        (&tree, "/model/tree/gains", json!([])),
+        (&forest, "/model/forest/trees", json!([])),
+        (&forest, "/model/forest/trees/1/left/0", json!(1_000_000)),
+        (&forest, "/model/forest/trees/1", json!({"left": [], "key": [], "value": [], "missing_left": []})),
+        (
+            &forest,
+            "/model/forest/trees/1",
+            json!({"left": [0], "key": [1], "value": [1.5], "missing_left": []}),
+        ),
+    ];
+    for (algorithm, pointer, value) in cases {
+        let result = tampered(algorithm.clone(), pointer, value.clone());
+        let refused = matches!(result, Err(PersistError::Unsound | PersistError::Payload { .. }));
+        assert!(refused, "{pointer} = {value}: {result:?}");
+    }
+}
+
+#[test]
+fn a_harmless_change_sealed_again_is_read() {
+    // The control of the test above: tampering alone is not what is refused.
+    let changed = tampered(Logistic::params().into(), "/model/logistic/intercept", json!(0.25)).unwrap();
+    assert_eq!(changed.logistic().unwrap().intercept().estimate, 0.25);
+}
