@@ -201,3 +201,53 @@ impl reqwest::dns::Resolve for PinnedResolver {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::dns::Resolve;
+
+    async fn resolve(host: &str, name: &str, reach: Reach) -> Result<usize, String> {
+        let resolver = PinnedResolver { host: host.to_owned(), reach };
+        let name = name.parse().map_err(|_| "not a name".to_owned())?;
+        resolver.resolve(name).await.map(Iterator::count).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_name_that_resolves_to_this_machine_is_dialled_only_if_it_was_named() {
+        let refused = Err(Refused::Private.to_string());
+        assert_eq!(resolve("localhost", "localhost", Reach::Public).await, refused);
+        assert!(resolve("localhost", "localhost", Reach::Inside).await.is_ok_and(|count| count > 0));
+    }
+
+    #[tokio::test]
+    async fn no_other_name_than_the_configured_one_is_resolved() {
+        let refused = Err(Refused::OtherHost.to_string());
+        assert_eq!(resolve("api.example", "localhost", Reach::Inside).await, refused);
+    }
+
+    #[test]
+    fn of_a_mixed_answer_only_the_public_addresses_are_dialled() {
+        // What a rebinding name server gives: one address to pass the check, one to be dialled.
+        let mixed: Vec<IpAddr> =
+            ["93.184.215.14", "10.0.0.1", "::ffff:127.0.0.1"].map(|a| a.parse().unwrap()).into();
+        assert_eq!(screen(mixed.clone(), Reach::Public, |a| *a), Ok(vec![mixed[0]]));
+        assert_eq!(screen(mixed[1..].to_vec(), Reach::Public, |a| *a), Err(Refused::Private));
+    }
+
+    #[test]
+    fn even_a_named_host_may_not_resolve_to_a_metadata_service() {
+        for (address, allowed) in [
+            ("10.0.0.1", true),
+            ("127.0.0.1", true),
+            ("169.254.169.254", false),
+            ("::ffff:169.254.169.254", false),
+            ("fe80::1", false),
+            ("0.0.0.0", false),
+            ("224.0.0.1", false),
+            ("fd12::1", true),
+        ] {
+            assert_eq!(Reach::Inside.allows(address.parse().unwrap()), allowed, "{address}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use super::address::Refused;
 use crate::{Delivery, Error, ErrorKind};
 use std::error::Error as StdError;
+use std::io;
 
 /// The error of an exchange that did not end with a complete answer.
 ///
@@ -45,7 +46,11 @@ fn classify(error: &reqwest::Error) -> (ErrorKind, Delivery, &'static str) {
     if error.is_timeout() {
         return (ErrorKind::Unavailable, Delivery::Unknown, "no complete answer came in time");
     }
-    if error.is_decode() {
+    // The library calls a body that ends too early undecodable too: only malformed chunks and packing are.
+    let malformed = find::<io::Error>(error).is_some_and(|cause| {
+        matches!(cause.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+    });
+    if error.is_decode() && malformed {
         return (ErrorKind::Protocol, Delivery::Unknown, "the answer could not be decoded");
     }
     (ErrorKind::Unavailable, Delivery::Unknown, "the connection broke before the answer was complete")
@@ -58,7 +63,7 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        current = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        current = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
         };

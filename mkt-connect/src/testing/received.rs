@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A request as it arrived. Names of headers are lower-case.
 ///
-/// `Debug` shows neither header values nor the body: connectors put credentials there.
+/// `Debug` shows the method and the names of headers only: connectors put credentials and addresses into the rest.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Received {
@@ -62,7 +62,6 @@ impl fmt::Debug for Received {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Received")
             .field("method", &self.method)
-            .field("path", &self.path)
             .field("headers", &names)
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()

@@ -1,4 +1,14 @@
 //! Tests of the public surface.
 
+// Clippy lets tests stop at the first surprise, but not the helpers beside them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod campaign;
+mod delivery;
+mod hosts;
+mod page;
+mod rate;
+mod retry;
+mod secrets;
 mod server;
+mod wiremock;
