@@ -1,0 +1,158 @@
+//! Names of mails and of attempts. They are computed from what they name and never drawn by chance, so that a run
+//! after a crash, or on another machine, comes to the same names.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// 128 bits of SHA-256 over length-prefixed parts: no two lists of parts give the same input.
+fn digest(domain: &str, parts: &[&[u8]]) -> u128 {
+    let mut hash = Sha256::new();
+    for part in std::iter::once(domain.as_bytes()).chain(parts.iter().copied()) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash.finalize()[..16]);
+    u128::from_be_bytes(half)
+}
+
+/// Lower-case hexadecimal SHA-256 of `bytes`.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        text
+    })
+}
+
+/// The name of one mail to one person: 32 hexadecimal digits computed from its de-duplication key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MailId(u128);
+
+impl MailId {
+    pub(crate) fn of(campaign: &str, contact: &str, entity: &str) -> Self {
+        Self(digest("mkt-email mail", &[campaign.as_bytes(), contact.as_bytes(), entity.as_bytes()]))
+    }
+
+    /// The attempt with this number; the same attempt always has the same key.
+    #[must_use]
+    pub fn attempt(self, number: u32) -> IdempotencyKey {
+        IdempotencyKey::from_hash(digest(
+            "mkt-email attempt",
+            &[&self.0.to_be_bytes(), &number.to_be_bytes()],
+        ))
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(Self)
+    }
+}
+
+impl fmt::Display for MailId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for MailId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MailId({self})")
+    }
+}
+
+/// What a provider is told so that it can recognise a repetition: a UUID (version 8, RFC 9562: made of a hash).
+///
+/// It exists before the call and is stored before the call; a call repeated after a crash carries the same one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IdempotencyKey(u128);
+
+impl IdempotencyKey {
+    fn from_hash(hash: u128) -> Self {
+        // Version 8 in bits 48-51, variant 10 in bits 64-65.
+        let versioned = (hash & !(0xf << 76)) | (0x8 << 76);
+        Self((versioned & !(0x3 << 62)) | (0x2 << 62))
+    }
+
+    /// A key for a mail that no outbox keeps: the same text gives the same key.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self::from_hash(digest("mkt-email text", &[text.as_bytes()]))
+    }
+
+    /// The key of a call that carries several mails: the same mails in the same order give the same key.
+    #[must_use]
+    pub fn of_group(members: &[Self]) -> Self {
+        let bytes: Vec<u8> = members.iter().flat_map(|key| key.0.to_be_bytes()).collect();
+        Self::from_hash(digest("mkt-email group", &[&bytes]))
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let hex: String = text.chars().filter(|c| *c != '-').collect();
+        let value = u128::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 32).map(Self)?;
+        (value.to_string() == text).then_some(value)
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = format!("{:032x}", self.0);
+        write!(f, "{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+}
+
+impl fmt::Debug for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IdempotencyKey({self})")
+    }
+}
+
+impl TryFrom<String> for IdempotencyKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("an idempotency key is a lower-case UUID")
+    }
+}
+
+impl From<IdempotencyKey> for String {
+    fn from(key: IdempotencyKey) -> Self {
+        key.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_key_cannot_run_into_each_other() {
+        assert_ne!(MailId::of("ab", "c", ""), MailId::of("a", "bc", ""));
+        assert_ne!(MailId::of("a", "", "b"), MailId::of("a", "b", ""));
+    }
+
+    #[test]
+    fn a_key_is_a_version_8_uuid_and_reads_back() {
+        for number in 0..200 {
+            let key = MailId::of("welcome", "7", "").attempt(number);
+            let text = key.to_string();
+            assert_eq!(text.as_bytes()[14], b'8', "{text}");
+            assert!(matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{text}");
+            assert_eq!(IdempotencyKey::parse(&text), Some(key));
+        }
+    }
+
+    #[test]
+    fn every_attempt_has_its_own_key() {
+        let mail = MailId::of("welcome", "7", "");
+        assert_ne!(mail.attempt(1), mail.attempt(2));
+        assert_eq!(mail.attempt(1), mail.attempt(1));
+    }
+
+    #[test]
+    fn sha256_is_the_published_one() {
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

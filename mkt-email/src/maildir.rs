@@ -1,0 +1,277 @@
+//! A directory that takes mails as files: the provider for whoever has no account, and for looking at what would go
+//! out. Nothing here talks to a network.
+//!
+//! The layout is that of a Maildir (<https://cr.yp.to/proto/maildir.html>): a mail is written under `tmp/`, made
+//! durable, and renamed into `new/`, so that what is in `new/` is whole. Files are named from attempt keys, never from
+//! anything that a message says.
+
+use crate::clock::SystemClock;
+use crate::provider::{
+    Capabilities, EmailProvider, Feature, Group, Idempotency, Outcome, Outgoing, RejectReason, Settlement,
+    Stage,
+};
+use crate::{Clock, IdempotencyKey};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use mkt_connect::{Delivery, Error, ErrorKind, Result};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const SERVICE: &str = "maildir";
+const WRITE: &str = "write mails";
+/// Mails to a call.
+const GROUP: usize = 64;
+/// Files flushed at a time.
+const WRITERS: usize = 8;
+
+/// The Maildir page says that a file in `tmp/` that nobody touched for 36 hours may be removed.
+const ABANDONED: Duration = Duration::from_hours(36);
+
+/// Writes each mail as `new/KEY.eml`, one file per recipient.
+///
+/// The key is the attempt's, so that sending the same attempt again finds the file and writes nothing: the provider is
+/// idempotent for as long as nobody moves the files. Tags and metadata are written as `X-Mkt-Tag` and `X-Mkt-Meta-*`
+/// headers; a scheduled mail is refused, a directory does not wait.
+#[derive(Debug, Clone)]
+pub struct Maildir {
+    root: Arc<PathBuf>,
+    capabilities: Capabilities,
+}
+
+impl Maildir {
+    /// Opens the directory, making it and its parents where they are missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`] when it cannot be made or written to.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        for name in ["tmp", "new", "cur"] {
+            fs::create_dir_all(root.join(name)).map_err(|cause| {
+                let detail = format!("the mail directory {} cannot be made", root.display());
+                Error::new(ErrorKind::Storage, SERVICE, "open").with_detail(detail).with_source(cause)
+            })?;
+        }
+        let mut capabilities = Capabilities::minimal();
+        capabilities
+            .features
+            .extend(Feature::ALL.into_iter().filter(|feature| *feature != Feature::Schedule));
+        capabilities.max_recipients = GROUP;
+        capabilities.idempotency = Idempotency::Key { within: None };
+        let maildir = Self { root: Arc::new(root), capabilities };
+        maildir.probe()?;
+        maildir.sweep();
+        Ok(maildir)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the mail of an attempt is, or will be.
+    #[must_use]
+    pub fn path_of(&self, key: IdempotencyKey) -> PathBuf {
+        self.root.join("new").join(format!("{key}.eml"))
+    }
+
+    fn probe(&self) -> Result<()> {
+        let path = self.temporary("probe");
+        let written = write_durably(&path, b"probe");
+        let _ = fs::remove_file(&path);
+        written.map_err(|cause| {
+            let detail = format!("the mail directory {} cannot be written to", self.root.display());
+            Error::new(ErrorKind::Storage, SERVICE, "check").with_detail(detail).with_source(cause)
+        })
+    }
+
+    /// A name under `tmp/` that no other writer uses, in this process or another.
+    fn temporary(&self, stem: &str) -> PathBuf {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        self.root.join("tmp").join(format!("{stem}.{}.{count}", std::process::id()))
+    }
+
+    /// Removes what killed writers left behind. Failing to is harmless.
+    fn sweep(&self) {
+        let now = SystemClock.now();
+        for entry in fs::read_dir(self.root.join("tmp")).into_iter().flatten().flatten() {
+            let touched = entry.metadata().and_then(|meta| meta.modified()).map(DateTime::<Utc>::from);
+            if touched.is_ok_and(|at| (now - at).to_std().is_ok_and(|age| age > ABANDONED)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Writes the mails of a group. Blocking. First all of them are written and made durable out of sight, several at
+    /// a time because a disk does several flushes for the price of one; a failure there leaves nothing behind. Then
+    /// they are moved into place.
+    fn deliver(&self, group: &Group) -> Result<Vec<Outcome>> {
+        let mails = group.mails();
+        let share = mails.len().div_ceil(WRITERS).max(1);
+        let written: Vec<Result<Written>> = std::thread::scope(|scope| {
+            let writers: Vec<_> = mails
+                .chunks(share)
+                .map(|mails| {
+                    scope.spawn(|| mails.iter().map(|mail| self.write(mail, group.at())).collect::<Vec<_>>())
+                })
+                .collect();
+            writers.into_iter().flat_map(|writer| writer.join().unwrap_or_default()).collect()
+        });
+        if written.len() != mails.len() || written.iter().any(Result::is_err) {
+            let ended =
+                Error::new(ErrorKind::Other, SERVICE, WRITE).with_detail("a writing thread ended early");
+            let mut first = Err(ended);
+            for result in written {
+                match result {
+                    Ok(Written::Hidden(path)) => drop(fs::remove_file(path)),
+                    Ok(_) => {}
+                    Err(error) => first = Err(error),
+                }
+            }
+            return first;
+        }
+        let mut outcomes = Vec::with_capacity(mails.len());
+        let mut moved = true;
+        for (mail, written) in mails.iter().zip(written.into_iter().flatten()) {
+            let accepted = Outcome::Accepted { id: mail.message.message_id(mail.key) };
+            outcomes.push(match written {
+                Written::Already => accepted,
+                Written::Refused(detail) => Outcome::Rejected { reason: RejectReason::Other, detail },
+                Written::Hidden(path) => {
+                    moved = moved && fs::rename(&path, self.path_of(mail.key)).is_ok();
+                    if moved {
+                        accepted
+                    } else {
+                        let _ = fs::remove_file(path);
+                        // Settling looks for the file.
+                        Outcome::Unknown { stage: Stage::Content }
+                    }
+                }
+            });
+        }
+        // The mails are visible; only their durability was in doubt.
+        sync_directory(&self.root.join("new")).map_err(|cause| {
+            failed("mails were written and could not be made durable", cause).delivered(Delivery::Unknown)
+        })?;
+        Ok(outcomes)
+    }
+
+    /// Writes one mail where nobody looks yet.
+    fn write(&self, mail: &Outgoing, at: DateTime<Utc>) -> Result<Written> {
+        let message = &mail.message;
+        if self.path_of(mail.key).exists() {
+            return Ok(Written::Already);
+        }
+        let mut own = Vec::new();
+        if !message.tags().is_empty() {
+            let tags: Vec<_> = message.tags().iter().map(crate::Tag::as_str).collect();
+            own.push(("X-Mkt-Tag".to_owned(), tags.join(", ")));
+        }
+        for (key, value) in message.metadata() {
+            own.push((format!("X-Mkt-Meta-{key}"), value.clone()));
+        }
+        let bytes = match message.to_mime_with(mail.key, at, &own) {
+            Ok(bytes) => bytes,
+            // The recipient's trouble, not the directory's.
+            Err(error) => {
+                return Ok(Written::Refused(error.detail().unwrap_or("the mail cannot be built").to_owned()));
+            }
+        };
+        let path = self.temporary(&mail.key.to_string());
+        match write_durably(&path, &bytes) {
+            Ok(()) => Ok(Written::Hidden(path)),
+            Err(cause) => {
+                let _ = fs::remove_file(&path);
+                Err(failed("the mails could not be written, no part of them was kept", cause))
+            }
+        }
+    }
+}
+
+/// What writing one mail came to.
+enum Written {
+    /// It is in place since an earlier call.
+    Already,
+    /// It is durable under `tmp/`.
+    Hidden(PathBuf),
+    /// It cannot be written as a mail.
+    Refused(String),
+}
+
+fn failed(what: &'static str, cause: io::Error) -> Error {
+    Error::new(ErrorKind::Storage, SERVICE, WRITE).with_detail(what).with_source(cause)
+}
+
+/// Writes a new file for its owner only and waits until the disk has it.
+fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+// Elsewhere a directory cannot be opened as a file; the rename is as durable as the file system makes it.
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[async_trait]
+impl EmailProvider for Maildir {
+    fn name(&self) -> &'static str {
+        SERVICE
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        let (maildir, group) = (self.clone(), group.clone());
+        on_a_blocking_thread(WRITE, move || maildir.deliver(&group)).await
+    }
+
+    async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
+        let (maildir, group) = (self.clone(), group.clone());
+        on_a_blocking_thread("look for mails", move || {
+            let look = |mail: &Outgoing| match maildir.path_of(mail.key).try_exists() {
+                Ok(true) => Settlement::Known(Outcome::Accepted { id: mail.message.message_id(mail.key) }),
+                Ok(false) => Settlement::NotArrived,
+                Err(_) => Settlement::StillUnknown,
+            };
+            Ok(group.mails().iter().map(look).collect())
+        })
+        .await
+    }
+
+    async fn check(&self) -> Result<()> {
+        let maildir = self.clone();
+        on_a_blocking_thread("check", move || maildir.probe()).await
+    }
+}
+
+async fn on_a_blocking_thread<T: Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| {
+        let error = Error::new(ErrorKind::Other, SERVICE, operation).with_source(cause);
+        Err(error.delivered(Delivery::Unknown))
+    })
+}

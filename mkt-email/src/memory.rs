@@ -1,0 +1,196 @@
+//! A provider that keeps mails in memory and can be told how to misbehave: for tests and for trying things out.
+
+use crate::clock::later;
+use crate::provider::{
+    Capabilities, EmailProvider, Feature, Group, Idempotency, Outcome, Outgoing, RejectReason, Scope,
+    Settlement, Stage,
+};
+use crate::{EmailAddress, IdempotencyKey, Message};
+use async_trait::async_trait;
+use mkt_connect::{Delivery, Error, ErrorKind, Result};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+const SERVICE: &str = "memory";
+
+/// A mail that the provider took.
+#[derive(Debug, Clone)]
+pub struct Delivered {
+    /// The attempt.
+    pub key: IdempotencyKey,
+    /// The message.
+    pub message: Arc<Message>,
+}
+
+/// How to answer for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Script {
+    /// Refuse for good.
+    Reject(RejectReason),
+    /// Refuse for now.
+    Defer {
+        /// How long from the attempt on.
+        wait: Duration,
+        /// What has to wait.
+        scope: Scope,
+    },
+    /// Take the mail, and lose the answer.
+    LoseAnswer,
+    /// Lose the mail, and know nothing.
+    LoseRequest,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    delivered: Vec<Delivered>,
+    seen: HashSet<IdempotencyKey>,
+    calls: usize,
+    /// By normalised address.
+    scripts: HashMap<String, VecDeque<Script>>,
+    failures: VecDeque<(ErrorKind, Delivery)>,
+}
+
+/// Keeps what it is given. Clones share the mails and the scripts.
+///
+/// ```
+/// use mkt_email::{EmailProviderExt, IdempotencyKey, Memory, Message, Outcome};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let provider = Memory::new();
+/// let message = Message::builder("news@example.org".parse()?, "jean@example.org".parse()?, "Hello".parse()?)
+///     .text("Hello Jean!")
+///     .build()?;
+/// let key = IdempotencyKey::from_text("hello jean");
+/// let outcome = provider.send_one(message, key, "2026-10-26T08:00:00Z".parse()?).await?;
+/// assert!(matches!(outcome, Outcome::Accepted { .. }));
+/// assert_eq!(provider.delivered().len(), 1);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Memory {
+    capabilities: Capabilities,
+    state: Arc<Mutex<State>>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// A provider with every feature, a hundred mails to the call, that recognises repeated keys for ever.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut capabilities = Capabilities::minimal();
+        capabilities.features.extend(Feature::ALL);
+        capabilities.max_recipients = 100;
+        capabilities.idempotency = Idempotency::Key { within: None };
+        Self::with_capabilities(capabilities)
+    }
+
+    /// A provider with the capabilities given. Without idempotency it delivers a repeated key again and settles
+    /// nothing, as SMTP does.
+    #[must_use]
+    pub fn with_capabilities(capabilities: Capabilities) -> Self {
+        Self { capabilities, state: Arc::default() }
+    }
+
+    /// What it took so far, in order.
+    #[must_use]
+    pub fn delivered(&self) -> Vec<Delivered> {
+        self.lock().delivered.clone()
+    }
+
+    /// How many calls of `send` it saw.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.lock().calls
+    }
+
+    /// Answers the next mail to an address in this way. Several are used one after the other.
+    pub fn script(&self, address: &EmailAddress, script: Script) {
+        self.lock().scripts.entry(address.normalised()).or_default().push_back(script);
+    }
+
+    /// Fails the next call as a whole. With [`Delivery::Unknown`] the mails of the call are taken all the same.
+    pub fn fail_next_call(&self, kind: ErrorKind, delivery: Delivery) {
+        self.lock().failures.push_back((kind, delivery));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, state: &mut State, mail: &Outgoing) {
+        let again = !state.seen.insert(mail.key);
+        if again && matches!(self.capabilities.idempotency, Idempotency::Key { .. }) {
+            return;
+        }
+        state.delivered.push(Delivered { key: mail.key, message: Arc::clone(&mail.message) });
+    }
+}
+
+#[async_trait]
+impl EmailProvider for Memory {
+    fn name(&self) -> &'static str {
+        SERVICE
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        let mut state = self.lock();
+        state.calls += 1;
+        if let Some((kind, delivery)) = state.failures.pop_front() {
+            if delivery == Delivery::Unknown {
+                for mail in group.mails() {
+                    self.take(&mut state, mail);
+                }
+            }
+            return Err(Error::new(kind, SERVICE, "send").delivered(delivery).with_detail("told to fail"));
+        }
+        let mut outcomes = Vec::with_capacity(group.mails().len());
+        for mail in group.mails() {
+            let address = mail.message.to().address.normalised();
+            let script = state.scripts.get_mut(&address).and_then(VecDeque::pop_front);
+            let detail = "told to".to_owned();
+            outcomes.push(match script {
+                Some(Script::Reject(reason)) => Outcome::Rejected { reason, detail },
+                Some(Script::Defer { wait, scope }) => {
+                    Outcome::Deferred { retry_at: later(group.at(), wait), scope, detail }
+                }
+                Some(Script::LoseRequest) => Outcome::Unknown { stage: Stage::Content },
+                Some(Script::LoseAnswer) => {
+                    self.take(&mut state, mail);
+                    Outcome::Unknown { stage: Stage::AwaitingAnswer }
+                }
+                None => {
+                    self.take(&mut state, mail);
+                    Outcome::Accepted { id: mail.message.message_id(mail.key) }
+                }
+            });
+        }
+        Ok(outcomes)
+    }
+
+    async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
+        let state = self.lock();
+        let look = |mail: &Outgoing| match self.capabilities.idempotency {
+            Idempotency::None => Settlement::StillUnknown,
+            _ if state.seen.contains(&mail.key) => {
+                Settlement::Known(Outcome::Accepted { id: mail.message.message_id(mail.key) })
+            }
+            _ => Settlement::NotArrived,
+        };
+        Ok(group.mails().iter().map(look).collect())
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}

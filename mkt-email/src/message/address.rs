@@ -1,0 +1,213 @@
+//! Who a mail is from and to. A value of these types cannot hold a line break, so no header can be forged with it.
+
+use super::text::{Part, Unfit, refuse_controls};
+use crate::id::sha256_hex;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// RFC 5321 §4.5.3.1.3 allows 256 with the angle brackets.
+const MAX_ADDRESS: usize = 254;
+
+/// An address such as `jean@example.org`, checked. ASCII only: an internationalised domain is written in its `xn--`
+/// form; internationalised local parts (RFC 6531) are refused.
+///
+/// Personal data: there is no `Display`, and `Debug` shows eight digits of a hash.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// Checks an address. Surrounding white space is not forgiven here; readers of files trim first.
+    ///
+    /// # Errors
+    /// [`Unfit`], which never repeats the text.
+    pub fn parse(text: &str) -> Result<Self, Unfit> {
+        refuse_controls(Part::Address, text)?;
+        if text.is_empty() {
+            return Err(Unfit::Empty { part: Part::Address });
+        }
+        if text.len() > MAX_ADDRESS {
+            return Err(Unfit::TooLong { part: Part::Address, max: MAX_ADDRESS, got: text.len() });
+        }
+        // `lettre` also takes domain literals and quoted local parts; they are legal, and mail nobody reads.
+        let plain =
+            text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'[' | b']'));
+        let host = text.rsplit_once('@').is_some_and(|(_, domain)| is_host_name(domain));
+        if !plain || !host || text.parse::<lettre::Address>().is_err() {
+            return Err(Unfit::Syntax { part: Part::Address });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The address as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part after the `@`.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
+    /// The form under which two spellings count as one person: lower case. RFC 5321 lets local parts differ by case;
+    /// no mailbox provider in use does, and mailing a person twice is the worse mistake.
+    #[must_use]
+    pub fn normalised(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
+    /// The name of the address in tables that must survive its erasure: SHA-256 of the normalised form. A pseudonym,
+    /// not an anonym: whoever guesses the address can compute it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        sha256_hex(self.normalised().as_bytes())
+    }
+}
+
+/// Labels of letters, digits and inner hyphens (RFC 1123 §2.1). A last label of digits is an IP address, which
+/// `lettre` takes.
+fn is_host_name(domain: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let numeric = domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    domain.split('.').all(label) && !numeric
+}
+
+impl fmt::Debug for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EmailAddress(#{:.8})", self.key())
+    }
+}
+
+impl FromStr for EmailAddress {
+    type Err = Unfit;
+
+    fn from_str(text: &str) -> Result<Self, Unfit> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for EmailAddress {
+    type Error = Unfit;
+
+    fn try_from(text: String) -> Result<Self, Unfit> {
+        Self::parse(&text)
+    }
+}
+
+impl From<EmailAddress> for String {
+    fn from(address: EmailAddress) -> Self {
+        address.0
+    }
+}
+
+/// An address and the name shown beside it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Mailbox {
+    /// The address.
+    pub address: EmailAddress,
+    /// The name shown to readers, if any.
+    pub name: Option<super::DisplayName>,
+}
+
+impl Mailbox {
+    /// An address with a name. An empty or blank name is no name.
+    ///
+    /// # Errors
+    /// [`Unfit`] when the name holds a control character or is too long.
+    pub fn named(address: EmailAddress, name: &str) -> Result<Self, Unfit> {
+        let name = if name.trim().is_empty() { None } else { Some(super::DisplayName::parse(name.trim())?) };
+        Ok(Self { address, name })
+    }
+}
+
+impl From<EmailAddress> for Mailbox {
+    fn from(address: EmailAddress) -> Self {
+        Self { address, name: None }
+    }
+}
+
+impl FromStr for Mailbox {
+    type Err = Unfit;
+
+    /// Reads `jean@example.org` or `Jean Dupont <jean@example.org>`.
+    fn from_str(text: &str) -> Result<Self, Unfit> {
+        refuse_controls(Part::Address, text)?;
+        match text.trim().strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+            Some((name, address)) => Self::named(address.parse()?, name.trim().trim_matches('"')),
+            None => Ok(Self::from(text.trim().parse::<EmailAddress>()?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_address_is_taken_as_written() {
+        for good in ["jean@example.org", "Jean.Dupont+news@sub.example.co.uk", "a@xn--bcher-kva.example"] {
+            assert_eq!(EmailAddress::parse(good).unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_refused_without_repeating_it() {
+        for bad in
+            ["", "jean", "jean@", "@example.org", "a b@example.org", "jean@exa mple.org", "é@example.org"]
+        {
+            let error = EmailAddress::parse(bad).unwrap_err().to_string();
+            assert!(bad.is_empty() || !error.contains(bad), "{error}");
+        }
+        for bad in [
+            "a@b.org\r\nBcc: x@y.org",
+            "a\n@b.org",
+            "a@b.org\0",
+            "a@[127.0.0.1]",
+            "a@127.0.0.1",
+            "a@::",
+            "a@-b.org",
+            "a@b..org",
+            "\"a b\"@c.org",
+        ] {
+            assert!(EmailAddress::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(EmailAddress::parse(&format!("{}@example.org", "a".repeat(250))).is_err());
+    }
+
+    #[test]
+    fn two_spellings_of_one_person_share_a_key() {
+        let (a, b) = (
+            EmailAddress::parse("Jean@Example.org").unwrap(),
+            EmailAddress::parse("jean@example.ORG").unwrap(),
+        );
+        assert_eq!(a.key(), b.key());
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn debug_shows_no_address() {
+        let mailbox: Mailbox = "Jean Dupont <jean@example.org>".parse().unwrap();
+        let shown = format!("{mailbox:?}");
+        assert!(
+            !shown.contains("jean") && !shown.contains("Dupont") && !shown.contains("example"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_mailbox_is_read_with_and_without_a_name() {
+        let named: Mailbox = "\"Jean, le grand\" <jean@example.org>".parse().unwrap();
+        assert_eq!(named.name.unwrap().as_str(), "Jean, le grand");
+        assert_eq!(named.address.as_str(), "jean@example.org");
+        assert_eq!("jean@example.org".parse::<Mailbox>().unwrap().name, None);
+        assert!("Eve\nX <eve@example.org>".parse::<Mailbox>().is_err());
+    }
+}

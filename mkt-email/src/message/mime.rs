@@ -1,0 +1,108 @@
+//! From a [`Message`] to the bytes of a mail. lettre encodes; nothing here writes a header by hand.
+
+use super::{Mailbox, Message};
+use crate::id::IdempotencyKey;
+use chrono::{DateTime, Utc};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, MultiPart, SinglePart};
+use mkt_connect::{Error, ErrorKind};
+use std::time::SystemTime;
+
+impl Message {
+    /// The value of `Message-ID` of this attempt: `<key@domain of the sender>`. It depends on nothing else, so that a
+    /// mail that arrives twice can be recognised as one.
+    #[must_use]
+    pub fn message_id(&self, key: IdempotencyKey) -> String {
+        format!("<{key}@{}>", self.from().address.domain())
+    }
+
+    /// The mail in RFC 5322 form, lines ending in CRLF. The same message, key and instant give the same bytes.
+    ///
+    /// Tags and metadata are not written: recipients would see them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when the MIME builder refuses the message.
+    pub fn to_mime(&self, key: IdempotencyKey, at: DateTime<Utc>) -> Result<Vec<u8>, Error> {
+        self.to_mime_with(key, at, &[])
+    }
+
+    /// As [`to_mime`](Self::to_mime), with headers of the provider's own.
+    pub(crate) fn to_mime_with(
+        &self,
+        key: IdempotencyKey,
+        at: DateTime<Utc>,
+        own: &[(String, String)],
+    ) -> Result<Vec<u8>, Error> {
+        let (from, to) = (mailbox(self.from())?, mailbox(self.to())?);
+        let envelope = lettre::address::Envelope::new(Some(from.email.clone()), vec![to.email.clone()])
+            .map_err(|_| refused("no envelope can be made"))?;
+        let mut builder = lettre::Message::builder()
+            .from(from)
+            .to(to)
+            .envelope(envelope)
+            .subject(self.subject().as_str())
+            .date(SystemTime::from(at))
+            .message_id(Some(self.message_id(key)));
+        if let Some(reply_to) = self.reply_to() {
+            builder = builder.reply_to(mailbox(reply_to)?);
+        }
+        if let Some(link) = self.list_unsubscribe() {
+            builder = builder
+                .raw_header(header("List-Unsubscribe", link.header_value())?)
+                .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned())?);
+        }
+        for (name, value) in self.headers() {
+            builder = builder.raw_header(header(name.as_str(), value.as_str().to_owned())?);
+        }
+        for (name, value) in own {
+            builder = builder.raw_header(header(name, value.clone())?);
+        }
+        let built = match (self.html(), self.attachments()) {
+            (None, []) => builder.singlepart(SinglePart::plain(self.text().to_owned())),
+            (_, []) => builder.multipart(self.alternative(key)),
+            (_, attachments) => {
+                let mut mixed =
+                    MultiPart::mixed().boundary(format!("mixed-{key}")).multipart(self.alternative(key));
+                for attachment in attachments {
+                    let media_type = ContentType::parse(attachment.media_type())
+                        .map_err(|_| refused("an attachment has no media type"))?;
+                    mixed = mixed.singlepart(
+                        Attachment::new(attachment.name().as_str().to_owned())
+                            .body(attachment.content().to_vec(), media_type),
+                    );
+                }
+                builder.multipart(mixed)
+            }
+        };
+        built
+            .map(|mail| mail.formatted())
+            .map_err(|cause| refused("the mail cannot be built").with_source(cause))
+    }
+
+    // lettre draws boundaries by chance unless told; a repetition should give the same bytes.
+    fn alternative(&self, key: IdempotencyKey) -> MultiPart {
+        let parts = MultiPart::alternative()
+            .boundary(format!("alternative-{key}"))
+            .singlepart(SinglePart::plain(self.text().to_owned()));
+        match self.html() {
+            Some(html) => parts.singlepart(SinglePart::html(html.to_owned())),
+            None => parts,
+        }
+    }
+}
+
+fn refused(why: &'static str) -> Error {
+    Error::new(ErrorKind::Input, "mail", "build").with_detail(why)
+}
+
+fn mailbox(mailbox: &Mailbox) -> Result<lettre::message::Mailbox, Error> {
+    let address = mailbox.address.as_str().parse().map_err(|_| refused("an address is not well-formed"))?;
+    let name = mailbox.name.as_ref().map(|name| name.as_str().to_owned());
+    Ok(lettre::message::Mailbox::new(name, address))
+}
+
+fn header(name: &str, value: String) -> Result<HeaderValue, Error> {
+    let name = HeaderName::new_from_ascii(name.to_owned())
+        .map_err(|_| refused("a header name is not well-formed"))?;
+    Ok(HeaderValue::new(name, value))
+}

@@ -1,0 +1,69 @@
+//! How many mails stand where: one SQL query, so that the sum holds at every instant.
+
+use super::{Outbox, storage};
+use mkt_connect::Result;
+use sqlx::Row;
+
+/// Mails by where they stand. `sent + failed + suppressed + cancelled + unknown + pending = recipients`, always.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows of the outbox.
+    pub recipients: u64,
+    /// Accepted by a provider.
+    pub sent: u64,
+    /// Rejected or expired.
+    pub failed: u64,
+    /// Not sent: unwanted, or no consent.
+    pub suppressed: u64,
+    /// Not sent: cancelled.
+    pub cancelled: u64,
+    /// Nobody knows.
+    pub unknown: u64,
+    /// Still to come: pending, claimed, sending or deferred.
+    pub pending: u64,
+}
+
+impl Counts {
+    /// Whether the parts make up the whole.
+    #[must_use]
+    pub fn add_up(&self) -> bool {
+        self.sent + self.failed + self.suppressed + self.cancelled + self.unknown + self.pending
+            == self.recipients
+    }
+}
+
+impl Outbox {
+    /// Counts the mails of all campaigns, or of one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`](mkt_connect::ErrorKind::Storage).
+    pub async fn counts(&self, campaign: Option<&str>) -> Result<Counts> {
+        let row = sqlx::query(
+            "SELECT count(*)                                                                 AS recipients,
+                    count(*) FILTER (WHERE state = 'accepted')                               AS sent,
+                    count(*) FILTER (WHERE state IN ('rejected', 'expired'))                 AS failed,
+                    count(*) FILTER (WHERE state = 'suppressed')                             AS suppressed,
+                    count(*) FILTER (WHERE state = 'cancelled')                              AS cancelled,
+                    count(*) FILTER (WHERE state = 'unknown')                                AS unknown,
+                    count(*) FILTER (WHERE state IN ('pending', 'claimed', 'sending', 'deferred')) AS pending
+               FROM mail_outbox WHERE ?1 IS NULL OR campaign = ?1",
+        )
+        .bind(campaign)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|cause| storage("count", cause))?;
+        let count = |name: &str| {
+            let value: i64 = row.try_get(name).map_err(|cause| storage("count", cause))?;
+            Ok(u64::try_from(value).unwrap_or(0))
+        };
+        Ok(Counts {
+            recipients: count("recipients")?,
+            sent: count("sent")?,
+            failed: count("failed")?,
+            suppressed: count("suppressed")?,
+            cancelled: count("cancelled")?,
+            unknown: count("unknown")?,
+            pending: count("pending")?,
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! The send log: one JSON object per line for everything that became of a mail. It is data about people and not a
+//! diagnostic log: it names the recipient, is readable by its owner only, and falls under erasure like any table.
+//!
+//! The file is a copy of the table `mail_log`, whose rows are written in the transaction that changes a state. The last
+//! whole line of the file says how far the copy has come; what follows it in the table is appended, and a line cut off
+//! by a crash is first removed. So no line is written twice and none is missing, however often a run is repeated.
+
+use super::{Outbox, SERVICE, instant, storage};
+use mkt_connect::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+const OPERATION: &str = "write the send log";
+const PAGE: i64 = 1000;
+/// No line is longer; the end of the file is read in one piece of this size.
+const TAIL: u64 = 256 * 1024;
+
+/// A line of the log.
+#[derive(Serialize)]
+struct Line<'a> {
+    seq: i64,
+    outbox: &'a str,
+    at: String,
+    mail: &'a str,
+    campaign: &'a str,
+    recipient: &'a str,
+    attempt: i64,
+    outcome: &'a str,
+    provider: Option<&'a str>,
+    id: Option<&'a str>,
+    reason: Option<&'a str>,
+    stage: Option<&'a str>,
+}
+
+/// What is read back of a line.
+#[derive(Deserialize)]
+struct Mark {
+    seq: i64,
+    outbox: String,
+}
+
+impl Outbox {
+    /// Brings the send log at `path` up to date and returns how many lines were added. The file is made, with mode
+    /// 0600, where it is missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`] when it cannot be written; [`ErrorKind::Conflict`] when it is the log of another outbox
+    /// or no send log at all.
+    pub async fn write_send_log(&self, path: impl AsRef<Path>) -> Result<u64> {
+        let unwritable =
+            |cause: io::Error| Error::new(ErrorKind::Storage, SERVICE, OPERATION).with_source(cause);
+        let failed = |cause| storage(OPERATION, cause);
+        let outbox: String = sqlx::query_scalar("SELECT outbox_id FROM mail_identity")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed)?;
+        let mut file = open(path.as_ref()).map_err(unwritable)?;
+        // Two writers would both append what follows the same last line.
+        file.lock().map_err(unwritable)?;
+        let mut seq = match last_mark(&mut file).map_err(unwritable)? {
+            Tail::Empty => 0,
+            Tail::Mark(mark) if mark.outbox == outbox => mark.seq,
+            Tail::Mark(_) | Tail::Foreign => {
+                return Err(Error::new(ErrorKind::Conflict, SERVICE, OPERATION)
+                    .with_detail("the file is not the send log of this outbox"));
+            }
+        };
+        let mut out = BufWriter::new(file);
+        let mut added = 0;
+        loop {
+            let rows = sqlx::query(
+                "SELECT l.seq, l.at, l.mail_id, o.campaign, o.recipient, l.attempt, l.state, l.provider,
+                        l.provider_message_id, l.reason, l.stage
+                   FROM mail_log l JOIN mail_outbox o ON o.id = l.mail_id
+                  WHERE l.seq > ? ORDER BY l.seq LIMIT ?",
+            )
+            .bind(seq)
+            .bind(PAGE)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed)?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                seq = row.try_get("seq").map_err(failed)?;
+                let line = Line {
+                    seq,
+                    outbox: &outbox,
+                    at: instant(row.try_get("at").map_err(failed)?)?
+                        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+                    mail: row.try_get("mail_id").map_err(failed)?,
+                    campaign: row.try_get("campaign").map_err(failed)?,
+                    recipient: row.try_get("recipient").map_err(failed)?,
+                    attempt: row.try_get("attempt").map_err(failed)?,
+                    outcome: row.try_get("state").map_err(failed)?,
+                    provider: row.try_get("provider").map_err(failed)?,
+                    id: row.try_get("provider_message_id").map_err(failed)?,
+                    reason: row.try_get("reason").map_err(failed)?,
+                    stage: row.try_get("stage").map_err(failed)?,
+                };
+                let mut text = serde_json::to_vec(&line).map_err(|cause| unwritable(cause.into()))?;
+                text.push(b'\n');
+                out.write_all(&text).map_err(unwritable)?;
+                added += 1;
+            }
+        }
+        out.flush().map_err(unwritable)?;
+        out.get_ref().sync_all().map_err(unwritable)?;
+        Ok(added)
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+enum Tail {
+    Empty,
+    Mark(Mark),
+    Foreign,
+}
+
+/// Reads the last whole line, cuts off what follows it, and leaves the file at its end.
+fn last_mark(file: &mut File) -> io::Result<Tail> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let start = length.saturating_sub(TAIL);
+    file.seek(SeekFrom::Start(start))?;
+    let mut tail = Vec::new();
+    file.take(TAIL).read_to_end(&mut tail)?;
+    let Some(end) = tail.iter().rposition(|byte| *byte == b'\n') else {
+        // Nothing, or the beginning of a first line. More than a line without end is not ours to cut.
+        if start > 0 || !(tail.is_empty() || tail.starts_with(b"{\"seq\":")) {
+            return Ok(Tail::Foreign);
+        }
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        return Ok(Tail::Empty);
+    };
+    let whole = tail.get(..end).unwrap_or_default();
+    let line = whole.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let Ok(mark) = serde_json::from_slice::<Mark>(line) else { return Ok(Tail::Foreign) };
+    let kept = start + end as u64 + 1;
+    file.set_len(kept)?;
+    file.seek(SeekFrom::Start(kept))?;
+    Ok(Tail::Mark(mark))
+}

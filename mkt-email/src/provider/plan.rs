@@ -1,0 +1,128 @@
+//! Cutting messages into calls. Pure: no clock, no call, the same plan for the same input.
+
+use super::{Capabilities, Feature};
+use crate::message::Message;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashMap;
+use std::fmt;
+
+/// How messages are cut into calls. Positions are those of the planned slice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The messages of each call.
+    pub groups: Vec<Vec<usize>>,
+    /// The messages that the provider cannot send, and why.
+    pub refused: Vec<Refusal>,
+}
+
+/// A message that the provider cannot send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// Its position.
+    pub position: usize,
+    /// The feature that is missing, where it is one; otherwise a limit is exceeded.
+    pub feature: Option<Feature>,
+    /// One clause for people.
+    pub detail: String,
+}
+
+impl Refusal {
+    /// A message that asks for a feature which the provider lacks.
+    #[must_use]
+    pub fn lacking(position: usize, feature: Feature) -> Self {
+        Self { position, feature: Some(feature), detail: format!("{feature} not supported") }
+    }
+
+    /// A message beyond a limit of the provider.
+    #[must_use]
+    pub fn beyond(position: usize, what: &str, max: usize, got: usize) -> Self {
+        Self { position, feature: None, detail: format!("{got} {what}, {max} is the most") }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+/// What all mails of one call have in common on the vendors' wires.
+type Shared = (String, Option<String>, Vec<String>, Option<i64>);
+
+impl Plan {
+    /// Refuses what the capabilities exclude; groups the rest by sender, reply address, tags and schedule, each group
+    /// as large as [`Capabilities::max_recipients`] allows, in the order of the input.
+    #[must_use]
+    pub fn by_capabilities(can: &Capabilities, messages: &[&Message], now: DateTime<Utc>) -> Self {
+        let mut plan = Self::default();
+        let mut open: HashMap<Shared, usize> = HashMap::new();
+        for (position, message) in messages.iter().enumerate() {
+            if let Some(refusal) = refuse(can, position, message, now) {
+                plan.refused.push(refusal);
+                continue;
+            }
+            if can.max_recipients <= 1 {
+                plan.groups.push(vec![position]);
+                continue;
+            }
+            let shared = shared(message);
+            match open.get(&shared).and_then(|&index| plan.groups.get_mut(index)) {
+                Some(group) if group.len() < can.max_recipients => group.push(position),
+                _ => {
+                    open.insert(shared, plan.groups.len());
+                    plan.groups.push(vec![position]);
+                }
+            }
+        }
+        plan
+    }
+}
+
+fn shared(message: &Message) -> Shared {
+    let written = |mailbox: &crate::Mailbox| {
+        let name = mailbox.name.as_ref().map_or("", |name| name.as_str());
+        format!("{name} <{}>", mailbox.address.as_str())
+    };
+    (
+        written(message.from()),
+        message.reply_to().map(written),
+        message.tags().iter().map(|tag| tag.as_str().to_owned()).collect(),
+        message.send_at().map(|at| at.timestamp_millis()),
+    )
+}
+
+fn refuse(can: &Capabilities, position: usize, message: &Message, now: DateTime<Utc>) -> Option<Refusal> {
+    let ascii = message.headers().iter().all(|(_, value)| value.as_str().is_ascii());
+    let wanted = [
+        (message.html().is_none(), Feature::TextOnly),
+        (!message.attachments().is_empty(), Feature::Attachments),
+        (message.reply_to().is_some(), Feature::ReplyTo),
+        (!message.headers().is_empty(), Feature::CustomHeaders),
+        (!ascii, Feature::UnicodeHeaders),
+        (message.list_unsubscribe().is_some(), Feature::ListUnsubscribe),
+        (!message.tags().is_empty(), Feature::Tags),
+        (!message.metadata().is_empty(), Feature::Metadata),
+        (message.send_at().is_some(), Feature::Schedule),
+    ];
+    if let Some((_, feature)) = wanted.into_iter().find(|&(asked, feature)| asked && !can.has(feature)) {
+        return Some(Refusal::lacking(position, feature));
+    }
+    let (tags, bytes) = (message.tags().len(), message.body_bytes());
+    if let Some(max) = can.max_tags.filter(|&max| tags > max) {
+        return Some(Refusal::beyond(position, "tags", max, tags));
+    }
+    if let Some(max) = can.max_message_bytes.filter(|&max| bytes > max) {
+        return Some(Refusal::beyond(position, "bytes", max, bytes));
+    }
+    let horizon = can.schedule_horizon.and_then(|horizon| TimeDelta::from_std(horizon).ok());
+    if let (Some(horizon), Some(at)) = (horizon, message.send_at())
+        && at - now > horizon
+    {
+        let (max, got) = (horizon.num_seconds(), (at - now).num_seconds());
+        let whole = |seconds: i64| usize::try_from(seconds).unwrap_or(usize::MAX);
+        return Some(Refusal::beyond(position, "seconds ahead", whole(max), whole(got)));
+    }
+    None
+}

@@ -1,0 +1,173 @@
+//! The mails that come with the crate: the welcome of the course and the first relaunch of an abandoned cart, in
+//! French and in English.
+
+use super::{Template, TemplateError};
+use mkt_connect::{Currency, Money};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// The languages of the built-in templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Language {
+    /// Français.
+    #[serde(rename = "fr")]
+    French,
+    /// English.
+    #[serde(rename = "en")]
+    English,
+}
+
+impl Language {
+    /// The ISO 639-1 code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::French => "fr",
+            Self::English => "en",
+        }
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+impl FromStr for Language {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "fr" => Ok(Self::French),
+            "en" => Ok(Self::English),
+            _ => Err("the language is neither fr nor en".to_owned()),
+        }
+    }
+}
+
+/// What the welcome templates need.
+#[derive(Clone, Serialize)]
+pub struct Welcome {
+    /// The first name. Without it the mail is refused, never sent to "Bienvenue  !".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prenom: Option<String>,
+    /// The shop's or site's name.
+    pub site: String,
+    /// The link to it.
+    pub link: String,
+}
+
+/// The most products that a relaunch shows.
+pub const MAX_ITEMS: usize = 6;
+
+/// A product left in a cart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CartItem {
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub quantity: u32,
+    /// The price of one, written for the reader; see [`format_money`].
+    pub price: String,
+}
+
+/// What the relaunch templates need. Made by [`CartRelaunch::new`].
+#[derive(Clone, Serialize)]
+pub struct CartRelaunch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prenom: Option<String>,
+    site: String,
+    link: String,
+    items: Vec<CartItem>,
+    more: usize,
+}
+
+impl CartRelaunch {
+    /// Shows the first [`MAX_ITEMS`] products and how many more there are.
+    #[must_use]
+    pub fn new(prenom: Option<&str>, site: &str, link: &str, mut items: Vec<CartItem>) -> Self {
+        let more = items.len().saturating_sub(MAX_ITEMS);
+        items.truncate(MAX_ITEMS);
+        let prenom = prenom.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        Self { prenom, site: site.to_owned(), link: link.to_owned(), items, more }
+    }
+}
+
+macro_rules! hide_in_debug {
+    ($name:ident) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+hide_in_debug!(Welcome);
+hide_in_debug!(CartRelaunch);
+
+impl Template {
+    /// The welcome mail ("Bienvenue Jean !"); rendered with [`Welcome`].
+    ///
+    /// # Errors
+    /// None in practice: the templates are compiled by a test.
+    pub fn welcome(language: Language) -> Result<Self, TemplateError> {
+        match language {
+            Language::French => Self::new(
+                "Bienvenue {{ prenom }} !",
+                include_str!("../../templates/welcome.fr.html"),
+                Some(include_str!("../../templates/welcome.fr.txt")),
+            ),
+            Language::English => Self::new(
+                "Welcome, {{ prenom }}!",
+                include_str!("../../templates/welcome.en.html"),
+                Some(include_str!("../../templates/welcome.en.txt")),
+            ),
+        }
+    }
+
+    /// The first mail about an abandoned cart; rendered with [`CartRelaunch`].
+    ///
+    /// # Errors
+    /// None in practice: the templates are compiled by a test.
+    pub fn cart_relaunch(language: Language) -> Result<Self, TemplateError> {
+        match language {
+            Language::French => Self::new(
+                "{% if prenom is defined %}{{ prenom }}, votre panier vous attend{% else %}Votre panier vous attend\
+                 {% endif %}",
+                include_str!("../../templates/cart_relaunch.fr.html"),
+                None,
+            ),
+            Language::English => Self::new(
+                "{% if prenom is defined %}{{ prenom }}, your cart is waiting{% else %}Your cart is waiting\
+                 {% endif %}",
+                include_str!("../../templates/cart_relaunch.en.html"),
+                None,
+            ),
+        }
+    }
+}
+
+/// An amount as readers of the language write it: `19,90 €` with a no-break space, `€19.90`. Currencies without a
+/// common sign keep their code.
+#[must_use]
+pub fn format_money(money: Money, language: Language) -> String {
+    let sign = match money.currency {
+        Currency::EUR => Some("€"),
+        Currency::USD => Some("$"),
+        Currency::GBP => Some("£"),
+        _ => None,
+    };
+    let amount = format!("{:.2}", money.amount);
+    match (language, sign) {
+        (Language::French, Some(sign)) => format!("{}\u{a0}{sign}", amount.replace('.', ",")),
+        (Language::French, None) => format!("{}\u{a0}{}", amount.replace('.', ","), money.currency),
+        (Language::English, Some(sign)) => match amount.strip_prefix('-') {
+            Some(positive) => format!("-{sign}{positive}"),
+            None => format!("{sign}{amount}"),
+        },
+        (Language::English, None) => format!("{amount}\u{a0}{}", money.currency),
+    }
+}

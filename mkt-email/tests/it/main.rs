@@ -1,0 +1,20 @@
+//! One binary for all integration tests of the crate.
+//!
+//! The crash test runs this binary again as the process to be killed: see `crash.rs`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod bad_input;
+mod conformance;
+mod crash;
+mod help;
+mod mime;
+mod outbox;
+mod send_log;
+mod subscribers;
+mod templates;

@@ -1,0 +1,176 @@
+//! The bytes of a mail, read back by a parser that is not ours nor lettre's.
+
+use crate::help::{noon, reader};
+use mail_parser::{HeaderName as Parsed, MessageParser, MimeHeaders};
+use mkt_email::{
+    Attachment, HeaderName, HeaderValue, IdempotencyKey, ListUnsubscribe, Mailbox, Message, Subject,
+};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn key() -> IdempotencyKey {
+    IdempotencyKey::from_text("mime")
+}
+
+fn full() -> Message {
+    let link = "https://shop.example/u?token=".to_owned() + &"a1B2-c3_".repeat(60);
+    let unsubscribe = ListUnsubscribe::one_click(link.parse().unwrap()).unwrap();
+    Message::builder(
+        Mailbox::named("news@shop.example".parse().unwrap(), "Épicerie « Chez Zoé », Paris").unwrap(),
+        Mailbox::named(reader(1), "Jean \"le grand\" Dupont").unwrap(),
+        Subject::parse("Bienvenue Jean ! Ça commence aujourd’hui").unwrap(),
+    )
+    .html("<p>Bienvenue <b>Jean</b> !</p>")
+    .reply_to("answers@shop.example".parse().unwrap())
+    .header(HeaderName::parse("X-Campaign").unwrap(), HeaderValue::parse("été 2026").unwrap())
+    .list_unsubscribe(unsubscribe.with_mailto("leave@shop.example".parse().unwrap()))
+    .tag("welcome".parse().unwrap())
+    .metadata("person", "7")
+    .attach(
+        Attachment::new("conditions générales.pdf".parse().unwrap(), "application/pdf", vec![0, 1, 2, 255])
+            .unwrap(),
+    )
+    .build()
+    .unwrap()
+}
+
+#[test]
+fn every_part_of_a_mail_is_read_back_as_it_was_written() {
+    let bytes = full().to_mime(key(), noon()).unwrap();
+    let parser = MessageParser::default().with_mime_headers().with_address_headers().with_date_headers();
+    let mail = parser
+        .with_message_ids()
+        .header_text(Parsed::Subject)
+        .header_text("X-Campaign")
+        .parse(&bytes)
+        .unwrap();
+    let from = mail.from().unwrap().first().unwrap();
+    assert_eq!(from.name(), Some("Épicerie « Chez Zoé », Paris"));
+    assert_eq!(from.address(), Some("news@shop.example"));
+    let to = mail.to().unwrap().first().unwrap();
+    assert_eq!((to.name(), to.address()), (Some("Jean \"le grand\" Dupont"), Some("reader1@example.org")));
+    assert_eq!(mail.subject(), Some("Bienvenue Jean ! Ça commence aujourd’hui"));
+    assert_eq!(mail.reply_to().unwrap().first().unwrap().address(), Some("answers@shop.example"));
+    assert_eq!(mail.message_id(), Some(format!("{}@shop.example", key()).as_str()));
+    assert_eq!(mail.date().unwrap().to_rfc3339(), "2026-10-26T12:00:00Z");
+    assert_eq!(mail.header("X-Campaign").unwrap().as_text(), Some("été 2026"));
+    assert_eq!(mail.body_html(0).unwrap(), "<p>Bienvenue <b>Jean</b> !</p>");
+    assert_eq!(mail.body_text(0).unwrap().trim_end(), "Bienvenue Jean !");
+    let attachment = mail.attachment(0).unwrap();
+    assert_eq!(attachment.attachment_name(), Some("conditions générales.pdf"));
+    assert_eq!(attachment.contents(), [0, 1, 2, 255]);
+}
+
+#[test]
+fn the_unsubscribe_headers_survive_unfolded_and_unencoded() {
+    let message = full();
+    let bytes = message.to_mime(key(), noon()).unwrap();
+    let mail = MessageParser::default().parse(&bytes).unwrap();
+    let raw = |name: &str| mail.header_raw(name).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(raw("List-Unsubscribe"), message.list_unsubscribe().unwrap().header_value());
+    assert_eq!(raw("List-Unsubscribe-Post"), "List-Unsubscribe=One-Click");
+}
+
+#[test]
+fn recipients_are_shown_neither_tags_nor_metadata() {
+    let bytes = full().to_mime(key(), noon()).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(!text.contains("welcome") && !text.contains("person"), "{text}");
+}
+
+#[test]
+fn the_same_attempt_gives_the_same_bytes() {
+    assert_eq!(full().to_mime(key(), noon()).unwrap(), full().to_mime(key(), noon()).unwrap());
+    let other = IdempotencyKey::from_text("another");
+    assert_ne!(full().to_mime(key(), noon()).unwrap(), full().to_mime(other, noon()).unwrap());
+}
+
+#[test]
+fn lines_end_in_crlf_and_fit() {
+    let bytes = full().to_mime(key(), noon()).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
+    assert_eq!(text.matches('\r').count(), text.matches("\r\n").count());
+    // RFC 5322 §2.1.1: 998 characters and no more.
+    let longest = text.lines().map(str::len).max().unwrap();
+    assert!(longest <= 998, "{longest}");
+}
+
+/// Pieces that injections are made of, among ordinary ones.
+fn hostile() -> impl Strategy<Value = String> {
+    let pieces = prop_oneof![
+        Just("\r".to_owned()),
+        Just("\n".to_owned()),
+        Just("\0".to_owned()),
+        Just("\u{2028}".to_owned()),
+        Just("=?utf-8?Q?=0D=0ABcc:_x@evil.example?=".to_owned()),
+        Just("\r\nBcc: x@evil.example".to_owned()),
+        Just(" <x@evil.example>".to_owned()),
+        Just(", ".to_owned()),
+        Just("\"".to_owned()),
+        Just("\\".to_owned()),
+        Just(":".to_owned()),
+        "[a-zA-Zé€ ]{1,12}",
+        any::<char>().prop_map(String::from),
+    ];
+    proptest::collection::vec(pieces, 1..6).prop_map(|pieces| pieces.concat())
+}
+
+fn headers(bytes: &[u8]) -> BTreeMap<String, usize> {
+    let mail = MessageParser::default().parse(bytes).unwrap();
+    let mut names = BTreeMap::new();
+    for header in mail.headers() {
+        let name = match &header.name {
+            Parsed::Other(name) => name.to_string(),
+            known => known.as_str().to_owned(),
+        };
+        *names.entry(name).or_default() += 1;
+    }
+    names
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// T1: whatever a name, subject or header says, the set of headers is the one of a harmless mail and one person
+    /// gets it.
+    #[test]
+    fn no_text_adds_a_header_or_a_recipient(name in hostile(), subject in hostile(), value in hostile()) {
+        let harmless = Message::builder(
+            "news@shop.example".parse().unwrap(),
+            Mailbox::named(reader(1), "Jean").unwrap(),
+            "Hello".parse().unwrap(),
+        )
+        .header("X-Check".parse().unwrap(), "1".parse().unwrap())
+        .text("Hello").build().unwrap().to_mime(key(), noon()).unwrap();
+        let (Ok(to), Ok(subject), Ok(value)) =
+            (Mailbox::named(reader(1), &name), Subject::parse(&subject), HeaderValue::parse(&value))
+        else {
+            return Ok(());
+        };
+        let message = Message::builder("news@shop.example".parse().unwrap(), to, subject)
+            .header("X-Check".parse().unwrap(), value)
+            .text("Hello").build().unwrap();
+        let bytes = message.to_mime(key(), noon()).unwrap();
+        prop_assert_eq!(headers(&bytes), headers(&harmless));
+        let mail = MessageParser::default().parse(&bytes).unwrap();
+        let to: Vec<_> = mail.to().unwrap().iter().filter_map(|to| to.address()).collect();
+        prop_assert_eq!(to, vec!["reader1@example.org"]);
+    }
+
+    /// Addresses: what is taken is one address; the rest is refused, never a panic.
+    #[test]
+    fn an_address_that_is_taken_is_one_address(text in hostile(), host in hostile()) {
+        for text in [format!("{text}@example.org"), format!("a@{host}"), text] {
+            if let Ok(address) = mkt_email::EmailAddress::parse(&text) {
+                let to = address.into();
+                let message = Message::builder("news@shop.example".parse().unwrap(), to, "Hello".parse().unwrap())
+                    .text("Hello").build().unwrap();
+                let bytes = message.to_mime(key(), noon()).unwrap();
+                let mail = MessageParser::default().parse(&bytes).unwrap();
+                let to: Vec<_> = mail.to().unwrap().iter().filter_map(|to| to.address()).collect();
+                prop_assert_eq!(to, vec![text.as_str()]);
+            }
+        }
+    }
+}
