@@ -107,9 +107,7 @@ impl CsvOptions {
             return Err(FrameError::Utf16);
         }
         let delimiter = self.delimiter.unwrap_or_else(|| find_delimiter(start));
-        if start.starts_with(&[0xEF, 0xBB, 0xBF]) {
-            source.consume(3);
-        }
+        // The reader leaves out a byte order mark by itself.
         let mut reader = ::csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(false)

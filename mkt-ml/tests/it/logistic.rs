@@ -177,6 +177,18 @@ fn repeated_columns_share_the_weight_with_a_penalty_and_are_named_without() {
 }
 
 #[test]
+fn a_sum_of_other_columns_is_named_though_rounding_hides_it() {
+    let base = planted(500, 12);
+    let x = base.records();
+    let records = Array2::from_shape_fn((500, 4), |(row, at)| {
+        if at == 3 { 0.1 * x[(row, 0)] - 0.7 * x[(row, 2)] + 0.3 } else { x[(row, at)] }
+    });
+    let data = Dataset::new(records, base.targets().clone()).with_feature_names(vec!["a", "b", "c", "sum"]);
+    let error = Logistic::params().penalty(0.0).fit(&data).unwrap_err();
+    assert!(matches!(&error, ModelError::Collinear { feature } if feature == "sum"), "{error}");
+}
+
+#[test]
 fn a_column_of_zeros_has_no_weight_with_a_penalty_and_is_named_without() {
     let one = grouped(&[(0.0, 30, 70), (1.0, 60, 40)]);
     let records =

@@ -42,6 +42,10 @@ fn missing_values_go_where_they_separate_best() {
     let tree = DecisionTree::params().fit(&data(records.clone(), &[0, 0, 1, 1, 1, 1])).unwrap();
     assert_eq!(tree.leaves(), 2);
     assert_eq!(tree.probabilities(array![[nan], [0.0], [9.0]].view()).unwrap().to_vec(), [1.0, 0.0, 1.0]);
+    // Missing behaves like the small numbers.
+    let tree = DecisionTree::params().fit(&data(records.clone(), &[0, 0, 1, 0, 0, 1])).unwrap();
+    assert_eq!(tree.leaves(), 2);
+    assert_eq!(tree.probabilities(array![[nan], [0.0], [9.0]].view()).unwrap().to_vec(), [0.0, 0.0, 1.0]);
     // Missing against present.
     let tree = DecisionTree::params().fit(&data(records, &[0, 0, 0, 1, 1, 0])).unwrap();
     assert_eq!(tree.leaves(), 2);
@@ -55,6 +59,15 @@ fn missing_values_new_at_prediction_follow_the_larger_side() {
     assert_eq!(tree.probabilities(array![[f64::NAN]].view()).unwrap()[0], 0.0);
     let tree = DecisionTree::params().fit(&data(array![[1.0], [7.0], [8.0], [9.0]], &[0, 1, 1, 1])).unwrap();
     assert_eq!(tree.probabilities(array![[f64::NAN]].view()).unwrap()[0], 1.0);
+}
+
+#[test]
+fn neighbouring_numbers_are_told_apart() {
+    for low in [1.0_f64, -3.5e-310, 1e300] {
+        let records = array![[low], [low.next_up()]];
+        let tree = DecisionTree::params().fit(&data(records.clone(), &[0, 1])).unwrap();
+        assert_eq!(tree.probabilities(records.view()).unwrap().to_vec(), [0.0, 1.0]);
+    }
 }
 
 #[test]
