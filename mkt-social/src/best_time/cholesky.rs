@@ -1,0 +1,78 @@
+//! Solving the 24 × 24 system of the hours. No linear algebra crate is pulled in for it.
+
+/// Hours of a day.
+pub(super) const HOURS: usize = 24;
+pub(super) type Matrix = [[f64; HOURS]; HOURS];
+pub(super) type Vector = [f64; HOURS];
+
+/// The inverse of a symmetric positive definite matrix and the logarithm of its determinant; `None` if it is not
+/// positive definite.
+pub(super) fn inverse(matrix: &Matrix) -> Option<(Matrix, f64)> {
+    let mut lower = [[0.0; HOURS]; HOURS];
+    let mut log_determinant = 0.0;
+    for i in 0..HOURS {
+        for j in 0..=i {
+            let dot: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
+            let rest = matrix[i][j] - dot;
+            if i != j {
+                lower[i][j] = rest / lower[j][j];
+            } else if rest > 0.0 {
+                lower[i][i] = rest.sqrt();
+                log_determinant += rest.ln();
+            } else {
+                return None;
+            }
+        }
+    }
+    let mut inverse = [[0.0; HOURS]; HOURS];
+    for column in 0..HOURS {
+        let mut x = [0.0; HOURS];
+        for i in 0..HOURS {
+            let dot: f64 = (0..i).map(|k| lower[i][k] * x[k]).sum();
+            x[i] = (f64::from(u8::from(i == column)) - dot) / lower[i][i];
+        }
+        for i in (0..HOURS).rev() {
+            let dot: f64 = (i + 1..HOURS).map(|k| lower[k][i] * x[k]).sum();
+            x[i] = (x[i] - dot) / lower[i][i];
+        }
+        for (row, value) in inverse.iter_mut().zip(x) {
+            row[column] = value;
+        }
+    }
+    Some((inverse, log_determinant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_times_its_inverse_is_one() {
+        // The second-difference matrix plus one: determinant by the recurrence d(n) = 3 d(n-1) - d(n-2).
+        let mut matrix = [[0.0; HOURS]; HOURS];
+        for i in 0..HOURS {
+            matrix[i][i] = 3.0;
+            if i > 0 {
+                matrix[i][i - 1] = -1.0;
+                matrix[i - 1][i] = -1.0;
+            }
+        }
+        let (inverse, log_determinant) = inverse(&matrix).unwrap();
+        for i in 0..HOURS {
+            for j in 0..HOURS {
+                let product: f64 = (0..HOURS).map(|k| matrix[i][k] * inverse[k][j]).sum();
+                assert!((product - f64::from(u8::from(i == j))).abs() < 1e-12);
+            }
+        }
+        let (mut before, mut determinant) = (1.0_f64, 3.0_f64);
+        for _ in 1..HOURS {
+            (before, determinant) = (determinant, 3.0 * determinant - before);
+        }
+        assert!((log_determinant - determinant.ln()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_matrix_that_is_not_positive_definite_is_refused() {
+        assert!(inverse(&[[0.0; HOURS]; HOURS]).is_none());
+    }
+}

@@ -1,0 +1,91 @@
+//! Pictures of the answers, drawn by [`mkt_connect::chart`] in French or English.
+
+use mkt_connect::chart::{self, Bar, Bars, Format, Lang};
+
+use crate::best_time::{BestHours, Verdict};
+use crate::outcome::Outcome;
+use crate::trend::Trend;
+
+/// How values of an outcome are written: rates in per cent with two decimals, counts whole.
+#[must_use]
+pub fn format_of(outcome: Outcome) -> Format {
+    if outcome.is_rate() { Format::Percent(2) } else { Format::Integer }
+}
+
+fn label_of(outcome: Outcome, lang: Lang) -> &'static str {
+    lang.pick(outcome.label(), outcome.label_fr())
+}
+
+/// The verdict in a sentence that a marketer can act on.
+#[must_use]
+pub fn verdict_sentence(hours: &BestHours, lang: Lang) -> String {
+    let p = lang.number(hours.p_value, Format::Decimal(if hours.p_value < 0.0995 { 4 } else { 2 }));
+    let best = hours.ranked().first().map_or(0, |best| best.hour);
+    match hours.verdict {
+        Verdict::Clear => lang.pick(
+            format!("Clear: {best}:00 does better than the mean (p = {p})."),
+            format!("Net : {best} h fait mieux que la moyenne (p = {p})."),
+        ),
+        Verdict::Weak => lang.pick(
+            format!("Weak: the hour seems to matter (p = {p}); {best}:00 is worth a trial."),
+            format!("Faible : l'heure semble compter (p = {p}) ; {best} h mérite un essai."),
+        ),
+        Verdict::NoEvidence => lang.pick(
+            format!("No evidence that the hour matters (p = {p}): choose it by other reasons."),
+            format!("Rien ne montre que l'heure compte (p = {p}) : choisissez-la pour d'autres raisons."),
+        ),
+    }
+}
+
+/// One bar for each of the 24 hours: shrunk estimate, 95 % interval, number of posts; hours never tried stay empty. The
+/// best hour stands out only if the verdict is clear.
+#[must_use]
+pub fn hour_chart(hours: &BestHours, lang: Lang) -> Bars {
+    let label = label_of(hours.outcome, lang);
+    let zone = hours.zone.name();
+    let title = lang.pick(format!("{label} by hour ({zone})"), format!("{label} par heure ({zone})"));
+    let best = hours.ranked().first().map(|best| best.hour).filter(|_| hours.verdict == Verdict::Clear);
+    let bars = hours.hours.iter().map(|hour| {
+        let bar = Bar::new(hour.hour.to_string(), hour.estimate).count(hour.n as u64);
+        let bar = match (hour.low, hour.high) {
+            (Some(low), Some(high)) => bar.interval(low, high),
+            _ => bar,
+        };
+        if Some(hour.hour) == best { bar.highlighted() } else { bar }
+    });
+    Bars::new(title)
+        .lang(lang)
+        .format(format_of(hours.outcome))
+        .subtitle(verdict_sentence(hours, lang))
+        .bars(bars)
+        .reference(lang.pick("mean", "moyenne"), hours.mean)
+}
+
+/// Each post as a dot, the rolling mean as a line, its interval as a band.
+#[must_use]
+pub fn trend_chart(trend: &Trend, lang: Lang) -> chart::Trend {
+    let label = label_of(trend.outcome, lang);
+    let (n, missing, days) = (trend.posts.len(), trend.n_missing, trend.window_days);
+    let subtitle = lang.pick(
+        format!("{n} posts, {missing} without a value"),
+        format!("{n} publications, {missing} sans valeur"),
+    );
+    let band = trend.rolling.iter().filter_map(|window| {
+        let (low, high) = window.interval?;
+        Some((window.day, low.max(0.0), high))
+    });
+    chart::Trend::new(lang.pick(format!("{label} over time"), format!("{label} au fil du temps")))
+        .lang(lang)
+        .format(format_of(trend.outcome))
+        .subtitle(subtitle)
+        .points(
+            lang.pick("posts", "publications"),
+            trend.posts.iter().map(|(day, value)| (*day, Some(*value))),
+        )
+        .rolling(
+            lang.pick(format!("mean of {days} days"), format!("moyenne de {days} jours")),
+            trend.rolling.iter().map(|window| (window.day, window.mean)),
+        )
+        .band(lang.pick("95 % interval of the mean", "intervalle à 95 % de la moyenne"), band)
+        .from_zero()
+}

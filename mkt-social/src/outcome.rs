@@ -1,0 +1,114 @@
+//! What a post can be measured by, with the denominator in the name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::{Metric, Missing, Value};
+use crate::post::Measured;
+
+/// A measure of one post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// People who saw it.
+    Reach,
+    /// Interactions over reach.
+    EngagementByReach,
+    /// Interactions over impressions.
+    EngagementByImpressions,
+    /// Interactions over followers on the day of the post.
+    EngagementByFollowers,
+}
+
+impl Outcome {
+    /// The name, as stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reach => "reach",
+            Self::EngagementByReach => "engagement_by_reach",
+            Self::EngagementByImpressions => "engagement_by_impressions",
+            Self::EngagementByFollowers => "engagement_by_followers",
+        }
+    }
+
+    /// The name for people, in English.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Reach => "Reach",
+            Self::EngagementByReach => "Engagement rate by reach",
+            Self::EngagementByImpressions => "Engagement rate by impressions",
+            Self::EngagementByFollowers => "Engagement rate by followers",
+        }
+    }
+
+    /// The name for people, in French.
+    #[must_use]
+    pub fn label_fr(self) -> &'static str {
+        match self {
+            Self::Reach => "Portée",
+            Self::EngagementByReach => "Taux d'engagement sur la portée",
+            Self::EngagementByImpressions => "Taux d'engagement sur les impressions",
+            Self::EngagementByFollowers => "Taux d'engagement sur les abonnés",
+        }
+    }
+
+    /// Whether it is a ratio, to be written in per cent.
+    #[must_use]
+    pub fn is_rate(self) -> bool {
+        self != Self::Reach
+    }
+
+    /// What a rate is divided by.
+    #[must_use]
+    pub fn denominator(self) -> Option<Metric> {
+        match self {
+            Self::Reach => None,
+            Self::EngagementByReach => Some(Metric::Reach),
+            Self::EngagementByImpressions => Some(Metric::Impressions),
+            Self::EngagementByFollowers => Some(Metric::Followers),
+        }
+    }
+
+    /// The measure of a post; `None` when a number that it needs is missing or the denominator is 0.
+    #[must_use]
+    pub fn of(self, post: &Measured<'_>) -> Option<f64> {
+        match self.denominator() {
+            None => post.value(Metric::Reach).known().map(|reach| reach as f64),
+            Some(metric) => {
+                let denominator = post.value(metric).known().filter(|count| *count > 0)?;
+                Some(interactions(post)? as f64 / denominator as f64)
+            }
+        }
+    }
+
+    /// The natural logarithm of the measure, with half a count added above and below the line so that a post without
+    /// any interaction has one too.
+    pub(crate) fn log_of(self, post: &Measured<'_>) -> Option<f64> {
+        match self.denominator() {
+            None => post.value(Metric::Reach).known().map(|reach| (reach as f64 + 0.5).ln()),
+            Some(metric) => {
+                let denominator = post.value(metric).known().filter(|count| *count > 0)?;
+                Some((interactions(post)? as f64 + 0.5).ln() - (denominator as f64 + 0.5).ln())
+            }
+        }
+    }
+}
+
+/// Likes, comments, shares and saves of a post together.
+///
+/// A kind of interaction that the source does not have ([`Missing::NotSupported`]) is not part of the sum; one that it
+/// has and did not give makes the sum unknown, because adding the others up would silently count it as 0.
+#[must_use]
+pub fn interactions(post: &Measured<'_>) -> Option<u64> {
+    let mut sum = None;
+    for metric in Metric::INTERACTIONS {
+        match post.value(metric) {
+            Value::Known(count) => sum = Some(sum.unwrap_or(0_u64).saturating_add(count)),
+            Value::Missing(Missing::NotSupported) => {}
+            Value::Missing(_) => return None,
+        }
+    }
+    sum
+}

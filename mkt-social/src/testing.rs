@@ -1,0 +1,354 @@
+//! What every [`SocialSource`] must do, as checks that anyone can run on their own.
+//!
+//! Give a [`Stage`] that puts posts into your source, then call the behaviours one by one (one test each) or
+//! [`check_all`]. A behaviour that fails says what it saw in a [`Violation`].
+//!
+//! ```
+//! use mkt_social::testing::{Rows, Stage, check_all};
+//! use mkt_social::{MemorySource, SocialSource};
+//!
+//! #[derive(Debug)]
+//! struct InMemory;
+//!
+//! #[async_trait::async_trait]
+//! impl Stage for InMemory {
+//!     async fn source(&self, rows: &Rows) -> Box<dyn SocialSource> {
+//!         Box::new(MemorySource::new(rows.to_vec()))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! assert_eq!(check_all(&InMemory).await, []);
+//! # }
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::metric::{Metric, Missing, Value};
+use crate::post::{Observation, Post, Reading};
+use crate::source::{Reception, Request, SocialSource, SocialSourceExt, Tally};
+
+/// Posts, each with one observation.
+pub type Rows = [(Post, Observation)];
+
+/// Puts posts into a source.
+#[async_trait]
+pub trait Stage: fmt::Debug + Send + Sync {
+    /// A source that holds exactly these posts, in this order.
+    async fn source(&self, rows: &Rows) -> Box<dyn SocialSource>;
+}
+
+/// A behaviour that a source does not show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{behaviour}: {seen}")]
+pub struct Violation {
+    /// The behaviour.
+    pub behaviour: &'static str,
+    /// What was seen instead.
+    pub seen: String,
+}
+
+type Outcome = Result<(), Violation>;
+
+fn require(behaviour: &'static str, holds: bool, seen: impl FnOnce() -> String) -> Outcome {
+    if holds { Ok(()) } else { Err(Violation { behaviour, seen: seen() }) }
+}
+
+/// The first instant of [`world`].
+fn start() -> DateTime<Utc> {
+    // 2026-03-01T00:00:00Z.
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_513)
+}
+
+/// The posts of the suite: 23 of them, 7 hours apart from 2026-03-01T00:00:00Z, on two networks, with zeros, with numbers
+/// missing, with text that needs quoting. Missing numbers are [`Missing::Blank`].
+#[must_use]
+pub fn world() -> Vec<(Post, Observation)> {
+    let texts = ["plain", "comma, \"quotes\"; semicolon", "two\nlines", "thé glacé ❤"];
+    (0..23_u64)
+        .map(|index| {
+            let network = if index % 3 == 0 { "facebook" } else { "instagram" };
+            let post = Post {
+                network: network.to_owned(),
+                id: format!("1786543210987654{index:02}"),
+                published_at: start() + TimeDelta::hours(7 * index as i64),
+                kind: (index % 5 != 4).then(|| "photo".to_owned()),
+                text: (index % 7 != 6).then(|| texts[index as usize % texts.len()].to_owned()),
+                paid: (index % 4 != 3).then_some(index % 4 == 1),
+                url: None,
+            };
+            let readings = Metric::ALL.into_iter().enumerate().map(|(place, metric)| {
+                let value = match (index + place as u64) % 6 {
+                    0 => Value::Known(0),
+                    1 => Value::Missing(Missing::Blank),
+                    other => Value::Known(other * 1_000 + index),
+                };
+                Reading { metric, native: metric.as_str().into(), value }
+            });
+            let observation = Observation {
+                network: post.network.clone(),
+                post_id: post.id.clone(),
+                observed_at: start() + TimeDelta::days(30),
+                version: None,
+                readings: readings.collect(),
+            };
+            (post, observation)
+        })
+        .collect()
+}
+
+async fn read(
+    behaviour: &'static str,
+    source: &dyn SocialSource,
+    request: &Request,
+) -> Result<Reception, Violation> {
+    source
+        .read_all(request)
+        .await
+        .map_err(|error| Violation { behaviour, seen: format!("the read failed: {error}") })
+}
+
+fn ids(posts: &[Post]) -> Vec<(&str, &str)> {
+    posts.iter().map(|post| (post.network.as_str(), post.id.as_str())).collect()
+}
+
+/// A read gives every post exactly once, as it was put in, whatever the size of the pages.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn every_post_is_read_once_whatever_the_page_size(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "every post is read once whatever the page size";
+    let rows = world();
+    let source = stage.source(&rows).await;
+    let expected: Vec<Post> = rows.into_iter().map(|(post, _)| post).collect();
+    for size in [1, 2, 7, 22, 23, 24, 500] {
+        let got = read(BEHAVIOUR, &*source, &Request::all().page_size(size)).await?.posts;
+        require(BEHAVIOUR, ids(&got) == ids(&expected), || {
+            format!("pages of {size} gave {} posts of {}", got.len(), expected.len())
+        })?;
+        for (got, expected) in got.iter().zip(&expected) {
+            let same = got.published_at == expected.published_at
+                && got.kind == expected.kind
+                && got.text == expected.text
+                && (got.paid == expected.paid || got.paid.is_none());
+            require(BEHAVIOUR, same, || format!("put in {expected:?}, got {got:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// No page holds more posts than asked for.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn pages_are_no_larger_than_asked(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "pages are no larger than asked";
+    let source = stage.source(&world()).await;
+    let failed = |error: mkt_connect::Error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() };
+    let mut pages = source.open(&Request::all().page_size(4)).await.map_err(failed)?;
+    while let Some(page) = pages.next_page().await.map_err(failed)? {
+        require(BEHAVIOUR, page.posts.len() <= 4, || format!("a page of {} for 4", page.posts.len()))?;
+    }
+    Ok(())
+}
+
+/// Only posts with `since <= published_at < until` are given.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn the_window_is_half_open(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "the window is half-open";
+    let rows = world();
+    let source = stage.source(&rows).await;
+    // Both ends fall on a post: the 4th is in, the 11th is out.
+    let (since, until) = (rows[3].0.published_at, rows[10].0.published_at);
+    let got = read(BEHAVIOUR, &*source, &Request::between(since, until)).await?;
+    let expected: Vec<Post> = rows[3..10].iter().map(|(post, _)| post.clone()).collect();
+    require(BEHAVIOUR, ids(&got.posts) == ids(&expected), || {
+        format!("{} posts instead of {}", got.posts.len(), expected.len())
+    })
+}
+
+/// Known numbers stay what they are, 0 included; missing ones stay missing, with a reason.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn missing_stays_missing_and_zero_stays_zero(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "missing stays missing and zero stays zero";
+    let rows = world();
+    let source = stage.source(&rows).await;
+    let can = source.capabilities().metrics;
+    let got = read(BEHAVIOUR, &*source, &Request::all()).await?;
+    let by_id: BTreeMap<&str, &Observation> =
+        got.observations.iter().map(|observation| (observation.post_id.as_str(), observation)).collect();
+    for (post, expected) in &rows {
+        let Some(observation) = by_id.get(post.id.as_str()) else {
+            return require(BEHAVIOUR, false, || format!("post {} has no observation", post.id));
+        };
+        for metric in Metric::ALL {
+            let (put, got) = (expected.value(metric), observation.value(metric));
+            let right =
+                if can.contains(&metric) { put.known() == got.known() } else { got.known().is_none() };
+            require(BEHAVIOUR, right, || {
+                format!("{metric} of post {}: put in {put:?}, got {got:?}", post.id)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// A source that says which posts were promoted gives the flag as it is; one that does not gives none.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn promotion_is_told_as_the_capabilities_say(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "promotion is told as the capabilities say";
+    let rows = world();
+    let source = stage.source(&rows).await;
+    let told = source.capabilities().paid;
+    let got = read(BEHAVIOUR, &*source, &Request::all()).await?;
+    for (got, (expected, _)) in got.posts.iter().zip(&rows) {
+        let expected = expected.paid.filter(|_| told);
+        require(BEHAVIOUR, got.paid == expected, || {
+            format!("post {}: {:?}, not {expected:?}", got.id, got.paid)
+        })?;
+    }
+    Ok(())
+}
+
+/// Each page has one observation beside each of its posts, in the same order.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn every_post_has_its_observation_on_its_page(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "every post has its observation on its page";
+    let source = stage.source(&world()).await;
+    let failed = |error: mkt_connect::Error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() };
+    let mut pages = source.open(&Request::all().page_size(5)).await.map_err(failed)?;
+    while let Some(page) = pages.next_page().await.map_err(failed)? {
+        let observed: Vec<(&str, &str)> = page
+            .observations
+            .iter()
+            .map(|observation| (observation.network.as_str(), observation.post_id.as_str()))
+            .collect();
+        require(BEHAVIOUR, observed == ids(&page.posts), || {
+            format!("{observed:?} beside {:?}", ids(&page.posts))
+        })?;
+    }
+    Ok(())
+}
+
+/// read = loaded + quarantined + duplicates + outside on every page, and the first two are the lengths of the lists.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn counts_add_up(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "counts add up";
+    let rows = world();
+    let source = stage.source(&rows).await;
+    let failed = |error: mkt_connect::Error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() };
+    let request = Request { until: Some(rows[15].0.published_at), ..Request::all().page_size(4) };
+    let mut pages = source.open(&request).await.map_err(failed)?;
+    let mut total = Tally::default();
+    while let Some(page) = pages.next_page().await.map_err(failed)? {
+        let right = page.tally.adds_up()
+            && page.tally.loaded == page.posts.len() as u64
+            && page.tally.quarantined == page.quarantined.len() as u64;
+        require(BEHAVIOUR, right, || format!("{:?} over {} posts", page.tally, page.posts.len()))?;
+        total.add(&page.tally);
+    }
+    require(BEHAVIOUR, total.loaded == 15, || format!("{total:?} where 15 posts were asked for"))
+}
+
+/// A source without posts gives none, and no error.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn an_empty_source_gives_nothing_and_no_error(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "an empty source gives nothing and no error";
+    let source = stage.source(&[]).await;
+    let got = read(BEHAVIOUR, &*source, &Request::all()).await?;
+    require(BEHAVIOUR, got.posts.is_empty() && got.tally == Tally::default(), || format!("{:?}", got.tally))
+}
+
+/// Two reads of an unchanged source are equal, and so are two plans.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn reading_twice_gives_the_same(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "reading twice gives the same";
+    let source = stage.source(&world()).await;
+    let request = Request::all().page_size(6);
+    let plan = source.plan(&request);
+    let first = read(BEHAVIOUR, &*source, &request).await?;
+    let second = read(BEHAVIOUR, &*source, &request).await?;
+    require(BEHAVIOUR, first == second, || format!("{:?}, then {:?}", first.tally, second.tally))?;
+    require(BEHAVIOUR, plan == source.plan(&request), || "the plan changed".to_owned())
+}
+
+/// After the last page there is no other, however often one asks.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn a_finished_read_stays_finished(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "a finished read stays finished";
+    let source = stage.source(&world()).await;
+    let failed = |error: mkt_connect::Error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() };
+    let mut pages = source.open(&Request::all().page_size(10)).await.map_err(failed)?;
+    let mut left = 100;
+    while pages.next_page().await.map_err(failed)?.is_some() {
+        left -= 1;
+        require(BEHAVIOUR, left > 0, || "100 pages for 23 posts".to_owned())?;
+    }
+    for _ in 0..3 {
+        let more = pages.next_page().await.map_err(failed)?;
+        require(BEHAVIOUR, more.is_none(), || "a page after the end".to_owned())?;
+    }
+    Ok(())
+}
+
+/// A source that can be read also passes its own check.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn a_readable_source_passes_its_check(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "a readable source passes its check";
+    let checked = stage.source(&world()).await.check().await;
+    checked.map_err(|error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() })
+}
+
+/// Runs every behaviour and gives those that are not shown.
+pub async fn check_all(stage: &dyn Stage) -> Vec<Violation> {
+    [
+        every_post_is_read_once_whatever_the_page_size(stage).await,
+        pages_are_no_larger_than_asked(stage).await,
+        the_window_is_half_open(stage).await,
+        missing_stays_missing_and_zero_stays_zero(stage).await,
+        promotion_is_told_as_the_capabilities_say(stage).await,
+        every_post_has_its_observation_on_its_page(stage).await,
+        counts_add_up(stage).await,
+        an_empty_source_gives_nothing_and_no_error(stage).await,
+        reading_twice_gives_the_same(stage).await,
+        a_finished_read_stays_finished(stage).await,
+        a_readable_source_passes_its_check(stage).await,
+    ]
+    .into_iter()
+    .filter_map(Result::err)
+    .collect()
+}

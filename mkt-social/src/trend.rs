@@ -1,0 +1,93 @@
+//! A measure over time: each post, and the mean of a window that rolls over the days.
+
+use chrono::{Days, NaiveDate};
+use chrono_tz::Tz;
+use serde::Serialize;
+
+use crate::outcome::Outcome;
+use crate::post::Measured;
+
+/// Posts in a window below which no interval is given.
+const FOR_INTERVAL: usize = 5;
+
+/// One day's window.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Rolling {
+    /// The last day of the window.
+    pub day: NaiveDate,
+    /// Mean of the posts in the window; `None` without any.
+    pub mean: Option<f64>,
+    /// The mean's 95 % interval (1.96 standard errors to each side), from 5 posts up.
+    pub interval: Option<(f64, f64)>,
+    /// Posts in the window.
+    pub n: usize,
+}
+
+/// A measure over time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Trend {
+    /// What was measured.
+    pub outcome: Outcome,
+    /// Days of the window.
+    pub window_days: u32,
+    /// Each post with a value, on its day in the zone asked for, by day.
+    pub posts: Vec<(NaiveDate, f64)>,
+    /// One entry for each day from the first post to the last; of a stretch without posts in the window, only its
+    /// first day, as a gap.
+    pub rolling: Vec<Rolling>,
+    /// Posts without a value.
+    pub n_missing: usize,
+}
+
+/// Lays a measure of posts over the days of a zone; each day's mean is over the posts of the last `window_days` days
+/// (1 to 3660), that day included.
+#[must_use]
+pub fn trend(posts: &[Measured<'_>], outcome: Outcome, zone: Tz, window_days: u32) -> Trend {
+    let window_days = window_days.clamp(1, 3_660);
+    let mut values: Vec<(NaiveDate, f64)> = posts
+        .iter()
+        .filter_map(|post| {
+            Some((post.post.published_at.with_timezone(&zone).date_naive(), outcome.of(post)?))
+        })
+        .collect();
+    values.sort_by_key(|(day, _)| *day);
+    let n_missing = posts.len() - values.len();
+    let rolling = rolling(&values, window_days);
+    Trend { outcome, window_days, posts: values, rolling, n_missing }
+}
+
+fn rolling(values: &[(NaiveDate, f64)], window_days: u32) -> Vec<Rolling> {
+    let mut windows = Vec::new();
+    let Some((mut day, _)) = values.first().copied() else { return windows };
+    let (mut from, mut to) = (0, 0);
+    loop {
+        while values.get(to).is_some_and(|(of, _)| *of <= day) {
+            to += 1;
+        }
+        while from < to && (day - values[from].0).num_days() >= i64::from(window_days) {
+            from += 1;
+        }
+        windows.push(window(day, &values[from..to]));
+        let Some((next, _)) = values.get(to) else { return windows };
+        day = match day.checked_add_days(Days::new(1)) {
+            Some(tomorrow) if from < to => tomorrow,
+            _ => *next,
+        };
+    }
+}
+
+fn window(day: NaiveDate, posts: &[(NaiveDate, f64)]) -> Rolling {
+    let n = posts.len();
+    if n == 0 {
+        return Rolling { day, mean: None, interval: None, n };
+    }
+    let mean = posts.iter().map(|(_, value)| value).sum::<f64>() / n as f64;
+    let interval = (n >= FOR_INTERVAL).then(|| {
+        let spread = posts.iter().map(|(_, value)| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+        let half = 1.96 * (spread / n as f64).sqrt();
+        (mean - half, mean + half)
+    });
+    Rolling { day, mean: Some(mean), interval, n }
+}
