@@ -9,17 +9,23 @@ pub mod model;
 mod open;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod parameters;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod query;
 pub mod report;
 mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod warehouse;
 
 pub use batch::{Batch, Rows, SliceKey};
 pub use dialect::Dialect;
 pub use open::open;
+#[cfg(feature = "postgres")]
+pub use postgres::Postgres;
 pub use query::Query;
 pub use schema::{ColumnSchema, LOAD_ID, Migration, Record, Schema, TableSchema};
 #[cfg(feature = "sqlite")]

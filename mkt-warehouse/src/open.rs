@@ -40,12 +40,12 @@ async fn sqlite(_: &str) -> Result<Arc<dyn Warehouse>> {
     Err(config("this program was built without the feature sqlite"))
 }
 
-#[cfg(any())]
+#[cfg(feature = "postgres")]
 async fn postgres(url: &str) -> Result<Arc<dyn Warehouse>> {
     Ok(Arc::new(crate::Postgres::connect(url).await?))
 }
 
-#[cfg(all())]
+#[cfg(not(feature = "postgres"))]
 async fn postgres(_: &str) -> Result<Arc<dyn Warehouse>> {
     Err(config("this program was built without the feature postgres"))
 }

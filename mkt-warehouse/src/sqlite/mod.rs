@@ -24,10 +24,13 @@ use futures_util::stream::{self, BoxStream};
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::migrate::{MigrateError, MigrationType, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Readers at once; more of them queue.
@@ -68,12 +71,13 @@ impl Default for SqliteOptions {
 pub struct Sqlite {
     write: SqlitePool,
     read: SqlitePool,
-    in_memory: bool,
+    /// Keeps a database in memory alive: sqlx may replace the pool's connection after a call was dropped.
+    memory: Option<Arc<Mutex<SqliteConnection>>>,
 }
 
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sqlite").field("in_memory", &self.in_memory).finish_non_exhaustive()
+        f.debug_struct("Sqlite").field("in_memory", &self.memory.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -108,7 +112,7 @@ impl Sqlite {
             .max_connections(READERS)
             .acquire_timeout(options.busy_timeout.saturating_mul(4))
             .connect_lazy_with(connect.pragma("query_only", "on"));
-        Ok(Self { write, read, in_memory: false })
+        Ok(Self { write, read, memory: None })
     }
 
     /// An empty warehouse in memory, gone when the last clone is dropped.
@@ -118,14 +122,19 @@ impl Sqlite {
     /// # Errors
     /// `Storage` when there is no memory.
     pub async fn in_memory() -> Result<Self> {
+        // Databases of this VFS are shared by name within the process, and gone with their last connection.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let connect = connect_options(&SqliteOptions::default())
+            .vfs("memdb")
+            .filename(format!("/mkt-warehouse-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
+            .create_if_missing(true);
+        let keeper = connect.connect().await.map_err(|cause| storage("open", cause))?;
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(connect_options(&SqliteOptions::default()).in_memory(true))
+            .connect_with(connect)
             .await
             .map_err(|cause| storage("open", cause))?;
-        Ok(Self { read: pool.clone(), write: pool, in_memory: true })
+        Ok(Self { read: pool.clone(), write: pool, memory: Some(Arc::new(Mutex::new(keeper))) })
     }
 
     /// Waits for running calls, folds the write-ahead log into the file and closes it. Dropping the last clone closes
@@ -226,7 +235,7 @@ impl Warehouse for Sqlite {
             let table = answer::next_chunk(&mut rows, query.columns(), chunk).await?;
             Ok(table.map(|table| (table, rows)))
         });
-        if !self.in_memory {
+        if self.memory.is_none() {
             return tables.boxed();
         }
         // The only connection must be free again before the caller uses another method between two chunks.

@@ -1,8 +1,12 @@
 //! Tests over the public interface.
 
 mod carts;
+mod conformance;
 mod engines;
+mod open;
+mod postgres;
 mod reports;
 mod rows;
+mod schema;
 mod sql;
 mod sqlite;

@@ -1,25 +1,230 @@
-//! What is SQLite's own: files, limits, power.
+//! What is SQLite's own: files, limits, processes that die.
 
-use chrono::{DateTime, NaiveDate, Utc};
-use mkt_warehouse::model::{self, Site};
-use mkt_warehouse::{Batch, Query, Record, SliceKey, Sqlite, Warehouse};
+use super::rows::{at, day, session};
+use chrono::Days;
+use mkt_connect::{Channel, ErrorKind};
+use mkt_warehouse::model::{self, Load, Session, Site};
+use mkt_warehouse::{Batch, Query, Record, SliceKey, Sqlite, SqliteOptions, Warehouse};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-fn at() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_790_000_000, 0).unwrap()
+fn slice(offset: u64) -> SliceKey {
+    SliceKey::day("csv", "visits", "shop", day("2026-10-01") + Days::new(offset))
+}
+
+/// A slice of sessions whose content depends on the round.
+fn sessions(offset: u64, round: u64, count: u64) -> Batch {
+    let row = |n| {
+        let mut row =
+            session(&format!("s{offset}-{n}"), "u1", "2026-10-25T10:00:00Z", Channel::Email, n % 2 == 0);
+        row.pages_viewed = round as i64;
+        row
+    };
+    Batch::new(slice(offset)).replace((0..count).map(row))
 }
 
 #[tokio::test]
 async fn a_file_keeps_what_was_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.db");
-    let key = SliceKey::day("csv", "visits", "shop", NaiveDate::from_ymd_opt(2026, 10, 25).unwrap());
-    let batch = Batch::new(key).upsert([Site::new("shop", "Europe/Paris", "csv")]);
+    let batch = Batch::new(slice(0)).upsert([Site::new("shop", "Europe/Paris", "csv")]);
     let warehouse = Sqlite::open(&path).await.unwrap();
     warehouse.migrate(&model::SCHEMA).await.unwrap();
-    assert_eq!(warehouse.load(&batch, at()).await.unwrap().revision, 1);
-    assert!(warehouse.load(&batch, at()).await.unwrap().replayed);
+    assert_eq!(warehouse.load(&batch, at("2026-11-01T00:00:00Z")).await.unwrap().revision, 1);
     warehouse.close().await;
     let warehouse = Sqlite::open(&path).await.unwrap();
+    assert!(warehouse.load(&batch, at("2026-11-02T00:00:00Z")).await.unwrap().replayed);
     let sites = warehouse.query(&Query::table(&Site::SCHEMA)).await.unwrap();
     assert_eq!(Site::read(&sites, 0).unwrap(), Site::new("shop", "Europe/Paris", "csv"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_is_said_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "this is no database, but long enough to look at: ".repeat(100)).unwrap();
+    let before = std::fs::read(&text).unwrap();
+    for (path, said) in [
+        (text.clone(), "is not a SQLite database"),
+        (folder.path().to_owned(), "cannot be opened"),
+        (folder.path().join("nowhere").join("w.db"), "cannot be opened"),
+    ] {
+        let error = Sqlite::open(&path).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Storage);
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(!error.to_string().contains('\n'));
+    }
+    assert_eq!(std::fs::read(&text).unwrap(), before, "a file that is no database is left as it was");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.db");
+    let options = SqliteOptions { max_bytes: Some(400 * 1024), ..SqliteOptions::default() };
+    let warehouse = Sqlite::open_with(&path, options).await.unwrap();
+    warehouse.migrate(&model::SCHEMA).await.unwrap();
+    warehouse.load(&sessions(0, 1, 100), at("2026-11-01T00:00:00Z")).await.unwrap();
+    let table = Query::table(&Session::SCHEMA);
+    let before = warehouse.query(&table).await.unwrap();
+    let error = warehouse.load(&sessions(0, 2, 20_000), at("2026-11-01T00:00:00Z")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    assert_eq!(warehouse.query(&table).await.unwrap(), before);
+    let receipt = warehouse.load(&sessions(0, 3, 50), at("2026-11-01T00:00:00Z")).await.unwrap();
+    assert_eq!((receipt.removed, receipt.revision), (100, 2), "it works again with less");
+}
+
+#[tokio::test]
+async fn a_query_cannot_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = Sqlite::open(folder.path().join("w.db")).await.unwrap();
+    warehouse.migrate(&model::SCHEMA).await.unwrap();
+    warehouse.load(&sessions(0, 1, 3), at("2026-11-01T00:00:00Z")).await.unwrap();
+    assert!(warehouse.query(&Query::new("delete from sessions")).await.is_err());
+    assert_eq!(warehouse.query(&Query::table(&Session::SCHEMA)).await.unwrap().rows(), 3);
+}
+
+#[tokio::test]
+async fn two_openings_of_one_file_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.db");
+    let (first, second) = (Sqlite::open(&path).await.unwrap(), Sqlite::open(&path).await.unwrap());
+    for done in
+        futures_util::future::join_all([first.migrate(&model::SCHEMA), second.migrate(&model::SCHEMA)]).await
+    {
+        done.unwrap();
+    }
+    let now = at("2026-11-01T00:00:00Z");
+    let loads = (0..20).map(|n| {
+        let warehouse = if n % 2 == 0 { first.clone() } else { second.clone() };
+        async move { warehouse.load(&sessions(n, 1, 200), now).await }
+    });
+    for receipt in futures_util::future::join_all(loads).await {
+        assert_eq!(receipt.unwrap().written, 200);
+    }
+    assert_eq!(first.query(&Query::table(&Session::SCHEMA)).await.unwrap().rows(), 4_000);
+}
+
+#[tokio::test]
+async fn tables_of_a_newer_version_are_refused() {
+    use mkt_warehouse::{Migration, Schema};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.db");
+    let next = Migration {
+        version: 1_000,
+        description: "from the future",
+        sqlite: "create table future (x integer)",
+        postgres: "create table future (x integer)",
+    };
+    let steps: &'static [Migration] = Box::leak(vec![model::SCHEMA.migrations[0], next].into_boxed_slice());
+    let warehouse = Sqlite::open(&path).await.unwrap();
+    warehouse.migrate(&Schema { migrations: steps, ..model::SCHEMA }).await.unwrap();
+    for error in [warehouse.migrate(&model::SCHEMA).await.unwrap_err(), warehouse.check().await.unwrap_err()]
+    {
+        assert!(error.to_string().contains("newer version"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_changes_nothing() {
+    use mkt_warehouse::{Migration, Schema};
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let schema = |sqlite| Schema {
+        owner: "other",
+        tables: &[],
+        migrations: Box::leak(Box::new([
+            Migration {
+                version: 1,
+                description: "one",
+                sqlite: "create table one (x integer)",
+                postgres: "",
+            },
+            Migration { version: 2, description: "two", sqlite, postgres: "" },
+        ])),
+    };
+    let broken = schema("create table two (x integer); create table one (x integer)");
+    assert!(warehouse.migrate(&broken).await.is_err());
+    // Nothing is left of the broken try: the same first step and a mended second one run.
+    warehouse.migrate(&schema("create table two (x integer)")).await.unwrap();
+}
+
+const SLICES: u64 = 8;
+
+/// What the child process of the next test does: load the slices again and again, until it is killed.
+#[test]
+fn child_that_loads_until_it_is_killed() {
+    let Ok(path) = std::env::var("MKT_TEST_KILL_FILE") else { return };
+    let start: u64 = std::env::var("MKT_TEST_KILL_ROUND").unwrap().parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let warehouse = Sqlite::open(path).await.unwrap();
+        for round in start.. {
+            for n in 0..SLICES {
+                warehouse.load(&sessions(n, round, 1_500), at("2026-11-01T00:00:00Z")).await.unwrap();
+            }
+        }
+    });
+}
+
+fn killed_after(path: &Path, round: u64, wait: Duration) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite::child_that_loads_until_it_is_killed", "--nocapture"])
+        .env("MKT_TEST_KILL_FILE", path)
+        .env("MKT_TEST_KILL_ROUND", round.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(wait);
+    assert!(child.try_wait().unwrap().is_none(), "the child ended before it was killed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// `MKT_TEST_KILLS` (default 12) and `MKT_TEST_SEED` choose how often and when.
+#[tokio::test]
+async fn a_loader_killed_at_any_time_leaves_whole_slices_and_a_rerun_equals_a_clean_run() {
+    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (kills, mut state): (u64, u64) = (number("MKT_TEST_KILLS", 12), number("MKT_TEST_SEED", 7));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.db");
+    Sqlite::open(&path).await.unwrap().migrate(&model::SCHEMA).await.unwrap();
+    let mut seen = 0;
+    for kill in 0..kills {
+        // The 64-bit generator of Knuth's MMIX.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        killed_after(&path, kill * 1_000, Duration::from_millis(30 + (state >> 33) % 400));
+        let warehouse = Sqlite::open(&path).await.unwrap();
+        let table = warehouse.query(&Query::table(&Session::SCHEMA)).await.unwrap();
+        let ledger = warehouse.query(&Query::table(&Load::SCHEMA)).await.unwrap();
+        let mut rounds = std::collections::BTreeMap::<String, std::collections::BTreeSet<i64>>::new();
+        for row in 0..table.rows() {
+            let session = Session::read(&table, row).unwrap();
+            let slice = session.session_id.split('-').next().unwrap().to_owned();
+            rounds.entry(slice).or_default().insert(session.pages_viewed);
+        }
+        assert!(rounds.values().all(|rounds| rounds.len() == 1), "seed {state}: mixed slices {rounds:?}");
+        assert_eq!(table.rows(), rounds.len() * 1_500, "kill {kill}: a slice is not whole");
+        assert_eq!(ledger.rows(), rounds.len(), "kill {kill}: ledger and rows disagree");
+        seen += rounds.len();
+        warehouse.close().await;
+    }
+    assert!(seen > 0, "no child loaded anything before it was killed");
+    let clean = Sqlite::in_memory().await.unwrap();
+    clean.migrate(&model::SCHEMA).await.unwrap();
+    let rerun = Sqlite::open(&path).await.unwrap();
+    for n in 0..SLICES {
+        for warehouse in [&clean, &rerun] {
+            warehouse.load(&sessions(n, 999_999, 1_500), at("2026-11-01T00:00:00Z")).await.unwrap();
+        }
+    }
+    let table = Query::table(&Session::SCHEMA);
+    assert_eq!(rerun.query(&table).await.unwrap(), clean.query(&table).await.unwrap());
+    let hashes = Query::new("select load_id, content_hash, row_count from loads order by load_id")
+        .column("load_id", mkt_warehouse::ColumnType::Int)
+        .column("content_hash", mkt_warehouse::ColumnType::Text)
+        .column("row_count", mkt_warehouse::ColumnType::Int);
+    assert_eq!(rerun.query(&hashes).await.unwrap(), clean.query(&hashes).await.unwrap());
 }

@@ -1,0 +1,199 @@
+//! Writes rows of any table, one array per column.
+
+use super::error::{SERVICE, storage};
+use crate::batch::Rows;
+use crate::fit;
+use crate::schema::{LOAD_ID, TableSchema};
+use crate::table::{Column, ColumnType};
+use mkt_connect::{Error, ErrorKind, Result};
+use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::{Arguments, AssertSqlSafe};
+use std::ops::Range;
+
+/// Rows per statement.
+const ROWS: usize = 5_000;
+/// Bytes of text per statement: the server refuses messages of 1 GiB.
+const TEXT_BYTES: usize = 32 << 20;
+
+/// What happens to a row whose key is held already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// It moves to this slice; the slice that held it loses its claim to be complete.
+    Moves,
+    /// It is written over.
+    Overwritten,
+}
+
+/// Inserts the rows.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    rows: &Rows,
+    held: Held,
+    load_id: i64,
+) -> Result<()> {
+    let schema = &rows.schema;
+    let all: Vec<usize> = (0..schema.columns.len()).collect();
+    let into = format!("{} select {} from {}", head(schema), casts(schema, &all), unnest(schema, &all));
+    let skip = format!("{into} on conflict do nothing");
+    let over = format!("{into} {}", overwrite(schema));
+    let mut from = 0;
+    while from < rows.table.rows() {
+        let range = from..end_of_chunk(rows, from);
+        from = range.end;
+        if held == Held::Overwritten {
+            run(connection, &over, rows, &all, range, None).await?;
+            continue;
+        }
+        let wanted = range.len() as u64;
+        if run(connection, &skip, rows, &all, range.clone(), None).await? < wanted {
+            // Some keys are held by other slices, which no longer are what their hash says.
+            let keys = key_indexes(schema)?;
+            run(connection, &disown(schema, &keys), rows, &keys, range.clone(), Some(load_id)).await?;
+            run(connection, &over, rows, &all, range, None).await?;
+        }
+    }
+    Ok(())
+}
+
+fn end_of_chunk(rows: &Rows, from: usize) -> usize {
+    let mut bytes = 0;
+    let mut end = from;
+    while end < rows.table.rows() && end - from < ROWS && bytes < TEXT_BYTES {
+        for column in rows.table.columns() {
+            if let Column::Text(values) | Column::Json(values) = column {
+                bytes += values.get(end).and_then(Option::as_ref).map_or(0, String::len);
+            }
+        }
+        end += 1;
+    }
+    end
+}
+
+fn key_indexes(schema: &TableSchema) -> Result<Vec<usize>> {
+    let indexes: Option<Vec<usize>> = schema
+        .primary_key
+        .iter()
+        .map(|key| schema.columns.iter().position(|column| column.name == *key))
+        .collect();
+    indexes.ok_or_else(|| Error::new(ErrorKind::Input, SERVICE, "load"))
+}
+
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn head(schema: &TableSchema) -> String {
+    let names: Vec<String> = schema.columns.iter().map(|column| quote(column.name)).collect();
+    format!("insert into {} ({})", quote(schema.name), names.join(", "))
+}
+
+fn casts(schema: &TableSchema, indexes: &[usize]) -> String {
+    let cast = |index: &usize| match schema.columns.get(*index).map(|column| column.ty) {
+        Some(ColumnType::Json) => format!("u.c{index}::jsonb"),
+        _ => format!("u.c{index}"),
+    };
+    indexes.iter().map(cast).collect::<Vec<_>>().join(", ")
+}
+
+fn unnest(schema: &TableSchema, indexes: &[usize]) -> String {
+    let arrays: Vec<String> = indexes
+        .iter()
+        .enumerate()
+        .map(|(parameter, index)| {
+            let ty = match schema.columns.get(*index).map(|column| column.ty) {
+                Some(ColumnType::Int) => "bigint",
+                Some(ColumnType::Float) => "double precision",
+                Some(ColumnType::Bool) => "boolean",
+                Some(ColumnType::Timestamp) => "timestamptz",
+                Some(ColumnType::Date) => "date",
+                Some(ColumnType::Decimal { .. }) => "numeric",
+                _ => "text",
+            };
+            format!("${}::{ty}[]", parameter + 1)
+        })
+        .collect();
+    let names: Vec<String> = indexes.iter().map(|index| format!("c{index}")).collect();
+    format!("unnest({}) as u ({})", arrays.join(", "), names.join(", "))
+}
+
+fn overwrite(schema: &TableSchema) -> String {
+    let keys: Vec<String> = schema.primary_key.iter().map(|key| quote(key)).collect();
+    let rest: Vec<String> = schema
+        .columns
+        .iter()
+        .filter(|column| !schema.primary_key.contains(&column.name))
+        .map(|column| format!("{0} = excluded.{0}", quote(column.name)))
+        .collect();
+    match rest.is_empty() {
+        true => format!("on conflict ({}) do nothing", keys.join(", ")),
+        false => format!("on conflict ({}) do update set {}", keys.join(", "), rest.join(", ")),
+    }
+}
+
+fn disown(schema: &TableSchema, keys: &[usize]) -> String {
+    let equal: Vec<String> = keys
+        .iter()
+        .zip(schema.primary_key)
+        .map(|(index, key)| format!("t.{} = u.c{index}", quote(key)))
+        .collect();
+    format!(
+        "update loads set content_hash = '' where {LOAD_ID} in (select t.{LOAD_ID} from {} t join {} on {} \
+         where t.{LOAD_ID} <> ${})",
+        quote(schema.name),
+        unnest(schema, keys),
+        equal.join(" and "),
+        keys.len() + 1
+    )
+}
+
+/// Runs a statement over the columns of a range of rows; gives the number of rows written.
+async fn run(
+    connection: &mut PgConnection,
+    sql: &str,
+    rows: &Rows,
+    indexes: &[usize],
+    range: Range<usize>,
+    last: Option<i64>,
+) -> Result<u64> {
+    let mut arguments = PgArguments::default();
+    for index in indexes {
+        if let Some(column) = rows.table.columns().get(*index) {
+            bind_column(&mut arguments, column, range.clone())?;
+        }
+    }
+    if let Some(last) = last {
+        arguments.add(last).map_err(|_| unbindable(rows.schema.name))?;
+    }
+    let done = sqlx::query_with(AssertSqlSafe(sql), arguments)
+        .execute(connection)
+        .await
+        .map_err(|cause| storage("load", &cause))?;
+    Ok(done.rows_affected())
+}
+
+fn unbindable(table: &str) -> Error {
+    Error::new(ErrorKind::Input, SERVICE, "load").with_detail(format!("a value of {table} cannot be bound"))
+}
+
+fn bind_column(arguments: &mut PgArguments, column: &Column, range: Range<usize>) -> Result<()> {
+    fn part<T>(values: &[T], range: Range<usize>) -> &[T] {
+        values.get(range).unwrap_or_default()
+    }
+    match column {
+        Column::Text(values) | Column::Json(values) => arguments.add(part(values, range)),
+        Column::Int(values) => arguments.add(part(values, range)),
+        Column::Float(values) => arguments.add(part(values, range)),
+        Column::Bool(values) => arguments.add(part(values, range)),
+        Column::Timestamp(values) => arguments.add(part(values, range)),
+        Column::Date(values) => arguments.add(part(values, range)),
+        Column::Decimal(scale, values) => {
+            // The server would round halves away from zero.
+            let rounded: Vec<_> = part(values, range)
+                .iter()
+                .map(|value| value.and_then(|value| fit::rounded(value, *scale)))
+                .collect();
+            arguments.add(rounded)
+        }
+    }
+    .map_err(|_| unbindable("a table"))
+}

@@ -1,0 +1,147 @@
+//! Replaces a slice: rows and ledger in one transaction.
+
+use super::begin;
+use super::error::{SERVICE, is_collision, storage};
+use super::insert::{self, Held, quote};
+use crate::batch::Batch;
+use crate::fit;
+use crate::schema::LOAD_ID;
+use crate::warehouse::Receipt;
+use chrono::{DateTime, Utc};
+use mkt_connect::{Error, ErrorKind, Result};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnection, PgPool};
+
+/// Loads of different keys that exchange rows may lock each other out; the server then gives one up, which is harmless
+/// to repeat.
+const ATTEMPTS: u32 = 5;
+
+pub(super) async fn load(pool: &PgPool, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
+    fit::check(batch).map_err(|misfit| misfit.into_error(SERVICE))?;
+    let hash = batch.content_hash();
+    let mut attempt = 1;
+    loop {
+        match once(pool, batch, &hash, at).await {
+            Err(cause) if attempt < ATTEMPTS && is_collision(&cause) => attempt += 1,
+            done => return done,
+        }
+    }
+}
+
+async fn once(pool: &PgPool, batch: &Batch, hash: &str, at: DateTime<Utc>) -> Result<Receipt> {
+    let mut transaction = begin(pool, "load").await?;
+    let receipt = write(&mut transaction, batch, hash, at).await?;
+    transaction.commit().await.map_err(|cause| storage("load", &cause))?;
+    tracing::debug!(slice = %batch.key(), written = receipt.written, replayed = receipt.replayed, "loaded");
+    Ok(receipt)
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    hash: &str,
+    at: DateTime<Utc>,
+) -> Result<Receipt> {
+    let load_id = batch.key().load_id();
+    sqlx::query("select pg_advisory_xact_lock($1)")
+        .bind(load_id)
+        .execute(&mut *connection)
+        .await
+        .map_err(|cause| storage("load", &cause))?;
+    let held = ledger(connection, batch, load_id).await?;
+    let revision = held.as_ref().map_or(0, |(_, revision)| *revision);
+    let replayed = held.is_some_and(|(held, _)| held == hash);
+    let mut receipt = Receipt { replayed, written: 0, removed: 0, revision };
+    if !replayed {
+        receipt.removed = remove(connection, load_id).await?;
+        for rows in batch.replaced() {
+            insert::insert(connection, rows, Held::Moves, load_id).await?;
+            receipt.written += rows.table.rows() as u64;
+        }
+        receipt.revision += 1;
+    }
+    for rows in batch.upserted() {
+        insert::insert(connection, rows, Held::Overwritten, load_id).await?;
+    }
+    if !replayed {
+        enter(connection, batch, load_id, hash, &receipt, at).await?;
+    }
+    Ok(receipt)
+}
+
+/// Hash and revision of the slice, if it was loaded.
+async fn ledger(connection: &mut PgConnection, batch: &Batch, load_id: i64) -> Result<Option<(String, i64)>> {
+    let key = batch.key();
+    let held: Option<(String, i64, String, String, String)> =
+        sqlx::query_as("select content_hash, revision, source, stream, site from loads where load_id = $1")
+            .bind(load_id)
+            .fetch_optional(connection)
+            .await
+            .map_err(|cause| storage("load", &cause))?;
+    match held {
+        Some((_, _, source, stream, site))
+            if (&source, &stream, &site) != (&key.source, &key.stream, &key.site) =>
+        {
+            Err(Error::new(ErrorKind::Conflict, SERVICE, "load").with_detail(format!(
+                "two slices hash to one load_id, {key} and one of {source}/{stream}/{site}"
+            )))
+        }
+        held => Ok(held.map(|(hash, revision, ..)| (hash, revision))),
+    }
+}
+
+/// Removes the slice's rows from every table that slices fill, also from those that the batch does not name: what the
+/// batch does not hold is no longer in the slice.
+async fn remove(connection: &mut PgConnection, load_id: i64) -> Result<u64> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select c.relname::text from pg_attribute a join pg_class c on c.oid = a.attrelid \
+         where a.attname = $1 and not a.attisdropped and c.relkind in ('r', 'p') \
+         and pg_table_is_visible(c.oid) and c.relname <> 'loads' order by c.relname",
+    )
+    .bind(LOAD_ID)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(|cause| storage("load", &cause))?;
+    let mut removed = 0;
+    for table in tables {
+        let sql = format!("delete from {} where {LOAD_ID} = $1", quote(&table));
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(load_id)
+            .execute(&mut *connection)
+            .await
+            .map_err(|cause| storage("load", &cause))?;
+        removed += done.rows_affected();
+    }
+    Ok(removed)
+}
+
+async fn enter(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    load_id: i64,
+    hash: &str,
+    receipt: &Receipt,
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let key = batch.key();
+    sqlx::query(
+        "insert into loads (load_id, source, stream, site, window_from, window_until, content_hash, row_count, \
+         revision, loaded_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         on conflict (load_id) do update set content_hash = excluded.content_hash, row_count = excluded.row_count, \
+         revision = excluded.revision, loaded_at = excluded.loaded_at",
+    )
+    .bind(load_id)
+    .bind(&key.source)
+    .bind(&key.stream)
+    .bind(&key.site)
+    .bind(key.from)
+    .bind(key.until)
+    .bind(hash)
+    .bind(i64::try_from(receipt.written).unwrap_or(i64::MAX))
+    .bind(receipt.revision)
+    .bind(at)
+    .execute(connection)
+    .await
+    .map_err(|cause| storage("load", &cause))?;
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Slices: replaced as a whole, replayed without effect, apart from each other.
+
+use super::probe::{PROBE, Probe, slice};
+use super::{Failure, ensure, equal, instant, rows};
+use crate::batch::Batch;
+use crate::model::{self, Load, Site};
+use crate::warehouse::Warehouse;
+use mkt_connect::ErrorKind;
+use std::sync::Arc;
+
+pub(super) async fn ready(warehouse: &dyn Warehouse) -> Result<(), Failure> {
+    warehouse.migrate(&model::SCHEMA).await?;
+    warehouse.migrate(&PROBE).await?;
+    Ok(())
+}
+
+pub(super) async fn migrating_twice_changes_nothing(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    warehouse.check().await?;
+    ready(&warehouse).await?;
+    warehouse.load(&Batch::new(slice(0)).replace([Probe::new("a", 1)]), instant(0)).await?;
+    ready(&warehouse).await?;
+    warehouse.check().await?;
+    equal("rows after a second migration", &rows(&warehouse).await?, &vec![Probe::new("a", 1)])
+}
+
+pub(super) async fn replay_changes_nothing(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    let batch = Batch::new(slice(0)).replace(Probe::many("a", 1, 3));
+    let first = warehouse.load(&batch, instant(0)).await?;
+    equal("first load: replayed", &first.replayed, &false)?;
+    equal(
+        "first load: written, removed, revision",
+        &(first.written, first.removed, first.revision),
+        &(3, 0, 1),
+    )?;
+    let before: (Vec<Probe>, Vec<Load>) = (rows(&warehouse).await?, rows(&warehouse).await?);
+    let second = warehouse.load(&batch, instant(60)).await?;
+    equal("second load: replayed", &second.replayed, &true)?;
+    equal(
+        "second load: written, removed, revision",
+        &(second.written, second.removed, second.revision),
+        &(0, 0, 1),
+    )?;
+    let after = (rows(&warehouse).await?, rows(&warehouse).await?);
+    equal("rows and ledger after a replay", &after, &before)?;
+    let ledger: Vec<_> = after.1.iter().map(|load| (load.row_count, load.revision, load.loaded_at)).collect();
+    equal("ledger", &ledger, &vec![(3, 1, instant(0))])?;
+    equal("content hash in the ledger", &after.1[0].content_hash, &batch.content_hash())
+}
+
+pub(super) async fn changed_content_replaces_the_slice(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    warehouse.load(&Batch::new(slice(0)).replace(Probe::many("a", 1, 5)), instant(0)).await?;
+    let now = vec![Probe::new("a0000", 2), Probe::new("new", 2)];
+    let receipt = warehouse.load(&Batch::new(slice(0)).replace(now.clone()), instant(60)).await?;
+    equal("receipt", &(receipt.written, receipt.removed, receipt.revision), &(2, 5, 2))?;
+    equal("rows", &rows::<Probe>(&warehouse).await?, &now)?;
+    let ledger: Vec<Load> = rows(&warehouse).await?;
+    let shown: Vec<_> = ledger.iter().map(|load| (load.row_count, load.revision, load.loaded_at)).collect();
+    equal("ledger", &shown, &vec![(2, 2, instant(60))])
+}
+
+pub(super) async fn an_empty_batch_empties_the_slice(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    warehouse.load(&Batch::new(slice(0)).replace(Probe::many("a", 1, 5)), instant(0)).await?;
+    let receipt = warehouse.load(&Batch::new(slice(0)), instant(60)).await?;
+    equal("removed", &receipt.removed, &5)?;
+    equal("rows", &rows::<Probe>(&warehouse).await?, &Vec::new())?;
+    let ledger: Vec<Load> = rows(&warehouse).await?;
+    equal("ledger keeps the empty slice", &ledger.iter().map(|load| load.row_count).collect(), &vec![0])
+}
+
+pub(super) async fn a_batch_is_all_or_nothing(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    let good =
+        Batch::new(slice(0)).replace(Probe::many("a", 1, 3)).upsert([Site::new("shop", "UTC", "suite")]);
+    warehouse.load(&good, instant(0)).await?;
+    let before: (Vec<Probe>, Vec<Load>, Vec<Site>) =
+        (rows(&warehouse).await?, rows(&warehouse).await?, rows(&warehouse).await?);
+    // Enough rows for several statements before the one that the table itself refuses.
+    let mut bad = Probe::many("b", 2, 12_000);
+    bad.push(Probe::new("refused", -1));
+    let batch = Batch::new(slice(0)).replace(bad).upsert([Site::new("shop", "Europe/Paris", "suite")]);
+    let Err(error) = warehouse.load(&batch, instant(60)).await else {
+        return Err(Failure("a row that the table refuses was accepted".to_owned()));
+    };
+    equal("kind of the error", &error.kind(), &ErrorKind::Input)?;
+    let after = (rows(&warehouse).await?, rows(&warehouse).await?, rows(&warehouse).await?);
+    ensure(after == before, || {
+        format!("a refused batch left {} rows where there were {}", after.0.len(), before.0.len())
+    })?;
+    // And the warehouse still works.
+    warehouse.load(&Batch::new(slice(0)), instant(120)).await?;
+    Ok(())
+}
+
+pub(super) async fn slices_do_not_touch_each_other(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    for day in 0..3 {
+        let batch = Batch::new(slice(day)).replace([Probe::new(format!("day {day}"), 1)]);
+        warehouse.load(&batch, instant(0)).await?;
+    }
+    warehouse.load(&Batch::new(slice(1)).replace([Probe::new("day 1 again", 2)]), instant(60)).await?;
+    equal(
+        "rows",
+        &rows::<Probe>(&warehouse).await?,
+        &vec![Probe::new("day 0", 1), Probe::new("day 1 again", 2), Probe::new("day 2", 1)],
+    )
+}
+
+pub(super) async fn a_row_moves_between_slices(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    let first = Batch::new(slice(0)).replace([Probe::new("both", 1), Probe::new("first", 1)]);
+    let second = Batch::new(slice(1)).replace([Probe::new("both", 2), Probe::new("second", 2)]);
+    warehouse.load(&first, instant(0)).await?;
+    warehouse.load(&second, instant(60)).await?;
+    equal(
+        "rows after the move",
+        &rows(&warehouse).await?,
+        &vec![Probe::new("both", 2), Probe::new("first", 1), Probe::new("second", 2)],
+    )?;
+    // The row is the second slice's now: emptying the second removes it.
+    let third = warehouse.load(&Batch::new(slice(1)), instant(120)).await?;
+    equal("rows removed with the second slice", &third.removed, &2)?;
+    // And the first slice is no longer what its hash said: loading it again is no replay.
+    let again = warehouse.load(&first, instant(180)).await?;
+    equal("loading the robbed slice again: replayed", &again.replayed, &false)?;
+    equal("rows at the end", &rows(&warehouse).await?, &vec![Probe::new("both", 1), Probe::new("first", 1)])
+}
+
+pub(super) async fn upserts_outlive_the_slice(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    let old = Site::new("shop", "UTC", "suite");
+    let new = Site::new("shop", "Europe/Paris", "suite");
+    let content = [Probe::new("a", 1)];
+    warehouse.load(&Batch::new(slice(0)).replace(content.clone()).upsert([old]), instant(0)).await?;
+    let receipt =
+        warehouse.load(&Batch::new(slice(0)).replace(content).upsert([new.clone()]), instant(60)).await?;
+    equal("a new upsert beside old content: replayed", &receipt.replayed, &true)?;
+    equal("the upsert is written with a replay", &rows(&warehouse).await?, &vec![new.clone()])?;
+    warehouse.load(&Batch::new(slice(0)), instant(120)).await?;
+    equal("the upsert outlives the slice", &rows(&warehouse).await?, &vec![new])
+}
+
+pub(super) async fn loading_before_migrating_is_an_error(
+    warehouse: Arc<dyn Warehouse>,
+) -> Result<(), Failure> {
+    let refused = warehouse.load(&Batch::new(slice(0)).replace([Probe::new("a", 1)]), instant(0)).await;
+    ensure(refused.is_err(), || "rows were accepted without tables".to_owned())?;
+    warehouse.check().await?;
+    ready(&warehouse).await
+}
