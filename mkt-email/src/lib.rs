@@ -7,7 +7,7 @@
 //! | [`Message`] | what is said: types that cannot hold a line break where one would forge a header |
 //! | [`Template`] | minijinja, strict and escaped; welcome and cart relaunch mails in French and English |
 //! | [`Subscribers`] | people from a CSV file, row by row; bad rows are set aside with their line |
-//! | [`Outbox`] | the durable heart: one row per recipient, sent once, whatever happens to the process (feature `sqlite`) |
+//! | `Outbox` | the durable heart: one row per recipient, sent once, whatever happens to the process (feature `sqlite`) |
 //! | `testing` | the provider contract, executed (feature `testing`) |
 //!
 //! # What is promised
@@ -15,7 +15,7 @@
 //! The process may be killed at any instruction. Then, after the next run, **nobody is lost and nobody is mailed twice
 //! by us**: a mail whose call was on the wire when the process died is settled by asking the provider, and where the
 //! provider cannot tell it is reported `unknown` and never sent again. `sent + failed + suppressed + cancelled +
-//! unknown + pending = recipients` holds at every instant ([`Outbox::counts`], one query). After an unsubscription is
+//! unknown + pending = recipients` holds at every instant (`Outbox::counts`, one query). After an unsubscription is
 //! recorded, no mail that it covers is handed over. No address appears in an error or a `Debug` text.
 //!
 //! # From a file of sign-ups to mails on disk

@@ -41,7 +41,7 @@ impl Default for Columns {
     fn default() -> Self {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
-            email: names(&["email", "e-mail", "mail", "adresse", "email address"]),
+            email: names(&["email", "e-mail", "mail", "courriel", "adresse e-mail", "email address"]),
             prenom: names(&["prenom", "first_name", "first name", "firstname"]),
             date_inscription: names(&["date_inscription", "signup_date", "signed_up_on", "date"]),
         }

@@ -1,6 +1,7 @@
 //! The contract of [`EmailProvider`], executed. Run it on every provider, your own included.
 //!
-//! Each check is a function that fails with one sentence; [`violations`] runs them all and names those that failed.
+//! Each check is a function that fails with one sentence. [`provider_conformance!`](crate::provider_conformance) writes a
+//! test for each; [`violations`] runs them all and names those that failed.
 //!
 //! ```
 //! use mkt_email::{Memory, testing::{Fixture, violations}};
@@ -76,8 +77,60 @@ macro_rules! require {
     };
 }
 
-macro_rules! suite {
-    ($($check:ident),+ $(,)?) => {
+/// Hands the names of all checks to another macro of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __provider_checks {
+    ($then:ident, $($given:tt)*) => {
+        $crate::$then! {
+            [$($given)*]
+            the_declaration_is_coherent
+            a_plan_covers_every_message_once_and_keeps_the_limit
+            planning_is_pure
+            what_is_not_supported_is_refused_by_name
+            there_is_one_outcome_for_each_mail
+            what_is_accepted_is_delivered_once
+            everything_supported_is_accepted
+            a_repeated_key_has_no_second_effect
+            settling_finds_what_arrived
+            settling_does_not_invent_arrivals
+            checking_sends_nothing
+            nothing_shown_holds_an_address
+        }
+    };
+}
+
+/// Writes one test for each check: `provider_conformance!(acme, || Fixture::new(…))` makes a module `acme` of them.
+/// The caller needs tokio with `macros` and `rt`.
+#[macro_export]
+macro_rules! provider_conformance {
+    ($module:ident, $fresh:expr) => {
+        $crate::__provider_checks! { __provider_tests, $module, $fresh }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __provider_tests {
+    ([$module:ident, $fresh:expr] $($check:ident)+) => {
+        mod $module {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    let fresh: $crate::testing::Fixture = ($fresh)();
+                    let seen = $crate::testing::$check(&fresh).await;
+                    assert!(seen.is_ok(), "{}", seen.unwrap_err());
+                }
+            )+
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __provider_violations {
+    ([] $($check:ident)+) => {
         /// Runs every check on a provider of its own and returns those that failed.
         pub async fn violations(fresh: &(dyn Fn() -> Fixture + Sync)) -> Vec<Violation> {
             let mut found = Vec::new();
@@ -91,20 +144,7 @@ macro_rules! suite {
     };
 }
 
-suite!(
-    the_declaration_is_coherent,
-    a_plan_covers_every_message_once_and_keeps_the_limit,
-    planning_is_pure,
-    what_is_not_supported_is_refused_by_name,
-    there_is_one_outcome_for_each_mail,
-    what_is_accepted_is_delivered_once,
-    everything_supported_is_accepted,
-    a_repeated_key_has_no_second_effect,
-    settling_finds_what_arrived,
-    settling_does_not_invent_arrivals,
-    checking_sends_nothing,
-    nothing_shown_holds_an_address,
-);
+__provider_checks! { __provider_violations, }
 
 /// When the checks take place.
 fn now() -> DateTime<Utc> {

@@ -58,7 +58,7 @@ impl Message {
             builder = builder.raw_header(header(name, value.clone())?);
         }
         let built = match (self.html(), self.attachments()) {
-            (None, []) => builder.singlepart(SinglePart::plain(self.text().to_owned())),
+            (None, []) => builder.singlepart(SinglePart::plain(canonical(self.text()))),
             (_, []) => builder.multipart(self.alternative(key)),
             (_, attachments) => {
                 let mut mixed =
@@ -83,9 +83,9 @@ impl Message {
     fn alternative(&self, key: IdempotencyKey) -> MultiPart {
         let parts = MultiPart::alternative()
             .boundary(format!("alternative-{key}"))
-            .singlepart(SinglePart::plain(self.text().to_owned()));
+            .singlepart(SinglePart::plain(canonical(self.text())));
         match self.html() {
-            Some(html) => parts.singlepart(SinglePart::html(html.to_owned())),
+            Some(html) => parts.singlepart(SinglePart::html(canonical(html))),
             None => parts,
         }
     }
@@ -93,6 +93,12 @@ impl Message {
 
 fn refused(why: &'static str) -> Error {
     Error::new(ErrorKind::Input, "mail", "build").with_detail(why)
+}
+
+/// Every line end as CRLF. lettre leaves some lone carriage returns alone, of which receivers have made line ends
+/// (SMTP smuggling).
+fn canonical(body: &str) -> String {
+    body.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n")
 }
 
 fn mailbox(mailbox: &Mailbox) -> Result<lettre::message::Mailbox, Error> {

@@ -245,7 +245,7 @@ impl MessageBuilder {
     /// Checks what the types could not.
     ///
     /// # Errors
-    /// [`Unfit`]: no body; a metadata key that could not be a header name, or a value with a control character.
+    /// [`Unfit`]: no body, or a NUL in it; a metadata key that could not be a header name, or a value with a control character.
     pub fn build(mut self) -> Result<Message, Unfit> {
         for (key, value) in &self.message.metadata {
             if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
@@ -253,6 +253,12 @@ impl MessageBuilder {
             }
             text::check(Part::Metadata, key, 60)?;
             text::check(Part::Metadata, value, 2_000)?;
+        }
+        for body in [Some(self.message.text.as_str()), self.message.html.as_deref()].into_iter().flatten() {
+            // RFC 5322 §2.3: no NUL in a body.
+            if let Some(at) = body.chars().position(|c| c == '\0') {
+                return Err(Unfit::Control { part: Part::Body, code: 0, at: at + 1 });
+            }
         }
         if self.message.text.trim().is_empty() {
             self.message.text =

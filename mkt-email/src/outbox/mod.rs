@@ -129,7 +129,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Opens the file, making it and its tables where they are missing. Other crates may keep tables in it.
+    /// Opens the file, making it and its tables where they are missing. Other crates may keep tables in it. Runs put an
+    /// empty file of the same name with `.workers` added beside it.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`] when the file cannot be opened, made or written, or is not a database.
@@ -171,7 +172,15 @@ impl Outbox {
         let first = Migration::new(1, "outbox".into(), MigrationType::Simple, schema, false);
         let mut migrator = Migrator::with_migrations(vec![first]);
         migrator.dangerous_set_table_name(MIGRATIONS);
-        migrator.run(&pool).await.map_err(|cause| {
+        // Two processes may make the tables at the same moment; who comes second fails, and finds them made when it
+        // looks again.
+        let mut made = migrator.run(&pool).await;
+        for _ in 0..3 {
+            if made.is_err() {
+                made = migrator.run(&pool).await;
+            }
+        }
+        made.map_err(|cause| {
             Error::new(ErrorKind::Storage, SERVICE, "open")
                 .with_detail("its tables could not be made")
                 .with_source(cause)

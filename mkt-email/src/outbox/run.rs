@@ -175,9 +175,9 @@ impl Outbox {
         let (count, begun) = (RUNS.fetch_add(1, Ordering::Relaxed), clock.now());
         let worker = format!("{}-{count}-{}", std::process::id(), begun.timestamp_millis());
         let mut run = Run { outbox: self, provider, clock, options, worker, report: RunReport::default() };
-        let mut presence = Presence::announce(self.path.as_deref(), &self.runs);
+        let mut presence = Presence::announce(self.path.as_deref(), &self.runs).await;
         self.recover(begun, presence.is_alone()).await?;
-        presence.share();
+        presence.share().await;
         run.settle().await?;
         run.send_what_is_due().await?;
         tracing::debug!(accepted = run.report.accepted, unknown = run.report.unknown, "run ended");

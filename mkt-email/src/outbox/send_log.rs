@@ -57,10 +57,19 @@ impl Outbox {
             .fetch_one(&self.pool)
             .await
             .map_err(failed)?;
-        let mut file = open(path.as_ref()).map_err(unwritable)?;
-        // Two writers would both append what follows the same last line.
-        file.lock().map_err(unwritable)?;
-        let mut seq = match last_mark(&mut file).map_err(unwritable)? {
+        let path = path.as_ref().to_owned();
+        // Two writers would both append what follows the same last line. The lock is waited for on a thread of its
+        // own: whoever holds it may need this one to go on.
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut file = open(&path)?;
+            file.lock()?;
+            let tail = last_mark(&mut file)?;
+            Ok((file, tail))
+        });
+        let opened: io::Result<(File, Tail)> =
+            opened.await.unwrap_or_else(|cause| Err(io::Error::other(cause)));
+        let (file, tail) = opened.map_err(unwritable)?;
+        let mut seq = match tail {
             Tail::Empty => 0,
             Tail::Mark(mark) if mark.outbox == outbox => mark.seq,
             Tail::Mark(_) | Tail::Foreign => {

@@ -20,7 +20,7 @@ pub(super) struct Presence {
 impl Presence {
     /// Announces a run on the database at `path`, or in memory, where only the `runs` of this process can be. Not an
     /// error where locks are not to be had.
-    pub(super) fn announce(path: Option<&Path>, runs: &Arc<AtomicUsize>) -> Self {
+    pub(super) async fn announce(path: Option<&Path>, runs: &Arc<AtomicUsize>) -> Self {
         let others = runs.fetch_add(1, Ordering::SeqCst);
         let mut presence = Self { runs: Arc::clone(runs), file: None, alone: false };
         let Some(path) = path else {
@@ -31,8 +31,7 @@ impl Presence {
         name.push(".workers");
         if let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(name) {
             presence.alone = file.try_lock().is_ok();
-            let held = presence.alone || file.lock_shared().is_ok();
-            presence.file = held.then_some(file);
+            presence.file = if presence.alone { Some(file) } else { shared(file).await };
         }
         presence
     }
@@ -44,14 +43,17 @@ impl Presence {
 
     /// Lets others in. Between giving up the exclusive lock and getting the shared one another run may find itself
     /// alone; this one has claimed nothing yet, so there is nothing to be taken from it.
-    pub(super) fn share(&mut self) {
+    pub(super) async fn share(&mut self) {
         self.alone = false;
-        if let Some(file) = &self.file
-            && file.lock_shared().is_err()
-        {
-            self.file = None;
+        if let Some(file) = self.file.take() {
+            self.file = shared(file).await;
         }
     }
+}
+
+/// Waits for the shared lock on a thread of its own: whoever holds the exclusive one may need this thread to go on.
+async fn shared(file: File) -> Option<File> {
+    tokio::task::spawn_blocking(move || file.lock_shared().is_ok().then_some(file)).await.ok().flatten()
 }
 
 impl Drop for Presence {

@@ -10,22 +10,25 @@ use mkt_email::{
 };
 use std::sync::{Arc, Mutex};
 
-fn memory(provider: Memory) -> Fixture {
+fn addresses(provider: &Memory) -> Vec<EmailAddress> {
+    provider.delivered().iter().map(|mail| mail.message.to().address.clone()).collect()
+}
+
+fn in_memory(provider: Memory) -> Fixture {
     let inside = provider.clone();
-    Fixture::new(provider, move || {
-        inside.delivered().iter().map(|mail| mail.message.to().address.clone()).collect()
-    })
+    Fixture::new(provider, move || addresses(&inside))
 }
 
-#[tokio::test]
-async fn memory_keeps_the_contract() {
-    assert_eq!(violations(&|| memory(Memory::new())).await, []);
-}
-
-#[tokio::test]
-async fn memory_without_idempotency_keeps_the_contract() {
-    assert_eq!(violations(&|| memory(Memory::with_capabilities(Capabilities::minimal()))).await, []);
-}
+mkt_email::provider_conformance!(memory, || in_memory(Memory::new()));
+mkt_email::provider_conformance!(memory_without_idempotency, || {
+    in_memory(Memory::with_capabilities(Capabilities::minimal()))
+});
+mkt_email::provider_conformance!(maildir, in_a_directory);
+mkt_email::provider_conformance!(boxed_and_shared, || {
+    let provider = Memory::new();
+    let boxed: Box<dyn EmailProvider> = Box::new(Arc::new(provider.clone()));
+    Fixture::new(boxed, move || addresses(&provider))
+});
 
 /// Addresses are read from the files by an independent parser.
 fn recipients(directory: &std::path::Path) -> Vec<EmailAddress> {
@@ -39,29 +42,10 @@ fn recipients(directory: &std::path::Path) -> Vec<EmailAddress> {
         .collect()
 }
 
-#[tokio::test]
-async fn maildir_keeps_the_contract() {
-    let found = violations(&|| {
-        let directory = tempfile::tempdir().unwrap();
-        let provider = Maildir::open(directory.path()).unwrap();
-        Fixture::new(provider, move || recipients(directory.path()))
-    })
-    .await;
-    assert_eq!(found, []);
-}
-
-#[tokio::test]
-async fn a_boxed_or_shared_provider_keeps_the_contract() {
-    let boxed: Vec<_> = violations(&|| {
-        let provider = Memory::new();
-        let inside = provider.clone();
-        let boxed: Box<dyn EmailProvider> = Box::new(Arc::new(provider));
-        Fixture::new(boxed, move || {
-            inside.delivered().iter().map(|mail| mail.message.to().address.clone()).collect()
-        })
-    })
-    .await;
-    assert_eq!(boxed, []);
+fn in_a_directory() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let provider = Maildir::open(directory.path()).unwrap();
+    Fixture::new(provider, move || recipients(directory.path()))
 }
 
 /// Claims everything, delivers twice, plans by the phase of a counter, answers short, invents arrivals, and prints

@@ -96,6 +96,14 @@ fn lines_end_in_crlf_and_fit() {
     assert!(longest <= 998, "{longest}");
 }
 
+#[test]
+fn a_nul_in_a_body_is_refused() {
+    let builder =
+        || Message::builder("a@shop.example".parse().unwrap(), reader(1).into(), "Hello".parse().unwrap());
+    assert!(builder().text("a\0b").build().is_err());
+    assert!(builder().html("<p>\0</p>").build().is_err());
+}
+
 /// Pieces that injections are made of, among ordinary ones.
 fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![
@@ -172,5 +180,27 @@ proptest! {
                 prop_assert_eq!(to, vec![text.as_str()]);
             }
         }
+    }
+
+    /// T2: a body cannot end the mail or smuggle a second one: line ends are CRLF, whatever it holds, and what is read
+    /// back is what was written, up to the form of its line ends.
+    #[test]
+    fn a_body_stays_a_body(text in proptest::collection::vec(
+        prop_oneof![Just("\r".to_owned()), Just("\n".to_owned()), Just("\r\n.\r\n".to_owned()), Just("\n.\n".to_owned()),
+            Just("\r\nDATA\r\n".to_owned()), "[a-zé€. ]{1,40}"], 1..8)) {
+        let text = format!("begin {} end", text.concat());
+        let message = Message::builder("news@shop.example".parse().unwrap(), reader(1).into(), "Hello".parse().unwrap())
+            .text(text.clone()).build().unwrap();
+        let bytes = message.to_mime(key(), noon()).unwrap();
+        let bare = bytes.iter().enumerate().any(|(at, byte)| match byte {
+            b'\n' => at == 0 || bytes[at - 1] != b'\r',
+            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
+        prop_assert!(!bare, "a bare line end");
+        let mail = MessageParser::default().parse(&bytes).unwrap();
+        let read = mail.body_text(0).unwrap();
+        let lines = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n").trim_end_matches('\n').to_owned();
+        prop_assert_eq!(lines(&read), lines(&text));
     }
 }

@@ -644,3 +644,42 @@ fn nothing_shown_holds_an_address() {
     assert!(!shown.contains("canary"), "{shown}");
     assert!(!format!("{:?}", ManualClock::at(noon())).is_empty());
 }
+
+/// Each waits for a lock that the other holds; on one thread that must not be the end.
+#[tokio::test(flavor = "current_thread")]
+async fn two_runs_and_two_logs_on_one_thread_do_not_wait_for_each_other_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(directory.path().join("mail.db")).await.unwrap();
+    let mails: Vec<_> = (0..40).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    let (provider, clock, options) = (forgetful(), clock(), RunOptions::default());
+    let log = directory.path().join("send.ndjson");
+    let all = async {
+        for _ in 0..20 {
+            let run = || outbox.run(&provider, &clock, &options);
+            let (a, b, c) = tokio::join!(run(), run(), run());
+            for ended in [a, b, c] {
+                ended.unwrap();
+            }
+            let (a, b) = tokio::join!(outbox.write_send_log(&log), outbox.write_send_log(&log));
+            a.and(b).unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("the runs wait for each other");
+    assert_eq!(provider.delivered().len(), 40);
+    assert_eq!(std::fs::read_to_string(log).unwrap().lines().count(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_fresh_file_can_be_opened_by_many_at_once() {
+    for _ in 0..15 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mail.db");
+        let mut openers = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let path = path.clone();
+            openers.spawn(async move { Outbox::open(path).await.unwrap().counts(None).await.unwrap() });
+        }
+        assert_eq!(openers.join_all().await, [Counts::default(); 6]);
+    }
+}

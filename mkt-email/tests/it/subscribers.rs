@@ -53,8 +53,8 @@ fn a_byte_order_mark_semicolons_and_latin_1_are_understood() {
 
 #[test]
 fn columns_can_be_named() {
-    let columns = Columns { email: vec!["courriel".to_owned()], ..Columns::default() };
-    let file = b"nom,Courriel\nx,jean@example.org\n".as_slice();
+    let columns = Columns { email: vec!["contact".to_owned()], ..Columns::default() };
+    let file = b"nom,Contact\nx,jean@example.org\n".as_slice();
     let row = Subscribers::read_with(file, &columns).unwrap().next().unwrap().unwrap();
     assert!(matches!(row, Row::Subscriber(person) if person.email.as_str() == "jean@example.org"));
 }

@@ -1,5 +1,6 @@
 //! Templates: the built-in ones, escaping, strictness, bounds.
 
+use mkt_connect::campaign::{CampaignTags, TagFamily};
 use mkt_connect::{Currency, Money};
 use mkt_email::{CartItem, CartRelaunch, Language, Template, TemplateError, Welcome, format_money};
 use serde_json::json;
@@ -134,4 +135,16 @@ fn amounts_are_written_as_readers_of_the_language_write_them() {
     assert_eq!(format_money(dollar, Language::English), "-$19.90");
     assert_eq!(format_money(franc, Language::French), "-5,00\u{a0}CHF");
     assert_eq!(format_money(franc, Language::English), "-5.00\u{a0}CHF");
+}
+
+#[test]
+fn links_carry_the_campaigns_tags_in_both_bodies() {
+    let tags = CampaignTags::new("newsletter", "email", "welcome");
+    let template = Template::welcome(Language::French).unwrap().tagging(tags, TagFamily::Utm);
+    let mail = template.render(&welcome(Some("Jean"))).unwrap();
+    let tagged = "https://shop.example/?a=1&b=2&utm_source=newsletter&utm_medium=email&utm_campaign=welcome";
+    assert!(mail.text.contains(tagged), "{}", mail.text);
+    // minijinja escapes the slash too; readers decode both.
+    let escaped = tagged.replace('&', "&amp;").replace('/', "&#x2f;");
+    assert!(mail.html.contains(&format!("href=\"{escaped}\"")), "{}", mail.html);
 }
