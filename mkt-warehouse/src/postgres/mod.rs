@@ -24,7 +24,7 @@ use futures_util::stream::{self, BoxStream};
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::migrate::{MigrateError, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr, Transaction};
 use std::time::Duration;
 
 /// Connections at most.
@@ -61,12 +61,13 @@ impl Postgres {
         let options = options
             .options([("idle_in_transaction_session_timeout", "60s"), ("timezone", "UTC")])
             .disable_statement_logging();
+        // By itself first: a pool repeats a refused connection until its timeout.
+        let first = options.connect().await.map_err(|cause| storage("connect", &cause))?;
+        first.close().await.map_err(|cause| storage("connect", &cause))?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(Duration::from_secs(30))
-            .connect_with(options)
-            .await
-            .map_err(|cause| storage("connect", &cause))?;
+            .connect_lazy_with(options);
         Ok(Self { pool })
     }
 

@@ -4,6 +4,7 @@ mod carts;
 mod conformance;
 mod engines;
 mod open;
+mod oracle;
 mod postgres;
 mod reports;
 mod rows;
