@@ -16,6 +16,7 @@ pub(crate) struct Content {
     key: SliceKey,
     fills: &'static [Kind],
     read: u64,
+    derived: u64,
     duplicates: u64,
     sessions: BTreeMap<String, Session>,
     events: BTreeMap<i64, Event>,
@@ -33,6 +34,7 @@ impl Content {
             key,
             fills,
             read: 0,
+            derived: 0,
             duplicates: 0,
             sessions: BTreeMap::new(),
             events: BTreeMap::new(),
@@ -51,6 +53,7 @@ impl Content {
     /// Gives the name of a row that belongs to another source or site, or to a table that the stream does not fill.
     pub(crate) fn add(&mut self, page: Page) -> Result<(), &'static str> {
         self.read += page.read;
+        self.derived += page.derived;
         self.duplicates += page.duplicates;
         let mut held = 0_u64;
         let mut foreign = None;
@@ -132,6 +135,10 @@ impl Content {
         self.read
     }
 
+    pub(crate) fn derived(&self) -> u64 {
+        self.derived
+    }
+
     pub(crate) fn duplicates(&self) -> u64 {
         self.duplicates
     }
@@ -142,7 +149,7 @@ impl Content {
 
     /// Whether every record read is accounted for.
     pub(crate) fn adds_up(&self) -> bool {
-        self.read == self.rows() + self.quarantined_rows() + self.duplicates
+        self.read + self.derived == self.rows() + self.quarantined_rows() + self.duplicates
     }
 
     /// Rows by table, for every table that the stream fills.

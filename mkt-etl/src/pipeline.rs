@@ -105,6 +105,20 @@ enum Outcome {
     Skipped,
 }
 
+/// What an error ends.
+enum Stop {
+    /// The slice.
+    Slice(Error),
+    /// The run.
+    Run(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Slice(error)
+    }
+}
+
 impl Pipeline {
     /// A pipeline with the system's clock, all streams and sites, four slices at once and at most two million rows in
     /// a slice.
@@ -364,9 +378,8 @@ impl Pipeline {
         }
         match self.read_and_load(&job).await {
             Ok(outcome) => Ok(outcome),
-            // The warehouse is gone: nothing can be noted, and the other slices will fare no better.
-            Err(error) if error.kind() == ErrorKind::Storage => Err(error),
-            Err(error) => {
+            Err(Stop::Run(error)) => Err(error),
+            Err(Stop::Slice(error)) => {
                 if error.kind() == ErrorKind::Auth {
                     halted.store(true, Ordering::Release);
                 }
@@ -376,7 +389,7 @@ impl Pipeline {
         }
     }
 
-    async fn read_and_load(&self, job: &Job) -> Result<Outcome> {
+    async fn read_and_load(&self, job: &Job) -> Result<Outcome, Stop> {
         let version = self.source.version(&job.slice).await?;
         let settled = |row: &&SliceRow| row.state == SliceState::Settled && row.failed_attempts == 0;
         if let Some(before) = job.before.as_ref().filter(settled).filter(|row| row.version == version) {
@@ -398,7 +411,7 @@ impl Pipeline {
         let row = SliceRow {
             state: settle::state(&seen),
             records_read: signed(content.read()),
-            records_loaded: signed(content.rows()),
+            records_loaded: signed(content.rows() - content.derived().min(content.rows())),
             records_quarantined: signed(content.quarantined_rows()),
             records_duplicate: signed(content.duplicates()),
             table_rows: json(&content.rows_by_table()),
@@ -418,7 +431,12 @@ impl Pipeline {
         if let Some(before) = job.before.as_ref().filter(|_| revised) {
             batch = batch.upsert(ledger::revisions(&job.slice, &before.totals(), &totals, now));
         }
-        let receipt = self.warehouse.load(&batch, now).await?;
+        let receipt = self.warehouse.load(&batch, now).await.map_err(|error| match error.kind() {
+            // Rows that the warehouse cannot hold are the slice's affair.
+            ErrorKind::Input => Stop::Slice(error),
+            // The warehouse is gone: nothing can be noted, and the other slices will fare no better.
+            _ => Stop::Run(error),
+        })?;
         tracing::debug!(written = receipt.written, removed = receipt.removed, state = %row.state, "loaded");
         Ok(Outcome::Read { row, written: true, revised })
     }

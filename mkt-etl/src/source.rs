@@ -190,12 +190,16 @@ impl Rejected {
 
 /// A page of a slice: typed rows, and an account of what did not become one.
 ///
-/// `read` counts source records in units of rows: every unit is a row, or rejected, or a duplicate.
+/// `read` counts source records in units of rows: every unit is a row, or rejected, or a duplicate. Rows that no record
+/// of their own stands behind (a campaign, known from its costs) are counted as `derived`:
+/// read + derived = rows + rejected + duplicates.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
     /// Records read.
     pub read: u64,
-    /// Records that repeat another one of the slice exactly.
+    /// Rows without a record of their own.
+    pub derived: u64,
+    /// Records that repeat another one exactly.
     pub duplicates: u64,
     /// Visits.
     pub sessions: Vec<Session>,
@@ -301,7 +305,7 @@ impl fmt::Display for Totals {
 ///   the source counts the visit; the row's own `day` is the day of its first event, which is the day before for a
 ///   visit over midnight.
 /// - Reading a slice again gives the same rows, unless the source has changed meanwhile.
-/// - In the sum over the pages, `read` = rows + rejected + duplicates.
+/// - In the sum over the pages, `read` + `derived` = rows + rejected + duplicates.
 /// - Dropping the stream of pages stops the reading.
 /// - [`verify`](Self::verify) answers with totals that were counted another way than by reading the slice; `None` where
 ///   the source has no second way. They carry the names of [`Totals`].

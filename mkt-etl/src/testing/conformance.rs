@@ -210,11 +210,11 @@ pub async fn days_stay_inside(subject: &Subject<'_>) -> Outcome {
     Ok(Verdict::Held)
 }
 
-/// Read = rows + rejected + duplicates.
+/// Read + derived = rows + rejected + duplicates.
 pub async fn counts_add_up(subject: &Subject<'_>) -> Outcome {
     for (_, slice) in subject.slices()? {
         let pages = subject.pages(&slice).await?;
-        let read: u64 = pages.iter().map(|page| page.read).sum();
+        let read: u64 = pages.iter().map(|page| page.read + page.derived).sum();
         let accounted: u64 =
             pages.iter().map(|page| (page.rows() + page.rejected.len()) as u64 + page.duplicates).sum();
         if read != accounted {

@@ -38,13 +38,7 @@ async fn failure(stream: &str, answer: Answer) -> (Error, usize) {
     .unwrap();
     let source = source(&server);
     let slice = SliceKey::day("matomo", stream, "1", day("2026-03-28"));
-    let error = loop {
-        let mut pages = source.read(&slice);
-        if let Some(Err(error)) = pages.next().await {
-            break error;
-        }
-        panic!("no error");
-    };
+    let error = source.read(&slice).next().await.expect("a page or an error").expect_err("an error");
     (error, server.hits())
 }
 

@@ -32,9 +32,9 @@ async fn ask(server: &RecordedMatomo, parameters: &[(&str, &str)]) -> (u16, Stri
     (response.status(), response.text().into_owned())
 }
 
-fn parsed(answer: (u16, String)) -> Value {
-    assert_eq!(answer.0, 200);
-    serde_json::from_str(&answer.1).unwrap()
+fn parsed((status, body): (u16, String)) -> Value {
+    assert_eq!(status, 200);
+    serde_json::from_str(&body).unwrap()
 }
 
 #[tokio::test]

@@ -1,0 +1,492 @@
+//! CSV files: the sample data against what was planted in it, and everything that does not fit.
+
+use crate::support::{all, day, dump, late, utc, window};
+use futures_util::StreamExt;
+use mkt_connect::{Channel, ErrorKind};
+use mkt_etl::csv::Encoding;
+use mkt_etl::ledger::{QuarantineRow, SliceRow};
+use mkt_etl::testing::conformance::{Subject, Verdict, check_all};
+use mkt_etl::{AnalyticsSource, CsvSource, Page, Pipeline, RunReport};
+use mkt_warehouse::model::{Campaign, Cost, Event, EventType, Session, SliceState, User};
+use mkt_warehouse::{SliceKey, Sqlite};
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const EVENTS: &str = "event_id,user_id,event_type,timestamp,channel,revenue,properties\n";
+const SESSIONS: &str = "session_id,user_id,start_time,end_time,pages_viewed,converted,channel\n";
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data")
+}
+
+fn write(folder: &tempfile::TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+async fn load(source: &CsvSource, warehouse: &Sqlite, from: &str, last: &str) -> RunReport {
+    let pipeline = Pipeline::new(source.clone(), warehouse.clone()).clock(late());
+    let report = pipeline.run(window(from, last)).await.unwrap();
+    assert!(report.is_complete(), "{report:#?}");
+    assert!(report.unreconciled.is_empty(), "{report:#?}");
+    report
+}
+
+async fn pages(source: &CsvSource, stream: &str, date: &str) -> Vec<Page> {
+    let slice = SliceKey::day("csv", stream, "shop", day(date));
+    source.read(&slice).map(Result::unwrap).collect().await
+}
+
+fn decimal(value: &serde_json::Value) -> Decimal {
+    value.to_string().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_sample_data_loads_as_it_was_planted() {
+    let truth: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(sample().join("truth.json")).unwrap()).unwrap();
+    let totals = &truth["totals"];
+    let zone = truth["zone"].as_str().unwrap().parse().unwrap();
+    let source = CsvSource::builder("shop", zone)
+        .sessions(sample().join("sessions.csv"))
+        .events(sample().join("events.csv"))
+        .customers(sample().join("customers.csv"))
+        .costs(sample().join("costs.csv"))
+        .build()
+        .unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let (from, last) = (truth["start"].as_str().unwrap(), truth["end"].as_str().unwrap());
+    let report = load(&source, &warehouse, from, last).await;
+    assert_eq!((report.quarantined, report.duplicates), (0, 0));
+    let rows = |table: &str| report.rows[table];
+    for (table, name) in
+        [("sessions", "sessions"), ("events", "events"), ("users", "customers"), ("costs", "cost_rows")]
+    {
+        assert_eq!(rows(table), totals[name].as_u64().unwrap(), "{table}");
+    }
+    let events: Vec<Event> = all(&warehouse).await;
+    for name in ["page_view", "product_view", "add_to_cart", "purchase", "signup"] {
+        let count = events.iter().filter(|event| event.event_type.as_str() == name).count() as u64;
+        assert_eq!(count, totals[name].as_u64().unwrap(), "{name}");
+    }
+    assert_eq!(events.iter().map(|event| event.revenue.0).sum::<Decimal>(), decimal(&totals["revenue"]));
+    let costs: Vec<Cost> = all(&warehouse).await;
+    assert_eq!(costs.iter().map(|cost| cost.cost.0).sum::<Decimal>(), decimal(&totals["cost"]));
+    assert_eq!(costs.iter().filter_map(|cost| cost.clicks).sum::<i64>(), totals["clicks"].as_i64().unwrap());
+    let sessions: Vec<Session> = all(&warehouse).await;
+    let over_midnight = sessions
+        .iter()
+        .filter(|session| mkt_etl::zone::local_day(session.end_time, zone) != session.day)
+        .count() as u64;
+    assert_eq!(over_midnight, totals["sessions_across_local_midnight"].as_u64().unwrap());
+
+    // Every session of a tagged channel knows its campaign from the first URL, also over midnight, and every campaign
+    // that brought a session was paid for.
+    let declared: BTreeSet<String> =
+        all::<Campaign>(&warehouse).await.into_iter().map(|row| row.campaign_id).collect();
+    for session in &sessions {
+        let tagged = [Channel::Paid, Channel::Email].contains(&session.channel);
+        assert!(!tagged || session.campaign_id.is_some(), "{session:?}");
+        assert!(
+            session.campaign_id.as_ref().is_none_or(|campaign| declared.contains(campaign)),
+            "{session:?}"
+        );
+    }
+    for event in events.iter().filter(|event| event.event_type == EventType::PURCHASE) {
+        let session =
+            sessions.iter().find(|session| Some(&session.session_id) == event.session_id.as_ref()).unwrap();
+        assert_eq!(event.campaign_id, session.campaign_id);
+        assert!(session.converted);
+    }
+
+    let everything = dump(&warehouse).await;
+    assert!(!everything.contains('@'), "an address is stored");
+    assert!(!everything.contains("Raphaël"), "a name is stored");
+    let again = load(&source, &warehouse, from, last).await;
+    assert!(!again.changed);
+    assert_eq!(again.rows, report.rows);
+    assert_eq!(dump(&warehouse).await, everything);
+}
+
+#[tokio::test]
+async fn customers_bring_consent_and_segment_but_no_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let customers = write(
+        &folder,
+        "customers.csv",
+        "user_id,email,first_name,lang,consent_marketing,consent_since,signed_up_at,segment,phone\n\
+         u1,jo@example.org,Jo,FR,true,2026-05-01 10:00:00,2026-05-01 22:30:00,client,0102030405\n\
+         kim@example.org,kim@example.org,Kim,,,,,,\n",
+    );
+    let source = CsvSource::builder("shop", chrono_tz::Europe::Paris).customers(customers).build().unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let report = load(&source, &warehouse, "2026-05-01", "2026-05-01").await;
+    let users: Vec<User> = all(&warehouse).await;
+    let one = users.iter().find(|user| user.user_id == "u1").unwrap();
+    assert_eq!((one.language.as_deref(), one.segment.as_deref()), (Some("fr"), Some("client")));
+    // 22:30 UTC is half past midnight in Paris.
+    assert_eq!((one.signed_up_at, one.day), (Some(utc("2026-05-01T22:30:00Z")), day("2026-05-02")));
+    assert_eq!(
+        one.attributes.0,
+        serde_json::json!({"consent_marketing": true, "consent_since": "2026-05-01T10:00:00Z"})
+    );
+    // An id that is an address is hashed.
+    assert!(users.iter().any(|user| user.user_id.starts_with("u:") && user.signed_up_at.is_none()));
+    let text = dump(&warehouse).await;
+    for personal in ["@", "Kim", "0102030405"] {
+        assert!(!text.contains(personal), "{personal}");
+    }
+    assert_eq!(
+        report.notes.values().collect::<Vec<_>>(),
+        ["columns of customers.csv that are not used: phone"]
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_set_aside_with_its_place_and_counts_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [
+        "1,u1,page_view,2026-03-28 10:00:00,direct,0,{}",
+        "2,u1,page_view,28/03/2026,direct,0,{}",
+        "3,,page_view,2026-03-28 10:01:00,direct,0,{}",
+        "4,u1,page view,2026-03-28 10:02:00,direct,0,{}",
+        "5,u1,purchase,2026-03-28 10:03:00,direct,twelve,{}",
+        "6,u1,purchase,2026-03-28 10:04:00,direct,123456789.00,{}",
+        "7,u1,page_view,2026-03-28 10:05:00,direct,0,not json",
+        "8,u1,page_view,2026-03-28 10:06:00,direct,0",
+        "9,u1,search,2026-03-28 10:07:00,direct,0,\"{\"\"q\"\":\"\"me@example.org\"\"}\"",
+        "1,u1,page_view,2026-03-28 10:00:00,direct,0,{}",
+        "1,u2,page_view,2026-03-29 10:00:00,direct,0,{}",
+        "10,u1,page_view,12026-03-28 10:00:00,direct,0,{}",
+        ",u1,page_view,2026-03-28 10:08:00,direct,0,{}",
+        "11,jo@example.org,page_view,2026-03-28 bad,direct,0,{}",
+        "12,u1,page_view,2026-03-28 10:09:00,carrier pigeon,,",
+    ];
+    let events = write(&folder, "events.csv", format!("{EVENTS}{}\n", lines.join("\n")));
+    let source = CsvSource::builder("shop", chrono_tz::UTC).events(events).build().unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let report = load(&source, &warehouse, "2026-03-28", "2026-03-29").await;
+    assert_eq!((report.read, report.rows["events"], report.duplicates, report.quarantined), (15, 3, 1, 11));
+    let mut rows: Vec<QuarantineRow> = all(&warehouse).await;
+    rows.sort_by_key(|row| row.line);
+    let reasons: Vec<(i64, &str)> = rows.iter().map(|row| (row.line.unwrap(), row.reason.as_str())).collect();
+    assert_eq!(
+        reasons,
+        [
+            (3, "timestamp is no time (YYYY-MM-DD HH:MM:SS)"),
+            (4, "user_id is empty"),
+            (5, "event_type is no name of lower-case letters, digits and _"),
+            (6, "revenue is no amount of money below 100 000 000"),
+            (7, "revenue is no amount of money below 100 000 000"),
+            (8, "properties is no JSON object"),
+            (9, "it has 6 columns where the header has 7"),
+            (12, "its id belongs to an earlier record, which differs"),
+            (13, "timestamp is no time (YYYY-MM-DD HH:MM:SS)"),
+            (14, "event_id is empty"),
+            (15, "timestamp is no time (YYYY-MM-DD HH:MM:SS)"),
+        ]
+    );
+    // Line 4 begins after the header (65 bytes) and two lines (47 and 38 bytes, line ends included).
+    assert_eq!(EVENTS.len() + lines[0].len() + 1 + lines[1].len() + 1, 65 + 47 + 38);
+    assert_eq!((rows[1].byte_offset, rows[1].raw.as_str()), (Some(150), lines[2]));
+    assert_eq!(rows[10].raw, "11,[address],page_view,2026-03-28 bad,direct,0,{}");
+    let stored: Vec<Event> = all(&warehouse).await;
+    assert!(stored.iter().any(|event| event.properties.0["q"] == "[address]"));
+    // An unknown channel is no reason to lose an event.
+    assert!(stored.iter().any(|event| event.channel == Channel::Other));
+    // Line 13 names no day that is one: it is set aside with the day of line 12.
+    let days: Vec<String> = rows.iter().map(|row| row.day.to_string()).collect();
+    assert_eq!(days[7..9], ["2026-03-29", "2026-03-29"]);
+}
+
+#[tokio::test]
+async fn repaired_files_leave_no_quarantine_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = "1,u1,page_view,2026-03-28 10:00:00,direct,0,{}\n";
+    let events = write(
+        &folder,
+        "events.csv",
+        format!("{EVENTS}{good}2,u1,page_view,2026-03-28 11:00:00,direct,x,{{}}\n"),
+    );
+    let source = CsvSource::builder("shop", chrono_tz::UTC).events(events).build().unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    assert_eq!(load(&source, &warehouse, "2026-03-28", "2026-03-28").await.quarantined, 1);
+    write(&folder, "events.csv", format!("{EVENTS}{good}2,u1,page_view,2026-03-28 11:00:00,direct,0,{{}}\n"));
+    let report = load(&source, &warehouse, "2026-03-28", "2026-03-28").await;
+    assert_eq!((report.quarantined, report.revised, report.rows["events"]), (0, 1, 2));
+    assert!(all::<QuarantineRow>(&warehouse).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_settled_day_is_read_again_when_its_records_change_and_only_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let first =
+        "1,u1,page_view,2026-03-27 10:00:00,direct,0,{}\n2,u1,page_view,2026-03-28 10:00:00,direct,0,{}\n";
+    let events = write(&folder, "events.csv", format!("{EVENTS}{first}"));
+    let source = CsvSource::builder("shop", chrono_tz::UTC).events(events).build().unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let report = load(&source, &warehouse, "2026-03-27", "2026-03-28").await;
+    assert_eq!(report.in_state(SliceState::Settled), 2);
+    let before: Vec<SliceRow> = all(&warehouse).await;
+    write(
+        &folder,
+        "events.csv",
+        format!("{EVENTS}{first}3,u1,page_view,2026-03-28 12:00:00,direct,0,{{}}\n"),
+    );
+    let report = load(&source, &warehouse, "2026-03-27", "2026-03-28").await;
+    assert_eq!((report.replayed, report.revised), (1, 1));
+    let after: Vec<SliceRow> = all(&warehouse).await;
+    assert_eq!(before[0], after[0]);
+    assert_ne!(before[1], after[1]);
+}
+
+#[tokio::test]
+async fn days_are_cut_in_the_zone_of_the_site_and_naive_times_are_of_the_declared_zone() {
+    let folder = tempfile::tempdir().unwrap();
+    let sessions = write(
+        &folder,
+        "sessions.csv",
+        format!(
+            "{SESSIONS}\
+             a,u1,2026-03-28 22:59:59,2026-03-28 23:10:00,1,false,direct\n\
+             b,u1,2026-03-28 23:00:00,2026-03-28 23:10:00,1,true,direct\n\
+             c,u1,2026-03-29T23:30:00+02:00,2026-03-29T23:40:00+02:00,1,0,direct\n\
+             d,u1,2026-03-29T22:30:00Z,2026-03-29T22:40:00Z,1,non,direct\n"
+        ),
+    );
+    let source = CsvSource::builder("shop", chrono_tz::Europe::Paris).sessions(&sessions).build().unwrap();
+    let ids = |pages: Vec<Page>| -> Vec<String> {
+        pages.into_iter().flat_map(|page| page.sessions).map(|session| session.session_id).collect()
+    };
+    assert_eq!(ids(pages(&source, "sessions", "2026-03-28").await), ["csv:shop:a"]);
+    assert_eq!(ids(pages(&source, "sessions", "2026-03-29").await), ["csv:shop:b", "csv:shop:c"]);
+    assert_eq!(ids(pages(&source, "sessions", "2026-03-30").await), ["csv:shop:d"]);
+
+    // The same times as times of Paris: 02:30 does not exist on 29 March and exists twice on 25 October.
+    let sessions = write(
+        &folder,
+        "paris.csv",
+        format!(
+            "{SESSIONS}\
+             a,u1,2026-03-29 01:30:00,2026-03-29 03:30:00,1,false,direct\n\
+             b,u1,2026-03-29 02:30:00,2026-03-29 03:30:00,1,false,direct\n\
+             c,u1,2026-10-25 02:30:00,2026-10-25 03:30:00,1,false,direct\n"
+        ),
+    );
+    let source = CsvSource::builder("shop", chrono_tz::Europe::Paris)
+        .sessions(&sessions)
+        .times_in(chrono_tz::Europe::Paris)
+        .build()
+        .unwrap();
+    let page = pages(&source, "sessions", "2026-03-29").await.remove(0);
+    assert_eq!(page.sessions[0].time_on_site, Some(3600));
+    assert_eq!(page.rejected[0].reason, "start_time does not exist in Europe/Paris");
+    let page = pages(&source, "sessions", "2026-10-25").await.remove(0);
+    assert_eq!(page.sessions[0].start_time, utc("2026-10-25T00:30:00Z"));
+}
+
+#[tokio::test]
+async fn semicolons_decimal_commas_latin_1_and_other_names_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "Visiteur;event_id;event_type;timestamp;channel;revenue;properties;magasin\r\n\
+                u1;1;purchase;2026-03-28 10:00:00;email;19,90;\"{\"\"note\"\":\"\"caf\u{e9}; cr\u{e8}me\"\"}\";Orl\u{e9}ans\r\n";
+    let latin1: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    for (name, bytes) in [
+        ("latin1.csv", latin1),
+        ("utf8.csv", text.as_bytes().to_vec()),
+        ("bom.csv", format!("\u{feff}{text}").into_bytes()),
+    ] {
+        let source = CsvSource::builder("shop", chrono_tz::UTC)
+            .events(write(&folder, name, bytes))
+            .rename("visiteur", "user_id")
+            .build()
+            .unwrap();
+        let page = pages(&source, "events", "2026-03-28").await.remove(0);
+        assert_eq!(page.rejected, [], "{name}");
+        let event = &page.events[0];
+        assert_eq!((event.user_id.as_str(), event.revenue.0), ("u1", "19.90".parse().unwrap()), "{name}");
+        assert_eq!(event.properties.0["note"], "caf\u{e9}; cr\u{e8}me", "{name}");
+        assert_eq!(event.properties.0["magasin"], "Orl\u{e9}ans", "{name}: a column we do not know is kept");
+    }
+    // Told that it is UTF-8, the same bytes are set aside.
+    let source = CsvSource::builder("shop", chrono_tz::UTC)
+        .events(folder.path().join("latin1.csv"))
+        .rename("visiteur", "user_id")
+        .encoding(Encoding::Utf8)
+        .build()
+        .unwrap();
+    let slice = SliceKey::day("csv", "events", "shop", day("2026-03-28"));
+    let error = source.read(&slice).next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+}
+
+#[tokio::test]
+async fn records_in_any_order_give_the_same_slices() {
+    let folder = tempfile::tempdir().unwrap();
+    let records: Vec<String> = (0..3000)
+        .map(|n| {
+            format!(
+                "{n},u{},page_view,2026-03-{:02} 10:{:02}:00,direct,0,{{}}\n",
+                n % 7,
+                1 + n * 7 % 20,
+                n % 60
+            )
+        })
+        .collect();
+    let mut sorted = records.clone();
+    sorted.sort_by_key(|record| record.split(',').nth(3).map(str::to_owned));
+    let mut contents = Vec::new();
+    for (name, records) in [("mixed.csv", records), ("sorted.csv", sorted)] {
+        let events = write(&folder, name, format!("{EVENTS}{}", records.concat()));
+        let source = CsvSource::builder("shop", chrono_tz::UTC).events(events).build().unwrap();
+        let warehouse = Sqlite::in_memory().await.unwrap();
+        let report = load(&source, &warehouse, "2026-03-01", "2026-03-20").await;
+        assert_eq!((report.read, report.rows["events"], report.quarantined), (3000, 3000, 0));
+        contents.push(serde_json::to_string(&all::<Event>(&warehouse).await).unwrap());
+    }
+    assert_eq!(contents[0], contents[1]);
+}
+
+#[tokio::test]
+async fn costs_declare_their_campaigns_and_several_currencies_stay_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let costs = write(
+        &folder,
+        "costs.csv",
+        "day,channel,source,medium,campaign,impressions,clicks,cost,currency\n\
+         2026-05-02,paid,google,cpc,Soldes d'été,100,5,1.50,EUR\n\
+         2026-05-01,paid,google,cpc,soldes d'ete,50,2,0.75,EUR\n\
+         2026-05-01,social,instagram,social,x,,,2.00,usd\n\
+         2026-05-01,paid,google,cpc,,1,1,1.00,EUROS\n\
+         2026-05-01,paid,google,cpc,y,1,-1,1.00,EUR\n\
+         2026-05-01,paid,google,cpc,y,1,1,,EUR\n",
+    );
+    let source = CsvSource::builder("shop", chrono_tz::Europe::Paris).costs(costs).build().unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let report = load(&source, &warehouse, "2026-05-01", "2026-05-02").await;
+    assert_eq!(
+        (report.read, report.rows["costs"], report.rows["campaigns"], report.quarantined),
+        (6, 3, 2, 3)
+    );
+    let campaigns: Vec<Campaign> = all(&warehouse).await;
+    let sale = campaigns.iter().find(|row| row.tag_source == "google").unwrap();
+    // One spelling, one campaign; first seen at midnight in Paris.
+    assert_eq!(sale.campaign_id, "google_cpc_soldes-d-ete");
+    assert_eq!((sale.first_seen, sale.channel), (utc("2026-04-30T22:00:00Z"), Channel::Paid));
+    let costs: Vec<Cost> = all(&warehouse).await;
+    assert_eq!(costs.iter().filter(|cost| cost.currency.as_str() == "USD").count(), 1);
+    let rows: Vec<SliceRow> = all(&warehouse).await;
+    assert_eq!((rows[0].records_read, rows[0].records_loaded, rows[0].records_quarantined), (6, 3, 3));
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_read_are_told_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(EVENTS.bytes().flat_map(|byte| [byte, 0])).collect();
+    for (name, bytes, kind, says) in [
+        ("empty.csv", Vec::new(), ErrorKind::Input, "is empty"),
+        ("utf16.csv", utf16, ErrorKind::Input, "is UTF-16"),
+        (
+            "header.csv",
+            b"event_id,user_id,when\n1,u1,now\n".to_vec(),
+            ErrorKind::Input,
+            "has no column event_type, timestamp",
+        ),
+        (
+            "twice.csv",
+            format!("event_id,{EVENTS}").into_bytes(),
+            ErrorKind::Input,
+            "has the column \"event_id\" twice",
+        ),
+        ("quote.csv", b"\"event_id,user_id\n".to_vec(), ErrorKind::Input, "does not read"),
+    ] {
+        let source =
+            CsvSource::builder("shop", chrono_tz::UTC).events(write(&folder, name, bytes)).build().unwrap();
+        let error = source.check().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{name}");
+        let text = error.to_string();
+        assert!(text.contains(says) && text.contains(name) && !text.contains('\n'), "{text}");
+    }
+    let source =
+        CsvSource::builder("shop", chrono_tz::UTC).events(folder.path().join("none.csv")).build().unwrap();
+    let error = source.check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("none.csv"));
+    let config = CsvSource::builder("shop", chrono_tz::UTC).build().unwrap_err();
+    assert_eq!(config.kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn csv_files_keep_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = write(
+        &folder,
+        "events.csv",
+        format!(
+            "{EVENTS}1,jo@example.org,page_view,2026-03-28 10:00:00,direct,0,{{}}\n2,u1,x,2026-03-29 10:00:00,direct,?,\n"
+        ),
+    );
+    let costs = write(
+        &folder,
+        "costs.csv",
+        "day,channel,source,medium,campaign,impressions,clicks,cost,currency\n2026-05-01,paid,a,b,c,1,1,1,EUR\n",
+    );
+    let source = CsvSource::builder("shop", chrono_tz::UTC).events(events).costs(costs).build().unwrap();
+    let findings = check_all(&Subject::new(&source, "shop", window("2026-03-27", "2026-03-29"))).await;
+    for finding in findings {
+        let skipped = finding.check == "no secret is in any output";
+        assert_eq!(finding.verdict == Verdict::Held, !skipped, "{finding:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_the_bytes_counts_add_up_and_nothing_panics(
+        cells in proptest::collection::vec(
+            proptest::collection::vec(
+                prop_oneof![
+                    Just("1".to_owned()), Just("2".to_owned()), Just("u1".to_owned()), Just("page_view".to_owned()),
+                    Just("2026-03-28 10:00:00".to_owned()), Just("2026-03-29 10:00:00".to_owned()), Just("direct".to_owned()),
+                    Just("{}".to_owned()), Just("\"".to_owned()), Just("\"\n\"".to_owned()), Just("é".to_owned()), Just("a@b.fr".to_owned()),
+                ],
+                5..9,
+            ),
+            0..12,
+        ),
+        good in any::<bool>(),
+    ) {
+        let mut text = EVENTS.to_owned();
+        if good {
+            text.push_str("9,u1,page_view,2026-03-28 09:00:00,direct,0,{}\n");
+        }
+        cells.iter().for_each(|row| text.push_str(&format!("{}\n", row.join(","))));
+        let folder = tempfile::tempdir().unwrap();
+        let source = CsvSource::builder("shop", chrono_tz::UTC).events(write(&folder, "events.csv", &text)).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut read = 0;
+            for date in ["2026-03-28", "2026-03-29"] {
+                let slice = SliceKey::day("csv", "events", "shop", day(date));
+                let found: Vec<_> = source.read(&slice).collect().await;
+                for page in found {
+                    match page {
+                        Ok(page) => {
+                            prop_assert_eq!(page.read, page.rows() as u64 + page.rejected.len() as u64 + page.duplicates);
+                            let shown = format!("{page:?}");
+                            prop_assert!(!shown.contains("a@b.fr"), "{}", shown);
+                            read += page.read;
+                        }
+                        // A file without any record of a day.
+                        Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Input),
+                    }
+                }
+            }
+            prop_assert!(!good || read >= 1);
+            Ok(())
+        })?;
+    }
+}
