@@ -66,8 +66,8 @@ pub enum ModelError {
         /// Labels.
         labels: usize,
     },
-    /// More rows or features than 32-bit numbers can name.
-    #[error("{rows} rows and {features} features are more than this model can index")]
+    /// More rows or features than the model can hold: it would run out of 32-bit numbers or of memory.
+    #[error("{rows} rows and {features} features are more than this model can hold")]
     TooLarge {
         /// Rows.
         rows: usize,

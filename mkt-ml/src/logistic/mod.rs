@@ -18,6 +18,9 @@ use crate::classifier::{
     Classifier, ModelError, Training, check_records, check_training, predict_by_probability,
 };
 
+/// Newton's method keeps features² numbers: 200 MB at this bound.
+const MOST_FEATURES: usize = 5000;
+
 /// Parameters of a logistic regression, not yet checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogisticParams(LogisticValidParams);
@@ -167,10 +170,13 @@ where
     /// Fits by Newton's method.
     ///
     /// # Errors
-    /// Bad shapes, NaN or infinities, one outcome only, [`ModelError::Collinear`],
-    /// [`ModelError::NotConverged`].
+    /// Bad shapes, NaN or infinities, one outcome only, more than 5000 features,
+    /// [`ModelError::Collinear`], [`ModelError::NotConverged`].
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Logistic, ModelError> {
         let Training { records, labels, names } = check_training(dataset, false)?;
+        if names.len() > MOST_FEATURES {
+            return Err(ModelError::TooLarge { rows: labels.len(), features: names.len() });
+        }
         let solution = solver::Problem { records, labels: &labels, penalty: self.penalty, names: &names }
             .minimise(self.max_iterations, self.tolerance)?;
         let (intercept, weights) = solution.weights.split_first().map_or((0.0, &[][..]), |(b, w)| (*b, w));

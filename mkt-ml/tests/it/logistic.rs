@@ -218,6 +218,8 @@ fn data_that_cannot_be_fitted_are_refused() {
             "{error}"
         );
     }
+    let wide = fit(Array2::zeros((2, 5001)), vec![true, false]);
+    assert!(matches!(wide, ModelError::TooLarge { rows: 2, features: 5001 }));
     let uneven = fit(array![[1.0], [2.0]], vec![true, false, true]);
     assert!(matches!(uneven, ModelError::Labels { rows: 2, labels: 3 }));
 }
