@@ -42,7 +42,7 @@
 //! | [`ledger`] | `etl_slices`, `etl_quarantine`, `etl_revisions` |
 //! | [`settle`] | decides what is known about a slice: provisional, settled, suspect |
 //! | [`channel`] | from a referrer or tags to one [`Channel`](mkt_connect::Channel) |
-//! | [`clean`], [`zone`] | addresses out of texts; days and offsets of a zone |
+//! | [`clean`], [`zone`] | addresses out of texts; days of a zone |
 //! | `testing` (feature) | `RecordedMatomo`, and the conformance suite for sources |
 //!
 //! # What it promises

@@ -8,14 +8,13 @@ use crate::ledger::{self, SliceRow};
 use crate::report::{RunReport, SliceFailure, kind_name};
 use crate::settle::{self, Seen};
 use crate::source::{AnalyticsSource, Capabilities, SiteFacts, Stream, Totals, Window};
-use crate::zone;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use futures_util::StreamExt;
 use futures_util::stream;
 use mkt_connect::http::{Clock, SystemClock};
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::model::{Json, Site, SliceState, ZoneOffset};
-use mkt_warehouse::{Batch, Query, Record, SliceKey, Value, Warehouse, model};
+use mkt_warehouse::{Batch, Query, Record, SliceKey, Value, Warehouse, model, report};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -206,15 +205,18 @@ impl Pipeline {
         let checked = self.source.check().await?;
         let mut jobs = Vec::new();
         for site in self.chosen_sites(&capabilities, checked.sites)? {
+            let mut planned = Vec::new();
+            for stream in self.chosen_streams(&capabilities)? {
+                let slices = self.source.plan(stream.name, &site.site, window)?;
+                planned.extend(slices.into_iter().map(|slice| (stream.clone(), slice)));
+            }
             report.changed |= self.record_site(&site, capabilities.source, window, started_at).await?;
             let mut known = ledger::slices(&*self.warehouse, capabilities.source, &site.site).await?;
             let site = Arc::new(site);
-            for stream in self.chosen_streams(&capabilities)? {
-                for slice in self.source.plan(stream.name, &site.site, window)? {
-                    let before = known.remove(&slice);
-                    jobs.push(Job { slice, stream: stream.clone(), site: Arc::clone(&site), before });
-                }
-            }
+            jobs.extend(planned.into_iter().map(|(stream, slice)| {
+                let before = known.remove(&slice);
+                Job { slice, stream, site: Arc::clone(&site), before }
+            }));
         }
         let total = jobs.len();
         let halted = AtomicBool::new(false);
@@ -344,10 +346,11 @@ impl Pipeline {
             Some(row) if !site_changed => row.zone.clone(),
             _ => wanted.zone.clone(),
         };
-        let zone = zone_name.parse().unwrap_or(facts.zone);
-        let last = window.until.pred_opt().unwrap_or(window.from);
+        // Local days reach into the years beside theirs.
+        let first = window.from.pred_opt().unwrap_or(window.from).year();
+        let offsets = report::zone_offsets(&zone_name, first, window.until.year())?;
         let held_offsets: Vec<ZoneOffset> = self.rows_where("zone", &zone_name).await?;
-        let missing: Vec<ZoneOffset> = zone::offsets(zone, window.from, last.max(window.from))
+        let missing: Vec<ZoneOffset> = offsets
             .into_iter()
             .filter(|row| !held_offsets.contains(row))
             .collect();
