@@ -350,10 +350,8 @@ impl Pipeline {
         let first = window.from.pred_opt().unwrap_or(window.from).year();
         let offsets = report::zone_offsets(&zone_name, first, window.until.year())?;
         let held_offsets: Vec<ZoneOffset> = self.rows_where("zone", &zone_name).await?;
-        let missing: Vec<ZoneOffset> = offsets
-            .into_iter()
-            .filter(|row| !held_offsets.contains(row))
-            .collect();
+        let missing: Vec<ZoneOffset> =
+            offsets.into_iter().filter(|row| !held_offsets.contains(row)).collect();
         if !site_changed && missing.is_empty() {
             return Ok(false);
         }

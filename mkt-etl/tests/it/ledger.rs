@@ -95,7 +95,8 @@ async fn the_site_and_the_offsets_of_its_zone_are_recorded() {
         .map(|row| (row.from_utc.timestamp(), row.offset_s))
         .collect();
     // Last Sundays of October 2025, March and October 2026, 01:00 UTC (Directive 2000/84/EC).
-    let changes = ["2025-10-26T01:00:00Z", "2026-03-29T01:00:00Z", "2026-10-25T01:00:00Z"].map(|at| utc(at).timestamp());
+    let changes = ["2025-10-26T01:00:00Z", "2026-03-29T01:00:00Z", "2026-10-25T01:00:00Z"]
+        .map(|at| utc(at).timestamp());
     assert_eq!(offsets, [(changes[0], 3600), (changes[1], 7200), (changes[2], 3600)]);
 }
 

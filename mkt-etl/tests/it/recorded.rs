@@ -129,9 +129,13 @@ async fn recordings_of_the_same_request_are_chosen_by_name() {
 #[tokio::test]
 async fn every_recorded_request_can_be_replayed() {
     let server = RecordedMatomo::start().await.unwrap();
-    let client = Client::builder("test", &server.url()).allow_insecure_host(&server.server().authority()).build().unwrap();
+    let client = Client::builder("test", &server.url())
+        .allow_insecure_host(&server.server().authority())
+        .build()
+        .unwrap();
     let folder = format!("{}/tests/recordings/matomo", env!("CARGO_MANIFEST_DIR"));
-    let manifest: Vec<Value> = serde_json::from_slice(&std::fs::read(format!("{folder}/MANIFEST.json")).unwrap()).unwrap();
+    let manifest: Vec<Value> =
+        serde_json::from_slice(&std::fs::read(format!("{folder}/MANIFEST.json")).unwrap()).unwrap();
     let mut replayed = 0;
     for recording in manifest {
         let name = recording["name"].as_str().unwrap();
@@ -146,7 +150,9 @@ async fn every_recorded_request_can_be_replayed() {
         });
         let request = match recording["http_method"].as_str().unwrap() {
             // Recorded with the token in the URL: the body is where ours goes.
-            "GET" => fields.fold(Request::get("index.php"), |request, (field, value)| request.query(field, value)),
+            "GET" => {
+                fields.fold(Request::get("index.php"), |request, (field, value)| request.query(field, value))
+            }
             _ => Request::post("index.php").form(fields),
         };
         let response = client.send(&request.secret_form_field("token_auth", &server.token())).await.unwrap();

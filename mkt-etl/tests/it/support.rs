@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use mkt_etl::{ManualClock, Window, ledger};
-use mkt_warehouse::{Query, Record, Sqlite, Value, Warehouse, model};
+use mkt_warehouse::{Postgres, Query, Record, Value, Warehouse, model};
 
 pub(crate) fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -26,13 +26,13 @@ pub(crate) fn late() -> ManualClock {
 }
 
 /// Every row of a table.
-pub(crate) async fn all<R: Record>(warehouse: &Sqlite) -> Vec<R> {
+pub(crate) async fn all<R: Record>(warehouse: &impl Warehouse) -> Vec<R> {
     let table = warehouse.query(&Query::table(&R::SCHEMA)).await.unwrap();
     (0..table.rows()).map(|row| R::read(&table, row).unwrap()).collect()
 }
 
 /// Every table of the warehouse and of the ledger as text.
-pub(crate) async fn dump(warehouse: &Sqlite) -> String {
+pub(crate) async fn dump(warehouse: &impl Warehouse) -> String {
     let mut text = String::new();
     for schema in model::TABLES.iter().chain(ledger::TABLES) {
         let table = warehouse.query(&Query::table(schema)).await.unwrap();
@@ -47,7 +47,7 @@ pub(crate) async fn dump(warehouse: &Sqlite) -> String {
 }
 
 /// [`dump`] without the columns that say when something was written.
-pub(crate) async fn dump_timeless(warehouse: &Sqlite) -> String {
+pub(crate) async fn dump_timeless(warehouse: &impl Warehouse) -> String {
     let mut text = String::new();
     for schema in model::TABLES.iter().chain(ledger::TABLES) {
         let table = warehouse.query(&Query::table(schema)).await.unwrap();
@@ -65,4 +65,20 @@ pub(crate) async fn dump_timeless(warehouse: &Sqlite) -> String {
         }
     }
     text
+}
+
+/// An empty schema of its own on the server that `MKT_TEST_POSTGRES` names.
+pub(crate) async fn postgres() -> Option<Postgres> {
+    let Ok(url) = std::env::var("MKT_TEST_POSTGRES") else {
+        assert!(std::env::var_os("CI").is_none(), "MKT_TEST_POSTGRES is not set, and this is CI");
+        println!("skipped: MKT_TEST_POSTGRES is not set");
+        return None;
+    };
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let schema = format!("etl{}_{nanos}", std::process::id());
+    let admin = Postgres::connect(&url).await.unwrap();
+    admin.query(&Query::new(format!("create schema {schema}"))).await.unwrap();
+    admin.close().await;
+    let mark = if url.contains('?') { '&' } else { '?' };
+    Some(Postgres::connect(&format!("{url}{mark}options[search_path]={schema}")).await.unwrap())
 }
