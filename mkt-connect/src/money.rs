@@ -162,7 +162,9 @@ impl Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} {}", self.amount, self.currency)
+        // Rounded first: a precision given to `Decimal`'s own Display cuts digits off.
+        let rounded = self.amount.round_dp_with_strategy(2, RoundingStrategy::MidpointNearestEven);
+        write!(f, "{rounded:.2} {}", self.currency)
     }
 }
 
@@ -199,6 +201,12 @@ mod tests {
         assert_eq!(eur("99999999.99").hundredths(), Ok(9_999_999_999));
         assert!(eur("100000000").hundredths().is_err());
         assert!(eur("79228162514264337593543950335").hundredths().is_err());
+    }
+
+    #[test]
+    fn an_amount_is_printed_rounded_not_cut_off() {
+        assert_eq!(eur("10.938969").to_string(), "10.94 EUR");
+        assert_eq!(eur("7").to_string(), "7.00 EUR");
     }
 
     #[test]

@@ -1,0 +1,71 @@
+//! Step 5: who will convert.
+
+use crate::failure::Context;
+use mkt_ml::{Evaluation, Forest, Frame, Labelled, Logistic, TrainedModel};
+use std::error::Error;
+use std::path::Path;
+
+/// Two models, judged on rows that they never saw.
+#[derive(Debug)]
+pub(crate) struct Prediction {
+    pub(crate) rows: usize,
+    pub(crate) test_rows: usize,
+    pub(crate) logistic: Judged,
+    pub(crate) forest: Judged,
+    /// Whether the model read back from its file scores every row exactly as the one that was saved.
+    pub(crate) reloaded_equal: bool,
+    /// Whether the file's bytes are new.
+    pub(crate) changed: bool,
+}
+
+/// A model and its verdict.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) evaluation: Evaluation,
+    pub(crate) report: String,
+    /// Column and share, largest first.
+    pub(crate) importances: Vec<(String, f64)>,
+}
+
+/// Trains on four fifths of `user_behavior.csv`, judges on the rest, keeps the forest in a file and reads it back.
+pub(crate) fn predict(data: &Path, out: &Path, seed: u64) -> Result<Prediction, Box<dyn Error>> {
+    let path = data.join("user_behavior.csv");
+    let behaviour = Frame::read_csv_path(&path)
+        .and_then(|frame| Labelled::new(frame, "converted"))
+        .context(|| format!("cannot learn from {}", path.display()))?;
+    let (train, test) = behaviour.split(0.2, seed).context(|| format!("cannot split {}", path.display()))?;
+
+    let logistic = TrainedModel::fit(&train, Logistic::params())?;
+    let forest = TrainedModel::fit(&train, Forest::params().trees(100).min_leaf(5).seed(seed))?;
+
+    let file = out.join("model.mkt");
+    let before = std::fs::read(&file).ok();
+    let bytes = forest.to_bytes()?;
+    let changed = before.as_deref() != Some(bytes.as_slice());
+    if changed {
+        forest.save(&file).context(|| format!("cannot write {}", file.display()))?;
+    }
+    let reloaded = TrainedModel::load(&file).context(|| format!("cannot read {} back", file.display()))?;
+    let reloaded_equal = reloaded.probabilities(test.frame())? == forest.probabilities(test.frame())?;
+
+    Ok(Prediction {
+        rows: behaviour.rows(),
+        test_rows: test.rows(),
+        logistic: judge(&logistic, &test, seed)?,
+        forest: judge(&reloaded, &test, seed)?,
+        reloaded_equal,
+        changed,
+    })
+}
+
+fn judge(model: &TrainedModel, test: &Labelled, seed: u64) -> Result<Judged, Box<dyn Error>> {
+    let evaluation = model.evaluate(test)?;
+    let report = model.report(&evaluation).to_string();
+    // Permutation importances speak for both kinds of model, in one unit: the AUC that shuffling a column costs.
+    let importances = model
+        .permutation_importances(test, 5, seed)?
+        .into_iter()
+        .map(|importance| (importance.column, importance.mean))
+        .collect();
+    Ok(Judged { evaluation, report, importances })
+}
