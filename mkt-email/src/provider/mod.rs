@@ -82,7 +82,8 @@ impl Group {
 /// - `Err` whose [`delivery`](Error::delivery) is `NotSent` or `Answered`: **nothing of the group was accepted** and
 ///   the trouble concerns the provider, not the recipients (credentials, a full disk). The caller keeps the mails and
 ///   stops.
-/// - `Err` whose delivery is `Unknown`: the caller treats every mail of the group as [`Outcome::Unknown`].
+/// - `Err` whose delivery is `Unknown`: the caller treats every mail of the group as [`Outcome::Unknown`], and stops. A
+///   provider that lost one answer and is otherwise well says so by outcomes instead.
 ///
 /// `Accepted` means that the provider has taken responsibility durably. Only `Deferred` invites a repetition. A
 /// provider that cannot tell says `Unknown`; it does not guess.
