@@ -23,8 +23,8 @@ pub fn verdict_sentence(hours: &BestHours, lang: Lang) -> String {
     let best = hours.ranked().first().map_or(0, |best| best.hour);
     match hours.verdict {
         Verdict::Clear => lang.pick(
-            format!("Clear: {best}:00 does better than the mean (p = {p})."),
-            format!("Net : {best} h fait mieux que la moyenne (p = {p})."),
+            format!("Clear: {best}:00 does better than other hours (p = {p})."),
+            format!("Net : {best} h fait mieux que les autres heures (p = {p})."),
         ),
         Verdict::Weak => lang.pick(
             format!("Weak: the hour seems to matter (p = {p}); {best}:00 is worth a trial."),
@@ -38,7 +38,8 @@ pub fn verdict_sentence(hours: &BestHours, lang: Lang) -> String {
 }
 
 /// One bar for each of the 24 hours: shrunk estimate, 95 % interval, number of posts; hours never tried stay empty. The
-/// best hour stands out only if the verdict is clear.
+/// best hour stands out only if the verdict is clear. The line is the typical (geometric mean) outcome of all posts, which
+/// lies below the arithmetic mean of a skewed measure.
 #[must_use]
 pub fn hour_chart(hours: &BestHours, lang: Lang) -> Bars {
     let label = label_of(hours.outcome, lang);
@@ -58,7 +59,7 @@ pub fn hour_chart(hours: &BestHours, lang: Lang) -> Bars {
         .format(format_of(hours.outcome))
         .subtitle(verdict_sentence(hours, lang))
         .bars(bars)
-        .reference(lang.pick("mean", "moyenne"), hours.mean)
+        .reference(lang.pick("typical post", "publication typique"), hours.mean)
 }
 
 /// Each post as a dot, the rolling mean as a line, its interval as a band.

@@ -49,18 +49,16 @@ mod tests {
     #[test]
     fn a_matrix_times_its_inverse_is_one() {
         // The second-difference matrix plus one: determinant by the recurrence d(n) = 3 d(n-1) - d(n-2).
-        let mut matrix = [[0.0; HOURS]; HOURS];
-        for i in 0..HOURS {
-            matrix[i][i] = 3.0;
-            if i > 0 {
-                matrix[i][i - 1] = -1.0;
-                matrix[i - 1][i] = -1.0;
-            }
-        }
+        let entry = |i: usize, j: usize| match i.abs_diff(j) {
+            0 => 3.0,
+            1 => -1.0,
+            _ => 0.0,
+        };
+        let matrix: Matrix = std::array::from_fn(|i| std::array::from_fn(|j| entry(i, j)));
         let (inverse, log_determinant) = inverse(&matrix).unwrap();
-        for i in 0..HOURS {
+        for (i, row) in matrix.iter().enumerate() {
             for j in 0..HOURS {
-                let product: f64 = (0..HOURS).map(|k| matrix[i][k] * inverse[k][j]).sum();
+                let product: f64 = row.iter().zip(&inverse).map(|(cell, other)| cell * other[j]).sum();
                 assert!((product - f64::from(u8::from(i == j))).abs() < 1e-12);
             }
         }

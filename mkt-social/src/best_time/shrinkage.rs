@@ -1,28 +1,33 @@
-//! Hour effects as draws from one normal distribution, its width integrated over.
+//! Hour effects as draws from one normal distribution, its width integrated over; one hour may stand apart.
 //!
 //! With y the deviations within groups (n posts, g groups), H the hours of the posts and M the projection that removes
-//! group means: A = H'MH and b = H'My. For a ratio r of the spread of the hours to the noise, the effects given the data
-//! have mean (A + I/r²)⁻¹b and covariance σ²(A + I/r²)⁻¹, and the data have the restricted likelihood
-//! |I + r²A|^(-1/2) · Q(r)^(-(n-g)/2), Q(r) = y'y − b'(A + I/r²)⁻¹b, σ² = Q/(n−g) (Searle, Casella, McCulloch, *Variance
-//! Components*, 1992, ch. 7). r has a uniform prior on 0..2: effects far beyond the noise would need no statistics.
+//! group means: A = H'MH and b = H'My. For prior spreads r₁ … r₂₄ of the hours in units of the noise, P = A + diag(1/r²),
+//! the effects given the data have mean P⁻¹b and covariance σ²P⁻¹, and the data have the restricted likelihood
+//! |P|^(-1/2) · Π r⁻¹ · Q^(-(n-g)/2), Q = y'y − b'P⁻¹b, σ² = Q/(n−g) (Searle, Casella, McCulloch, *Variance Components*,
+//! 1992, ch. 7).
+//!
+//! Averaged over (Hoeting et al., *Bayesian Model Averaging*, 1999): the common spread r, uniform on 0..2; and whether all
+//! hours share it (probability 1/2) or one of them has a wide spread of its own. Without the second, a single good hour
+//! among indifferent ones would be shrunk as hard as they are, and its interval would miss the truth.
 
 use super::Item;
 use super::cholesky::{HOURS, Matrix, Vector, inverse};
 
-const STEPS: usize = 60;
+/// Values of the common spread.
+const STEPS: usize = 30;
 const WIDEST: f64 = 2.0;
+/// Stands for a spread of 0, which has no reciprocal.
+const NARROWEST: f64 = 1e-3;
+/// Spreads of an hour that stands apart.
+const APART: [f64; 2] = [0.7, 2.0];
+/// Models this much less likely than the best, as a logarithm, do not show in the result.
+const NEGLIGIBLE: f64 = 30.0;
 
 /// An hour's difference from the mean over all posts, as a logarithm.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Effect {
     pub(super) mean: f64,
     pub(super) deviation: f64,
-}
-
-struct Step {
-    log_weight: f64,
-    mean: Vector,
-    covariance: Matrix,
 }
 
 pub(super) fn hour_effects(items: &[Item]) -> [Effect; HOURS] {
@@ -33,43 +38,104 @@ pub(super) fn hour_effects(items: &[Item]) -> [Effect; HOURS] {
     if squares <= 1e-18 * items.len() as f64 || freedom < 2.0 {
         return [Effect::default(); HOURS];
     }
-    let steps: Vec<Step> = (0..=STEPS)
-        .filter_map(|step| {
-            // Finer near 0, where most answers lie.
-            let place = |step: f64| WIDEST * (step / STEPS as f64).powi(2);
-            let (ratio, gap) =
-                (place(step as f64), place(step as f64 + 0.5) - place((step as f64 - 0.5).max(0.0)));
-            given_ratio(&between, &sums, squares, freedom, ratio, gap)
-        })
-        .collect();
-    let best = steps.iter().map(|step| step.log_weight).fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = steps.iter().map(|step| (step.log_weight - best).exp()).sum();
+    let world = World { sums, squares, freedom };
+    let tried: Vec<usize> = (0..HOURS).filter(|hour| counts[*hour] > 0.0).collect();
+    let log_apart = -((APART.len() * tried.len().max(1)) as f64).ln();
+    let mut blend = Blend::new();
+    for step in 0..=STEPS {
+        // Finer near 0, where most answers lie.
+        let place = |step: f64| WIDEST * (step / STEPS as f64).powi(2);
+        let spread = place(step as f64).max(NARROWEST);
+        let log_gap = (place(step as f64 + 0.5) - place((step as f64 - 0.5).max(0.0))).ln();
+        let mut precision = between;
+        for (hour, row) in precision.iter_mut().enumerate() {
+            row[hour] += spread.powi(-2);
+        }
+        let Some((covariance, log_determinant)) = inverse(&precision) else { continue };
+        let log_determinant = log_determinant + 2.0 * HOURS as f64 * spread.ln();
+        blend.add(&world, &covariance, log_determinant, log_gap);
+        for (hour, wide) in tried.iter().flat_map(|hour| APART.map(|wide| (*hour, wide))) {
+            // One diagonal element changes: the inverse by Sherman and Morrison.
+            let change = wide.powi(-2) - spread.powi(-2);
+            let scale = 1.0 + change * covariance[hour][hour];
+            if scale <= 0.0 {
+                continue;
+            }
+            let log_determinant = log_determinant + scale.ln() + 2.0 * (wide / spread).ln();
+            let row = covariance[hour];
+            let apart: Matrix = std::array::from_fn(|i| {
+                let factor = change * row[i] / scale;
+                std::array::from_fn(|j| covariance[i][j] - factor * row[j])
+            });
+            blend.add(&world, &apart, log_determinant, log_gap + log_apart);
+        }
+    }
+    let total = items.len() as f64;
+    std::array::from_fn(|hour| {
+        // The contrast of this hour with the mean over all posts.
+        let contrast =
+            std::array::from_fn(|other| f64::from(u8::from(other == hour)) - counts[other] / total);
+        blend.effect(&contrast)
+    })
+}
 
-    let mut mean = [0.0; HOURS];
-    let mut square = [[0.0; HOURS]; HOURS];
-    for step in &steps {
-        let weight = (step.log_weight - best).exp() / total;
+/// What the models have in common.
+struct World {
+    sums: Vector,
+    squares: f64,
+    freedom: f64,
+}
+
+/// The average of the models, each by its likelihood, relative to the likeliest so far.
+struct Blend {
+    best: f64,
+    weight: f64,
+    mean: Vector,
+    square: Matrix,
+}
+
+impl Blend {
+    fn new() -> Self {
+        let square = [[0.0; HOURS]; HOURS];
+        Self { best: f64::NEG_INFINITY, weight: 0.0, mean: [0.0; HOURS], square }
+    }
+
+    /// Adds a model by the inverse of its P and the logarithm of |P| · Π r².
+    fn add(&mut self, world: &World, inverse: &Matrix, log_determinant: f64, log_prior: f64) {
+        let mean: Vector =
+            std::array::from_fn(|i| inverse[i].iter().zip(&world.sums).map(|(cell, sum)| cell * sum).sum());
+        let explained: f64 = mean.iter().zip(&world.sums).map(|(effect, sum)| effect * sum).sum();
+        let left = (world.squares - explained).max(world.squares * 1e-12);
+        let noise = left / world.freedom;
+        let log_weight = log_prior - 0.5 * world.freedom * left.ln() - 0.5 * log_determinant;
+        if log_weight < self.best - NEGLIGIBLE {
+            return;
+        }
+        if log_weight > self.best {
+            let shrink = (self.best - log_weight).exp();
+            self.weight *= shrink;
+            self.mean.iter_mut().for_each(|value| *value *= shrink);
+            self.square.as_flattened_mut().iter_mut().for_each(|value| *value *= shrink);
+            self.best = log_weight;
+        }
+        let weight = (log_weight - self.best).exp();
+        self.weight += weight;
         for i in 0..HOURS {
-            mean[i] += weight * step.mean[i];
+            self.mean[i] += weight * mean[i];
             for j in 0..HOURS {
-                square[i][j] += weight * (step.covariance[i][j] + step.mean[i] * step.mean[j]);
+                self.square[i][j] += weight * (noise * inverse[i][j] + mean[i] * mean[j]);
             }
         }
     }
-    let n = items.len() as f64;
-    std::array::from_fn(|hour| {
-        // The contrast of this hour with the mean over all posts.
-        let contrast: Vector =
-            std::array::from_fn(|other| f64::from(u8::from(other == hour)) - counts[other] / n);
-        let value: f64 = (0..HOURS).map(|i| contrast[i] * mean[i]).sum();
-        let mut variance = 0.0;
-        for i in 0..HOURS {
-            for j in 0..HOURS {
-                variance += contrast[i] * contrast[j] * (square[i][j] - mean[i] * mean[j]);
-            }
-        }
-        Effect { mean: value, deviation: variance.max(0.0).sqrt() }
-    })
+
+    /// Mean and standard deviation of a contrast of the hours.
+    fn effect(&self, contrast: &Vector) -> Effect {
+        let dot = |row: &Vector| contrast.iter().zip(row).map(|(a, b)| a * b).sum::<f64>() / self.weight;
+        let mean = dot(&self.mean);
+        let rows: Vector = std::array::from_fn(|i| dot(&self.square[i]));
+        let square: f64 = contrast.iter().zip(&rows).map(|(a, b)| a * b).sum();
+        Effect { mean, deviation: (square - mean * mean).max(0.0).sqrt() }
+    }
 }
 
 /// H'MH, H'My and the posts per hour.
@@ -95,36 +161,6 @@ fn normal_equations(items: &[Item]) -> (Matrix, Vector, Vector) {
         }
     }
     (between, sums, counts)
-}
-
-fn given_ratio(
-    between: &Matrix,
-    sums: &Vector,
-    squares: f64,
-    freedom: f64,
-    ratio: f64,
-    gap: f64,
-) -> Option<Step> {
-    let none = [[0.0; HOURS]; HOURS];
-    if ratio == 0.0 {
-        let log_weight = gap.ln() - 0.5 * freedom * squares.ln();
-        return Some(Step { log_weight, mean: [0.0; HOURS], covariance: none });
-    }
-    let prior = ratio.powi(-2);
-    let mut precision = *between;
-    for (i, row) in precision.iter_mut().enumerate() {
-        row[i] += prior;
-    }
-    let (covariance, log_determinant) = inverse(&precision)?;
-    let mean: Vector =
-        std::array::from_fn(|i| covariance[i].iter().zip(sums).map(|(cell, sum)| cell * sum).sum());
-    let explained: f64 = mean.iter().zip(sums).map(|(effect, sum)| effect * sum).sum();
-    let left = (squares - explained).max(squares * 1e-12);
-    let noise = left / freedom;
-    // |I + r²A| = |A + I/r²| · r^48.
-    let determinant = log_determinant + 2.0 * HOURS as f64 * ratio.ln();
-    let log_weight = gap.ln() - 0.5 * freedom * left.ln() - 0.5 * determinant;
-    Some(Step { log_weight, mean, covariance: covariance.map(|row| row.map(|cell| cell * noise)) })
 }
 
 #[cfg(test)]

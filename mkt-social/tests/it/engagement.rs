@@ -1,0 +1,133 @@
+//! Rates and averages against sums done by hand.
+
+use mkt_social::engagement::{
+    ByFollowers, ByImpressions, ByReach, GroupBy, average_reach, engagement_rate, groups,
+};
+use mkt_social::{Metric, Outcome, interactions};
+
+use super::made::{World, at, post};
+
+use Metric::{Comments, Followers, Impressions, Likes, Reach, Saves, Shares};
+
+/// Three usable posts (rates 10 %, 5 %, 1 %), one without reach, one seen by nobody, one without saves.
+fn world() -> World {
+    let mut world = World::default();
+    type Row = (&'static str, bool, [Option<u64>; 4], Option<u64>);
+    let rows: [Row; 6] = [
+        ("photo", false, [Some(80), Some(10), Some(5), Some(5)], Some(1000)),
+        ("reel", false, [Some(10), Some(0), Some(0), Some(0)], Some(200)),
+        ("photo", true, [Some(70), Some(10), Some(10), Some(10)], Some(10_000)),
+        ("photo", false, [Some(9), Some(1), Some(0), Some(0)], None),
+        ("photo", false, [Some(1), Some(0), Some(0), Some(0)], Some(0)),
+        ("reel", false, [Some(50), Some(1), Some(1), None], Some(100)),
+    ];
+    for (id, (kind, paid, [likes, comments, shares, saves], reach)) in rows.into_iter().enumerate() {
+        let post = post(id, "instagram", kind, paid, at("2026-03-01T10:00:00Z"));
+        let impressions = reach.map(|reach| reach * 2);
+        let values = [
+            (Likes, likes),
+            (Comments, comments),
+            (Shares, shares),
+            (Saves, saves),
+            (Reach, reach),
+            (Impressions, impressions),
+            (Followers, Some(4000)),
+        ];
+        world.add(post, &values);
+    }
+    world
+}
+
+fn close(value: Option<f64>, expected: f64) {
+    let value = value.unwrap();
+    assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
+}
+
+#[test]
+fn mean_of_ratios_ratio_of_sums_and_median_are_three_numbers() {
+    let world = world();
+    let rate = engagement_rate::<ByReach>(&world.measured());
+    close(rate.mean_of_ratios, (0.10 + 0.05 + 0.01) / 3.0);
+    close(rate.ratio_of_sums, 210.0 / 11_200.0);
+    close(rate.median_of_ratios, 0.05);
+    assert_eq!((rate.n, rate.n_missing), (3, 3));
+    assert_eq!(rate.counted, [Likes, Comments, Shares, Saves]);
+}
+
+#[test]
+fn each_denominator_has_its_own_label_and_number() {
+    let world = world();
+    let posts = world.measured();
+    let by_impressions = engagement_rate::<ByImpressions>(&posts);
+    close(by_impressions.ratio_of_sums, 210.0 / 22_400.0);
+    assert_eq!(by_impressions.label, "Engagement rate by impressions");
+    // Followers are known for every post; only the one without saves has no numerator.
+    let by_followers = engagement_rate::<ByFollowers>(&posts);
+    close(by_followers.ratio_of_sums, (100.0 + 10.0 + 100.0 + 10.0 + 1.0) / 20_000.0);
+    assert_eq!((by_followers.n, by_followers.n_missing), (5, 1));
+    assert_eq!(by_followers.label, "Engagement rate by followers");
+}
+
+#[test]
+fn average_reach_counts_a_zero_and_not_a_hole() {
+    let world = world();
+    let average = average_reach(&world.measured());
+    close(average.mean, (1000.0 + 200.0 + 10_000.0 + 0.0 + 100.0) / 5.0);
+    close(average.median, 200.0);
+    assert_eq!((average.n, average.n_missing), (5, 1));
+}
+
+#[test]
+fn the_median_of_an_even_number_lies_between_the_middle_two() {
+    let world = world();
+    let posts: Vec<_> = world.measured().into_iter().take(2).collect();
+    close(average_reach(&posts).median, 600.0);
+}
+
+#[test]
+fn groups_keep_every_post_once() {
+    let world = world();
+    let posts = world.measured();
+    for (by, expected) in [
+        (GroupBy::Kind, vec![("photo", 4), ("reel", 2)]),
+        (GroupBy::Paid, vec![("organic", 5), ("paid", 1)]),
+        (GroupBy::Network, vec![("instagram", 6)]),
+    ] {
+        let groups = groups(&posts, by);
+        let sizes: Vec<(&str, usize)> =
+            groups.iter().map(|(name, posts)| (name.as_str(), posts.len())).collect();
+        assert_eq!(sizes, expected);
+    }
+}
+
+#[test]
+fn an_interaction_that_the_network_lacks_is_not_counted_but_a_hole_makes_the_sum_unknown() {
+    let mut world = World::default();
+    let instant = at("2026-03-01T10:00:00Z");
+    world.add(post(1, "facebook", "photo", false, instant), &[(Likes, Some(3)), (Comments, Some(2))]);
+    world.add(post(2, "facebook", "photo", false, instant), &[(Likes, Some(3)), (Comments, None)]);
+    world.add(post(3, "facebook", "photo", false, instant), &[(Reach, Some(10))]);
+    let sums: Vec<Option<u64>> = world.measured().iter().map(interactions).collect();
+    assert_eq!(sums, [Some(5), None, None]);
+}
+
+#[test]
+fn no_posts_give_no_average_rather_than_zero() {
+    let rate = engagement_rate::<ByReach>(&[]);
+    assert_eq!((rate.mean_of_ratios, rate.ratio_of_sums, rate.median_of_ratios), (None, None, None));
+    assert_eq!(average_reach(&[]).mean, None);
+}
+
+#[test]
+fn the_newest_observation_of_a_post_counts() {
+    let mut world = World::default();
+    let instant = at("2026-03-01T10:00:00Z");
+    let post = post(1, "facebook", "photo", false, instant);
+    world.add(post.clone(), &[(Reach, Some(10))]);
+    for (days, reach) in [(60, 30), (45, 20)] {
+        let mut later = super::made::observed(&post, &[(Reach, Some(reach))]);
+        later.observed_at = instant + chrono::TimeDelta::days(days);
+        world.observations.push(later);
+    }
+    assert_eq!(Outcome::Reach.of(&world.measured()[0]), Some(30.0));
+}
