@@ -11,6 +11,8 @@ use mkt_email::{
     RejectReason, RunOptions, Scope, Script, State, Stop, Suppression, SuppressionReason, SuppressionScope,
     SystemClock,
 };
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -690,4 +692,34 @@ async fn a_fresh_file_can_be_opened_by_many_at_once() {
         }
         assert_eq!(openers.join_all().await, [Counts::default(); 6]);
     }
+}
+
+/// Ctrl-C in a program that selects on it: the run is dropped wherever it waits, also inside a transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(directory.path().join("mail.db")).await.unwrap();
+    let mails: Vec<_> = (0..150).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    let provider = forgetful();
+    let mut random = SplitMix64::seed_from_u64(7);
+    let mut dropped = 0;
+    for _ in 0..60 {
+        let patience = Duration::from_micros(random.random_range(100..12_000));
+        let clock = clock();
+        let options = RunOptions::default();
+        let run = outbox.run(&provider, &clock, &options);
+        dropped += u64::from(tokio::time::timeout(patience, run).await.is_err());
+        counts(&outbox).await;
+    }
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    let counts = counts(&outbox).await;
+    assert_eq!((counts.recipients, counts.sent + counts.unknown), (150, 150));
+    assert!(dropped > 0 && counts.unknown <= dropped, "{counts:?}, {dropped} dropped");
+    let mut reached = reached(&provider);
+    let all = reached.len() as u64;
+    reached.sort();
+    reached.dedup();
+    assert_eq!(reached.len() as u64, all, "somebody was mailed twice");
+    assert!((counts.sent..=150).contains(&all), "{all} delivered, {counts:?}");
 }
