@@ -228,12 +228,7 @@ fn models(page: Page, prediction: &Prediction) -> Page {
             auc(judged),
         ]);
     }
-    let importances = Bars::new("What moves the forest")
-        .subtitle("AUC lost on the test rows when a column is shuffled")
-        .format(Format::Decimal(3))
-        .horizontal()
-        .bars(prediction.forest.importances.iter().map(|(column, fall)| Bar::new(column, Some(*fall))));
-    page.section("Who will convert").table(table).chart(importances)
+    page.section("Who will convert").table(table).charts(prediction.charts.clone())
 }
 
 fn letters(page: Page, mails: &Mails, answers: &Answers) -> Page {

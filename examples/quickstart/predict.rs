@@ -1,7 +1,9 @@
 //! Step 5: who will convert.
 
 use crate::failure::Context;
-use mkt_ml::{Evaluation, Forest, Frame, Labelled, Logistic, TrainedModel};
+use mkt_connect::chart::{Chart, Lang};
+use mkt_ml::importance::PermutationImportance;
+use mkt_ml::{Evaluation, Forest, Frame, Labelled, Logistic, TrainedModel, charts};
 use std::error::Error;
 use std::path::Path;
 
@@ -12,6 +14,7 @@ pub(crate) struct Prediction {
     pub(crate) test_rows: usize,
     pub(crate) logistic: Judged,
     pub(crate) forest: Judged,
+    pub(crate) charts: Vec<Chart>,
     /// Whether the model read back from its file scores every row exactly as the one that was saved.
     pub(crate) reloaded_equal: bool,
     /// Whether the file's bytes are new.
@@ -23,8 +26,9 @@ pub(crate) struct Prediction {
 pub(crate) struct Judged {
     pub(crate) evaluation: Evaluation,
     pub(crate) report: String,
-    /// Column and share, largest first.
-    pub(crate) importances: Vec<(String, f64)>,
+    /// The AUC that shuffling a column costs, largest first.
+    pub(crate) importances: Vec<PermutationImportance>,
+    probabilities: Vec<f64>,
 }
 
 /// Trains on four fifths of `user_behavior.csv`, judges on the rest, keeps the forest in a file and reads it back.
@@ -48,11 +52,19 @@ pub(crate) fn predict(data: &Path, out: &Path, seed: u64) -> Result<Prediction, 
     let reloaded = TrainedModel::load(&file).context(|| format!("cannot read {} back", file.display()))?;
     let reloaded_equal = reloaded.probabilities(test.frame())? == forest.probabilities(test.frame())?;
 
+    let (logistic, forest) = (judge(&logistic, &test, seed)?, judge(&reloaded, &test, seed)?);
+    let curves: [(&str, &[f64]); 2] =
+        [("random forest", &forest.probabilities), ("logistic regression", &logistic.probabilities)];
+    let charts = vec![
+        charts::roc_chart(test.labels(), &curves, Lang::En)?.into(),
+        charts::permutation_chart(&forest.importances, Lang::En).into(),
+    ];
     Ok(Prediction {
         rows: behaviour.rows(),
         test_rows: test.rows(),
-        logistic: judge(&logistic, &test, seed)?,
-        forest: judge(&reloaded, &test, seed)?,
+        logistic,
+        forest,
+        charts,
         reloaded_equal,
         changed,
     })
@@ -61,11 +73,8 @@ pub(crate) fn predict(data: &Path, out: &Path, seed: u64) -> Result<Prediction, 
 fn judge(model: &TrainedModel, test: &Labelled, seed: u64) -> Result<Judged, Box<dyn Error>> {
     let evaluation = model.evaluate(test)?;
     let report = model.report(&evaluation).to_string();
-    // Permutation importances speak for both kinds of model, in one unit: the AUC that shuffling a column costs.
-    let importances = model
-        .permutation_importances(test, 5, seed)?
-        .into_iter()
-        .map(|importance| (importance.column, importance.mean))
-        .collect();
-    Ok(Judged { evaluation, report, importances })
+    // Permutation importances speak for both kinds of model, in one unit.
+    let importances = model.permutation_importances(test, 5, seed)?;
+    let probabilities = model.probabilities(test.frame())?;
+    Ok(Judged { evaluation, report, importances, probabilities })
 }

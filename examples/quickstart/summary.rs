@@ -73,8 +73,8 @@ impl Told<'_> {
         let _ = writeln!(text, "Social: {}\n", self.social.sentence());
         let _ =
             writeln!(text, "Who converts: {}\n{}", models(self.prediction), self.prediction.forest.report);
-        for (column, fall) in &self.prediction.forest.importances {
-            let _ = writeln!(text, "  {column:<16} {fall:>6.3} AUC lost when shuffled");
+        for one in &self.prediction.forest.importances {
+            let _ = writeln!(text, "  {:<16} {:>6.3} AUC lost when shuffled", one.column, one.mean);
         }
         let _ = writeln!(text, "\nMails: {}", mails(self.mails));
         for (source, report) in self.extracted.reports() {
@@ -102,7 +102,7 @@ impl Told<'_> {
             .forest
             .importances
             .iter()
-            .map(|(feature, importance)| json!({"feature": feature, "importance": importance}))
+            .map(|one| json!({"feature": one.column, "importance": one.mean}))
             .collect();
         json!({
             "out": self.out,

@@ -3,7 +3,7 @@
 //! Frames from CSV, encoders fitted on training rows only, logistic regression with standard errors, decision
 //! trees and random forests, honest evaluation, one model file. Binary outcomes. Pure computation: no async
 //! runtime, no network, no clock, no randomness but the seeds you give. The same input gives the same model
-//! bit for bit, on any number of threads.
+//! bit for bit, on any number of threads (linfa's tree excepted).
 //!
 //! ```
 //! use mkt_ml::{Forest, Frame, Labelled, Logistic, TrainedModel};
@@ -57,6 +57,7 @@
 //! | [`classifier`] | the trait of all models |
 //! | [`metrics`], [`report`] | confusion, rates, AUC, losses; scikit-learn's report |
 //! | [`importance`] | what matters |
+//! | `charts` | ROC and importance charts (feature `charts`) |
 //! | [`trained`], [`persist`] | encoder and model together, and their file |
 //!
 //! # With linfa
@@ -68,8 +69,11 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `linfa-models` | linfa-logistic and linfa-trees as back ends |
+//! | `linfa-models` | linfa-logistic and linfa-trees as back ends; linfa-trees breaks ties by hash order, so that its trees may differ between two fits |
+//! | `charts` | the ROC curve and importances as SVG |
 
+#[cfg(feature = "charts")]
+pub mod charts;
 pub mod classifier;
 pub mod encoder;
 mod error;

@@ -134,6 +134,31 @@ pub fn auc_roc(labels: &[bool], scores: &[f64]) -> Result<f64, MetricError> {
     Ok(twice as f64 / (2 * positive * negative) as f64)
 }
 
+/// The points of the ROC curve, from (0, 0) to (1, 1): false positive rate and true positive rate as the threshold falls
+/// through the distinct scores, ties taken together.
+///
+/// # Errors
+/// As [`auc_roc`].
+///
+/// ```
+/// let points = mkt_ml::metrics::roc_curve(&[false, false, true, true], &[0.1, 0.4, 0.35, 0.8])?;
+/// assert_eq!(points, [(0.0, 0.0), (0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (1.0, 1.0)]); // scikit-learn's roc_curve
+/// # Ok::<(), mkt_ml::MetricError>(())
+/// ```
+pub fn roc_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>, MetricError> {
+    let groups = descending_groups(labels, scores)?;
+    let positive: u64 = groups.iter().map(|group| group.positive).sum();
+    let negative: u64 = groups.iter().map(|group| group.negative).sum();
+    let (mut hits, mut misses) = (0, 0);
+    let mut points = vec![(0.0, 0.0)];
+    for group in groups {
+        hits += group.positive;
+        misses += group.negative;
+        points.push((ratio(misses, negative), ratio(hits, positive)));
+    }
+    Ok(points)
+}
+
 /// Average precision, the area under the precision-recall curve as a sum of steps: Σ (Rₙ − Rₙ₋₁) Pₙ over
 /// descending distinct scores, as scikit-learn's `average_precision_score`.
 ///
