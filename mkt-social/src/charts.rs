@@ -71,9 +71,9 @@ pub fn trend_chart(trend: &Trend, lang: Lang) -> chart::Trend {
         format!("{n} posts, {missing} without a value"),
         format!("{n} publications, {missing} sans valeur"),
     );
-    let band = trend.rolling.iter().filter_map(|window| {
-        let (low, high) = window.interval?;
-        Some((window.day, low.max(0.0), high))
+    let band = trend.rolling.iter().map(|window| {
+        // No rate and no reach is negative, whatever the normal approximation says.
+        (window.day, window.interval.map(|(low, high)| (low.max(0.0), high)))
     });
     chart::Trend::new(lang.pick(format!("{label} over time"), format!("{label} au fil du temps")))
         .lang(lang)

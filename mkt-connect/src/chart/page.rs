@@ -261,8 +261,9 @@ impl Page {
                     html.push_str("<div class=\"charts\">");
                     // As wide as it will be shown, so that letters have one size all over the page.
                     let width = if charts.len() == 1 { 1_110.0 } else { 552.0 };
+                    let class = if charts.len() == 1 { " class=\"wide\"" } else { "" };
                     for chart in charts {
-                        let _ = write!(html, "<figure>{}</figure>", chart.draw(width));
+                        let _ = write!(html, "<figure{class}>{}</figure>", chart.draw(width));
                     }
                     html.push_str("</div>\n");
                 }

@@ -16,7 +16,7 @@ fn charts(label: &str, values: &[f64]) -> Vec<Chart> {
         .subtitle(label)
         .points(label, dated())
         .rolling(label, dated())
-        .band(label, dated().filter_map(|(day, value)| Some((day, value? - 1.0, value? + 1.0))))
+        .band(label, dated().map(|(day, value)| (day, value.map(|value| (value - 1.0, value + 1.0)))))
         .mark(day(0), label);
     let line = Line::new(label)
         .axes(label, label)
@@ -175,6 +175,13 @@ fn a_missing_value_is_not_drawn_as_zero() {
         |middle| Trend::new("t").rolling("l", [(day(0), Some(1.0)), (day(1), middle), (day(2), Some(1.0))]);
     assert_eq!(blue_lines(&line(Some(1.0)).svg()), 1);
     assert_eq!(blue_lines(&line(None).svg()), 0, "two dots with a gap between them");
+    let band = |middle| {
+        let ends = |index| (day(index), Some((1.0, 2.0)));
+        Trend::new("t").band("b", [ends(0), ends(1), (day(2), middle), ends(3), ends(4)])
+    };
+    // One polygon more than pieces: the swatch of the legend.
+    assert_eq!(band(Some((1.0, 2.0))).svg().matches("<polygon").count(), 2);
+    assert_eq!(band(None).svg().matches("<polygon").count(), 3);
 }
 
 #[test]

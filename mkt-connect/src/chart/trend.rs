@@ -10,9 +10,11 @@ use super::text::shortened;
 use super::{Caption, caption_methods};
 
 const HEIGHT: f64 = 330.0;
+/// Pieces of a band beyond this are not drawn: narrower than a pixel each, they would only swell the file.
+const DRAWN_RANGES: usize = 700;
 
 type Dated = (NaiveDate, Option<f64>);
-type DatedRange = (NaiveDate, f64, f64);
+type DatedRange = (NaiveDate, Option<(f64, f64)>);
 
 /// A measure over time. Days without a value leave a gap; nothing is interpolated.
 ///
@@ -82,18 +84,18 @@ impl Trend {
         self
     }
 
-    /// A shaded range around the first line, as (day, low, high). The label says what it is.
+    /// A shaded range around the first line, as (low, high) of each day; a `None` interrupts it. The label says what it
+    /// is.
     #[must_use]
     pub fn band(
         mut self,
         label: impl Into<String>,
-        band: impl IntoIterator<Item = (NaiveDate, f64, f64)>,
+        band: impl IntoIterator<Item = (NaiveDate, Option<(f64, f64)>)>,
     ) -> Self {
-        let mut band: Vec<(NaiveDate, f64, f64)> = band
-            .into_iter()
-            .filter_map(|(day, low, high)| Some((day, drawable(low)?, drawable(high)?)))
-            .collect();
-        band.sort_by_key(|(day, _, _)| *day);
+        let known = |(low, high): (f64, f64)| drawable(low).zip(drawable(high));
+        let mut band: Vec<DatedRange> =
+            band.into_iter().map(|(day, range)| (day, range.and_then(known))).collect();
+        band.sort_by_key(|(day, _)| *day);
         self.band = Some((label.into(), band));
         self
     }
@@ -130,12 +132,12 @@ impl Trend {
             .iter()
             .map(|(_, value)| *value)
             .chain(on_lines().map(|(_, value)| value))
-            .chain(band.iter().flat_map(|(_, low, high)| [*low, *high]));
+            .chain(band.iter().filter_map(|(_, range)| *range).flat_map(|(low, high)| [low, high]));
         let days = || {
             dots.iter()
                 .map(|(day, _)| *day)
                 .chain(on_lines().map(|(day, _)| day))
-                .chain(band.iter().map(|b| b.0))
+                .chain(band.iter().filter(|(_, range)| range.is_some()).map(|(day, _)| *day))
         };
         let Some(y) = Axis::over(values, self.zero, 6, self.caption.format, self.caption.lang) else {
             return empty(&self.caption, width);
@@ -163,10 +165,12 @@ impl Trend {
             let x = Axis::plain(day_number(first), day_number(last)).between(left + 8.0, right - 8.0);
             grid(canvas, &y, left, right)?;
             self.draw_days(canvas, &x, first, last, (top + 6.0, bottom))?;
-            if band.len() > 1 {
-                let place = |day: NaiveDate, value| (x.place(day_number(day)), y.place(value));
-                let upper: Vec<_> = band.iter().map(|(day, _, high)| place(*day, *high)).collect();
-                let lower: Vec<_> = band.iter().map(|(day, low, _)| place(*day, *low)).collect();
+            let unbroken = band.split(|(_, range)| range.is_none()).filter(|run| run.len() > 1);
+            for run in unbroken.take(DRAWN_RANGES) {
+                let known =
+                    || run.iter().filter_map(|(day, range)| Some((x.place(day_number(*day)), (*range)?)));
+                let upper: Vec<_> = known().map(|(at, (_, high))| (at, y.place(high))).collect();
+                let lower: Vec<_> = known().map(|(at, (low, _))| (at, y.place(low))).collect();
                 let mut outline = thinned(&upper);
                 outline.extend(thinned(&lower).into_iter().rev());
                 canvas.polygon(&outline, FAINT, RANGE_OPACITY)?;
