@@ -1,8 +1,9 @@
 //! Reads a file once to learn which records belong to which day, so that a slice can be read without reading the rest.
 //!
 //! What is kept for each day is a count, a hash and where in the file its records are; not the records. Memory grows
-//! with the days, with [`REMEMBERED`] and with nothing else: a file in the order of time has one extent for each day, and
-//! one in any other order at most [`MAX_EXTENTS`], which then cover foreign records too.
+//! with the days, with [`REMEMBERED`] and with nothing else. A file in the order of time is read twice in all: for the
+//! index, and slice by slice. In another order a day's extents cover records of other days, which are passed over; at
+//! worst every day reads the whole file.
 
 use super::Settings;
 use super::records::Raw;
@@ -22,6 +23,8 @@ use std::time::SystemTime;
 pub(super) const REMEMBERED: usize = 1_000_000;
 /// The most extents of one day.
 const MAX_EXTENTS: usize = 1024;
+/// Records of a day that lie so near to each other are one extent: reading past some others costs less than a seek.
+const GAP: u64 = 1 << 16;
 
 /// One of the four files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -230,11 +233,12 @@ impl Index {
         let mut names: HashMap<String, Arc<str>> = HashMap::new();
         let mut tags: BTreeMap<NaiveDate, Sha256> = BTreeMap::new();
         let mut records = sheet.records()?;
+        let mut fields = sheet.fields();
         let mut today = None;
         // Records before the first that has a day: they belong to that one's.
         let mut waiting: Vec<Raw> = Vec::new();
         while let Some(raw) = records.next().map_err(|cause| failed(&path, cause))? {
-            let row = sheet.row(&raw);
+            let row = sheet.row(&raw, &mut fields);
             // A record whose day does not read belongs to the day of the record before it.
             let placed = row.as_ref().ok().and_then(|row| kind.place(row, settings).ok());
             let Some(day) = placed.or(today) else {
@@ -313,8 +317,7 @@ impl Day {
         self.hash.update(&raw.bytes);
         let full = self.extents.len() >= MAX_EXTENTS;
         match self.extents.last_mut() {
-            // Empty lines may lie between two records.
-            Some(last) if full || last.end == raw.offset => last.end = raw.end,
+            Some(last) if full || raw.offset - last.end <= GAP => last.end = raw.end,
             _ => self.extents.push(Extent { offset: raw.offset, line: raw.line, end: raw.end }),
         }
     }

@@ -17,7 +17,8 @@
 //! - A session's campaign, and that of its later events, is the one in the URL of an event that names this session in
 //!   `properties.session_id`.
 //! - Memory: a file is read once for an index (a few numbers a day, the last million ids), then slice by slice, in pages
-//!   of 1 000 records. No record may be longer than 1 MiB.
+//!   of 1 000 records. No record may be longer than 1 MiB. A file in the order of time is read twice in all; one in no
+//!   order at worst once for each day.
 //! - A settled slice is read again when its records have changed, and only then. The control total is the number of
 //!   records that the index counted.
 
@@ -44,7 +45,7 @@ use mkt_warehouse::SliceKey;
 use mkt_warehouse::model::{Campaign, EventType};
 use records::Raw;
 use sha2::{Digest, Sha256};
-use sheet::{SERVICE, Sheet, failed};
+use sheet::{Fields, SERVICE, Sheet, failed};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,6 +104,34 @@ impl CsvSource {
             renamed: HashMap::new(),
             files: HashMap::new(),
         }
+    }
+}
+
+impl CsvSource {
+    /// The days of which sessions or events are in the files: from the first to the last, in the site's zone; `None`
+    /// when there are none. Reads the files, unless they were read before.
+    ///
+    /// # Errors
+    /// As [`check`](AnalyticsSource::check).
+    pub async fn days(&self) -> Result<Option<Window>> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let mut days: Option<Window> = None;
+            for kind in [FileKind::Sessions, FileKind::Events] {
+                let Some(index) = inner.index(kind)? else { continue };
+                let (Some(first), Some(last)) = (index.days.keys().next(), index.days.keys().next_back())
+                else {
+                    continue;
+                };
+                let found = Window::days(*first, *last);
+                days = Some(days.map_or(found, |held| Window {
+                    from: held.from.min(found.from),
+                    until: held.until.max(found.until),
+                }));
+            }
+            Ok(days)
+        })
+        .await
     }
 }
 
@@ -260,6 +289,7 @@ impl Inner {
             index: &index,
             campaigns: campaigns.as_deref(),
             declared: BTreeMap::new(),
+            fields: index.sheet.fields(),
             page: Page::default(),
         };
         reading.note_unused();
@@ -317,6 +347,7 @@ struct Reading<'a> {
     index: &'a Index,
     campaigns: Option<&'a Index>,
     declared: BTreeMap<String, Campaign>,
+    fields: Fields,
     page: Page,
 }
 
@@ -336,7 +367,7 @@ impl Reading<'_> {
     fn add(&mut self, raw: &Raw, day: NaiveDate, today: &mut NaiveDate) -> bool {
         let settings = &self.inner.settings;
         let sheet = &self.index.sheet;
-        let row = sheet.row(raw);
+        let row = sheet.row(raw, &mut self.fields);
         // As the index placed it: by its own day, else by that of the record before.
         *today = row.as_ref().ok().and_then(|row| self.kind.place(row, settings).ok()).unwrap_or(*today);
         if *today != day {

@@ -80,7 +80,7 @@ impl Sheet {
             begin: (header.line + header_lines(&header), header.end),
         };
         let cells = sheet
-            .cells(&header)
+            .cells(&header, &mut sheet.fields())
             .map_err(|fault| input(format!("the header of {name} does not read: {fault}")))?;
         sheet.columns = cells
             .iter()
@@ -115,6 +115,11 @@ impl Sheet {
         &self.path
     }
 
+    /// Reads the fields of this file's records.
+    pub(super) fn fields(&self) -> Fields {
+        Fields::new(self.delimiter)
+    }
+
     pub(super) fn delimiter(&self) -> u8 {
         self.delimiter
     }
@@ -137,8 +142,8 @@ impl Sheet {
     }
 
     /// Reads a record as a row, or says why it is none.
-    pub(super) fn row(&self, raw: &Raw) -> Result<Row<'_>, String> {
-        let cells = self.cells(raw)?;
+    pub(super) fn row(&self, raw: &Raw, fields: &mut Fields) -> Result<Row<'_>, String> {
+        let cells = self.cells(raw, fields)?;
         if cells.len() != self.columns.len() {
             return Err(format!(
                 "it has {} columns where the header has {}",
@@ -149,19 +154,11 @@ impl Sheet {
         Ok(Row { sheet: self, cells })
     }
 
-    fn cells(&self, raw: &Raw) -> Result<Vec<String>, String> {
+    fn cells(&self, raw: &Raw, fields: &mut Fields) -> Result<Vec<String>, String> {
         if let Some(fault) = raw.fault {
             return Err(fault.to_owned());
         }
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(self.delimiter)
-            .buffer_capacity(raw.bytes.len().max(1))
-            .from_reader(&raw.bytes[..]);
-        let mut record = csv::ByteRecord::new();
-        // Bytes in memory fail neither in reading nor in being unequal in length.
-        reader.read_byte_record(&mut record).map_err(|_| "it does not read as CSV".to_owned())?;
+        let record = fields.read(&raw.bytes)?;
         let utf8 = std::str::from_utf8(&raw.bytes).is_ok();
         record
             .iter()
@@ -196,6 +193,62 @@ impl Row<'_> {
     /// All cells, told apart: what two records must share to be one.
     pub(super) fn cells(&self) -> &[String] {
         &self.cells
+    }
+}
+
+/// Takes records apart. One reader serves many records: building the tables of the `csv` crate costs more than reading a
+/// record with them.
+#[derive(Debug)]
+pub(super) struct Fields {
+    delimiter: u8,
+    reader: csv::Reader<Feed>,
+    record: csv::ByteRecord,
+    fed: u64,
+}
+
+/// Bytes handed over record by record.
+#[derive(Debug, Default)]
+struct Feed {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl io::Read for Feed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let rest = &self.bytes[self.used..];
+        let length = rest.len().min(into.len());
+        into[..length].copy_from_slice(&rest[..length]);
+        self.used += length;
+        Ok(length)
+    }
+}
+
+impl Fields {
+    fn new(delimiter: u8) -> Self {
+        let reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(Feed::default());
+        Self { delimiter, reader, record: csv::ByteRecord::new(), fed: 0 }
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Result<&csv::ByteRecord, String> {
+        let feed = self.reader.get_mut();
+        feed.bytes.clear();
+        feed.bytes.extend_from_slice(bytes);
+        feed.bytes.push(b'\n');
+        feed.used = 0;
+        self.fed += feed.bytes.len() as u64;
+        let read = self.reader.read_byte_record(&mut self.record);
+        let used_up = self.reader.position().byte() == self.fed;
+        if !matches!(read, Ok(true)) || !used_up {
+            // A carriage return in the middle: two records to the `csv` crate, one line to everybody else. What is left
+            // in this reader must not be taken for the next record.
+            *self = Self::new(self.delimiter);
+            return Err("it holds a carriage return".to_owned());
+        }
+        Ok(&self.record)
     }
 }
 

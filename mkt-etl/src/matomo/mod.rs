@@ -273,16 +273,41 @@ impl Inner {
         if site.idsite != i64::try_from(id).ok() {
             return Err(Self::protocol(OPERATION, "another site was described than the one asked for"));
         }
+        Self::described(OPERATION, &site, name.to_owned())
+    }
+
+    fn described(operation: &'static str, site: &wire::Site, name: String) -> Result<SiteFacts> {
         let zone = site.timezone.as_deref().and_then(parse_zone).ok_or_else(|| {
-            Self::protocol(OPERATION, "the site has no time zone that the tz database knows")
+            Self::protocol(operation, "the site has no time zone that the tz database knows")
         })?;
         Ok(SiteFacts {
-            site: name.to_owned(),
-            native_id: id.to_string(),
+            site: name,
+            native_id: site.idsite.unwrap_or_default().to_string(),
             zone,
-            currency: site.currency.and_then(|code| code.parse().ok()),
+            currency: site.currency.as_ref().and_then(|code| code.parse().ok()),
             conversion_set: vec![EventType::PURCHASE, EventType::GOAL],
         })
+    }
+
+    /// Every site that the token may view, under its configured name, else its number.
+    async fn all_sites(&self) -> Result<Vec<SiteFacts>> {
+        const OPERATION: &str = "list the sites";
+        let answer = match self.call(OPERATION, "SitesManager.getSitesWithAtLeastViewAccess", &[]).await {
+            // Older and trimmed instances know only the list of all sites.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                self.call(OPERATION, "SitesManager.getAllSites", &[]).await?
+            }
+            answer => answer?,
+        };
+        let sites: Vec<wire::Site> = Self::object(OPERATION, answer)?;
+        sites
+            .iter()
+            .filter_map(|site| Some((u64::try_from(site.idsite?).ok()?, site)))
+            .map(|(id, site)| {
+                let named = self.sites.iter().find(|(held, _)| *held == id).map(|(_, name)| name.clone());
+                Self::described(OPERATION, site, named.unwrap_or_else(|| id.to_string()))
+            })
+            .collect()
     }
 
     async fn site(&self, name: &str) -> Result<&SiteFacts> {
@@ -463,7 +488,7 @@ impl AnalyticsSource for Matomo {
     }
 
     async fn discover(&self) -> Result<Vec<SiteFacts>> {
-        Ok(self.0.facts().await?.to_vec())
+        self.0.all_sites().await
     }
 
     fn plan(&self, stream: &str, site: &str, window: Window) -> Result<Vec<SliceKey>> {

@@ -163,6 +163,16 @@ async fn every_recorded_request_can_be_replayed() {
     assert_eq!(replayed, 116);
 }
 
+#[tokio::test]
+async fn discovery_lists_every_site_with_its_zone() {
+    let server = RecordedMatomo::start().await.unwrap();
+    let matomo = server.source().build().unwrap();
+    let sites: Vec<(String, &str)> =
+        matomo.discover().await.unwrap().into_iter().map(|site| (site.site, site.zone.name())).collect();
+    // SitesManager.getAllSites as recorded: "Shop Paris" and "Blog".
+    assert_eq!(sites, [("1".to_owned(), "Europe/Paris"), ("2".to_owned(), "UTC")]);
+}
+
 fn violated(findings: &[Finding]) -> Vec<&'static str> {
     findings.iter().filter(|finding| finding.is_violated()).map(|finding| finding.check).collect()
 }
