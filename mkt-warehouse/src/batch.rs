@@ -188,7 +188,7 @@ fn hash_column(hash: &mut Sha256, column: &Column) {
             values.iter().for_each(|v| put(hash, v.as_deref().map(str::as_bytes)));
         }
         Column::Int(values) => {
-            values.iter().for_each(|v| put(hash, v.map(i64::to_be_bytes).as_ref().map(|b| &b[..])))
+            values.iter().for_each(|v| put(hash, v.map(i64::to_be_bytes).as_ref().map(|b| &b[..])));
         }
         Column::Float(values) => {
             values
@@ -196,16 +196,16 @@ fn hash_column(hash: &mut Sha256, column: &Column) {
                 .for_each(|v| put(hash, v.map(|x| x.to_bits().to_be_bytes()).as_ref().map(|b| &b[..])));
         }
         Column::Bool(values) => {
-            values.iter().for_each(|v| put(hash, v.map(|x| [u8::from(x)]).as_ref().map(|b| &b[..])))
+            values.iter().for_each(|v| put(hash, v.map(|x| [u8::from(x)]).as_ref().map(|b| &b[..])));
         }
         Column::Timestamp(values) => values
             .iter()
             .for_each(|v| put(hash, v.map(|x| x.timestamp_micros().to_be_bytes()).as_ref().map(|b| &b[..]))),
         Column::Date(values) => {
-            values.iter().for_each(|v| put(hash, v.map(|x| x.to_string()).as_ref().map(|s| s.as_bytes())));
+            values.iter().for_each(|v| put(hash, v.map(|x| x.to_string()).as_ref().map(String::as_bytes)));
         }
         Column::Decimal(_, values) => values
             .iter()
-            .for_each(|v| put(hash, v.map(|x| x.normalize().to_string()).as_ref().map(|s| s.as_bytes()))),
+            .for_each(|v| put(hash, v.map(|x| x.normalize().to_string()).as_ref().map(String::as_bytes))),
     }
 }

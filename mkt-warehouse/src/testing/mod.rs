@@ -56,8 +56,10 @@ impl From<crate::table::TableError> for Failure {
 pub struct Check {
     /// The behaviour, as a sentence with underscores.
     pub name: &'static str,
-    run: fn(Arc<dyn Warehouse>) -> BoxFuture<'static, Result<(), Failure>>,
+    run: Run,
 }
+
+type Run = fn(Arc<dyn Warehouse>) -> BoxFuture<'static, Result<(), Failure>>;
 
 impl fmt::Debug for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,7 +26,7 @@ pub(crate) async fn file() -> Arc<dyn Warehouse> {
 
 /// An empty schema of its own on the server that `MKT_TEST_POSTGRES` names.
 pub(crate) async fn postgres() -> Option<Arc<dyn Warehouse>> {
-    let Some(url) = postgres_url().await else { return None };
+    let url = postgres_url().await?;
     Some(Arc::new(Postgres::connect(&url).await.unwrap()))
 }
 
