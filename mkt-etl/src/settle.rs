@@ -26,8 +26,8 @@ pub struct Seen<'a> {
 ///
 /// - `suspect_empty`: the source said zero, and its control totals say otherwise. A zero is not a missing value, and a
 ///   missing value is not a zero.
-/// - `settled`: final by age, and either every control total agrees or, for a source without control totals, two reads
-///   in a row gave the same content.
+/// - `settled`: final by age, and either every control total agrees or, where there are none, two reads in a row gave
+///   the same content and that is not nothing: an empty slice is never believed on one word.
 /// - `provisional`: everything else, also a day whose control totals still disagree.
 #[must_use]
 pub fn state(seen: &Seen<'_>) -> SliceState {
@@ -36,7 +36,7 @@ pub fn state(seen: &Seen<'_>) -> SliceState {
         Some(false) if seen.empty => SliceState::SuspectEmpty,
         Some(false) => SliceState::Provisional,
         Some(true) if seen.final_by_age => SliceState::Settled,
-        None if seen.final_by_age && seen.read_before => SliceState::Settled,
+        None if seen.final_by_age && seen.read_before && !seen.empty => SliceState::Settled,
         _ => SliceState::Provisional,
     }
 }
@@ -72,6 +72,7 @@ mod tests {
             (false, &one, None, false, true, Provisional),
             (false, &one, None, true, true, Settled),
             (false, &one, None, true, false, Provisional),
+            (true, &none, None, true, true, Provisional),
         ] {
             let seen = Seen { empty, totals, control, read_before, final_by_age };
             assert_eq!(state(&seen), expected, "{seen:?}");

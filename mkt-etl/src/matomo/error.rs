@@ -7,7 +7,7 @@
 //! | 401, 403 | `Auth`: stop everything of the instance |
 //! | 500 HTML "… failed logins …" (brute-force lock, also for a right token) | `Auth`: the same |
 //! | 200 `{"result":"error"}`: authentication, "requires 'view' access" | `Auth` |
-//! | … "plugin … is not enabled", "method … does not exist", "not supported (yet)" | `Unsupported` |
+//! | … "plugin … is not enabled", "method … does not exist", "not supported (yet)", "Visits log is deactivated" | `Unsupported` |
 //! | … "unexpected website" | `NotFound` |
 //! | … anything else: bad period, date, segment | `Input` |
 //! | 200 text/plain "Error: …" (unknown format) | `Input` |
@@ -106,7 +106,12 @@ fn message_kind(message: &str) -> ErrorKind {
         "token_auth",
     ]) {
         ErrorKind::Auth
-    } else if says(&["is not enabled", "does not exist or is not available", "not supported (yet)"]) {
+    } else if says(&[
+        "is not enabled",
+        "does not exist or is not available",
+        "not supported (yet)",
+        "deactivated",
+    ]) {
         ErrorKind::Unsupported
     } else if says(&["unexpected website"]) {
         ErrorKind::NotFound

@@ -525,7 +525,12 @@ impl AnalyticsSource for Matomo {
         check_slice(slice)?;
         let site = self.0.site(&slice.site).await?;
         if slice.stream == DAILY {
-            return self.0.counts_in_live(site, slice.from).await.map(Some);
+            return match self.0.counts_in_live(site, slice.from).await {
+                Ok(totals) => Ok(Some(totals)),
+                // No visits log, by the privacy settings: nothing to count another way.
+                Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+                Err(error) => Err(error),
+            };
         }
         let summary = self.0.summary(site, slice.from).await?;
         let whole = Option::unwrap_or_default;

@@ -179,3 +179,20 @@ async fn a_visit_that_does_not_read_is_set_aside_and_the_rest_is_kept() {
     );
     assert!(page.rejected.iter().all(|rejected| !rejected.raw.contains('@')));
 }
+
+#[tokio::test]
+async fn without_a_visits_log_there_are_no_control_totals() {
+    // By Matomo's source (plugins/Live/Live.php), not recorded.
+    let closed = r#"{"result":"error","message":"Visits log is deactivated globally."}"#;
+    let server = Server::start(move |request| match request.form_value("method").as_deref() {
+        Some("SitesManager.getSiteFromId") => Answer::json(SITE),
+        _ => Answer::json(closed),
+    })
+    .await
+    .unwrap();
+    let source = source(&server);
+    let slice = |stream| SliceKey::day("matomo", stream, "1", day("2026-03-28"));
+    assert_eq!(source.verify(&slice("daily")).await.unwrap(), None);
+    let error = source.read(&slice("visits")).next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}

@@ -287,6 +287,39 @@ async fn a_stopped_run_leaves_whole_slices_and_the_next_goes_on() {
     assert_eq!((report.slices["settled"], report.replayed), (20, 5));
 }
 
+#[tokio::test]
+async fn a_run_may_be_a_task_of_its_own_and_aborting_it_leaves_whole_slices() {
+    let server = RecordedMatomo::start().await.unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let days = window("2026-03-27", "2026-03-31");
+    let pipeline = |seen: Option<tokio::sync::mpsc::UnboundedSender<SliceKey>>| {
+        let source = server.source().page_size(2).build().unwrap();
+        Pipeline::new(source, warehouse.clone()).clock(late()).on_progress(move |progress| {
+            if let Some(seen) = &seen {
+                let _ = seen.send(progress.slice.clone());
+            }
+        })
+    };
+    let (send, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let running = pipeline(Some(send));
+    let task = tokio::spawn(async move { running.run(days).await });
+    for _ in 0..3 {
+        seen.recv().await.unwrap();
+    }
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    // What the ledger calls loaded is there, and nothing else.
+    let ledger: Vec<SliceRow> = all(&warehouse).await;
+    let sessions: i64 =
+        ledger.iter().filter_map(|row| row.rows_by_table().get("sessions").map(|n| *n as i64)).sum();
+    assert_eq!(all::<Session>(&warehouse).await.len() as i64, sessions);
+    assert!(ledger.len() < 10, "the run was over before it was aborted");
+    pipeline(None).run(days).await.unwrap();
+    let clean = Sqlite::in_memory().await.unwrap();
+    Pipeline::new(server.source().build().unwrap(), clean.clone()).clock(late()).run(days).await.unwrap();
+    assert_eq!(dump_timeless(&warehouse).await, dump_timeless(&clean).await);
+}
+
 /// What every order of windows must give.
 async fn loaded(windows: &[(u64, u64)]) -> String {
     let source = MemorySource::new("memory", "shop", chrono_tz::Europe::Paris);
