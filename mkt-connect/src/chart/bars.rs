@@ -1,7 +1,7 @@
 //! One value per name, with its interval and the number of observations behind it.
 
 use super::axis::{Axis, drawable};
-use super::canvas::{Anchor, Canvas, Drawn, Ink, WIDTH, compose, empty, width_of};
+use super::canvas::{Anchor, Canvas, Drawn, Ink, Swatch, WIDTH, compose, empty, width_of};
 use super::palette::{FAINT, GRID, INK, MUTED, SERIES, SURFACE};
 use super::text::shortened;
 use super::trend::grid;
@@ -138,7 +138,8 @@ impl Bars {
     fn standing(&self, bars: &[Bar], axis: Axis, width: f64) -> String {
         const HEIGHT: f64 = 340.0;
         let counted = bars.iter().any(|bar| bar.count.is_some());
-        compose(&self.caption, &self.words(), (width, HEIGHT), &[], |canvas, top| {
+        let named = self.named_reference();
+        compose(&self.caption, &self.words(), (width, HEIGHT), &legend(named.as_deref()), |canvas, top| {
             let (left, right) = (28.0 + axis.label_width() as f64 * 6.6, width - 24.0);
             let bottom = HEIGHT - if counted { 52.0 } else { 36.0 };
             let y = axis.between(bottom, top + 22.0);
@@ -184,8 +185,10 @@ impl Bars {
     fn lying(&self, bars: &[Bar], axis: Axis, width: f64) -> String {
         const ROW: f64 = 27.0;
         let extra = if self.caption.subtitle.is_some() { 18.0 } else { 0.0 };
-        let height = 44.0 + extra + 14.0 + ROW * bars.len() as f64 + 34.0;
-        compose(&self.caption, &self.words(), (width, height), &[], |canvas, top| {
+        let named = self.named_reference();
+        let row = if named.is_some() { 22.0 } else { 0.0 };
+        let height = 44.0 + extra + row + 14.0 + ROW * bars.len() as f64 + 34.0;
+        compose(&self.caption, &self.words(), (width, height), &legend(named.as_deref()), |canvas, top| {
             let names: Vec<String> = bars.iter().map(|bar| shortened(&bar.label, 30)).collect();
             let widest = names.iter().map(|name| width_of(name, 12.5)).fold(40.0, f64::max);
             let (left, right) = (32.0 + widest, width - 110.0);
@@ -232,14 +235,16 @@ impl Bars {
         })
     }
 
+    /// The reference in words; the legend shows it, where no bar and no title can hide it.
+    fn named_reference(&self) -> Option<String> {
+        let (label, value) = self.reference.as_ref()?;
+        Some(format!("{} {}", shortened(label, 30), self.caption.lang.number(*value, self.caption.format)))
+    }
+
     fn draw_reference(&self, canvas: &Canvas<'_>, ends: impl Fn(f64) -> [(f64, f64); 2]) -> Drawn {
-        let Some((label, value)) = &self.reference else { return Ok(()) };
+        let Some((_, value)) = &self.reference else { return Ok(()) };
         let [from, to] = ends(*value);
-        canvas.dashes(from, to, SERIES[1], 1.6)?;
-        let text =
-            format!("{} {}", shortened(label, 40), self.caption.lang.number(*value, self.caption.format));
-        // In the header's free corner, where no bar can hide it.
-        canvas.text(&text, (canvas.width - 24.0, 26.0), Ink::new(SERIES[1], 11.5, Anchor::End))
+        canvas.dashes(from, to, SERIES[1], 1.6)
     }
 
     fn role(&self, bar: &Bar) -> super::palette::Role {
@@ -275,4 +280,8 @@ impl Bars {
         }
         words
     }
+}
+
+fn legend(reference: Option<&str>) -> Vec<(&str, Swatch)> {
+    reference.map(|name| (name, Swatch::Stroke(SERIES[1]))).into_iter().collect()
 }
