@@ -349,7 +349,10 @@ impl Inner {
         const OPERATION: &str = "read the summary of a day";
         match self.day_of(OPERATION, "VisitsSummary.get", site, day).await? {
             None => Ok(wire::Summary::default()),
-            Some(value) => Self::object(OPERATION, value),
+            // A missing number is not a zero.
+            Some(value) => Some(Self::object::<wire::Summary>(OPERATION, value)?)
+                .filter(|summary| summary.nb_visits.is_some())
+                .ok_or_else(|| Self::protocol(OPERATION, "the day has no nb_visits")),
         }
     }
 
@@ -394,7 +397,10 @@ impl Inner {
         let mut page = Page::default();
         let conversions = match self.day_of("read the goals of a day", "Goals.get", site, day).await {
             Ok(None) => Conversions::default(),
-            Ok(Some(value)) => Self::object::<wire::Goals>("read the goals of a day", value)?.into(),
+            Ok(Some(value)) => Some(Self::object::<wire::Goals>("read the goals of a day", value)?)
+                .filter(|goals| goals.nb_conversions.is_some())
+                .ok_or_else(|| Self::protocol("read the goals of a day", "the day has no nb_conversions"))?
+                .into(),
             // Known to this instance or not: the visits know it too.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => {
                 page.notes.push(

@@ -196,3 +196,27 @@ async fn without_a_visits_log_there_are_no_control_totals() {
     let error = source.read(&slice("visits")).next().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
+
+#[tokio::test]
+async fn a_missing_number_is_not_a_zero() {
+    let summary = recorded("vs_get_one_day_as_range");
+    for (method, body) in [
+        ("VisitsSummary.get", r#"{"2026-03-28":{"visits":17}}"#),
+        ("Goals.get", r#"{"2026-03-28":{"revenue":1}}"#),
+        ("VisitsSummary.get", r#"{"2026-03-27":{"nb_visits":17}}"#),
+        ("VisitsSummary.get", r#"[{"nb_visits":17}]"#),
+    ] {
+        let summary = summary.clone();
+        let server = Server::start(move |request| match request.form_value("method").as_deref() {
+            Some("SitesManager.getSiteFromId") => Answer::json(SITE),
+            Some(asked) if asked == method => Answer::json(body),
+            _ => Answer::json(summary.clone()),
+        })
+        .await
+        .unwrap();
+        let source = source(&server);
+        let slice = SliceKey::day("matomo", "daily", "1", day("2026-03-28"));
+        let error = source.read(&slice).next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{body}: {error}");
+    }
+}
