@@ -52,8 +52,14 @@ impl Paging {
         F: FnMut(Option<String>) -> Fut,
         Fut: Future<Output = Result<Page<T>>>,
     {
-        let walk =
-            Walk { paging: self, fetch, seen: HashSet::new(), hasher: RandomState::new(), next: Next::First };
+        let walk = Walk {
+            paging: self,
+            fetch,
+            seen: HashSet::new(),
+            hasher: RandomState::new(),
+            read: 0,
+            next: Next::First,
+        };
         stream::try_unfold(walk, |mut walk| async move {
             let cursor = match std::mem::replace(&mut walk.next, Next::None) {
                 Next::None => return Ok(None),
@@ -82,6 +88,7 @@ struct Walk<F> {
     /// Hashes, not cursors: a hostile cursor may be long. Ten thousand of them collide by chance once in 10^11 walks.
     seen: HashSet<u64>,
     hasher: RandomState,
+    read: u64,
     next: Next,
 }
 
@@ -92,9 +99,11 @@ impl<F> Walk<F> {
                 .delivered(Delivery::Answered)
                 .with_detail(detail)
         };
-        if u64::try_from(self.seen.len()).unwrap_or(u64::MAX) >= self.paging.max_pages {
+        // A count of its own: each of the two checks ends a walk without the other.
+        if self.read >= self.paging.max_pages {
             return Err(refuse(format!("there are more than {} pages", self.paging.max_pages)));
         }
+        self.read += 1;
         // The first page counts as a cursor of its own.
         if !self.seen.insert(self.hasher.hash_one(cursor)) {
             return Err(refuse("the cursor of the next page came before: the pages go round".to_owned()));
