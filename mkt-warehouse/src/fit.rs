@@ -6,7 +6,7 @@
 use crate::batch::{Batch, Rows};
 use crate::schema::TableSchema;
 use crate::table::{Column, ColumnType};
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::Datelike;
 use mkt_connect::{Error, ErrorKind};
 use rust_decimal::{Decimal, RoundingStrategy};
 use std::collections::HashMap;
@@ -223,21 +223,6 @@ pub(crate) fn scaled(value: Decimal, scale: u32) -> Option<i64> {
 /// The decimal with at most `scale` digits after the point, rounded half to even.
 pub(crate) fn rounded(value: Decimal, scale: u32) -> Option<Decimal> {
     (scale <= 18).then(|| value.round_dp_with_strategy(scale, RoundingStrategy::MidpointNearestEven))
-}
-
-/// The decimal that a stored whole number means.
-pub(crate) fn unscaled(whole: i64, scale: u32) -> Option<Decimal> {
-    Decimal::try_from_i128_with_scale(i128::from(whole), scale).ok()
-}
-
-/// The instant that stored microseconds mean.
-pub(crate) fn instant(micros: i64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp_micros(micros)
-}
-
-/// The day that a stored text means.
-pub(crate) fn day(text: &str) -> Option<NaiveDate> {
-    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
 }
 
 /// An empty answer with the columns that a query names.

@@ -6,9 +6,11 @@ use crate::fit;
 use crate::parameters;
 use crate::query::Query;
 use crate::table::{Column, ColumnType, Table};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use mkt_connect::{Error, ErrorKind, Result};
+use rust_decimal::Decimal;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, TypeInfo, ValueRef};
 
@@ -88,17 +90,32 @@ fn read(row: &SqliteRow, index: usize, column: &mut Column) -> Option<()> {
         }
         Column::Timestamp(values) => values.push(match integer(is_integer)? {
             None => None,
-            Some(micros) => Some(fit::instant(micros)?),
+            Some(micros) => Some(instant(micros)?),
         }),
         Column::Date(values) if null || is_text => values.push(match text()? {
             None => None,
-            Some(text) => Some(fit::day(&text)?),
+            Some(text) => Some(day(&text)?),
         }),
         Column::Decimal(scale, values) => values.push(match integer(is_integer)? {
             None => None,
-            Some(whole) => Some(fit::unscaled(whole, *scale)?),
+            Some(whole) => Some(unscaled(whole, *scale)?),
         }),
         _ => return None,
     }
     Some(())
+}
+
+/// The decimal that a stored whole number means.
+fn unscaled(whole: i64, scale: u32) -> Option<Decimal> {
+    Decimal::try_from_i128_with_scale(i128::from(whole), scale).ok()
+}
+
+/// The instant that stored microseconds mean.
+fn instant(micros: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(micros)
+}
+
+/// The day that a stored text means.
+fn day(text: &str) -> Option<NaiveDate> {
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
 }
