@@ -220,3 +220,24 @@ async fn a_missing_number_is_not_a_zero() {
         assert_eq!(error.kind(), ErrorKind::Protocol, "{body}: {error}");
     }
 }
+
+#[tokio::test]
+async fn an_echoed_token_is_in_no_row_and_in_no_rejected_record() {
+    let mut visits: Vec<serde_json::Value> = serde_json::from_slice(&recorded("live_last_day")).unwrap();
+    visits.reverse();
+    visits[0]["actionDetails"][0]["url"] = format!("https://shop.example.org/?token_auth={TOKEN}").into();
+    visits[1]["idVisit"] = serde_json::Value::Null;
+    visits[1]["referrerUrl"] = format!("https://stats.example.org/?token_auth={TOKEN}").into();
+    let body = serde_json::to_string(&visits).unwrap();
+    let server = Server::start(move |request| match request.form_value("method").as_deref() {
+        Some("SitesManager.getSiteFromId") => Answer::json(SITE),
+        _ => Answer::json(body.clone()),
+    })
+    .await
+    .unwrap();
+    let slice = SliceKey::day("matomo", "visits", "1", day("2026-03-29"));
+    let pages: Vec<Page> = source(&server).read(&slice).map(Result::unwrap).collect().await;
+    let shown = format!("{pages:?}");
+    assert!(!shown.contains(TOKEN));
+    assert!(shown.contains("token_auth=…"), "the rest of the URL stays");
+}
