@@ -200,16 +200,3 @@ async fn nothing_secret_is_written_to_a_peer_that_cannot_do_tls() {
     assert_eq!(heard.first(), Some(&0x16));
     assert!(!String::from_utf8_lossy(&heard).contains("canary"));
 }
-
-#[tokio::test]
-async fn an_untrusted_certificate_is_not_sent_and_not_tried_again() {
-    // A host that answers the handshake with something else than TLS stands for every peer that is not trusted.
-    let server = Server::start(|_| Answer::status(200)).await.unwrap();
-    let client = Client::builder("fake", &format!("https://127.0.0.1:{}", server.port()))
-        .allow_insecure_host("127.0.0.1")
-        .build()
-        .unwrap();
-    let error = client.send(&Request::get("x")).await.unwrap_err();
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
-    assert_eq!(server.hits(), 0);
-}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod campaign;
+mod certificates;
 mod delivery;
 mod hosts;
 mod page;
