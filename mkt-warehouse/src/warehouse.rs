@@ -30,11 +30,14 @@ pub struct Receipt {
 /// # Contract
 /// - [`migrate`](Self::migrate) brings the tables of one owner to their last version, or changes nothing; running it
 ///   again, or twice at once, is harmless.
-/// - [`load`](Self::load) replaces the slice named by the batch's key. **All or nothing**: after an error, a dropped
-///   future or a killed process the tables hold the old slice or the new one, never a mixture, and never the rows
-///   without the ledger row in `loads`. **Replay**: content whose [`Batch::content_hash`] the ledger already holds for
-///   this key writes no row of the slice. A row whose primary key another slice holds moves to this slice. Rows of
-///   [`Batch::upserted`] are written in the same transaction in both cases.
+/// - [`load`](Self::load) replaces the slice named by the batch's key, in every table that slices fill, also in those
+///   that the batch does not name. **All or nothing**: after an error, a dropped future or a killed process the tables
+///   hold the old slice or the new one, never a mixture, and never the rows without the ledger row in `loads`.
+///   **Replay**: content whose [`Batch::content_hash`] the ledger already holds for this key writes no row of the
+///   slice. A row whose primary key another slice holds moves to this slice; the other slice's hash is then cleared, so
+///   that its next load is no replay. Rows of [`Batch::upserted`] are written in the same transaction in both cases.
+/// - Two rows of one primary key in one batch, rows to be replaced in a table without `load_id`, and rows to be upserted
+///   in a table with one, are errors of the input.
 /// - Two loads at once neither corrupt nor double; loads of one key are serialised.
 /// - [`query`](Self::query) sees the state before or after any load.
 /// - No method panics; errors are of kind `Storage` (disk, connection, corrupt file), `Input` (rows that do not fit,
