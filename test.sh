@@ -162,7 +162,7 @@ directions() { # the arrows of ARCHITECTURE.md, as absences
     deny mkt-email "" "axum|reqwest"
     deny mkt-ml "--all-features" "tokio|reqwest"
     deny mkt-connect "--all-features" "mkt-email|mkt-social|mkt-warehouse|mkt-etl|mkt-ml|sqlx"
-    deny mkt-connect "" "tokio|reqwest|kuva"
+    deny mkt-connect "" "tokio|reqwest|plotters"
     deny mkt-email "--all-features" "mkt-social|mkt-warehouse|mkt-etl|mkt-ml"
     deny mkt-social "--all-features" "mkt-email|mkt-warehouse|mkt-etl|mkt-ml"
     deny mkt-warehouse "--all-features" "mkt-email|mkt-social|mkt-etl|mkt-ml"

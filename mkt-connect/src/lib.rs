@@ -7,6 +7,7 @@
 //! | [`Channel`] | where a visitor came from: one vocabulary | |
 //! | [`campaign`] | tags in URLs (utm, Matomo, AT Internet), and the one id of a campaign | |
 //! | [`Money`], [`Currency`] | exact amounts; two currencies are never added | |
+//! | `clock` | time handed in, so that waiting is tested without waiting | `clock` |
 //! | `http` | requests to one host over TLS, the retry decision, rate budgets, pages as a stream | `http` |
 //! | `testing` | a scripted HTTP server on loopback that can misbehave | `testing` |
 //! | `chart` | charts as SVG, and a page of them | `chart` |
@@ -62,6 +63,8 @@ pub mod campaign;
 mod channel;
 #[cfg(feature = "chart")]
 pub mod chart;
+#[cfg(feature = "clock")]
+pub mod clock;
 mod error;
 mod money;
 mod secret;

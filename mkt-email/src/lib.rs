@@ -26,7 +26,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! # let (out, file) = (directory.path(), "email,prenom,date_inscription\njean@example.org,Jean,2025-01-15\neve@example.org,,\n");
-//! let clock = ManualClock::at("2026-10-26T23:59:59Z".parse()?); // or SystemClock
+//! let clock = ManualClock::skipping("2026-10-26T23:59:59Z".parse()?); // or SystemClock::new()
 //! let outbox = Outbox::open(out.join("marketing.db")).await?;
 //! let template = Template::welcome(Language::French)?;
 //! let sender: Mailbox = "La Boutique <bonjour@boutique.example>".parse()?;
@@ -68,7 +68,6 @@
 //! It does not deliver: a provider's `Accepted` means that the provider has the mail, not that the recipient has. It
 //! draws nothing, schedules nothing by itself, starts no runtime and reads no clock but the one it is given.
 
-mod clock;
 mod id;
 mod maildir;
 mod memory;
@@ -81,7 +80,6 @@ mod template;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use clock::{Clock, ManualClock, SystemClock};
 pub use id::{IdempotencyKey, MailId};
 pub use maildir::Maildir;
 pub use memory::{Delivered, Memory, Script};
@@ -89,6 +87,7 @@ pub use message::{
     Attachment, DisplayName, EmailAddress, FileName, HeaderName, HeaderValue, ListUnsubscribe, Mailbox,
     Message, MessageBuilder, Part, Subject, Tag, Unfit,
 };
+pub use mkt_connect::clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sqlite")]
 pub use outbox::{
     Consent, ConsentScope, Counts, DedupKey, Enqueued, NewMail, Outbox, Purpose, RunOptions, RunReport,

@@ -5,12 +5,11 @@
 //! durable, and renamed into `new/`, so that what is in `new/` is whole. Files are named from attempt keys, never from
 //! anything that a message says.
 
-use crate::clock::SystemClock;
 use crate::provider::{
     Capabilities, EmailProvider, Feature, Group, Idempotency, Outcome, Outgoing, RejectReason, Settlement,
     Stage,
 };
-use crate::{Clock, IdempotencyKey};
+use crate::{Clock, IdempotencyKey, SystemClock};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
@@ -98,7 +97,7 @@ impl Maildir {
 
     /// Removes what killed writers left behind. Failing to is harmless.
     fn sweep(&self) {
-        let now = SystemClock.now();
+        let now = SystemClock::new().now();
         for entry in fs::read_dir(self.root.join("tmp")).into_iter().flatten().flatten() {
             let touched = entry.metadata().and_then(|meta| meta.modified()).map(DateTime::<Utc>::from);
             if touched.is_ok_and(|at| (now - at).to_std().is_ok_and(|age| age > ABANDONED)) {

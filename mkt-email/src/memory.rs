@@ -1,12 +1,12 @@
 //! A provider that keeps mails in memory and can be told how to misbehave: for tests and for trying things out.
 
-use crate::clock::later;
 use crate::provider::{
     Capabilities, EmailProvider, Feature, Group, Idempotency, Outcome, Outgoing, RejectReason, Scope,
     Settlement, Stage,
 };
 use crate::{EmailAddress, IdempotencyKey, Message};
 use async_trait::async_trait;
+use mkt_connect::clock::later;
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -74,7 +74,7 @@ pub mod zone;
 pub use csv::CsvSource;
 pub use matomo::Matomo;
 pub use memory::{MemorySource, TRAFFIC};
-pub use mkt_connect::http::{Clock, ManualClock, SystemClock};
+pub use mkt_connect::clock::{Clock, ManualClock, SystemClock};
 pub use pipeline::{Pipeline, Progress};
 pub use report::{RunReport, SliceFailure};
 pub use source::{AnalyticsSource, Page, Rejected, SiteFacts, Totals, Window};

@@ -11,7 +11,7 @@ use crate::source::{AnalyticsSource, Capabilities, SiteFacts, Stream, Totals, Wi
 use chrono::{DateTime, Datelike, Utc};
 use futures_util::StreamExt;
 use futures_util::stream;
-use mkt_connect::http::{Clock, SystemClock};
+use mkt_connect::clock::{Clock, SystemClock};
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::model::{Json, Site, SliceState, ZoneOffset};
 use mkt_warehouse::{Batch, Query, Record, SliceKey, Value, Warehouse, model, report};

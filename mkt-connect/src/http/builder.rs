@@ -2,10 +2,10 @@
 
 use super::address::{self, AllowedHost, PinnedResolver, Reach};
 use super::client::{Client, Inner};
-use super::clock::{Clock, SystemClock};
 use super::rate::{Limits, RateBudget};
 use super::request::Value;
 use super::retry::Budget;
+use crate::clock::{Clock, SystemClock};
 use crate::{Error, ErrorKind, Result, Secret};
 use std::fmt;
 use std::sync::Arc;

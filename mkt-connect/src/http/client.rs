@@ -1,12 +1,12 @@
 //! The client: one exchange with the one configured host.
 
 use super::builder::{ClientBuilder, Jitter};
-use super::clock::Clock;
 use super::failure;
 use super::rate::RateBudget;
 use super::request::{Body, Method, Replay, Request, Value};
 use super::response::Response;
 use super::retry::{self, Attempt, Budget, Decision, Policy};
+use crate::clock::Clock;
 use crate::{Delivery, Error, ErrorKind, Result, Secret};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;

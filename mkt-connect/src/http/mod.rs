@@ -7,7 +7,6 @@
 //! | [`retry`] | decides whether a failed request may be sent again, and when | wait or send |
 //! | [`rate`] | keeps an account within its limits and in the pauses it was given | survive a restart |
 //! | [`page`] | pages as a stream that stops when dropped | follow a link |
-//! | [`Clock`] | time handed in | |
 //! | [`address`] | which hosts and addresses may be talked to | |
 //!
 //! ```
@@ -32,7 +31,6 @@
 pub mod address;
 mod builder;
 mod client;
-mod clock;
 mod failure;
 pub mod page;
 pub mod rate;
@@ -42,7 +40,6 @@ pub mod retry;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
-pub use clock::{Clock, ManualClock, SystemClock};
 pub use page::{Page, Paging};
 pub use rate::{Limits, RateBudget};
 pub use request::{Method, Replay, Request, path_segment};

@@ -4,7 +4,7 @@
 //! hours) and a pause that the other side asked for. [`Meter`] is the arithmetic, without a clock; [`RateBudget`] adds
 //! the clock and the waiting. Nothing is kept across restarts: whoever needs that counts what was sent in a store.
 
-use super::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
 //! Whether a request may have arrived, and that one which may have is not repeated.
 
 use crate::server::client;
-use mkt_connect::http::{Client, ManualClock, Policy, Replay, Request, Response};
+use mkt_connect::clock::ManualClock;
+use mkt_connect::http::{Client, Policy, Replay, Request, Response};
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
 use std::io::Write;

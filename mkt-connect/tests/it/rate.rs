@@ -1,7 +1,7 @@
 //! The budget of an account.
 
+use mkt_connect::clock::{Clock, ManualClock};
 use mkt_connect::http::rate::{Limits, Meter, RateBudget, TooLong};
-use mkt_connect::http::{Clock, ManualClock};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,10 +1,11 @@
 //! The retry decision, what the other side says about it, and that nothing goes out before its time.
 
+use mkt_connect::clock::{Clock, ManualClock};
 use mkt_connect::http::retry::{
     Attempt, Budget, Decision, Policy, Reason, decide, leaves_doubt, regain_access, retry_after,
     try_again_after,
 };
-use mkt_connect::http::{Client, Clock, ManualClock, Replay, Request, Response};
+use mkt_connect::http::{Client, Replay, Request, Response};
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
 use proptest::prelude::*;

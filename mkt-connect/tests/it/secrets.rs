@@ -1,7 +1,8 @@
 //! No secret leaves through an error, a `Debug` or a trace, at any level and under any fault.
 
 use mkt_connect::Secret;
-use mkt_connect::http::{Client, ManualClock, Policy, Replay, Request};
+use mkt_connect::clock::ManualClock;
+use mkt_connect::http::{Client, Policy, Replay, Request};
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{ErrorKind, Result};
 use std::io;

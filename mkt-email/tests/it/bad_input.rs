@@ -33,12 +33,12 @@ async fn a_mail_directory_that_vanishes_stops_the_run_and_a_rerun_repairs_it() {
     outbox.enqueue(&[large(1000)], noon()).await.unwrap();
     std::fs::remove_dir_all(root.join("tmp")).unwrap();
     std::fs::write(root.join("tmp"), "in the way").unwrap();
-    let error = outbox.run(&maildir, &SystemClock, &RunOptions::default()).await.unwrap_err();
+    let error = outbox.run(&maildir, &SystemClock::new(), &RunOptions::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.service()), (ErrorKind::Storage, "maildir"));
     assert_eq!(outbox.counts(None).await.unwrap(), Counts { recipients: 1, pending: 1, ..Counts::default() });
     std::fs::remove_file(root.join("tmp")).unwrap();
     let maildir = Maildir::open(&root).unwrap();
-    assert_eq!(outbox.run(&maildir, &SystemClock, &RunOptions::default()).await.unwrap().accepted, 1);
+    assert_eq!(outbox.run(&maildir, &SystemClock::new(), &RunOptions::default()).await.unwrap().accepted, 1);
 }
 
 fn large(bytes: usize) -> NewMail {
@@ -83,7 +83,7 @@ async fn the_process_whose_disk_is_full() {
         return;
     }
     let maildir = Maildir::open(directory.join("mails")).unwrap();
-    let error = outbox.run(&maildir, &SystemClock, &RunOptions::default()).await.unwrap_err();
+    let error = outbox.run(&maildir, &SystemClock::new(), &RunOptions::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.service()), (ErrorKind::Storage, "maildir"));
     assert_eq!(error.detail(), Some("the mails could not be written, no part of them was kept"));
     assert!(!format!("{error} {error:?}").contains("reader1"), "{error:?}");
@@ -103,7 +103,7 @@ async fn a_full_disk_under_the_mail_directory_leaves_no_half_mail_and_a_rerun_se
 
     let outbox = Outbox::open(directory.path().join("mail.db")).await.unwrap();
     let maildir = Maildir::open(&mails).unwrap();
-    assert_eq!(outbox.run(&maildir, &SystemClock, &RunOptions::default()).await.unwrap().accepted, 1);
+    assert_eq!(outbox.run(&maildir, &SystemClock::new(), &RunOptions::default()).await.unwrap().accepted, 1);
     assert_eq!(entries(&mails.join("new")), 1);
 }
 

@@ -71,7 +71,7 @@ async fn the_process_to_be_killed() {
     };
     let mut options = RunOptions::default();
     options.batch = 30;
-    outbox.run(&provider, &SystemClock, &options).await.unwrap();
+    outbox.run(&provider, &SystemClock::new(), &options).await.unwrap();
     assert_eq!(outbox.counts(None).await.unwrap().pending, 0);
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn noon() -> DateTime<Utc> {
 }
 
 pub(crate) fn clock() -> ManualClock {
-    ManualClock::at(noon())
+    ManualClock::skipping(noon())
 }
 
 pub(crate) fn address(text: &str) -> EmailAddress {

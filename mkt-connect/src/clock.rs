@@ -60,7 +60,7 @@ impl Clock for SystemClock {
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// use mkt_connect::http::{Clock, ManualClock};
+/// use mkt_connect::clock::{Clock, ManualClock};
 /// use std::time::Duration;
 /// let clock = ManualClock::skipping("2026-03-01T12:00:00Z".parse()?);
 /// clock.sleep(Duration::from_secs(3600)).await; // returns at once, an hour later
@@ -92,7 +92,7 @@ impl ManualClock {
 
     /// Moves the time on and wakes whoever has slept long enough.
     pub fn advance(&self, duration: Duration) {
-        self.elapsed.send_modify(|elapsed| *elapsed += duration);
+        self.elapsed.send_modify(|elapsed| *elapsed = elapsed.saturating_add(duration));
     }
 
     /// All sleeps that were begun, in their order.
@@ -105,8 +105,7 @@ impl ManualClock {
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        let elapsed = chrono::Duration::from_std(self.elapsed()).unwrap_or(chrono::Duration::MAX);
-        self.start.checked_add_signed(elapsed).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        later(self.start, self.elapsed())
     }
 
     fn elapsed(&self) -> Duration {
@@ -115,7 +114,7 @@ impl Clock for ManualClock {
 
     async fn sleep(&self, duration: Duration) {
         self.sleeps.lock().unwrap_or_else(PoisonError::into_inner).push(duration);
-        let until = self.elapsed() + duration;
+        let until = self.elapsed().saturating_add(duration);
         if self.skips {
             self.advance(duration);
             tokio::task::yield_now().await;
@@ -130,4 +129,11 @@ impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ManualClock").field("now", &self.now()).finish_non_exhaustive()
     }
+}
+
+/// `at` plus `by`; the last instant that chrono can name where the sum lies beyond it.
+#[must_use]
+pub fn later(at: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    let by = chrono::Duration::from_std(by).unwrap_or(chrono::Duration::MAX);
+    at.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
