@@ -62,7 +62,8 @@ fn predict(c: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("forest of 100 trees", rows), &data, |b, data| {
             b.iter(|| forest.probabilities(black_box(data.records().view())));
         });
-        let scores = forest.probabilities(data.records().view()).map(|scores| scores.to_vec()).unwrap_or_default();
+        let scores =
+            forest.probabilities(data.records().view()).map(|scores| scores.to_vec()).unwrap_or_default();
         let labels = data.targets().to_vec();
         group.bench_function(BenchmarkId::new("auc", rows), |b| {
             b.iter(|| auc_roc(black_box(&labels), black_box(&scores)));

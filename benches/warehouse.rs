@@ -30,7 +30,10 @@ fn world(rows: usize) -> Batch {
     let (mut sessions, mut events) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
     for row in 0..rows {
         let day = day(rng.random_range(0..150));
-        let start = day.and_hms_opt(rng.random_range(0..24), rng.random_range(0..60), 0).unwrap_or_default().and_utc();
+        let start = day
+            .and_hms_opt(rng.random_range(0..24), rng.random_range(0..60), 0)
+            .unwrap_or_default()
+            .and_utc();
         let user_id = format!("u{:06}", rng.random_range(0..rows / 4));
         let channel = CHANNELS[rng.random_range(0..CHANNELS.len())];
         let converted = rng.random_range(0..20) == 0;
@@ -41,7 +44,11 @@ fn world(rows: usize) -> Batch {
             event_type: if converted { EventType::PURCHASE } else { EventType::PAGE_VIEW },
             timestamp: start + TimeDelta::seconds(30),
             channel,
-            revenue: Amount(if converted { Decimal::new(rng.random_range(500..9000), 2) } else { Decimal::ZERO }),
+            revenue: Amount(if converted {
+                Decimal::new(rng.random_range(500..9000), 2)
+            } else {
+                Decimal::ZERO
+            }),
             properties: Json::default(),
             session_id: Some(session_id.clone()),
             campaign_id: None,
