@@ -143,7 +143,7 @@ impl Outbox {
             // A commit that was answered survives a loss of power too.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(30));
-        let opened = SqlitePoolOptions::new().max_connections(4).connect_with(options).await;
+        let opened = connect(&SqlitePoolOptions::new().max_connections(4), &options).await;
         let pool = opened.map_err(|cause| {
             storage("open", cause).with_detail(format!("the file {} cannot be opened", path.display()))
         })?;
@@ -175,8 +175,9 @@ impl Outbox {
         // Two processes may make the tables at the same moment; who comes second fails, and finds them made when it
         // looks again.
         let mut made = migrator.run(&pool).await;
-        for _ in 0..3 {
+        for _ in 0..20 {
             if made.is_err() {
+                tokio::time::sleep(Duration::from_millis(25)).await;
                 made = migrator.run(&pool).await;
             }
         }
@@ -197,6 +198,21 @@ impl Outbox {
     /// statement, which nothing here does: no statement runs under a timeout or a `select!`.
     async fn begin(&self, operation: &'static str) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
         self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| storage(operation, cause))
+    }
+}
+
+/// Connects. Turning a fresh file to write-ahead logging takes it alone, and SQLite does not wait its busy timeout for
+/// that: whoever comes at the same moment is told "locked" and asks again here, for a few seconds at most.
+async fn connect(pool: &SqlitePoolOptions, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    let mut tries = 0;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("5") && tries < 200 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            opened => return opened,
+        }
     }
 }
 

@@ -102,12 +102,10 @@ impl Sqlite {
             let clause = error.detail().unwrap_or("it cannot be opened").to_owned();
             error.with_detail(format!("{}: {clause}", path.display()))
         };
-        let write = SqlitePoolOptions::new()
+        let one = SqlitePoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(options.busy_timeout.saturating_mul(4))
-            .connect_with(connect.clone().create_if_missing(true))
-            .await
-            .map_err(failed)?;
+            .acquire_timeout(options.busy_timeout.saturating_mul(4));
+        let write = open_pool(&one, &connect.clone().create_if_missing(true)).await.map_err(failed)?;
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(options.busy_timeout.saturating_mul(4))
@@ -142,6 +140,21 @@ impl Sqlite {
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+    }
+}
+
+/// Opens a pool. Turning a fresh file to write-ahead logging takes it alone, and SQLite does not wait its busy timeout for
+/// that: whoever comes at the same moment is told "locked" and asks again here, for a few seconds at most.
+async fn open_pool(pool: &SqlitePoolOptions, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    let mut tries = 0;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("5") && tries < 200 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            opened => return opened,
+        }
     }
 }
 

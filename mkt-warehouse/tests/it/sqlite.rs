@@ -39,6 +39,26 @@ async fn a_file_keeps_what_was_loaded() {
     assert_eq!(Site::read(&sites, 0).unwrap(), Site::new("shop", "Europe/Paris", "csv"));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_fresh_file_can_be_opened_and_filled_by_many_at_once() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.db");
+        let mut openers = tokio::task::JoinSet::new();
+        for offset in 0..6 {
+            let path = path.clone();
+            openers.spawn(async move {
+                let warehouse = Sqlite::open(path).await.unwrap();
+                warehouse.migrate(&model::SCHEMA).await.unwrap();
+                warehouse.load(&sessions(offset, 1, 3), at("2026-11-01T00:00:00Z")).await.unwrap().written
+            });
+        }
+        assert_eq!(openers.join_all().await, [3; 6]);
+        let warehouse = Sqlite::open(&path).await.unwrap();
+        assert_eq!(warehouse.query(&Query::table(&Session::SCHEMA)).await.unwrap().rows(), 18);
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_opened_is_said_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
