@@ -83,21 +83,22 @@ pub fn url(text: &str) -> String {
     without_addresses(&text).into_owned()
 }
 
-/// Replaces addresses in every text of a JSON document, keys included.
+/// Replaces addresses in every text of a JSON document, keys included, and NUL, which warehouses do not hold, by U+FFFD.
 #[must_use]
 pub fn json(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
-        Value::String(text) => Value::String(without_addresses(&text).into_owned()),
+        Value::String(text) => Value::String(storable(&text)),
         Value::Array(items) => Value::Array(items.into_iter().map(json).collect()),
-        Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .map(|(key, value)| (without_addresses(&key).into_owned(), json(value)))
-                .collect(),
-        ),
+        Value::Object(fields) => {
+            Value::Object(fields.into_iter().map(|(key, value)| (storable(&key), json(value))).collect())
+        }
         other => other,
     }
+}
+
+fn storable(text: &str) -> String {
+    without_addresses(text).replace('\0', "\u{fffd}")
 }
 
 /// Raw bytes as a text that can be stored: addresses replaced, bytes that are no UTF-8 and NUL shown as `\xHH`, cut at
@@ -143,6 +144,13 @@ mod tests {
     fn credentials_leave_a_url() {
         assert_eq!(url("https://jo:pw@shop.example.org/a?b=1"), "https://shop.example.org/a?b=1");
         assert_eq!(url("https://shop.example.org/cat/p0?é=1"), "https://shop.example.org/cat/p0?é=1");
+    }
+
+    #[test]
+    fn a_document_is_fit_for_storage_at_every_depth() {
+        let dirty = serde_json::json!({"a\0": ["x\0y", {"m": "jo@example.org"}], "n": 1});
+        let clean = serde_json::json!({"a\u{fffd}": ["x\u{fffd}y", {"m": "[address]"}], "n": 1});
+        assert_eq!(json(dirty), clean);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! as text; what it means as a value is for [`super::value`].
 
 use super::records::{Raw, Records};
+use crate::clean;
 use encoding_rs::WINDOWS_1252;
 use mkt_connect::{Error, ErrorKind, Result};
 use std::collections::HashMap;
@@ -91,6 +92,8 @@ impl Sheet {
             .collect();
         for (index, column) in sheet.columns.iter().enumerate() {
             if sheet.columns[..index].contains(column) {
+                // A file without a header has a person's row there.
+                let column = shown(column);
                 return Err(input(format!("{name} has the column {column:?} twice")));
             }
         }
@@ -100,7 +103,7 @@ impl Sheet {
             .filter(|column| !sheet.columns.iter().any(|held| held == column))
             .collect();
         if !missing.is_empty() {
-            let held = sheet.columns.join(", ");
+            let held = shown(&sheet.columns.join(", "));
             return Err(input(format!("{name} has no column {} (it has {held})", missing.join(", "))));
         }
         Ok(sheet)
@@ -150,6 +153,10 @@ impl Sheet {
                 cells.len(),
                 self.columns.len()
             ));
+        }
+        // No warehouse holds a NUL in a text; refused there, it would fail the whole slice.
+        if cells.iter().any(|cell| cell.contains('\0')) {
+            return Err("it holds a NUL character".to_owned());
         }
         Ok(Row { sheet: self, cells })
     }
@@ -250,6 +257,12 @@ impl Fields {
         }
         Ok(&self.record)
     }
+}
+
+/// Column names as an error may show them: short, on one line, without addresses.
+fn shown(names: &str) -> String {
+    let names = names.replace(char::is_control, " ");
+    clean::raw_text(names.as_bytes(), 200)
 }
 
 fn header_lines(header: &Raw) -> u64 {

@@ -410,6 +410,13 @@ async fn files_that_cannot_be_read_are_told_in_one_sentence() {
             ErrorKind::Input,
             "has the column \"event_id\" twice",
         ),
+        // A file without a header shows a person's row in its place.
+        (
+            "person.csv",
+            b"1,jo@example.org,page_view\x1b\n".to_vec(),
+            ErrorKind::Input,
+            "(it has 1, [address], page_view )",
+        ),
         ("quote.csv", b"\"event_id,user_id\n".to_vec(), ErrorKind::Input, "does not read"),
     ] {
         let source =

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod csv;
+#[cfg(feature = "postgres")]
 mod engines;
 mod errors;
 mod ledger;

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use mkt_etl::{ManualClock, Window, ledger};
-use mkt_warehouse::{Postgres, Query, Record, Value, Warehouse, model};
+#[cfg(feature = "postgres")]
+use mkt_warehouse::Postgres;
+use mkt_warehouse::{Query, Record, Value, Warehouse, model};
 
 pub(crate) fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -68,6 +70,7 @@ pub(crate) async fn dump_timeless(warehouse: &impl Warehouse) -> String {
 }
 
 /// An empty schema of its own on the server that `MKT_TEST_POSTGRES` names.
+#[cfg(feature = "postgres")]
 pub(crate) async fn postgres() -> Option<Postgres> {
     let Ok(url) = std::env::var("MKT_TEST_POSTGRES") else {
         assert!(std::env::var_os("CI").is_none(), "MKT_TEST_POSTGRES is not set, and this is CI");

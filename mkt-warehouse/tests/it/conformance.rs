@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 mkt_warehouse::conformance!(sqlite_memory, engines::memory);
 mkt_warehouse::conformance!(sqlite_file, engines::file);
+#[cfg(feature = "postgres")]
 mkt_warehouse::conformance!(postgres, engines::postgres);
 
 /// A way to be wrong.

@@ -1,12 +1,15 @@
 //! The engines that reports and the suite run on.
 
-use mkt_warehouse::{Postgres, Query, Sqlite, Warehouse, model};
+#[cfg(feature = "postgres")]
+use mkt_warehouse::{Postgres, Query};
+use mkt_warehouse::{Sqlite, Warehouse, model};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Every engine at hand, each empty and migrated.
 pub(crate) async fn all() -> Vec<Arc<dyn Warehouse>> {
+    #[cfg_attr(not(feature = "postgres"), expect(unused_mut))]
     let mut engines: Vec<Arc<dyn Warehouse>> = vec![memory().await];
+    #[cfg(feature = "postgres")]
     engines.extend(postgres().await);
     for engine in &engines {
         engine.migrate(&model::SCHEMA).await.unwrap();
@@ -25,13 +28,16 @@ pub(crate) async fn file() -> Arc<dyn Warehouse> {
 }
 
 /// An empty schema of its own on the server that `MKT_TEST_POSTGRES` names.
+#[cfg(feature = "postgres")]
 pub(crate) async fn postgres() -> Option<Arc<dyn Warehouse>> {
     let url = postgres_url().await?;
     Some(Arc::new(Postgres::connect(&url).await.unwrap()))
 }
 
 /// The URL of an empty schema of its own.
+#[cfg(feature = "postgres")]
 pub(crate) async fn postgres_url() -> Option<String> {
+    use std::sync::atomic::{AtomicU32, Ordering};
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let Ok(url) = std::env::var("MKT_TEST_POSTGRES") else {
         assert!(std::env::var_os("CI").is_none(), "MKT_TEST_POSTGRES is not set, and this is CI");

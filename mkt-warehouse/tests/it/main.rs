@@ -8,6 +8,7 @@ mod conformance;
 mod engines;
 mod open;
 mod oracle;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod reports;
 mod rows;
