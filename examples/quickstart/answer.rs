@@ -1,12 +1,12 @@
 //! Step 3: the four questions of the course, and what the page shows beside them.
 
+use crate::failure::Step;
 use chrono::{DateTime, NaiveDate, Utc};
 use mkt_warehouse::report::{
     self, AbandonedCart, Answer, Arpu, CartOptions, ChannelConversion, CohortMonth, Day, HourConversion,
     HourOptions, Scope,
 };
 use mkt_warehouse::{ColumnType, Query, Warehouse};
-use std::error::Error;
 use std::time::Duration;
 
 /// Hours and days are cut where the shop is.
@@ -40,7 +40,7 @@ pub(crate) struct SiteTotals {
 }
 
 /// Asks. Hours need 30 sessions to be ranked: one sale in one visit is not the best hour of the day.
-pub(crate) async fn answer(warehouse: &dyn Warehouse) -> Result<Answers, Box<dyn Error>> {
+pub(crate) async fn answer(warehouse: &dyn Warehouse) -> Step<Answers> {
     let (from, now) = span(warehouse).await?;
     let local = from.with_timezone(&chrono_tz::Europe::Paris).date_naive();
     let last = now.with_timezone(&chrono_tz::Europe::Paris).date_naive();
@@ -63,7 +63,7 @@ pub(crate) async fn answer(warehouse: &dyn Warehouse) -> Result<Answers, Box<dyn
 
 /// The first and the last instant of the data. The last is the quickstart's clock: due mails do not depend on the day
 /// on which it runs.
-async fn span(warehouse: &dyn Warehouse) -> Result<(DateTime<Utc>, DateTime<Utc>), Box<dyn Error>> {
+async fn span(warehouse: &dyn Warehouse) -> Step<(DateTime<Utc>, DateTime<Utc>)> {
     let query = Query::new(
         "select min(start_time) as first, max(end_time) as last from \
          (select start_time, end_time from sessions union all select timestamp, timestamp from events) spans",
@@ -74,12 +74,12 @@ async fn span(warehouse: &dyn Warehouse) -> Result<(DateTime<Utc>, DateTime<Utc>
     Ok((table.read(0, "first")?, table.read(0, "last")?))
 }
 
-async fn count(warehouse: &dyn Warehouse, table: &'static str) -> Result<i64, Box<dyn Error>> {
+async fn count(warehouse: &dyn Warehouse, table: &'static str) -> Step<i64> {
     let query = Query::new(format!("select count(*) as n from {table}")).column("n", ColumnType::Int);
     Ok(warehouse.query(&query).await?.read(0, "n")?)
 }
 
-async fn sites(warehouse: &dyn Warehouse) -> Result<Vec<SiteTotals>, Box<dyn Error>> {
+async fn sites(warehouse: &dyn Warehouse) -> Step<Vec<SiteTotals>> {
     let query = Query::new(
         "select t.site, t.record_source, t.zone, \
          (select count(*) from sessions s where s.site = t.site and s.source = t.record_source) as sessions, \

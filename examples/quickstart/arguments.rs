@@ -12,12 +12,13 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(
     name = "quickstart",
+    max_term_width = 120,
     after_long_help = "\
 WHAT IT WRITES INTO THE OUTPUT DIRECTORY
   report.html        one self-contained page with every table and chart
   mkt.sqlite         the warehouse, the load ledger and the mail outbox
   model.mkt          the forest, with its encoder and schema
-  mails/             one .eml per recipient
+  mails/             one .eml per mail
   send_log.ndjson    who was written to, when, with which outcome (mode 0600)
 
 WHAT IT READS FROM THE DATA DIRECTORY
@@ -27,23 +28,39 @@ WHAT IT READS FROM THE DATA DIRECTORY
 
 KEYS OF --json
   out, seconds, now, visits, events, sessions,
-  reports: {conversion_by_channel, arpu, top_hours, cohort_retention}: {report, columns, rows},
-  social: {posts, quarantined, average_reach, engagement_rate: {by_reach: {ratio_of_sums, mean_of_ratios, n}},
-    best_hours: {verdict, p_value, hours: [{hour, n, estimate, low, high}] best first}},
-  model: {rows, auc_roc, accuracy, precision, recall, f1, logistic: {...}, importances, reloaded_equal},
+  reports: {{conversion_by_channel, arpu, top_hours, cohort_retention}: {report, columns, rows}},
+  social: {posts, quarantined, average_reach,
+    engagement_rate: {by_reach: {ratio_of_sums, mean_of_ratios, n}},
+    best_hours: {verdict, p_value, hours: [{hour, n, estimate, low, high}]}},
+  model: {rows, auc_roc, accuracy, precision, recall, f1,
+    logistic: {auc_roc, accuracy, precision, recall, f1},
+    importances: [{feature, importance}], reloaded_equal},
   mails: {accepted, already_sent, suppressed, unreachable, quarantined, pending, unknown},
-  etl: {matomo_march, matomo_october, shop}: {slices, rows, quarantined, revised, replayed}, changed
+  etl: {{matomo_march, matomo_october, shop}: {slices, rows, quarantined, revised, replayed}},
+  changed
+
+  now is the last instant of the data, at which mails are due; visits is what the sources told, sessions and events
+  are what the warehouse holds. Rows of reports are lists in the order of columns; conversion and retention rates are
+  percentages, engagement rates are ratios; hours are those of Europe/Paris, the best first. model is the forest.
+  accepted counts this run, already_sent earlier ones; suppressed means no consent, unreachable no address. etl.*.slices
+  counts by state, etl.*.rows by table. changed is false when the run found everything as it left it.
+
+EXIT CODE
+  0    everything is there
+  1    something is wrong with the data or the output directory; one sentence on standard error says what
+  2    the options do not read
+  130  interrupted by Ctrl-C; run it again to go on
 
 EXAMPLES
   cargo run --release --example quickstart
   cargo run --release --example quickstart -- --out /tmp/shop --json | jq .reports.arpu"
 )]
 pub(crate) struct Arguments {
-    /// Where everything is written.
+    /// Where everything is written; created where missing, run into it again to go on.
     #[arg(long, value_name = "DIR", default_value = "target/quickstart")]
     pub(crate) out: PathBuf,
 
-    /// Where the CSV files are; default: examples/data of this repository.
+    /// Where the CSV files are [default: examples/data of this repository].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
@@ -51,7 +68,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub(crate) seed: u64,
 
-    /// Print one JSON object on standard output instead of the summary.
+    /// Print one JSON object on standard output instead of the summary; progress stays on standard error.
     #[arg(long)]
     pub(crate) json: bool,
 }

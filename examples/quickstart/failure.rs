@@ -1,7 +1,11 @@
 //! One sentence for whoever has to mend it.
 
+use mkt_connect::ErrorKind;
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
+
+/// What a step gives, or why it could not.
+pub(crate) type Step<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What was being done, and why it failed.
 #[derive(Debug)]
@@ -34,16 +38,33 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> Context<T> for Result<T, E> {
 }
 
 /// The error and its causes on one line.
-pub(crate) fn sentence(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
+///
+/// Of a crate's error about a file or a table its own clause is enough; a driver's words are not for people, those of
+/// the system are.
+pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
+    let mut line = String::new();
+    let mut plain = false;
+    let mut next = Some(error);
     while let Some(cause) = next {
-        let text = cause.to_string();
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
+        let told = match cause.downcast_ref::<mkt_connect::Error>() {
+            Some(ours)
+                if matches!(
+                    ours.kind(),
+                    ErrorKind::Input | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Storage
+                ) =>
+            {
+                plain = ours.detail().is_some();
+                ours.detail().map(str::to_owned)
+            }
+            _ if plain && !cause.is::<io::Error>() => None,
+            _ => Some(cause.to_string()),
+        };
+        match told {
+            Some(text) if line.is_empty() => line = text,
+            Some(text) if !line.ends_with(&text) => line.extend([": ", &text]),
+            _ => {}
         }
         next = cause.source();
     }
-    line.replace('\n', " ")
+    line.replace(char::is_control, " ")
 }

@@ -1,19 +1,17 @@
 //! Step 6: write to people. Everything is rendered before the first mail leaves; the outbox remembers who was written
 //! to, so that running again writes to nobody twice.
 
-use crate::failure::Context;
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use crate::customers;
+use crate::failure::{Context, Step};
+use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::campaign::{CampaignTags, TagFamily};
 use mkt_connect::{Currency, Money};
 use mkt_email::{
-    CartItem, CartRelaunch, Consent, Counts, DedupKey, EmailAddress, Enqueued, Language, ListUnsubscribe,
+    CartItem, CartRelaunch, Consent, Counts, DedupKey, DisplayName, Enqueued, Language, ListUnsubscribe,
     Mailbox, Maildir, ManualClock, Message, NewMail, Outbox, Rendered, Row, RunOptions, Stop, Subscribers,
     Template, Welcome,
 };
 use mkt_warehouse::report::AbandonedCart;
-use serde::Deserialize;
-use std::collections::HashMap;
-use std::error::Error;
 use std::path::Path;
 use url::Url;
 
@@ -48,17 +46,6 @@ pub(crate) struct Mails {
     pub(crate) counts: Counts,
 }
 
-/// A line of `customers.csv`: the only place where a visitor has an address.
-#[derive(Debug, Deserialize)]
-struct Customer {
-    user_id: String,
-    email: String,
-    first_name: String,
-    lang: String,
-    consent_marketing: bool,
-    consent_since: String,
-}
-
 /// Writes the welcome mails and the first relaunch mails that are due at `now`.
 pub(crate) async fn write(
     data: &Path,
@@ -66,11 +53,16 @@ pub(crate) async fn write(
     carts: &[AbandonedCart],
     now: DateTime<Utc>,
     stop: Stop,
-) -> Result<Mails, Box<dyn Error>> {
+) -> Step<Mails> {
     // The outbox lives in the warehouse's file: one file to back up, one to remove.
+    let file = out.join("mkt.sqlite");
     let outbox =
-        Outbox::open(out.join("mkt.sqlite")).await.context(|| "cannot open the outbox".to_owned())?;
+        Outbox::open(&file).await.context(|| format!("cannot open the outbox in {}", file.display()))?;
     let maildir = Maildir::open(out.join("mails"))?;
+    // A log that cannot be kept is found out before the first mail leaves.
+    let log = out.join("send_log.ndjson");
+    let unkept = || format!("cannot keep {}", log.display());
+    outbox.write_send_log(&log).await.context(unkept)?;
     let mut mails = Mails::default();
 
     let mut queue = welcome_mails(&data.join("inscrits.csv"), &mut mails)?;
@@ -91,12 +83,12 @@ pub(crate) async fn write(
     options.stop = stop;
     mails.accepted = outbox.run(&maildir, &ManualClock::skipping(now), &options).await?.accepted;
     mails.counts = outbox.counts(None).await?;
-    outbox.write_send_log(out.join("send_log.ndjson")).await?;
+    outbox.write_send_log(&log).await.context(unkept)?;
     outbox.close().await;
     Ok(mails)
 }
 
-fn welcome_mails(path: &Path, mails: &mut Mails) -> Result<Vec<NewMail>, Box<dyn Error>> {
+fn welcome_mails(path: &Path, mails: &mut Mails) -> Step<Vec<NewMail>> {
     let template = tagged(Template::welcome(Language::French)?, "bienvenue");
     let mut subscribers = Subscribers::open(path).context(|| format!("cannot read {}", path.display()))?;
     let mut queue = Vec::new();
@@ -131,14 +123,8 @@ fn relaunch_mails(
     carts: &[AbandonedCart],
     now: DateTime<Utc>,
     mails: &mut Mails,
-) -> Result<(Vec<Consent>, Vec<NewMail>), Box<dyn Error>> {
-    let mut reader = csv::Reader::from_path(path).context(|| format!("cannot read {}", path.display()))?;
-    let customers: HashMap<String, Customer> = reader
-        .deserialize()
-        .map(|row| row.map(|customer: Customer| (customer.user_id.clone(), customer)))
-        .collect::<Result<_, _>>()
-        .context(|| format!("cannot read {}", path.display()))?;
-
+) -> Step<(Vec<Consent>, Vec<NewMail>)> {
+    let customers = customers::read(path)?;
     let french = tagged(Template::cart_relaunch(Language::French)?, "panier-1");
     let english = tagged(Template::cart_relaunch(Language::English)?, "panier-1");
     let (mut consents, mut queue) = (Vec::new(), Vec::new());
@@ -147,24 +133,21 @@ fn relaunch_mails(
             mails.too_old += 1;
             continue;
         }
-        let known = customers.get(&cart.user_id).and_then(|c| Some((c, EmailAddress::parse(&c.email).ok()?)));
-        let Some((customer, address)) = known else {
+        let Some(customer) = customers.get(&cart.user_id) else {
             mails.unreachable += 1;
             continue;
         };
-        if customer.consent_marketing
-            && let Ok(since) = NaiveDateTime::parse_from_str(&customer.consent_since, "%Y-%m-%d %H:%M:%S")
-        {
-            consents.push(Consent::granted(address.clone(), since.and_utc(), "customers.csv"));
+        if let Some(since) = customer.consent {
+            consents.push(Consent::granted(customer.address.clone(), since, "customers.csv"));
         }
-        let language = customer.lang.parse().unwrap_or(Language::French);
+        let language = customer.language;
         let template = if language == Language::French { &french } else { &english };
-        let name = Some(customer.first_name.as_str());
+        let name = customer.first_name.as_ref().map(DisplayName::as_str);
         let context = CartRelaunch::new(name, SHOP, CART_URL, items(cart, language));
         let key = DedupKey::new("panier-1", &cart.user_id).about(&cart.cart_id);
         let mut link = Url::parse(UNSUBSCRIBE_URL)?;
         link.query_pairs_mut().append_pair("m", &key.id().to_string());
-        let to = Mailbox::named(address, &customer.first_name)?;
+        let to = Mailbox { address: customer.address.clone(), name: customer.first_name.clone() };
         match template.render(&context) {
             Ok(rendered) => {
                 let unsubscribe = ListUnsubscribe::one_click(link)?;
@@ -197,11 +180,7 @@ fn tagged(template: Template, campaign: &'static str) -> Template {
     template.tagging(tags, TagFamily::Utm)
 }
 
-fn message(
-    to: Mailbox,
-    rendered: Rendered,
-    unsubscribe: Option<ListUnsubscribe>,
-) -> Result<Message, Box<dyn Error>> {
+fn message(to: Mailbox, rendered: Rendered, unsubscribe: Option<ListUnsubscribe>) -> Step<Message> {
     let mut message =
         Message::builder(SENDER.parse()?, to, rendered.subject).html(rendered.html).text(rendered.text);
     if let Some(unsubscribe) = unsubscribe {

@@ -6,8 +6,10 @@
 
 mod answer;
 mod arguments;
+mod customers;
 mod extract;
 mod failure;
+mod inputs;
 mod mails;
 mod page;
 mod predict;
@@ -17,7 +19,7 @@ mod summary;
 
 use arguments::Arguments;
 use clap::Parser;
-use failure::{Context, sentence};
+use failure::{Context, Step, sentence};
 use mkt_warehouse::Sqlite;
 use progress::Progress;
 use std::error::Error;
@@ -54,21 +56,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn failed(error: &dyn Error) -> ExitCode {
+fn failed(error: &(dyn Error + 'static)) -> ExitCode {
     eprintln!("quickstart: {}", sentence(error));
     ExitCode::FAILURE
 }
 
-async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+async fn run(arguments: &Arguments) -> Step<()> {
     let (data, out) = (arguments.data(), arguments.out.as_path());
+    inputs::check(&data)?;
     let mut progress = Progress::new();
     std::fs::create_dir_all(out).context(|| format!("cannot make the directory {}", out.display()))?;
 
-    let warehouse = Arc::new(Sqlite::open(out.join("mkt.sqlite")).await?);
-    let extracted = extract::extract(&data, Arc::clone(&warehouse), &mut progress).await?;
+    let file = out.join("mkt.sqlite");
+    let warehouse = Arc::new(Sqlite::open(&file).await.context(|| format!("cannot use {}", file.display()))?);
+    let extracted = extract::extract(&data, Arc::clone(&warehouse), &mut progress)
+        .await
+        .context(|| format!("cannot fill {}", file.display()))?;
 
     progress.step("answer the four questions");
-    let answers = answer::answer(warehouse.as_ref()).await?;
+    let answers =
+        answer::answer(warehouse.as_ref()).await.context(|| format!("cannot ask {}", file.display()))?;
     progress.done(&format!("{} sessions, {} events", answers.sessions, answers.events));
 
     progress.step("read social posts");
@@ -88,13 +95,14 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let html = page::render(&extracted, &answers, &social, &prediction, &mails);
     let redrawn = replace(&out.join("report.html"), html.as_bytes())?;
     progress.done(&format!("{}", out.join("report.html").display()));
-    progress.finish();
+    let seconds = progress.seconds();
+    drop(progress);
     warehouse.close().await;
 
     let changed = extracted.changed() || prediction.changed || mails.accepted > 0 || redrawn;
     let told = summary::Told {
         out,
-        seconds: progress.seconds(),
+        seconds,
         extracted: &extracted,
         answers: &answers,
         social: &social,
@@ -111,13 +119,14 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 /// Writes a file whole or not at all; says whether its content is new.
-fn replace(path: &Path, content: &[u8]) -> Result<bool, Box<dyn Error>> {
+fn replace(path: &Path, content: &[u8]) -> Step<bool> {
     if std::fs::read(path).is_ok_and(|old| old == content) {
         return Ok(false);
     }
     let partial = path.with_extension("partial");
     std::fs::write(&partial, content)
         .and_then(|()| std::fs::rename(&partial, path))
+        .inspect_err(|_| drop(std::fs::remove_file(&partial)))
         .context(|| format!("cannot write {}", path.display()))?;
     Ok(true)
 }

@@ -1,10 +1,10 @@
 //! Step 5: who will convert.
 
-use crate::failure::Context;
+use crate::failure::{Context, Step};
 use mkt_connect::chart::{Chart, Lang};
+use mkt_ml::frame::{ColumnKind, CsvOptions};
 use mkt_ml::importance::PermutationImportance;
-use mkt_ml::{Evaluation, Forest, Frame, Labelled, Logistic, TrainedModel, charts};
-use std::error::Error;
+use mkt_ml::{Evaluation, Forest, Labelled, Logistic, TrainedModel, charts};
 use std::path::Path;
 
 /// Two models, judged on rows that they never saw.
@@ -32,9 +32,15 @@ pub(crate) struct Judged {
 }
 
 /// Trains on four fifths of `user_behavior.csv`, judges on the rest, keeps the forest in a file and reads it back.
-pub(crate) fn predict(data: &Path, out: &Path, seed: u64) -> Result<Prediction, Box<dyn Error>> {
+pub(crate) fn predict(data: &Path, out: &Path, seed: u64) -> Step<Prediction> {
     let path = data.join("user_behavior.csv");
-    let behaviour = Frame::read_csv_path(&path)
+    // Kinds are declared: a stray word among numbers is told with its line, not taken for a category.
+    let behaviour = CsvOptions::default()
+        .kind("time_on_site", ColumnKind::Numeric)
+        .kind("pages_viewed", ColumnKind::Numeric)
+        .kind("source", ColumnKind::Categorical)
+        .kind("device", ColumnKind::Categorical)
+        .read_path(&path)
         .and_then(|frame| Labelled::new(frame, "converted"))
         .context(|| format!("cannot learn from {}", path.display()))?;
     let (train, test) = behaviour.split(0.2, seed).context(|| format!("cannot split {}", path.display()))?;
@@ -70,7 +76,7 @@ pub(crate) fn predict(data: &Path, out: &Path, seed: u64) -> Result<Prediction, 
     })
 }
 
-fn judge(model: &TrainedModel, test: &Labelled, seed: u64) -> Result<Judged, Box<dyn Error>> {
+fn judge(model: &TrainedModel, test: &Labelled, seed: u64) -> Step<Judged> {
     let evaluation = model.evaluate(test)?;
     let report = model.report(&evaluation).to_string();
     // Permutation importances speak for both kinds of model, in one unit.

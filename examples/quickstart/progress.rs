@@ -45,13 +45,6 @@ impl Progress {
         }
     }
 
-    /// Takes the bar off the screen.
-    pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-
     pub(crate) fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()
     }
@@ -59,5 +52,14 @@ impl Progress {
     /// A handle that long work may tell its own progress.
     pub(crate) fn bar(&self) -> Option<ProgressBar> {
         self.bar.clone()
+    }
+}
+
+impl Drop for Progress {
+    /// Takes the bar off the screen, before what there is to say, also of a failure.
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Step 4: how the posts were received, and whether the hour matters.
 
 use crate::answer::ZONE;
-use crate::failure::Context;
+use crate::failure::{Context, Step};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use mkt_connect::chart::{Chart, Lang};
@@ -11,7 +11,6 @@ use mkt_social::source::csv::CsvSource;
 use mkt_social::trend::trend;
 use mkt_social::{Outcome, Request, SocialSourceExt, charts};
 use serde_json::{Value, json};
-use std::error::Error;
 use std::path::Path;
 
 /// What the posts say.
@@ -30,9 +29,12 @@ pub(crate) struct Social {
 }
 
 /// Reads `social_posts.csv`; the numbers count as read at `read_at`.
-pub(crate) async fn read(data: &Path, read_at: DateTime<Utc>, seed: u64) -> Result<Social, Box<dyn Error>> {
+pub(crate) async fn read(data: &Path, read_at: DateTime<Utc>, seed: u64) -> Step<Social> {
     let path = data.join("social_posts.csv");
-    let read = CsvSource::open(&path, read_at).read_all(&Request::all()).await?;
+    let read = CsvSource::open(&path, read_at)
+        .read_all(&Request::all())
+        .await
+        .context(|| format!("cannot read {}", path.display()))?;
     let posts = read.measured();
     let zone: Tz = ZONE.parse()?;
     let rate = engagement_rate::<ByReach>(&posts);

@@ -1,4 +1,4 @@
-//! What the examples promise, tested without running a server. The generator of `make_sample_data` is
+//! What the examples promise, tested without a server of anybody else's. The generator of `make_sample_data` is
 //! compiled in from its own files: an example is a program, and its modules cannot be linked.
 
 #![allow(
@@ -9,6 +9,7 @@
 
 #[path = "../../make_sample_data/command.rs"]
 mod command;
+mod quickstart;
 mod sample_data;
 #[path = "../../make_sample_data/world/mod.rs"]
 mod world;

@@ -43,7 +43,7 @@ fn make(options: &[&str]) -> Made {
     Made { dir, truth, answer: serde_json::from_str(&answer).unwrap() }
 }
 
-fn answer(dir: &Path, options: &[&str]) -> Result<String, String> {
+pub(crate) fn answer(dir: &Path, options: &[&str]) -> Result<String, String> {
     let dir = dir.to_str().unwrap();
     let line = ["make_sample_data", "--json", "--out", dir].into_iter().chain(options.iter().copied());
     let arguments = Arguments::try_parse_from(line).map_err(|e| e.to_string())?;
