@@ -20,6 +20,7 @@ WHAT IT WRITES INTO THE OUTPUT DIRECTORY
   model.mkt          the forest, with its encoder and schema
   mails/             one .eml per mail
   send_log.ndjson    who was written to, when, with which outcome (mode 0600)
+  To begin anew remove the whole directory: its parts know each other.
 
 WHAT IT READS FROM THE DATA DIRECTORY
   sessions.csv events.csv customers.csv costs.csv     the second site, in the course's columns

@@ -2,6 +2,7 @@
 
 use mkt_connect::ErrorKind;
 use std::error::Error;
+use std::path::Path;
 use std::{fmt, io};
 
 /// What a step gives, or why it could not.
@@ -35,6 +36,16 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> Context<T> for Result<T, E> {
     fn context(self, doing: impl FnOnce() -> String) -> Result<T, Failure> {
         self.map_err(|cause| Failure { doing: doing(), cause: cause.into() })
     }
+}
+
+/// Names the file of a store that failed: once open, it only says what is wrong.
+pub(crate) fn in_file<T>(file: &Path, result: Step<T>) -> Step<T> {
+    result.map_err(|error| match error.downcast_ref::<mkt_connect::Error>() {
+        Some(ours) if ours.service() == "sqlite" => {
+            Failure { doing: format!("cannot use {}", file.display()), cause: error }.into()
+        }
+        _ => error,
+    })
 }
 
 /// The error and its causes on one line.

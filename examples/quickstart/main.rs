@@ -19,7 +19,7 @@ mod summary;
 
 use arguments::Arguments;
 use clap::Parser;
-use failure::{Context, Step, sentence};
+use failure::{Context, Step, in_file, sentence};
 use mkt_warehouse::Sqlite;
 use progress::Progress;
 use std::error::Error;
@@ -68,14 +68,11 @@ async fn run(arguments: &Arguments) -> Step<()> {
     std::fs::create_dir_all(out).context(|| format!("cannot make the directory {}", out.display()))?;
 
     let file = out.join("mkt.sqlite");
-    let warehouse = Arc::new(Sqlite::open(&file).await.context(|| format!("cannot use {}", file.display()))?);
-    let extracted = extract::extract(&data, Arc::clone(&warehouse), &mut progress)
-        .await
-        .context(|| format!("cannot fill {}", file.display()))?;
+    let warehouse = Arc::new(Sqlite::open(&file).await?);
+    let extracted = in_file(&file, extract::extract(&data, Arc::clone(&warehouse), &mut progress).await)?;
 
     progress.step("answer the four questions");
-    let answers =
-        answer::answer(warehouse.as_ref()).await.context(|| format!("cannot ask {}", file.display()))?;
+    let answers = in_file(&file, answer::answer(warehouse.as_ref()).await)?;
     progress.done(&format!("{} sessions, {} events", answers.sessions, answers.events));
 
     progress.step("read social posts");

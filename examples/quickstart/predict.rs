@@ -53,9 +53,9 @@ pub(crate) fn predict(data: &Path, out: &Path, seed: u64) -> Step<Prediction> {
     let bytes = forest.to_bytes()?;
     let changed = before.as_deref() != Some(bytes.as_slice());
     if changed {
-        forest.save(&file).context(|| format!("cannot write {}", file.display()))?;
+        forest.save(&file)?;
     }
-    let reloaded = TrainedModel::load(&file).context(|| format!("cannot read {} back", file.display()))?;
+    let reloaded = TrainedModel::load(&file)?;
     let reloaded_equal = reloaded.probabilities(test.frame())? == forest.probabilities(test.frame())?;
 
     let (logistic, forest) = (judge(&logistic, &test, seed)?, judge(&reloaded, &test, seed)?);
