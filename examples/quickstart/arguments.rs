@@ -40,15 +40,17 @@ KEYS OF --json
   etl: {{matomo_march, matomo_october, shop}: {slices, rows, quarantined, revised, replayed}},
   changed
 
-  now is the last instant of the data, at which mails are due; visits is what the sources told, sessions and events
-  are what the warehouse holds. Rows of reports are lists in the order of columns; conversion and retention rates are
-  percentages, engagement rates are ratios; hours are those of Europe/Paris, the best first. model is the forest.
-  accepted counts this run, already_sent earlier ones; suppressed means no consent, unreachable no address. etl.*.slices
-  counts by state, etl.*.rows by table. changed is false when the run found everything as it left it.
+  now: the last instant of the data, at which mails are due. visits: told by the sources; sessions
+  and events: held by the warehouse. Rows of reports are lists in the order of columns; conversion
+  and retention are percentages, engagement rates are ratios. Hours are those of Europe/Paris, the
+  best first. model: the forest. accepted: in this run; already_sent: in earlier ones; suppressed:
+  no consent; unreachable: no address. etl.*.slices counts by state, etl.*.rows by table. changed:
+  false when the run found everything as it left it.
 
 EXIT CODE
   0    everything is there
-  1    something is wrong with the data or the output directory; one sentence on standard error says what
+  1    something is wrong with the data or the output directory; standard error ends with a
+       sentence that says what
   2    the options do not read
   130  interrupted by Ctrl-C; run it again to go on
 

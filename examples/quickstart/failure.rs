@@ -38,13 +38,15 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> Context<T> for Result<T, E> {
     }
 }
 
-/// Names the file of a store that failed: once open, it only says what is wrong.
-pub(crate) fn in_file<T>(file: &Path, result: Step<T>) -> Step<T> {
-    result.map_err(|error| match error.downcast_ref::<mkt_connect::Error>() {
-        Some(ours) if ours.service() == "sqlite" => {
-            Failure { doing: format!("cannot use {}", file.display()), cause: error }.into()
-        }
-        _ => error,
+/// Names what in the output directory failed: once open, a store only says what is wrong.
+pub(crate) fn placed<T>(out: &Path, result: Step<T>) -> Step<T> {
+    result.map_err(|error| {
+        let name = match error.downcast_ref::<mkt_connect::Error>().map(mkt_connect::Error::service) {
+            Some("sqlite" | "outbox") => "mkt.sqlite",
+            Some("maildir") => "mails",
+            _ => return error,
+        };
+        Failure { doing: format!("cannot use {}", out.join(name).display()), cause: error }.into()
     })
 }
 

@@ -55,9 +55,7 @@ pub(crate) async fn write(
     stop: Stop,
 ) -> Step<Mails> {
     // The outbox lives in the warehouse's file: one file to back up, one to remove.
-    let file = out.join("mkt.sqlite");
-    let outbox =
-        Outbox::open(&file).await.context(|| format!("cannot open the outbox in {}", file.display()))?;
+    let outbox = Outbox::open(out.join("mkt.sqlite")).await?;
     let maildir = Maildir::open(out.join("mails"))?;
     // A log that cannot be kept is found out before the first mail leaves.
     let log = out.join("send_log.ndjson");

@@ -19,7 +19,7 @@ mod summary;
 
 use arguments::Arguments;
 use clap::Parser;
-use failure::{Context, Step, in_file, sentence};
+use failure::{Context, Step, placed, sentence};
 use mkt_warehouse::Sqlite;
 use progress::Progress;
 use std::error::Error;
@@ -67,12 +67,11 @@ async fn run(arguments: &Arguments) -> Step<()> {
     let mut progress = Progress::new();
     std::fs::create_dir_all(out).context(|| format!("cannot make the directory {}", out.display()))?;
 
-    let file = out.join("mkt.sqlite");
-    let warehouse = Arc::new(Sqlite::open(&file).await?);
-    let extracted = in_file(&file, extract::extract(&data, Arc::clone(&warehouse), &mut progress).await)?;
+    let warehouse = Arc::new(Sqlite::open(out.join("mkt.sqlite")).await?);
+    let extracted = placed(out, extract::extract(&data, Arc::clone(&warehouse), &mut progress).await)?;
 
     progress.step("answer the four questions");
-    let answers = in_file(&file, answer::answer(warehouse.as_ref()).await)?;
+    let answers = placed(out, answer::answer(warehouse.as_ref()).await)?;
     progress.done(&format!("{} sessions, {} events", answers.sessions, answers.events));
 
     progress.step("read social posts");
@@ -84,8 +83,8 @@ async fn run(arguments: &Arguments) -> Step<()> {
     progress.done(&summary::models(&prediction));
 
     progress.step("write mails");
-    let mails =
-        mails::write(&data, out, &answers.carts.rows, answers.now, mkt_email::Stop::default()).await?;
+    let stop = mkt_email::Stop::default();
+    let mails = placed(out, mails::write(&data, out, &answers.carts.rows, answers.now, stop).await)?;
     progress.done(&summary::mails(&mails));
 
     progress.step("show");

@@ -216,8 +216,13 @@ async fn connect(pool: &SqlitePoolOptions, options: &SqliteConnectOptions) -> sq
     }
 }
 
+/// SQLite's messages name tables and columns, never values; they may be shown.
 fn storage(operation: &'static str, cause: sqlx::Error) -> Error {
-    Error::new(ErrorKind::Storage, SERVICE, operation).with_source(cause)
+    let error = Error::new(ErrorKind::Storage, SERVICE, operation);
+    match cause.as_database_error().map(|database| database.message().to_owned()) {
+        Some(message) => error.with_detail(message).with_source(cause),
+        None => error.with_source(cause),
+    }
 }
 
 fn damaged(operation: &'static str) -> Error {

@@ -63,16 +63,17 @@ fn a_wrong_header_is_told_with_its_file_and_the_column_that_lacks() {
     assert_eq!(place.answer()["changed"], true);
 }
 
-/// Without its header a file shows a person where column names are expected.
+/// Without its header a file shows a person where column names are expected; `Run::sentence` refuses an address.
 #[test]
 fn a_person_in_place_of_the_header_is_not_shown() {
     let place = small();
-    for name in ["customers.csv", "inscrits.csv"] {
+    for name in DATA {
         let good = fs::read_to_string(place.file(name)).unwrap();
-        fs::write(place.file(name), good.split_once('\n').unwrap().1).unwrap();
-        let run = place.run();
-        let sentence = run.sentence();
-        assert!(sentence.contains(name), "{sentence}");
+        for header in ["u1,jo@example.org,Jo", "jo@example.org,jo@example.org"] {
+            fs::write(place.file(name), format!("{header}\n{good}")).unwrap();
+            let run = place.run();
+            assert!(run.sentence().contains(name), "{run:?}");
+        }
         fs::write(place.file(name), good).unwrap();
     }
 }

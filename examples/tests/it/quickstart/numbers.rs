@@ -1,5 +1,6 @@
 //! What is told, against what is counted here from the files, and against what Matomo said of itself.
 
+use super::input::small;
 use super::program::{Place, committed, texts_of};
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Europe::Paris;
@@ -285,7 +286,7 @@ fn mails(told: &Value, data: &Path, events: &[Row], now: DateTime<Utc>, matomo_c
 
 #[test]
 fn the_help_names_every_key_of_the_object_and_no_other() {
-    let place = Place::new();
+    let place = small();
     let answer = place.answer();
     let help = place.command(&["--help"]).output().unwrap();
     assert!(help.status.success());
@@ -379,7 +380,7 @@ fn a_world_of_another_size_time_and_seed_goes_the_same_way() {
 
 #[test]
 fn another_seed_gives_another_model_and_the_same_reports() {
-    let place = Place::new();
+    let place = small();
     let of = |seed: &str| {
         let output = place.command(&["--seed", seed]).output().unwrap();
         let model = std::fs::read(place.out().join("model.mkt")).unwrap();
