@@ -123,6 +123,8 @@ tests() {
     if command -v cargo-nextest >/dev/null; then
         cargo nextest run --locked --workspace --all-features --no-fail-fast
     else
+        # The examples' tests run the built examples, which `cargo test` alone does not build.
+        cargo build --locked --workspace --all-features --examples
         cargo test --locked --workspace --all-features --no-fail-fast --lib --bins --tests --examples
     fi
 }
