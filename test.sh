@@ -24,15 +24,16 @@ timings=$work/timings
 : >"$timings"
 
 # --- stages -----------------------------------------------------------------------------------------------------
-stage() { # stage NAME COMMAND...: runs it, prints its time, stops everything when it fails
-    local name=$1 begin=$SECONDS
+current=""
+stage() { # stage NAME COMMAND...: runs it and notes its time; the first failure ends everything
+    local begin=$SECONDS
+    current=$1
     shift
-    printf '\n=== %s\n' "$name"
-    if ! "$@"; then
-        printf '\n=== %s FAILED after %d s\n' "$name" "$((SECONDS - begin))"
-        exit 1
-    fi
-    printf '%6d s  %s\n' "$((SECONDS - begin))" "$name" >>"$timings"
+    printf '\n=== %s\n' "$current"
+    # Not inside an `if`: bash would then go on after a command that fails in the middle of a stage.
+    "$@"
+    printf '%6d s  %s\n' "$((SECONDS - begin))" "$current" >>"$timings"
+    current=""
 }
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------
@@ -91,7 +92,7 @@ start_postgres() {
     for attempt in 1 2 3 4 5; do
         port=$((20000 + (RANDOM + attempt) % 20000))
         if as_server "$pg_bin/pg_ctl" -D "$pg_home/data" -w -l "$pg_home/log" \
-            -o "-c listen_addresses=127.0.0.1 -p $port -k $pg_home" start >"$work/pg.log" 2>&1; then
+            -o "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -p $port" start >"$work/pg.log" 2>&1; then
             export MKT_TEST_POSTGRES="postgres://mkt@127.0.0.1:$port/postgres"
             echo "PostgreSQL $("$pg_bin/postgres" --version | grep -o '[0-9.]*' | head -1) on 127.0.0.1:$port"
             return 0
@@ -103,6 +104,7 @@ start_postgres() {
 
 finish() {
     local status=$?
+    [ "$status" = 0 ] || [ -z "$current" ] || printf '\n=== %s FAILED\n' "$current"
     if [ -n "$pg_home" ] && [ -d "$pg_home" ]; then
         as_server "$pg_bin/pg_ctl" -D "$pg_home/data" -m immediate stop >/dev/null 2>&1 || true
         rm -rf "$pg_home"
@@ -209,13 +211,13 @@ TOML
 example() { # example PROFILE NAME ARGUMENTS...
     local profile=$1 name=$2
     shift 2
-    echo "--- $name $*"
+    echo "--- $name $*" >&2
     # shellcheck disable=SC2086
     cargo run --quiet --locked $profile --example "$name" -- "$@"
 }
 
 examples() {
-    local out=$work/examples
+    local name out=$work/examples
     example "" make_sample_data --users 50 --seed 7 --out "$out/world" --json >"$out.json"
     grep -q '"users"' "$out.json"
     for name in $(sed -n 's/^name = "\(.*\)"$/\1/p' examples/Cargo.toml | grep -v '^mkt-examples$'); do
