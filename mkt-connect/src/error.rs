@@ -203,6 +203,22 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether a request that failed so may nevertheless have been acted upon.
+    ///
+    /// Not when it was not sent, and not when it was answered with a refusal. A 5xx is an answer, but a gateway gives
+    /// it too after it has passed the request on, and an answer that cannot be read may have been a yes: after
+    /// [`ErrorKind::Unavailable`], [`ErrorKind::Protocol`] and [`ErrorKind::Other`] there is doubt.
+    #[must_use]
+    pub fn leaves_doubt(&self) -> bool {
+        match self.0.delivery {
+            Delivery::NotSent => false,
+            Delivery::Unknown => true,
+            Delivery::Answered => {
+                matches!(self.0.kind, ErrorKind::Unavailable | ErrorKind::Protocol | ErrorKind::Other)
+            }
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -124,7 +124,7 @@ impl Client {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let in_doubt = earlier_doubt || retry::leaves_doubt(&error);
+            let in_doubt = earlier_doubt || error.leaves_doubt();
             if let (ErrorKind::RateLimited | ErrorKind::Unavailable, Delivery::Answered, Some(wait)) =
                 (error.kind(), error.delivery(), error.retry_after())
             {

@@ -14,7 +14,7 @@
 //! 5. Repeats are at most a tenth of the requests ([`Budget`]): when everything fails, repeating makes it worse.
 
 use super::request::Replay;
-use crate::{Delivery, Error, ErrorKind};
+use crate::ErrorKind;
 use chrono::{DateTime, Utc};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl Policy {
     }
 
     /// The longest wait that is sat out here; when the other side asks for more, the error is returned with it
-    /// ([`Error::retry_after`]) and the caller can put the work away.
+    /// ([`Error::retry_after`](crate::Error::retry_after)) and the caller can put the work away.
     #[must_use]
     pub fn longest_wait(mut self, limit: Duration) -> Self {
         self.longest_wait = limit;
@@ -85,7 +85,8 @@ impl Policy {
 pub struct Attempt {
     /// What failed.
     pub kind: ErrorKind,
-    /// Whether this attempt or an earlier one may have been acted upon; see [`leaves_doubt`].
+    /// Whether this attempt or an earlier one may have been acted upon; see
+    /// [`Error::leaves_doubt`](crate::Error::leaves_doubt).
     pub in_doubt: bool,
     /// The wait that the other side asked for.
     pub retry_after: Option<Duration>,
@@ -125,21 +126,6 @@ pub enum Reason {
     TooLong,
     /// Too large a part of the recent requests were repeats.
     BudgetSpent,
-}
-
-/// Whether a request that failed so may nevertheless have been acted upon.
-///
-/// Not when it was not sent, and not when it was answered with a refusal. A 5xx is an answer, but a gateway gives it
-/// too after it has passed the request on: that is in doubt.
-#[must_use]
-pub fn leaves_doubt(error: &Error) -> bool {
-    match error.delivery() {
-        Delivery::NotSent => false,
-        Delivery::Unknown => true,
-        Delivery::Answered => {
-            matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Protocol | ErrorKind::Other)
-        }
-    }
 }
 
 /// Decides about one failed attempt. `draw` is an even random number from 0 to 1 (anything else is taken as the

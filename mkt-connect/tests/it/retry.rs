@@ -2,8 +2,7 @@
 
 use mkt_connect::clock::{Clock, ManualClock};
 use mkt_connect::http::retry::{
-    Attempt, Budget, Decision, Policy, Reason, decide, leaves_doubt, regain_access, retry_after,
-    try_again_after,
+    Attempt, Budget, Decision, Policy, Reason, decide, regain_access, retry_after, try_again_after,
 };
 use mkt_connect::http::{Client, Replay, Request, Response};
 use mkt_connect::testing::{Answer, Server};
@@ -182,7 +181,7 @@ fn metas_minutes_are_minutes() {
 
 #[test]
 fn only_what_was_not_acted_upon_leaves_no_doubt() {
-    let doubt = |kind, delivery| leaves_doubt(&Error::new(kind, "fake", "send").delivered(delivery));
+    let doubt = |kind, delivery| Error::new(kind, "fake", "send").delivered(delivery).leaves_doubt();
     assert!(!doubt(ErrorKind::Unavailable, Delivery::NotSent));
     assert!(!doubt(ErrorKind::RateLimited, Delivery::Answered));
     assert!(!doubt(ErrorKind::Auth, Delivery::Answered));
