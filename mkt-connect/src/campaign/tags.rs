@@ -13,7 +13,8 @@ use url::form_urlencoded;
 pub enum TagFamily {
     /// `utm_*`, which everybody reads.
     Utm,
-    /// Matomo's `mtm_*`; `pk_*`, `piwik_*` and `matomo_*` are read as well.
+    /// Matomo's `mtm_*`; of `pk_*`, `piwik_*` and `matomo_*` the names that Matomo knows are read as well, and no
+    /// other: `pk_id` is somebody's primary key.
     Matomo,
     /// AT Internet's (Piano Analytics') `at_*`.
     AtInternet,
@@ -25,7 +26,8 @@ impl TagFamily {
     /// The families in the order in which [`CampaignTags::parse`] tries them: what is most specific to a tool first.
     pub const ALL: [Self; 4] = [Self::Matomo, Self::AtInternet, Self::Xtor, Self::Utm];
 
-    /// The prefixes of the parameters; the first is the one that is written. `xtor` is a whole name.
+    /// The prefixes of the parameters; the first is the one that is written, and all names that begin with it are the
+    /// family's. Of the others only the known fields are. `xtor` is a whole name.
     fn prefixes(self) -> &'static [&'static str] {
         match self {
             Self::Utm => &["utm_"],
@@ -74,7 +76,12 @@ impl TagFamily {
     }
 
     fn rest_of(self, lower: &str) -> Option<&str> {
-        self.prefixes().iter().find_map(|prefix| lower.strip_prefix(prefix)).filter(|rest| !rest.is_empty())
+        let (first, older) = self.prefixes().split_first()?;
+        if let Some(rest) = lower.strip_prefix(first) {
+            return Some(rest).filter(|rest| !rest.is_empty());
+        }
+        let rest = older.iter().find_map(|prefix| lower.strip_prefix(prefix))?;
+        self.names().iter().any(|(_, names)| names.contains(&rest)).then_some(rest)
     }
 }
 
@@ -157,11 +164,19 @@ impl CampaignTags {
         Some(campaign_id(&text(&self.source), &text(&self.medium), name))
     }
 
-    /// Reads the tags of a URL (or of a path with a query), in the first family that is there (see
-    /// [`TagFamily::ALL`]). `None` when there is no tag.
+    /// Reads the tags of a URL (or of a path with a query), in the first family (see [`TagFamily::ALL`]) of which a
+    /// known field is there, or, where there is none, of which anything is. `None` when there is no tag.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
-        TagFamily::ALL.into_iter().find_map(|family| Self::parse_family(url, family))
+        let read = |family| Self::parse_family(url, family);
+        let known = TagFamily::ALL.into_iter().filter_map(read).find(Self::has_known_field);
+        known.or_else(|| TagFamily::ALL.into_iter().find_map(read))
+    }
+
+    fn has_known_field(&self) -> bool {
+        [&self.source, &self.medium, &self.campaign, &self.term, &self.content, &self.id]
+            .into_iter()
+            .any(Option::is_some)
     }
 
     /// Reads the tags of one family. The query is read before the fragment (Matomo and AT Internet read both), and of

@@ -85,12 +85,20 @@ impl FromStr for AllowedHost {
     }
 }
 
+/// Metadata and platform services outside of the link-local ranges: Alibaba Cloud, Azure, AWS (IPv6).
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
+];
+
 /// What may be dialled for the host of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Public addresses.
     Public,
-    /// Private and loopback ones too, since the host was named; link-local ones (metadata services) still not.
+    /// Private and loopback ones too, since the host was named; metadata services and the link-local addresses where
+    /// most of them are still not.
     Inside,
 }
 
@@ -104,7 +112,8 @@ impl Reach {
                     IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
                     IpAddr::V6(v6) => v6.is_unicast_link_local(),
                 };
-                !(link_local || address.is_multicast() || address.is_unspecified())
+                let refused = link_local || address.is_multicast() || address.is_unspecified();
+                !refused && !METADATA.contains(&address)
             }
         }
     }
@@ -131,6 +140,15 @@ pub(super) fn check(base: &Url, allowed: &[AllowedHost]) -> Result<Reach, &'stat
         _ => return Err("the base URL is neither https nor http"),
     }
     if is_allowed {
+        // The resolver, which screens names, is not asked about a literal.
+        let literal = match host {
+            Host::Ipv4(v4) => Some(IpAddr::V4(v4)),
+            Host::Ipv6(v6) => Some(IpAddr::V6(v6)),
+            Host::Domain(_) => None,
+        };
+        if literal.is_some_and(|address| !Reach::Inside.allows(address)) {
+            return Err("the base URL names a link-local address or a metadata service");
+        }
         return Ok(Reach::Inside);
     }
     match host {
@@ -246,8 +264,15 @@ mod tests {
             ("0.0.0.0", false),
             ("224.0.0.1", false),
             ("fd12::1", true),
+            ("fd00:ec2::254", false),
+            ("100.100.100.200", false),
+            ("::ffff:168.63.129.16", false),
         ] {
-            assert_eq!(Reach::Inside.allows(address.parse().unwrap()), allowed, "{address}");
+            let ip: IpAddr = address.parse().unwrap();
+            assert_eq!(Reach::Inside.allows(ip), allowed, "{address}");
+            let literal = if ip.is_ipv6() { format!("[{address}]") } else { address.to_owned() };
+            let base = Url::parse(&format!("http://{literal}/")).unwrap();
+            assert_eq!(check(&base, &[literal.parse().unwrap()]).is_ok(), allowed, "{base}");
         }
     }
 }

@@ -43,26 +43,31 @@ impl Limits {
     }
 }
 
-/// How many moments a window remembers. Further ones are joined to the latest within a thousandth of the window, which
-/// can only make it stricter.
+/// How many moments a window remembers. What is taken within a thousandth of the window after a moment was opened is
+/// joined to it, and all of it counts from the last: by so much the window may be too strict, never too lax.
 const MOMENTS: u32 = 1000;
+
+#[derive(Debug)]
+struct Moment {
+    opened: Duration,
+    last: Duration,
+    count: u32,
+}
 
 #[derive(Debug)]
 struct Window {
     count: u32,
     length: Duration,
     used: u32,
-    moments: VecDeque<(Duration, u32)>,
+    moments: VecDeque<Moment>,
 }
 
 impl Window {
     fn forget(&mut self, now: Duration) {
-        while let Some(&(moment, count)) = self.moments.front() {
-            if moment.saturating_add(self.length) > now {
-                return;
-            }
-            self.moments.pop_front();
-            self.used -= count;
+        while let Some(moment) =
+            self.moments.pop_front_if(|moment| moment.last.saturating_add(self.length) <= now)
+        {
+            self.used -= moment.count;
         }
     }
 
@@ -73,12 +78,12 @@ impl Window {
         }
         let mut freed = 0;
         let mut wait = Duration::ZERO;
-        for &(moment, count) in &self.moments {
+        for moment in &self.moments {
             if freed >= free_needed {
                 break;
             }
-            freed += count;
-            wait = (moment.saturating_add(self.length)).saturating_sub(now);
+            freed += moment.count;
+            wait = (moment.last.saturating_add(self.length)).saturating_sub(now);
         }
         Some(wait)
     }
@@ -86,11 +91,11 @@ impl Window {
     fn take(&mut self, now: Duration, cost: u32) {
         self.used += cost;
         match self.moments.back_mut() {
-            Some((moment, count)) if now.saturating_sub(*moment) < self.length / MOMENTS => {
-                *moment = now;
-                *count += cost;
+            Some(moment) if now.saturating_sub(moment.opened) < self.length / MOMENTS => {
+                moment.last = moment.last.max(now);
+                moment.count += cost;
             }
-            _ => self.moments.push_back((now, cost)),
+            _ => self.moments.push_back(Moment { opened: now, last: now, count: cost }),
         }
     }
 }

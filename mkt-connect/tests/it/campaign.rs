@@ -234,3 +234,19 @@ proptest! {
         let _ = CampaignTags::parse(&format!("?xtor=A{value}"));
     }
 }
+
+#[test]
+fn a_parameter_that_only_looks_like_a_tag_hides_no_tags_and_is_kept() {
+    let google = CampaignTags::new("google", "cpc", "spring");
+    for other in ["pk_id=12", "matomo_ignore=1", "piwik_x=1", "at_home=1", "mtm_custom=1"] {
+        let url = format!("/item?{other}&utm_source=google&utm_medium=cpc&utm_campaign=spring");
+        assert_eq!(CampaignTags::parse(&url), Some(google.clone()), "{url}");
+    }
+    let url = "https://a.example/item?pk_id=12&pk_campaign=old";
+    assert_eq!(
+        tag_url(url, &google, TagFamily::Matomo).unwrap().as_str(),
+        "https://a.example/item?pk_id=12&mtm_campaign=spring&mtm_source=google&mtm_medium=cpc"
+    );
+    // A family's own further tags are still read where nothing else is.
+    assert_eq!(parsed("/?at_format=banner").extra.get("format").map(String::as_str), Some("banner"));
+}

@@ -164,3 +164,14 @@ async fn an_account_with_nothing_remaining_rests_until_the_reset() {
     clock.advance(seconds(50));
     assert_eq!(budget.acquire_within(1, Duration::ZERO).await, Ok(()));
 }
+
+#[test]
+fn a_window_that_is_used_all_the_time_is_not_pushed_along() {
+    let mut meter = Meter::new(&Limits::none().window(100, seconds(1000)));
+    for tick in 0..100_u64 {
+        assert_eq!(meter.take(Duration::from_millis(900 * tick), 1), Ok(()));
+    }
+    // The first request falls out 1000 s after it was made, or a thousandth of the window later, not after the last.
+    let wait = meter.take(seconds(90), 1).unwrap_err();
+    assert!((seconds(910)..=seconds(911)).contains(&wait), "{wait:?}");
+}
