@@ -16,7 +16,8 @@
 //! by us**: a mail whose call was on the wire when the process died is settled by asking the provider, and where the
 //! provider cannot tell it is reported `unknown` and never sent again. `sent + failed + suppressed + cancelled +
 //! unknown + pending = recipients` holds at every instant (`Outbox::counts`, one query). After an unsubscription is
-//! recorded, no mail that it covers is handed over. No address appears in an error or a `Debug` text.
+//! recorded, no mail that it covers is claimed or marked for sending any more; what was marked before, for calls that
+//! begin within 5 s, may still go. No address appears in an error or a `Debug` text.
 //!
 //! # From a file of sign-ups to mails on disk
 //!

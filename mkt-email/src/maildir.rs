@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,8 +62,9 @@ impl Maildir {
         capabilities.max_recipients = GROUP;
         capabilities.idempotency = Idempotency::Key { within: None };
         let maildir = Self { root: Arc::new(root), capabilities };
-        maildir.probe()?;
+        // First of all: what is swept may be what fills the disk.
         maildir.sweep();
+        maildir.probe()?;
         Ok(maildir)
     }
 
@@ -80,19 +82,20 @@ impl Maildir {
 
     fn probe(&self) -> Result<()> {
         let path = self.temporary("probe");
-        let written = write_durably(&path, b"probe");
-        let _ = fs::remove_file(&path);
+        let written = write_durably(&path, b"probe").inspect(|()| drop(fs::remove_file(&path)));
         written.map_err(|cause| {
             let detail = format!("the mail directory {} cannot be written to", self.root.display());
             Error::new(ErrorKind::Storage, SERVICE, "check").with_detail(detail).with_source(cause)
         })
     }
 
-    /// A name under `tmp/` that no other writer uses, in this process or another.
+    /// A name under `tmp/` that no other writer uses, in this process or another. In containers every process may have
+    /// the number 1, and the directory be shared: chance keeps their names apart.
     fn temporary(&self, stem: &str) -> PathBuf {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        self.root.join("tmp").join(format!("{stem}.{}.{count}", std::process::id()))
+        let chance = RandomState::new().hash_one(count);
+        self.root.join("tmp").join(format!("{stem}.{}.{count}.{chance:016x}", std::process::id()))
     }
 
     /// Removes what killed writers left behind. Failing to is harmless.
@@ -184,10 +187,7 @@ impl Maildir {
         let path = self.temporary(&mail.key.to_string());
         match write_durably(&path, &bytes) {
             Ok(()) => Ok(Written::Hidden(path)),
-            Err(cause) => {
-                let _ = fs::remove_file(&path);
-                Err(failed("the mails could not be written, no part of them was kept", cause))
-            }
+            Err(cause) => Err(failed("the mails could not be written, no part of them was kept", cause)),
         }
     }
 }
@@ -206,7 +206,8 @@ fn failed(what: &'static str, cause: io::Error) -> Error {
     Error::new(ErrorKind::Storage, SERVICE, WRITE).with_detail(what).with_source(cause)
 }
 
-/// Writes a new file for its owner only and waits until the disk has it.
+/// Writes a new file for its owner only and waits until the disk has it. On failure nothing of it is left, and a file
+/// that was there before stays: it is somebody else's.
 fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -216,8 +217,11 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         options.mode(0o600);
     }
     let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 #[cfg(unix)]

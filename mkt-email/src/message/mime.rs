@@ -2,7 +2,7 @@
 
 use super::{Mailbox, Message};
 use crate::id::IdempotencyKey;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, MultiPart, SinglePart};
 use mkt_connect::{Error, ErrorKind};
@@ -21,7 +21,7 @@ impl Message {
     /// Tags and metadata are not written: recipients would see them.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when the MIME builder refuses the message.
+    /// [`ErrorKind::Input`] when the MIME builder refuses the message, or the instant is not in the years 1970 to 9999.
     pub fn to_mime(&self, key: IdempotencyKey, at: DateTime<Utc>) -> Result<Vec<u8>, Error> {
         self.to_mime_with(key, at, &[])
     }
@@ -33,6 +33,10 @@ impl Message {
         at: DateTime<Utc>,
         own: &[(String, String)],
     ) -> Result<Vec<u8>, Error> {
+        // The date's writer panics outside of them.
+        if !(1970..=9999).contains(&at.year()) {
+            return Err(refused("the date is not in the years 1970 to 9999"));
+        }
         let (from, to) = (mailbox(self.from())?, mailbox(self.to())?);
         let envelope = lettre::address::Envelope::new(Some(from.email.clone()), vec![to.email.clone()])
             .map_err(|_| refused("no envelope can be made"))?;

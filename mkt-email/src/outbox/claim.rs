@@ -43,6 +43,14 @@ pub(super) struct Marked {
     pub(super) rows: Vec<Taken>,
 }
 
+/// What the last gate let through.
+#[derive(Debug, Default)]
+pub(super) struct Wave {
+    pub(super) marked: Vec<Marked>,
+    pub(super) suppressed: u64,
+    pub(super) expired: u64,
+}
+
 /// What is to be written down about one row after a call.
 #[derive(Debug, Serialize)]
 pub(super) struct Verdict {
@@ -55,6 +63,9 @@ pub(super) struct Verdict {
     not_before: Option<i64>,
     /// A definite answer ends the attempt: the next one gets a key of its own.
     ends_attempt: bool,
+    /// The attempt does not count. The key stays with the row, so the next attempt, which gets the same number, has it
+    /// too; a number whose key was given up is never given again.
+    uncounted: bool,
 }
 
 impl Verdict {
@@ -69,6 +80,7 @@ impl Verdict {
             stage: None,
             not_before: None,
             ends_attempt: false,
+            uncounted: false,
         };
         match outcome {
             Outcome::Accepted { id } => {
@@ -99,6 +111,12 @@ impl Verdict {
     pub(super) fn back_to_pending(row: &Taken) -> Self {
         let unknown = Outcome::Unknown { stage: Stage::Connect };
         Self { state: "pending", stage: None, ..Self::of(row, unknown, u32::MAX) }
+    }
+
+    /// As [`back_to_pending`](Self::back_to_pending), for a mail whose call was not made, or failed as a whole without
+    /// taking anything: the attempt is given back.
+    pub(super) fn not_called(row: &Taken) -> Self {
+        Self { uncounted: true, ..Self::back_to_pending(row) }
     }
 
     pub(super) fn state(&self) -> &'static str {
@@ -238,8 +256,7 @@ impl Outbox {
     }
 
     /// The last gate: commits, with their keys, that these mails are about to be handed over. Mails that were
-    /// suppressed, cancelled or taken over since they were claimed are left out. Returns what may be sent, and how
-    /// many were suppressed.
+    /// suppressed, cancelled or taken over since they were claimed, or whose time has passed, are left out.
     pub(super) async fn mark_sending(
         &self,
         worker: &str,
@@ -247,10 +264,23 @@ impl Outbox {
         lease_until: DateTime<Utc>,
         provider: (&str, &str),
         groups: Vec<Vec<Taken>>,
-    ) -> Result<(Vec<Marked>, u64)> {
+    ) -> Result<Wave> {
         let failed = |cause| storage("mark as sending", cause);
         let wave: Vec<Taken> = groups.iter().flatten().cloned().collect();
         let mut transaction = self.begin("mark as sending").await?;
+        let expired = sqlx::query(
+            "UPDATE mail_outbox SET state = 'expired', reason = 'too late', worker = NULL, lease_until = NULL,
+                    updated_at = ?1
+              WHERE id IN (SELECT value FROM json_each(?2)) AND state = 'claimed' AND worker = ?3
+                AND expires_at <= ?1",
+        )
+        .bind(millis(now))
+        .bind(ids(&wave)?)
+        .bind(worker)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?
+        .rows_affected();
         let suppressed = sqlx::query(concat!(
             "UPDATE mail_outbox SET state = 'suppressed', reason = ",
             gate!(),
@@ -312,12 +342,15 @@ impl Outbox {
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok((marked, suppressed))
+        Ok(Wave { marked, suppressed, expired })
     }
 
-    /// Writes down what became of mails, and a pause that the account asked for, in one commit.
+    /// Writes down what became of mails, and a pause that the account asked for, in one commit. Of mails that are being
+    /// sent only those of `worker` are touched: it may have been overtaken, and another call be under way with the same
+    /// key. Lost answers may be found by anyone.
     pub(super) async fn record(
         &self,
+        worker: &str,
         now: DateTime<Utc>,
         verdicts: &[Verdict],
         pause: Option<(&str, DateTime<Utc>, &str)>,
@@ -327,19 +360,26 @@ impl Outbox {
         // The attempt's key is asked for too: a late answer must not decide about a later attempt.
         sqlx::query(
             "UPDATE mail_outbox SET
-                    state = j.value ->> 'state',
+                    state = CASE WHEN mail_outbox.reason = 'cancelled' AND j.value ->> 'state' IN ('pending', 'deferred')
+                                 THEN 'cancelled' ELSE j.value ->> 'state' END,
                     provider_message_id = coalesce(j.value ->> 'message_id', provider_message_id),
-                    reason = j.value ->> 'reason', stage = j.value ->> 'stage',
+                    reason = CASE WHEN mail_outbox.reason = 'cancelled'
+                                   AND j.value ->> 'state' IN ('pending', 'deferred', 'unknown')
+                                  THEN 'cancelled' ELSE j.value ->> 'reason' END,
+                    stage = j.value ->> 'stage',
                     not_before = coalesce(j.value ->> 'not_before', mail_outbox.not_before),
+                    attempt = mail_outbox.attempt - (j.value ->> 'uncounted'),
                     idempotency_key = CASE WHEN j.value ->> 'ends_attempt' THEN NULL ELSE idempotency_key END,
                     worker = NULL, lease_until = NULL, updated_at = ?1
                FROM json_each(?2) AS j
               WHERE mail_outbox.id = j.value ->> 'id'
                 AND mail_outbox.idempotency_key = j.value ->> 'key'
-                AND mail_outbox.state IN ('sending', 'unknown')",
+                AND (mail_outbox.state = 'unknown'
+                     OR (mail_outbox.state = 'sending' AND mail_outbox.worker = ?3))",
         )
         .bind(millis(now))
         .bind(json(&verdicts)?)
+        .bind(worker)
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
@@ -455,21 +495,36 @@ impl Outbox {
     }
 
     /// Cancels what a campaign has not handed over yet: mails that wait, and claimed ones. A call that is being made
-    /// is not stopped. Returns how many mails were cancelled.
+    /// is not stopped, but a mail that comes back from it, or that turns out not to have arrived, is cancelled then.
+    /// Returns how many mails were cancelled at once.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`].
     pub async fn cancel(&self, campaign: &str, now: DateTime<Utc>) -> Result<u64> {
-        sqlx::query(
+        let failed = |cause| storage("cancel", cause);
+        let mut transaction = self.begin("cancel").await?;
+        let cancelled = sqlx::query(
             "UPDATE mail_outbox SET state = 'cancelled', worker = NULL, lease_until = NULL, updated_at = ?1
               WHERE campaign = ?2 AND state IN ('pending', 'claimed', 'deferred')",
         )
         .bind(millis(now))
         .bind(campaign)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await
-        .map(|done| done.rows_affected())
-        .map_err(|cause| storage("cancel", cause))
+        .map_err(failed)?
+        .rows_affected();
+        // Whoever writes down what became of these looks at the reason.
+        sqlx::query(
+            "UPDATE mail_outbox SET reason = 'cancelled', updated_at = ?1
+              WHERE campaign = ?2 AND state IN ('sending', 'unknown')",
+        )
+        .bind(millis(now))
+        .bind(campaign)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(cancelled)
     }
 }
 
@@ -523,4 +578,45 @@ async fn set_aside(transaction: &mut Transaction<'_, Sqlite>, id: &str, now: Dat
     .await
     .map(|_| ())
     .map_err(|cause| storage("set aside", cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DedupKey, NewMail};
+    use mkt_connect::clock::later;
+
+    async fn sending(outbox: &Outbox, worker: &str, now: DateTime<Utc>) -> Vec<Taken> {
+        let lease = later(now, Duration::from_secs(300));
+        let taken = outbox.claim(worker, now, lease, 10, None).await.unwrap().taken;
+        let wave = outbox.mark_sending(worker, now, lease, ("memory", "memory"), vec![taken]).await.unwrap();
+        wave.marked.into_iter().flat_map(|marked| marked.rows).collect()
+    }
+
+    #[tokio::test]
+    async fn an_overtaken_worker_does_not_decide_about_a_call_that_another_makes() {
+        let outbox = Outbox::in_memory().await.unwrap();
+        let now = DateTime::from_timestamp(1_792_972_800, 0).unwrap();
+        let to: crate::EmailAddress = "reader@example.org".parse().unwrap();
+        let sender = "news@example.com".parse().unwrap();
+        let message = Message::builder(sender, to.clone().into(), "Hello".parse().unwrap()).text("Hello");
+        let mail = NewMail::transactional(DedupKey::for_address("test", &to), message.build().unwrap());
+        outbox.enqueue(&[mail], now).await.unwrap();
+
+        let late = sending(&outbox, "late", now).await;
+        let now = later(now, Duration::from_secs(301));
+        outbox.recover(now, false).await.unwrap();
+        let settled: Vec<_> = late.iter().map(Verdict::back_to_pending).collect();
+        outbox.record("second", now, &settled, None).await.unwrap();
+        let second = sending(&outbox, "second", now).await;
+        assert_eq!((second.len(), second[0].key), (1, late[0].key));
+
+        let lost = || Outcome::Rejected { reason: RejectReason::Other, detail: String::new() };
+        let answer = |row: &Taken| Verdict::of(row, lost(), 8);
+        let pending = |counts: crate::Counts| (counts.pending, counts.failed);
+        outbox.record("late", now, &late.iter().map(answer).collect::<Vec<_>>(), None).await.unwrap();
+        assert_eq!(pending(outbox.counts(None).await.unwrap()), (1, 0));
+        outbox.record("second", now, &second.iter().map(answer).collect::<Vec<_>>(), None).await.unwrap();
+        assert_eq!(pending(outbox.counts(None).await.unwrap()), (0, 1));
+    }
 }

@@ -137,7 +137,9 @@ impl Outbox {
     }
 
     /// Forbids mails, all or none. When this returns, no worker claims a forbidden mail any more, and one that was
-    /// claimed and not yet handed over is stopped too. The first reason for a scope is kept.
+    /// claimed is not marked for sending. What was marked before, for calls that begin within 5 s (where the provider
+    /// cannot recognise a repetition: for the one call that is next), may still go. The first reason for a scope is
+    /// kept.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`](mkt_connect::ErrorKind::Storage).

@@ -122,7 +122,7 @@ impl fmt::Display for State {
 #[derive(Debug, Clone)]
 pub struct Outbox {
     pool: SqlitePool,
-    /// The file, where there is one: live workers hold a lock beside it.
+    /// The file under its one true name, where there is one: live workers hold a lock beside it.
     path: Option<PathBuf>,
     /// Runs of this process.
     runs: Arc<AtomicUsize>,
@@ -147,7 +147,9 @@ impl Outbox {
         let pool = opened.map_err(|cause| {
             storage("open", cause).with_detail(format!("the file {} cannot be opened", path.display()))
         })?;
-        Self::prepare(pool, Some(path.to_owned())).await
+        // Whoever opens the file by another name, such as a link, must find the same lock.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Self::prepare(pool, Some(path)).await
     }
 
     /// An outbox that is gone when it is dropped: for tests and for trying things out.

@@ -9,7 +9,7 @@ use crate::message::Message;
 use crate::provider::{EmailProvider, Idempotency, Outcome, RejectReason, Scope, Settlement, Stage};
 use chrono::{DateTime, Utc};
 use mkt_connect::clock::later;
-use mkt_connect::{Delivery, Error, Result};
+use mkt_connect::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +19,12 @@ use tokio::sync::Notify;
 
 /// How long an account rests when it asks to slow down and does not say for how long.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
+/// The shortest rest: whoever asks for none, or for one that is over when the answer arrives, would be called again in a
+/// loop that never rests.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// For how long mails may be marked as sending before their call begins. A mark shuts out an unsubscription or a
+/// cancellation that comes later, and a lease runs behind it: both ask for a time that people do not notice.
+const WAVE: Duration = Duration::from_secs(5);
 
 /// Ends a run from outside, between two calls: no call is cut off. Clones stop the same runs.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +62,8 @@ pub struct RunOptions {
     /// After how long a worker that says nothing is taken for dead by workers on other machines (5 minutes). Workers
     /// on this machine are known to be dead at once.
     pub lease: Duration,
-    /// Calls for one mail after which a deferral becomes a rejection (8).
+    /// Calls for one mail after which a deferral becomes a rejection (8). Calls that failed as a whole without taking
+    /// anything do not count.
     pub max_attempts: u32,
     /// How long the run may wait, in all, for mails that are due later (not at all).
     pub wait_up_to: Duration,
@@ -293,21 +300,27 @@ impl Run<'_> {
         let now = self.clock.now();
         let lease = later(now, self.options.lease);
         let names = (self.provider.name(), self.provider.account());
-        let (marked, suppressed) = self.outbox.mark_sending(&self.worker, now, lease, names, wave).await?;
-        self.report.suppressed += suppressed;
+        let wave = self.outbox.mark_sending(&self.worker, now, lease, names, wave).await?;
+        self.report.suppressed += wave.suppressed;
+        self.report.expired += wave.expired;
+        let marked_at = self.clock.elapsed();
         let mut verdicts = Vec::new();
         let mut next = Next::Go;
         let mut pause: Option<(DateTime<Utc>, String)> = None;
-        for Marked { group, rows } in marked {
-            if !matches!(next, Next::Go) || self.options.stop.is_stopped() {
-                verdicts.extend(rows.iter().map(Verdict::back_to_pending));
+        for (position, Marked { group, rows }) in wave.marked.into_iter().enumerate() {
+            // The first call is made whatever the time, so that every wave gets something done.
+            let late = position > 0 && self.clock.elapsed().saturating_sub(marked_at) > WAVE;
+            if late || !matches!(next, Next::Go) || self.options.stop.is_stopped() {
+                verdicts.extend(rows.iter().map(Verdict::not_called));
                 continue;
             }
             match self.provider.send(&group).await {
                 Ok(outcomes) => {
                     // An outcome that is missing is an answer that is lost.
                     let missing = std::iter::repeat(Outcome::Unknown { stage: Stage::AwaitingAnswer });
+                    let least = later(self.clock.now(), LEAST_PAUSE);
                     for (row, outcome) in rows.iter().zip(outcomes.into_iter().chain(missing)) {
+                        let outcome = not_before(outcome, least);
                         if let Outcome::Deferred { retry_at, scope: Scope::Account, detail } = &outcome {
                             pause = pause.max(Some((*retry_at, detail.clone())));
                             next = Next::Rest;
@@ -315,17 +328,18 @@ impl Run<'_> {
                         verdicts.push(Verdict::of(row, outcome, self.options.max_attempts));
                     }
                 }
-                Err(error) if error.delivery() == Delivery::Unknown => {
+                Err(error) if error.leaves_doubt() => {
                     let lost = || Outcome::Unknown { stage: Stage::AwaitingAnswer };
                     verdicts
                         .extend(rows.iter().map(|row| Verdict::of(row, lost(), self.options.max_attempts)));
                     next = Next::Halt(error);
                 }
                 Err(error) => {
-                    verdicts.extend(rows.iter().map(Verdict::back_to_pending));
+                    // The account's trouble; it does not count against the mails.
+                    verdicts.extend(rows.iter().map(Verdict::not_called));
                     if error.is_retryable() {
-                        let wait = error.retry_after().unwrap_or(DEFAULT_PAUSE);
-                        pause = Some((later(now, wait), error.to_string()));
+                        let wait = error.retry_after().unwrap_or(DEFAULT_PAUSE).max(LEAST_PAUSE);
+                        pause = Some((later(self.clock.now(), wait), error.to_string()));
                         next = Next::Rest;
                     } else {
                         next = Next::Halt(error);
@@ -337,7 +351,7 @@ impl Run<'_> {
             self.report.add(verdict);
         }
         let pause = pause.as_ref().map(|(until, reason)| (self.provider.account(), *until, reason.as_str()));
-        self.outbox.record(self.clock.now(), &verdicts, pause).await?;
+        self.outbox.record(&self.worker, self.clock.now(), &verdicts, pause).await?;
         Ok(next)
     }
 
@@ -352,7 +366,10 @@ impl Run<'_> {
             for (row, settlement) in rows.iter().zip(settlements) {
                 let verdict = match settlement {
                     Settlement::StillUnknown | Settlement::Known(Outcome::Unknown { .. }) => continue,
-                    Settlement::Known(outcome) => Verdict::of(row, outcome, self.options.max_attempts),
+                    Settlement::Known(outcome) => {
+                        let least = later(self.clock.now(), LEAST_PAUSE);
+                        Verdict::of(row, not_before(outcome, least), self.options.max_attempts)
+                    }
                     Settlement::NotArrived if row.attempt >= self.options.max_attempts => {
                         let detail = format!("lost {} times on the way to {SERVICE}'s provider", row.attempt);
                         Verdict::of(row, Outcome::Rejected { reason: RejectReason::GaveUp, detail }, 0)
@@ -363,8 +380,18 @@ impl Run<'_> {
                 self.report.add(&verdict);
                 verdicts.push(verdict);
             }
-            self.outbox.record(self.clock.now(), &verdicts, None).await?;
+            self.outbox.record(&self.worker, self.clock.now(), &verdicts, None).await?;
         }
         Ok(())
+    }
+}
+
+/// A deferral that asks to come back at once is put off a little.
+fn not_before(outcome: Outcome, least: DateTime<Utc>) -> Outcome {
+    match outcome {
+        Outcome::Deferred { retry_at, scope, detail } => {
+            Outcome::Deferred { retry_at: retry_at.max(least), scope, detail }
+        }
+        other => other,
     }
 }

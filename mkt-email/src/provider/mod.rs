@@ -79,11 +79,12 @@ impl Group {
 ///
 /// **A send is one call.** [`send`](Self::send) never repeats a call by itself. What it returns is one of:
 /// - `Ok` with **one [`Outcome`] per mail, in the order of the group**. One bad recipient does not spoil the others.
-/// - `Err` whose [`delivery`](Error::delivery) is `NotSent` or `Answered`: **nothing of the group was accepted** and
-///   the trouble concerns the provider, not the recipients (credentials, a full disk). The caller keeps the mails and
-///   stops.
-/// - `Err` whose delivery is `Unknown`: the caller treats every mail of the group as [`Outcome::Unknown`], and stops. A
-///   provider that lost one answer and is otherwise well says so by outcomes instead.
+/// - `Err` that does not [leave a doubt](Error::leaves_doubt): **nothing of the group was accepted** and the trouble
+///   concerns the provider, not the recipients (credentials, throttling, a full disk). The caller keeps the mails and
+///   stops or pauses.
+/// - `Err` that does, since no answer came or the answer does not prove a refusal (a gateway's 502, a body that cannot
+///   be read): the caller treats every mail of the group as [`Outcome::Unknown`], and stops. A provider that lost one
+///   answer and is otherwise well says so by outcomes instead.
 ///
 /// `Accepted` means that the provider has taken responsibility durably. Only `Deferred` invites a repetition. A
 /// provider that cannot tell says `Unknown`; it does not guess.

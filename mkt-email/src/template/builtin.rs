@@ -160,7 +160,8 @@ pub fn format_money(money: Money, language: Language) -> String {
         Currency::GBP => Some("£"),
         _ => None,
     };
-    let amount = format!("{:.2}", money.amount);
+    // Rounded first, half to even as `Money` is: a precision given to `Decimal`'s own Display cuts digits off.
+    let amount = format!("{:.2}", money.amount.round_dp(2));
     match (language, sign) {
         (Language::French, Some(sign)) => format!("{}\u{a0}{sign}", amount.replace('.', ",")),
         (Language::French, None) => format!("{}\u{a0}{}", amount.replace('.', ","), money.currency),

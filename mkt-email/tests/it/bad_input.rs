@@ -3,7 +3,10 @@
 
 use crate::help::{noon, reader};
 use mkt_connect::ErrorKind;
-use mkt_email::{Attachment, Counts, DedupKey, Maildir, Message, NewMail, Outbox, RunOptions, SystemClock};
+use mkt_email::{
+    Attachment, Counts, DedupKey, EmailProvider as _, Maildir, Message, NewMail, Outbox, RunOptions,
+    SystemClock,
+};
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -116,4 +119,18 @@ async fn a_full_disk_under_the_outbox_enqueues_nothing_and_a_rerun_enqueues_it()
     assert_eq!(outbox.counts(None).await.unwrap(), Counts::default());
     outbox.enqueue(&[large(2_000_000)], noon()).await.unwrap();
     assert_eq!(outbox.counts(None).await.unwrap().pending, 1);
+}
+
+/// What a killed container leaves behind: its process had the number that this one has.
+#[tokio::test]
+async fn leftovers_of_a_process_with_the_same_number_are_not_in_the_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let tmp = directory.path().join("tmp");
+    std::fs::create_dir_all(&tmp).unwrap();
+    let leftover = |count: usize| tmp.join(format!("probe.{}.{count}", std::process::id()));
+    for count in 0..20 {
+        std::fs::write(leftover(count), "left over").unwrap();
+    }
+    Maildir::open(directory.path()).unwrap().check().await.unwrap();
+    assert!((0..20).all(|count| leftover(count).exists()));
 }

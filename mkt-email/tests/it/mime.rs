@@ -204,3 +204,16 @@ proptest! {
         prop_assert_eq!(lines(&read), lines(&text));
     }
 }
+
+#[test]
+fn a_date_that_a_mail_cannot_carry_is_refused() {
+    for (at, fits) in [
+        ("1969-12-31T23:59:59Z", false),
+        ("1970-01-01T00:00:00Z", true),
+        ("9999-12-31T23:59:59Z", true),
+        ("+10000-01-01T00:00:00Z", false),
+    ] {
+        let built = full().to_mime(key(), at.parse().unwrap());
+        assert_eq!(built.map_err(|error| error.kind()).is_ok(), fits, "{at}");
+    }
+}

@@ -180,13 +180,23 @@ struct Meddling {
     inner: Memory,
     outbox: Outbox,
     act: Act,
+    clock: ManualClock,
     done: Mutex<bool>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Act {
+    Nothing,
     Suppress,
     Cancel,
+}
+
+impl Meddling {
+    /// Meddles in the first call; every call takes six seconds of `clock`.
+    fn with(inner: Memory, outbox: &Outbox, act: Act, clock: &ManualClock) -> Self {
+        let (outbox, clock) = (outbox.clone(), clock.clone());
+        Self { inner, outbox, act, clock, done: Mutex::new(false) }
+    }
 }
 
 #[async_trait]
@@ -210,7 +220,9 @@ impl EmailProvider for Meddling {
             }
             _ => {}
         }
-        self.inner.send(group).await
+        let answer = self.inner.send(group).await;
+        self.clock.advance(Duration::from_secs(6));
+        answer
     }
 
     async fn check(&self) -> Result<()> {
@@ -227,10 +239,83 @@ async fn a_wish_that_comes_in_between_two_calls_of_a_batch_is_heard() {
         (Act::Cancel, Counts { recipients: 4, sent: 1, cancelled: 3, ..Counts::default() }),
     ] {
         let outbox = outbox_with(4).await;
-        let provider = Meddling { inner: forgetful(), outbox: outbox.clone(), act, done: Mutex::new(false) };
+        let provider = Meddling::with(forgetful(), &outbox, act, &clock());
         outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
         assert_eq!(counts(&outbox).await, expected, "{act:?}");
         assert_eq!(provider.inner.delivered().len() as u64, expected.sent, "{act:?}");
+    }
+}
+
+/// Recognises repeated keys, one mail to the call.
+fn one_by_one() -> Memory {
+    let mut capabilities = Memory::new().capabilities().clone();
+    capabilities.max_recipients = 1;
+    Memory::with_capabilities(capabilities)
+}
+
+#[tokio::test]
+async fn a_wish_is_heard_within_five_seconds_where_a_batch_shares_one_mark() {
+    for (act, expected) in [
+        (Act::Suppress, Counts { recipients: 4, sent: 3, suppressed: 1, ..Counts::default() }),
+        (Act::Cancel, Counts { recipients: 4, sent: 1, cancelled: 3, ..Counts::default() }),
+    ] {
+        let (outbox, clock) = (outbox_with(4).await, clock());
+        let provider = Meddling::with(one_by_one(), &outbox, act, &clock);
+        outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+        assert_eq!(counts(&outbox).await, expected, "{act:?}");
+        assert_eq!(provider.inner.delivered().len() as u64, expected.sent, "{act:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_expires_while_another_is_sent_is_not_sent() {
+    let (outbox, clock) = (Outbox::in_memory().await.unwrap(), clock());
+    let until = noon() + chrono::TimeDelta::seconds(3);
+    let mails =
+        [0, 1].map(|number| NewMail { expires_at: Some(until), ..transactional("test", &reader(number)) });
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    let provider = Meddling::with(forgetful(), &outbox, Act::Nothing, &clock);
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.expired, provider.inner.calls()), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_pause_begins_when_it_is_asked_for_and_lasts_a_second_at_least() {
+    let (outbox, clock) = (outbox_with(2).await, clock());
+    let provider = Meddling::with(Memory::new(), &outbox, Act::Nothing, &clock);
+    provider.inner.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!(report.next_due, Some(instant("2026-10-26T12:01:06Z")));
+
+    for scope in [Scope::Account, Scope::Recipient] {
+        let (outbox, provider) = (outbox_with(1).await, Memory::new());
+        provider.script(&reader(0), Script::Defer { wait: Duration::ZERO, scope });
+        let report = outbox.run(&provider, &self::clock(), &RunOptions::default()).await.unwrap();
+        assert_eq!(report.next_due, Some(instant("2026-10-26T12:00:01Z")), "{scope:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_account_does_not_use_up_the_attempts_of_its_mails() {
+    let (outbox, provider, clock) = (outbox_with(1).await, Memory::new(), clock());
+    for _ in 0..3 {
+        provider.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
+    }
+    provider.script(&reader(0), Script::Defer { wait: Duration::from_secs(1), scope: Scope::Recipient });
+    let mut options = RunOptions::default();
+    options.max_attempts = 2;
+    options.wait_up_to = Duration::from_secs(3600);
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!((report.deferred, report.accepted, report.rejected), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_refusal_leaves_the_mails_unknown() {
+    for kind in [ErrorKind::Unavailable, ErrorKind::Protocol, ErrorKind::Other] {
+        let (outbox, provider) = (outbox_with(3).await, forgetful());
+        provider.fail_next_call(kind, Delivery::Answered);
+        outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
+        assert_eq!(counts(&outbox).await.unknown, 1, "{kind:?}");
     }
 }
 
@@ -722,4 +807,27 @@ async fn a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody() {
     reached.dedup();
     assert_eq!(reached.len() as u64, all, "somebody was mailed twice");
     assert!((counts.sent..=150).contains(&all), "{all} delivered, {counts:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_opened_by_a_link_has_the_lock_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().canonicalize().unwrap().join(name);
+    Outbox::open(path("mail.db")).await.unwrap().close().await;
+    std::os::unix::fs::symlink(path("mail.db"), path("link.db")).unwrap();
+    let outbox = Outbox::open(path("link.db")).await.unwrap();
+    outbox.run(&Memory::new(), &clock(), &RunOptions::default()).await.unwrap();
+    assert!(path("mail.db.workers").exists() && !path("link.db.workers").exists());
+}
+
+#[tokio::test]
+async fn a_lost_mail_of_a_cancelled_campaign_is_not_sent_again() {
+    let (outbox, provider) = (outbox_with(2).await, Memory::new());
+    provider.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
+    assert_eq!(outbox.cancel("test", noon()).await.unwrap(), 0);
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!(counts(&outbox).await, Counts { recipients: 2, cancelled: 2, ..Counts::default() });
+    assert_eq!(provider.delivered().len(), 0);
 }

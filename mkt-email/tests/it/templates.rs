@@ -131,6 +131,10 @@ fn amounts_are_written_as_readers_of_the_language_write_them() {
         (Money::from_hundredths(1990, Currency::EUR), Money::from_hundredths(-500, "CHF".parse().unwrap()));
     let dollar = Money::from_hundredths(-1990, Currency::USD);
     assert_eq!(format_money(euro, Language::French), "19,90\u{a0}€");
+    for (amount, written) in [("10.938", "€10.94"), ("0.005", "€0.00"), ("0.015", "€0.02")] {
+        let money = Money::parse(amount, Currency::EUR).unwrap();
+        assert_eq!(format_money(money, Language::English), written);
+    }
     assert_eq!(format_money(euro, Language::English), "€19.90");
     assert_eq!(format_money(dollar, Language::English), "-$19.90");
     assert_eq!(format_money(franc, Language::French), "-5,00\u{a0}CHF");
