@@ -171,7 +171,8 @@ impl Content {
     /// What the rows add up to, under the names that control totals use.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals::new();
-        let sum = |values: &mut dyn Iterator<Item = i64>| Decimal::from(values.sum::<i64>());
+        // Summed as decimals: whole numbers of a source may be as large as an i64 each.
+        let sum = |values: &mut dyn Iterator<Item = i64>| values.map(Decimal::from).sum::<Decimal>();
         for kind in self.fills {
             match kind {
                 Kind::Sessions => {
@@ -233,5 +234,38 @@ impl Content {
             };
         }
         batch.replace(self.quarantine.values().cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_of_numbers_of_any_size_do_not_overflow() {
+        let raw = |id: &str| Session {
+            session_id: id.to_owned(),
+            user_id: "u".to_owned(),
+            start_time: chrono::DateTime::UNIX_EPOCH,
+            end_time: chrono::DateTime::UNIX_EPOCH,
+            pages_viewed: 1,
+            converted: false,
+            channel: mkt_connect::Channel::Direct,
+            channel_detail: None,
+            campaign_id: None,
+            device: None,
+            landing_url: None,
+            referrer: None,
+            time_on_site: Some(i64::MAX),
+            bot: None,
+            source: "memory".to_owned(),
+            site: "shop".to_owned(),
+            day: NaiveDate::default(),
+        };
+        let key = SliceKey::day("memory", "traffic", "shop", NaiveDate::default());
+        let mut content = Content::new(key, &[Kind::Sessions]);
+        content.add(Page { read: 2, sessions: vec![raw("a"), raw("b")], ..Page::default() }).unwrap();
+        let twice = Decimal::from(i64::MAX) + Decimal::from(i64::MAX);
+        assert_eq!(content.totals().get("seconds_on_site"), Some(twice));
     }
 }

@@ -7,8 +7,10 @@ use crate::source::Totals;
 use chrono::{DateTime, NaiveDate, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::model::{Json, Measure, SliceState};
-use mkt_warehouse::{Migration, Query, Record, Schema, SliceKey, TableSchema, Value, Warehouse, record};
-use std::collections::{BTreeMap, HashMap};
+use mkt_warehouse::{
+    ColumnType, Migration, Query, Record, Schema, SliceKey, TableSchema, Value, Warehouse, record,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 record! {
     /// The state of a slice. It changes only when something about the slice changed, so that a replay writes nothing.
@@ -198,6 +200,26 @@ pub async fn slices(
     }
     let rows: Vec<SliceRow> = read_rows(warehouse, &query).await?;
     Ok(rows.into_iter().map(|row| (row.key(), row)).collect())
+}
+
+/// The slices of one source and site of which a row moved to another slice, by their `load_id`: what is stored of them
+/// is less than what was loaded, see [`Warehouse`].
+///
+/// # Errors
+/// Of the engine.
+pub(crate) async fn robbed(warehouse: &dyn Warehouse, source: &str, site: &str) -> Result<HashSet<i64>> {
+    let query = Query::new("select load_id from loads where source = :1 and site = :2 and content_hash = ''")
+        .bind(Value::Text(source.to_owned()))
+        .bind(Value::Text(site.to_owned()))
+        .column("load_id", ColumnType::Int);
+    let table = warehouse.query(&query).await?;
+    Ok((0..table.rows())
+        .flat_map(|row| table.row(row))
+        .filter_map(|value| match value {
+            Value::Int(load_id) => Some(load_id),
+            _ => None,
+        })
+        .collect())
 }
 
 /// Reads every row of a table.

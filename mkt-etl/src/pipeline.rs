@@ -64,7 +64,10 @@ type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
 ///   any point leaves whole slices. Memory is bounded by the largest slice times the number of slices at once, and by
 ///   [`max_rows`](Self::max_rows); pages are dropped as they are taken over.
 /// - A settled slice is not read again, unless the source tells another version of it. Any other slice is read again
-///   and replaced if its content changed; the change is kept in `etl_revisions`.
+///   and replaced if its content changed; the change is kept in `etl_revisions`. A slice that lost a row to another
+///   slice is read and loaded again by the next run over it, settled or not.
+/// - A slice of which rows were read is not replaced by a zero that the source's control totals contradict: that is a
+///   failure of the slice, and its rows stay.
 /// - When nothing changed, nothing is written.
 /// - Refused credentials end the run: no further slice is started. Any other failure of a slice is noted in the ledger
 ///   and the report, and leaves the rows of that slice as they were.
@@ -212,10 +215,12 @@ impl Pipeline {
             }
             report.changed |= self.record_site(&site, capabilities.source, window, started_at).await?;
             let mut known = ledger::slices(&*self.warehouse, capabilities.source, &site.site).await?;
+            let robbed = ledger::robbed(&*self.warehouse, capabilities.source, &site.site).await?;
             let site = Arc::new(site);
             jobs.extend(planned.into_iter().map(|(stream, slice)| {
                 let before = known.remove(&slice);
-                Job { slice, stream, site: Arc::clone(&site), before }
+                let robbed = robbed.contains(&slice.load_id());
+                Job { slice, stream, site: Arc::clone(&site), before, robbed }
             }));
         }
         let total = jobs.len();
@@ -392,7 +397,8 @@ impl Pipeline {
 
     async fn read_and_load(&self, job: &Job) -> Result<Outcome, Stop> {
         let version = self.source.version(&job.slice).await?;
-        let settled = |row: &&SliceRow| row.state == SliceState::Settled && row.failed_attempts == 0;
+        let settled =
+            |row: &&SliceRow| row.state == SliceState::Settled && row.failed_attempts == 0 && !job.robbed;
         if let Some(before) = job.before.as_ref().filter(settled).filter(|row| row.version == version) {
             return Ok(Outcome::Kept(before.clone()));
         }
@@ -409,8 +415,20 @@ impl Pipeline {
             read_before: old_fingerprint == Some(&fingerprint),
             final_by_age: now >= settle::final_from(&job.slice, job.stream.finality, job.site.zone),
         };
+        let state = settle::state(&seen);
+        let had_content =
+            |row: &SliceRow| row.totals().iter().any(|(name, value)| name != "records" && !value.is_zero());
+        if state == SliceState::SuspectEmpty && job.before.as_ref().is_some_and(had_content) {
+            // A zero that the source itself contradicts is no reason to let go of what it said before.
+            return Err(Stop::Slice(Error::new(ErrorKind::Protocol, "etl", "read a slice").with_detail(
+                format!(
+                    "the source says zero for {}, its control totals do not: the rows read before stay",
+                    job.slice
+                ),
+            )));
+        }
         let row = SliceRow {
-            state: settle::state(&seen),
+            state,
             records_read: signed(content.read()),
             records_loaded: signed(content.rows() - content.derived().min(content.rows())),
             records_quarantined: signed(content.quarantined_rows()),
@@ -424,7 +442,7 @@ impl Pipeline {
             fingerprint: Some(fingerprint.clone()),
             ..SliceRow::planned(&job.slice, now)
         };
-        if let Some(before) = job.before.as_ref().filter(|before| before.says_the_same(&row)) {
+        if let Some(before) = job.before.as_ref().filter(|before| !job.robbed && before.says_the_same(&row)) {
             return Ok(Outcome::Read { row: before.clone(), written: false, revised: false });
         }
         let revised = old_fingerprint.is_some_and(|old| *old != fingerprint);
@@ -500,6 +518,8 @@ struct Job {
     stream: Stream,
     site: Arc<SiteFacts>,
     before: Option<SliceRow>,
+    /// Whether another slice took a row of it.
+    robbed: bool,
 }
 
 fn count(report: &mut RunReport, row: &SliceRow) {

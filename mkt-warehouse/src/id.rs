@@ -58,8 +58,9 @@ pub fn visitor_id(source: &str, site: &str, visitor: &str) -> String {
 #[must_use]
 pub fn site_user_id(native: &str) -> String {
     let trimmed = native.trim();
-    if trimmed.contains('@') || trimmed.chars().count() > MAX_ID {
-        format!("u:{}", short_hash(&["user", &trimmed.to_lowercase()]))
+    if holds_address(trimmed) || trimmed.chars().count() > MAX_ID {
+        // Written in either form, it is one person.
+        format!("u:{}", short_hash(&["user", &trimmed.to_lowercase().replace("%40", "@")]))
     } else {
         trimmed.to_owned()
     }
@@ -72,9 +73,14 @@ pub fn cart_id(user_id: &str, first_added_at: chrono::DateTime<chrono::Utc>) -> 
     format!("c:{}", short_hash(&["cart", user_id, &first_added_at.timestamp_micros().to_string()]))
 }
 
+/// Whether it may be an address, also percent-encoded.
+fn holds_address(text: &str) -> bool {
+    text.contains('@') || text.contains("%40")
+}
+
 fn qualified(kind: &str, source: &str, site: &str, native: &str) -> String {
     let text = format!("{source}:{site}:{native}");
-    if text.chars().count() <= MAX_ID && !native.contains('@') {
+    if text.chars().count() <= MAX_ID && !holds_address(native) {
         text
     } else {
         format!("{kind}:{}", short_hash(&[kind, source, site, native]))
@@ -127,6 +133,10 @@ mod tests {
             "case and spaces do not make a second person"
         );
         assert_eq!(site_user_id("u000042"), "u000042");
+        assert_eq!(id, site_user_id("jean.dupont%40example.org"), "percent-encoded, it is the same address");
+        for id in [session_id("csv", "1", "jo%40ex.org"), visitor_id("csv", "1", "jo%40ex.org")] {
+            assert!(!id.contains("%40"), "{id}");
+        }
     }
 
     #[test]

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// How many ids, and how many sessions with a campaign, are remembered while a file is read: the latest. A repeated id
-/// is found if no more than so many records lie between the two. About 60 MB at most.
+/// is found if no more than so many records lie between the two. A file with more repeated records than this is refused.
+/// About 100 MB at most.
 pub(super) const REMEMBERED: usize = 1_000_000;
 /// The most extents of one day.
 const MAX_EXTENTS: usize = 1024;
@@ -61,7 +62,8 @@ impl FileKind {
     pub(super) fn uses(self) -> Vec<&'static str> {
         match self {
             Self::Sessions => [rows::SESSIONS, &["device", "landing_url", "referrer"]].concat(),
-            Self::Events | Self::Costs => self.needs().to_vec(),
+            Self::Events => [rows::EVENTS, rows::EVENTS_MAY].concat(),
+            Self::Costs => self.needs().to_vec(),
             Self::Customers => rows::CUSTOMERS_MAY.to_vec(),
         }
     }
@@ -222,7 +224,14 @@ impl<V> Remembered<V> {
 
 impl Index {
     /// Reads a file.
+    ///
+    /// # Errors
+    /// Of the file; `Input` for one without a record that fits, or with more than [`REMEMBERED`] repeated ones.
     pub(super) fn build(sheet: Sheet, kind: FileKind, settings: &Settings) -> Result<Self> {
+        Self::build_within(sheet, kind, settings, REMEMBERED)
+    }
+
+    fn build_within(sheet: Sheet, kind: FileKind, settings: &Settings, most_repeats: usize) -> Result<Self> {
         let path = sheet.path().to_owned();
         let stamp = Stamp::of(&path)?;
         let comma = sheet.delimiter() != b',';
@@ -272,11 +281,22 @@ impl Index {
             let Ok(mapped) = Mapped::of(kind, &row, settings, comma, None) else { continue };
             let cells: Vec<&str> = row.cells().iter().map(String::as_str).collect();
             let (identity, content) = (mapped.identity(), id::stable_hash(&cells));
-            match seen.held.get(&identity) {
-                Some(earlier) if *earlier == content => drop(repeats.insert(raw.offset, Repeat::Same)),
-                Some(_) => drop(repeats.insert(raw.offset, Repeat::Other)),
-                None => seen.put(identity, content),
+            let repeat = match seen.held.get(&identity) {
+                Some(earlier) if *earlier == content => Repeat::Same,
+                Some(_) => Repeat::Other,
+                None => {
+                    seen.put(identity, content);
+                    continue;
+                }
+            };
+            if repeats.len() >= most_repeats {
+                return Err(Error::new(ErrorKind::Input, SERVICE, "read a file").with_detail(format!(
+                    "more than {most_repeats} records of {} repeat an earlier one: is it one export?",
+                    path.display()
+                )));
             }
+            repeats.insert(raw.offset, repeat);
+            days.entry(day).or_default().judge(repeat);
         }
         if !waiting.is_empty() {
             // Nothing in the file has a day. Said once, when the file is first read.
@@ -311,6 +331,16 @@ pub(super) fn hex(hash: Sha256) -> String {
 }
 
 impl Day {
+    /// A verdict depends on records of other days: it is hashed beside the record.
+    fn judge(&mut self, repeat: Repeat) {
+        // No record is so long: a verdict is never taken for a length.
+        let mark = match repeat {
+            Repeat::Same => u64::MAX,
+            Repeat::Other => u64::MAX - 1,
+        };
+        self.hash.update(mark.to_be_bytes());
+    }
+
     fn add(&mut self, raw: &Raw) {
         self.records += 1;
         self.hash.update((raw.bytes.len() as u64).to_be_bytes());
@@ -319,6 +349,36 @@ impl Day {
         match self.extents.last_mut() {
             Some(last) if full || raw.offset - last.end <= GAP => last.end = raw.end,
             _ => self.extents.push(Extent { offset: raw.offset, line: raw.line, end: raw.end }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sheet::Encoding;
+    use super::*;
+    use mkt_connect::Currency;
+
+    #[test]
+    fn a_file_of_repeats_is_refused_at_the_bound_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("customers.csv");
+        let settings = Settings {
+            site: "shop".to_owned(),
+            zone: chrono_tz::UTC,
+            times_in: chrono_tz::UTC,
+            currency: Currency::EUR,
+        };
+        for (repeats, fits) in [(2, true), (3, false)] {
+            std::fs::write(&path, format!("user_id\nu1\n{}", "u1\n".repeat(repeats))).unwrap();
+            let sheet = Sheet::open(&path, Encoding::Detect, &HashMap::new(), rows::CUSTOMERS).unwrap();
+            match Index::build_within(sheet, FileKind::Customers, &settings, 2) {
+                Ok(index) => assert!(fits && index.repeats.len() == 2),
+                Err(error) => {
+                    assert!(!fits && error.kind() == ErrorKind::Input, "{error}");
+                    assert!(error.to_string().contains("more than 2 records"), "{error}");
+                }
+            }
         }
     }
 }

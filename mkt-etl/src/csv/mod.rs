@@ -3,7 +3,7 @@
 //! | stream | file | columns | fills |
 //! |---|---|---|---|
 //! | `sessions` | sessions.csv | session_id, user_id, start_time, end_time, pages_viewed, converted, channel; may: device, landing_url, referrer | `sessions` |
-//! | `events` | events.csv | event_id, user_id, event_type, timestamp, channel, revenue, properties (JSON); any other becomes a property | `events` |
+//! | `events` | events.csv | event_id, user_id, event_type, timestamp, channel, revenue, properties (JSON); may: currency, session_id; any other becomes a property | `events` |
 //! | `customers` | customers.csv | user_id; may: lang, consent_marketing, consent_since, signed_up_at, segment, sex, age_band, occupation | `users`, without `email` and `first_name` |
 //! | `costs` | costs.csv | day, channel, source, medium, campaign, impressions, clicks, cost, currency | `costs`, `campaigns` |
 //!
@@ -14,11 +14,12 @@
 //! - A record that does not fit is set aside with line, offset, bytes (addresses replaced) and reason; one whose day does
 //!   not read is set aside with the slice of the record before it. A record that repeats an earlier one is a duplicate;
 //!   another record with an id that is taken is set aside. `read = loaded + quarantined + duplicates`.
+//! - The revenue of a `refund` is taken off, whether the file writes it with a minus or without.
 //! - A session's campaign, and that of its later events, is the one in the URL of an event that names this session in
 //!   `properties.session_id`.
-//! - Memory: a file is read once for an index (a few numbers a day, the last million ids), then slice by slice, in pages
-//!   of 1 000 records. No record may be longer than 1 MiB. A file in the order of time is read twice in all; one in no
-//!   order at worst once for each day.
+//! - Memory: a file is read once for an index (a few numbers a day, the last million ids, at most a million repeated
+//!   records: a file with more is refused), then slice by slice, in pages of 1 000 records. No record may be longer than
+//!   1 MiB. A file in the order of time is read twice in all; one in no order at worst once for each day.
 //! - A settled slice is read again when its records have changed, and only then. The control total is the number of
 //!   records that the index counted.
 
@@ -172,7 +173,7 @@ impl CsvBuilder {
         self
     }
 
-    /// The currency of `revenue`, and of costs that name none. Default: the euro.
+    /// The currency of events and costs that name none. Default: the euro.
     #[must_use]
     pub fn currency(mut self, currency: Currency) -> Self {
         self.settings.currency = currency;
@@ -264,11 +265,16 @@ impl Inner {
             self.files.contains_key(&FileKind::Events)
         ));
         hash.update(index.hash_of(day));
-        // Campaigns come from the events of the day, and of the day before for sessions over midnight.
+        // What the cells mean.
+        for column in index.sheet.columns() {
+            hash.update((column.len() as u64).to_be_bytes());
+            hash.update(column);
+        }
+        // Campaigns come from the events of the day, and of the days beside it for sessions over midnight.
         if matches!(kind, FileKind::Sessions | FileKind::Events)
             && let Some(events) = self.index(FileKind::Events)?
         {
-            for day in [day.pred_opt().unwrap_or(day), day] {
+            for day in [day.pred_opt().unwrap_or(day), day, day.succ_opt().unwrap_or(day)] {
                 hash.update(events.tags_of(day));
             }
         }

@@ -8,6 +8,8 @@ use std::io::{self, Read};
 
 /// The longest record.
 pub(super) const MAX_RECORD: usize = 1 << 20;
+/// The longest record with its line end.
+const WINDOW: usize = MAX_RECORD + 2;
 const CHUNK: usize = 1 << 16;
 
 /// A record as it stands in the file, without its line end.
@@ -79,10 +81,15 @@ impl<R: Read> Records<R> {
             if held == 0 && self.at_end {
                 return Ok(None);
             }
-            let found = find(&self.buffer[self.start..], self.delimiter, self.at_end);
+            // Nothing beyond the longest record is looked at: how much was read ahead decides nothing.
+            let window = &self.buffer[self.start..self.start + held.min(WINDOW)];
+            let found = find(window, self.delimiter, self.at_end && held <= WINDOW);
             match found {
-                Found::Record(length, whole) => return Ok(Some(self.take(length, whole, None))),
-                Found::Open(_) if !self.at_end && held < MAX_RECORD => {
+                Found::Record(length, whole) if length <= MAX_RECORD => {
+                    return Ok(Some(self.take(length, whole, None)));
+                }
+                Found::Record(..) => return self.cut(false).map(Some),
+                Found::Open(_) if !self.at_end && held < WINDOW => {
                     self.fill(wanted)?;
                     wanted = (wanted * 2).min(2 * MAX_RECORD);
                 }
@@ -94,8 +101,13 @@ impl<R: Read> Records<R> {
     /// A record that does not end in time: its first line, or its first bytes, and what comes after the line end.
     fn cut(&mut self, quoted: bool) -> io::Result<Raw> {
         let held = &self.buffer[self.start..];
-        if let Some(end) = held.iter().position(|byte| *byte == b'\n') {
+        let held = &held[..held.len().min(WINDOW)];
+        let line_end = held.iter().position(|byte| *byte == b'\n');
+        let line = line_end.map(|end| {
             let length = if end > 0 && held[end - 1] == b'\r' { end - 1 } else { end };
+            (length, end)
+        });
+        if let Some((length, end)) = line.filter(|(length, _)| *length <= MAX_RECORD) {
             return Ok(self.take(length, end + 1, Some("a quote is opened and not closed")));
         }
         if self.at_end && held.len() <= MAX_RECORD {
@@ -104,7 +116,8 @@ impl<R: Read> Records<R> {
             return Ok(self.take(length, length, fault));
         }
         let fault = Some("the line is longer than 1 MiB");
-        let mut raw = self.take(MAX_RECORD.min(held.len()), held.len(), fault);
+        let length = MAX_RECORD.min(held.len());
+        let mut raw = self.take(length, length, fault);
         // Skip to the end of the line without keeping it.
         loop {
             if self.start == self.buffer.len() {
@@ -243,6 +256,27 @@ mod tests {
             (found[1].line, found[1].offset, &found[1].bytes[..]),
             (2, 3 * MAX_RECORD as u64 + 1, &b"next"[..])
         );
+    }
+
+    #[test]
+    fn the_longest_record_is_one_mebibyte_wherever_it_stands() {
+        for before in [0, 1, 100, 30_000, 131_071, 200_000] {
+            for (length, end, fits) in [
+                (MAX_RECORD, "\n", true),
+                (MAX_RECORD, "\r\n", true),
+                (MAX_RECORD + 1, "\n", false),
+                (MAX_RECORD + 1, "\r\n", false),
+                (MAX_RECORD + 70_000, "\n", false),
+            ] {
+                let text = format!("{}{}{end}next\n", "a\n".repeat(before), "x".repeat(length));
+                let found = all(text.as_bytes());
+                assert_eq!(found.len(), before + 2, "{before} {length}");
+                let long = &found[before];
+                assert_eq!((long.fault.is_none(), long.bytes.len()), (fits, MAX_RECORD), "{before} {length}");
+                assert_eq!(&found[before + 1].bytes[..], b"next");
+                assert_eq!(found[before + 1].line, before as u64 + 2);
+            }
+        }
     }
 
     proptest! {

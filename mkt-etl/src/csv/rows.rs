@@ -5,7 +5,7 @@ use super::sheet::{Row, SERVICE};
 use super::value::{amount, count, date, instant, optional_instant, truth};
 use crate::{clean, zone};
 use chrono::NaiveDate;
-use mkt_connect::{CampaignTags, Channel, campaign_id};
+use mkt_connect::{CampaignTags, Channel, Currency, campaign_id};
 use mkt_warehouse::id;
 use mkt_warehouse::model::{Cost, Event, EventType, Json, Session, User};
 use serde_json::Value;
@@ -14,6 +14,8 @@ pub(super) const SESSIONS: &[&str] =
     &["session_id", "user_id", "start_time", "end_time", "pages_viewed", "converted", "channel"];
 pub(super) const EVENTS: &[&str] =
     &["event_id", "user_id", "event_type", "timestamp", "channel", "revenue", "properties"];
+/// What else is read of events, and is no property.
+pub(super) const EVENTS_MAY: &[&str] = &["session_id", "currency"];
 pub(super) const CUSTOMERS: &[&str] = &["user_id"];
 /// What else is read of customers. The address and the name are known columns so that nobody is told that they were
 /// not used; they are not.
@@ -40,6 +42,14 @@ pub(super) fn day_of(row: &Row<'_>, column: &str, settings: &Settings) -> Result
 
 fn user_id(row: &Row<'_>) -> Result<String, String> {
     Ok(id::site_user_id(row.need("user_id")?))
+}
+
+/// The currency that a row names, else that of the settings.
+fn currency(row: &Row<'_>, settings: &Settings) -> Result<Currency, String> {
+    match row.get("currency") {
+        Some(code) => code.parse().map_err(|_| "currency is no ISO 4217 code".to_owned()),
+        None => Ok(settings.currency),
+    }
 }
 
 /// The channel, and the file's own word for it where that is no channel.
@@ -114,7 +124,12 @@ pub(super) fn event(
     let name = row.need("event_type")?.to_lowercase();
     let event_type = EventType::new(&name)
         .map_err(|_| "event_type is no name of lower-case letters, digits and _".to_owned())?;
-    let revenue = amount(row, "revenue", settings.currency, comma)?;
+    let currency = currency(row, settings)?;
+    let mut revenue = amount(row, "revenue", currency, comma)?;
+    // Files differ in whether they write the sign; a refund never earns.
+    if event_type == EventType::REFUND && revenue.0.is_sign_positive() && !revenue.0.is_zero() {
+        revenue.0 = -revenue.0;
+    }
     let (session, own_campaign) = session_and_campaign(row);
     let mut properties = properties(row)?;
     properties.remove("session_id");
@@ -122,7 +137,7 @@ pub(super) fn event(
         *url = clean::url(url);
     }
     // A column that we do not know is kept: schemas drift.
-    for (column, cell) in row.others(EVENTS).filter(|(column, _)| *column != "session_id") {
+    for (column, cell) in row.others(EVENTS).filter(|(column, _)| !EVENTS_MAY.contains(column)) {
         properties.entry(column).or_insert_with(|| Value::String(cell.to_owned()));
     }
     Ok(Event {
@@ -135,7 +150,7 @@ pub(super) fn event(
         properties: Json(clean::json(Value::Object(properties))),
         session_id: session.map(|session| id::session_id(SERVICE, &settings.site, &session)),
         campaign_id: own_campaign.or(campaign),
-        currency: (!revenue.0.is_zero()).then_some(settings.currency),
+        currency: (!revenue.0.is_zero()).then_some(currency),
         source: SERVICE.to_owned(),
         site: settings.site.clone(),
         day: zone::local_day(timestamp, settings.zone),
@@ -176,10 +191,7 @@ pub(super) fn cost(row: &Row<'_>, settings: &Settings, comma: bool) -> Result<(C
     if names.iter().all(String::is_empty) {
         return Err("source, medium and campaign are empty".to_owned());
     }
-    let currency = match row.get("currency") {
-        Some(code) => code.parse().map_err(|_| "currency is no ISO 4217 code".to_owned())?,
-        None => settings.currency,
-    };
+    let currency = currency(row, settings)?;
     row.need("cost")?;
     let cost = amount(row, "cost", currency, comma)?;
     Ok((

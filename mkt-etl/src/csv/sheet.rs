@@ -127,6 +127,11 @@ impl Sheet {
         self.delimiter
     }
 
+    /// The columns, after renaming.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
     /// Columns that are none of these.
     pub(super) fn others<'a>(&'a self, known: &'a [&str]) -> impl Iterator<Item = &'a str> {
         self.columns.iter().map(String::as_str).filter(|column| !known.contains(column) && !column.is_empty())

@@ -8,54 +8,60 @@ use mkt_connect::Currency;
 use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, SliceState};
 use rust_decimal::Decimal;
 
-/// Conversions of a day and what they brought.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Conversions of a day and what they brought, where the source tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Conversions {
-    pub(super) count: Decimal,
-    pub(super) revenue: Decimal,
+    pub(super) count: Option<Decimal>,
+    pub(super) revenue: Option<Decimal>,
+}
+
+impl Conversions {
+    /// Of a day without any.
+    pub(super) const NONE: Self = Self { count: Some(Decimal::ZERO), revenue: Some(Decimal::ZERO) };
 }
 
 impl From<Goals> for Conversions {
     fn from(goals: Goals) -> Self {
-        Self { count: goals.nb_conversions.unwrap_or_default(), revenue: goals.revenue.unwrap_or_default() }
+        Self { count: goals.nb_conversions, revenue: goals.revenue }
     }
 }
 
-/// The metrics of a day. Ratios come from their parts: the vendor's own are rounded to two digits.
+/// The metrics of a day. Ratios come from their parts: the vendor's own are rounded to two digits. A number that is
+/// missing gives a metric without a value, and so does a ratio of which a part is missing.
 pub(super) fn metrics(
     summary: &Summary,
     conversions: Conversions,
     day: NaiveDate,
     site: &SiteFacts,
 ) -> Vec<DailyMetric> {
-    let whole = |value: Option<Decimal>| value.unwrap_or_default();
-    let visits = whole(summary.nb_visits);
-    let actions = whole(summary.nb_actions);
-    let converted = whole(summary.nb_visits_converted);
-    let bounces = whole(summary.bounce_count);
-    let seconds = whole(summary.sum_visit_length);
-    let metric =
-        |name: &str, kind, value: Option<Decimal>, parts: Option<(Decimal, Decimal)>, currency| DailyMetric {
-            metric: name.to_owned(),
-            kind,
-            value: value.map(measure),
-            numerator: parts.map(|(numerator, _)| measure(numerator)),
-            denominator: parts.map(|(_, denominator)| measure(denominator)),
-            currency,
-            state: SliceState::Planned,
-            source: SERVICE.to_owned(),
-            site: site.site.clone(),
-            day,
-        };
+    type Number = Option<Decimal>;
+    let visits = summary.nb_visits;
+    let actions = summary.nb_actions;
+    let converted = summary.nb_visits_converted;
+    let bounces = summary.bounce_count;
+    let seconds = summary.sum_visit_length;
+    let metric = |name: &str, kind, value: Number, parts: Option<(Number, Number)>, currency| DailyMetric {
+        metric: name.to_owned(),
+        kind,
+        value: value.map(measure),
+        numerator: parts.and_then(|(numerator, _)| numerator).map(measure),
+        denominator: parts.and_then(|(_, denominator)| denominator).map(measure),
+        currency,
+        state: SliceState::Planned,
+        source: SERVICE.to_owned(),
+        site: site.site.clone(),
+        day,
+    };
     let none: Option<Currency> = None;
-    let additive = |name, value| metric(name, MetricKind::Additive, Some(value), None, none);
-    let distinct =
-        |name, value: Option<Decimal>| metric(name, MetricKind::Distinct, Some(whole(value)), None, none);
-    let ratio = |name, numerator: Decimal, denominator: Decimal| {
+    let additive = |name, value| metric(name, MetricKind::Additive, value, None, none);
+    let distinct = |name, value| metric(name, MetricKind::Distinct, value, None, none);
+    let ratio = |name, numerator: Number, denominator: Number| {
         metric(
             name,
             MetricKind::Ratio,
-            numerator.checked_div(denominator),
+            numerator
+                .zip(denominator)
+                .and_then(|(numerator, denominator)| numerator.checked_div(denominator)),
             Some((numerator, denominator)),
             none,
         )
@@ -67,7 +73,7 @@ pub(super) fn metrics(
         additive("seconds_on_site", seconds),
         additive("converted_visits", converted),
         additive("conversions", conversions.count),
-        metric("revenue", MetricKind::Additive, Some(conversions.revenue), None, site.currency),
+        metric("revenue", MetricKind::Additive, conversions.revenue, None, site.currency),
         distinct("unique_visitors", summary.nb_uniq_visitors),
         distinct("known_users", summary.nb_users),
         ratio("bounce_rate", bounces, visits),
@@ -109,7 +115,7 @@ mod tests {
         // VisitsSummary.get of 2026-03-28: 5 bounces in 17 visits. Matomo says 0.29; 5/17 is 0.294118.
         let summary: Summary =
             serde_json::from_str(r#"{"nb_visits":17,"bounce_count":"5","bounce_rate":0.29}"#).unwrap();
-        let rows = metrics(&summary, Conversions::default(), day(), &site());
+        let rows = metrics(&summary, Conversions::NONE, day(), &site());
         assert_eq!(rows.len(), METRICS);
         let bounce = rows.iter().find(|row| row.metric == "bounce_rate").unwrap();
         assert_eq!(bounce.kind, MetricKind::Ratio);
@@ -118,8 +124,20 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_number_is_no_zero() {
+        let summary: Summary = serde_json::from_str(r#"{"nb_visits":17,"nb_actions":34}"#).unwrap();
+        let conversions = Conversions { count: Some(1.into()), revenue: None };
+        let rows = metrics(&summary, conversions, day(), &site());
+        let told: Vec<&str> =
+            rows.iter().filter(|row| row.value.is_some()).map(|row| row.metric.as_str()).collect();
+        assert_eq!(told, ["visits", "actions", "conversions", "actions_per_visit"]);
+        let bounce = rows.iter().find(|row| row.metric == "bounce_rate").unwrap();
+        assert_eq!((bounce.numerator, bounce.denominator), (None, Some(17.into())));
+    }
+
+    #[test]
     fn an_empty_day_has_no_ratios() {
-        let rows = metrics(&Summary::default(), Conversions::default(), day(), &site());
+        let rows = metrics(&Summary::zero(), Conversions::NONE, day(), &site());
         for row in rows {
             assert_eq!(row.value.is_none(), row.kind == MetricKind::Ratio, "{}", row.metric);
         }

@@ -4,7 +4,7 @@
 //! (matomo-org/matomo issues 12819 and 22720; seen in 5.0.2). In the night when the clocks go back it names two instants.
 //! The visit's own `firstActionTimestamp` and `lastActionTimestamp` are real epochs: every action lies between them.
 
-use chrono::{DateTime, LocalResult, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, LocalResult, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// How far beyond its visit an action may lie before it is disbelieved: conversions are stamped by another clock call
@@ -41,13 +41,13 @@ pub(super) fn instants(stamps: &[Stamp], zone: Tz, first: i64, last: i64) -> Vec
             [only] => Some(*only),
             several if is_last && several.contains(&last) => Some(last),
             several => match expected {
-                Some(expected) => several.iter().copied().min_by_key(|at| (at - expected).abs()),
+                Some(expected) => several.iter().copied().min_by_key(|at| at.abs_diff(expected)),
                 None => several.iter().copied().find(|at| *at >= previous).or(several.last().copied()),
             },
         };
         if let Some(at) = chosen {
             previous = at;
-            expected = stamp.spent.filter(|spent| *spent > 0).map(|spent| at + spent);
+            expected = stamp.spent.filter(|spent| *spent > 0).map(|spent| at.saturating_add(spent));
         }
         found.push(chosen.and_then(|at| DateTime::from_timestamp(at, 0)));
     }
@@ -56,7 +56,9 @@ pub(super) fn instants(stamps: &[Stamp], zone: Tz, first: i64, last: i64) -> Vec
 
 /// The epochs that a local time may stand for: one; two when the clocks went back; none in the hour that was skipped.
 fn candidates(local: i64, zone: Tz) -> Vec<i64> {
-    let Some(naive) = DateTime::from_timestamp(local, 0).map(|at| at.naive_utc()) else { return Vec::new() };
+    // Of any era: the zone's arithmetic has an end.
+    let local = DateTime::from_timestamp(local, 0).filter(|at| (1970..=9998).contains(&at.year()));
+    let Some(naive) = local.map(|at| at.naive_utc()) else { return Vec::new() };
     let epoch = |naive: &NaiveDateTime| match zone.from_local_datetime(naive) {
         LocalResult::None => Vec::new(),
         LocalResult::Single(at) => vec![at.timestamp()],
@@ -139,6 +141,19 @@ mod tests {
             found(&visit, "2026-03-29T00:55:00Z", "2026-03-29T01:05:00Z"),
             [Some(epoch("2026-03-29T00:55:00Z")), Some(epoch("2026-03-29T01:05:00Z"))]
         );
+    }
+
+    #[test]
+    fn numbers_of_any_size_give_no_instant_and_no_panic() {
+        let at = epoch("2026-10-25T00:30:00Z");
+        for local in [i64::MIN, i64::MAX, 8_210_266_876_799, -8_334_601_228_800] {
+            let stamps = [Stamp { local, spent: Some(i64::MAX) }];
+            assert_eq!(instants(&stamps, Paris, at, at), [None], "{local}");
+        }
+        // Both lie in the hour that comes twice, and the first claims to have lasted for ever.
+        let stamps = [("2026-10-25T02:30:00", Some(i64::MAX)), ("2026-10-25T02:30:00", None)];
+        let found = found(&[stamps[0], stamps[0], stamps[1]], "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z");
+        assert!(found.iter().all(Option::is_some));
     }
 
     #[test]

@@ -49,7 +49,11 @@ impl Walk {
         let mut new = Vec::with_capacity(visits.len());
         let mut held = HashSet::new();
         for visit in visits {
-            let ended = visit.get("lastActionTimestamp").and_then(as_integer);
+            // A time of no era would be a cursor beyond every other visit.
+            let ended = visit
+                .get("lastActionTimestamp")
+                .and_then(as_integer)
+                .filter(|ended| (0..=super::visits::LAST_EPOCH).contains(ended));
             let id = visit.get("idVisit").and_then(as_integer);
             let (Some(ended), Some(id)) = (ended, id) else {
                 // It cannot be paged by; whoever maps it says what it lacks.
@@ -139,6 +143,15 @@ mod tests {
             json!({"idVisit":1,"lastActionTimestamp":10}),
         ];
         assert!(walk.take(page).is_err());
+    }
+
+    #[test]
+    fn a_visit_of_no_era_is_handed_on_and_moves_no_cursor() {
+        let mut walk = Walk::new(2, 4);
+        let odd = json!({"idVisit":1,"lastActionTimestamp":i64::MAX});
+        let page = vec![odd, json!({"idVisit":2,"lastActionTimestamp":10})];
+        assert_eq!(walk.take(page).unwrap().len(), 2);
+        assert_eq!(walk.next(), Some(Ask { limit: 2, min_timestamp: Some(9) }));
     }
 
     #[test]

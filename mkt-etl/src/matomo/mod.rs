@@ -348,7 +348,7 @@ impl Inner {
     async fn summary(&self, site: &SiteFacts, day: NaiveDate) -> Result<wire::Summary> {
         const OPERATION: &str = "read the summary of a day";
         match self.day_of(OPERATION, "VisitsSummary.get", site, day).await? {
-            None => Ok(wire::Summary::default()),
+            None => Ok(wire::Summary::zero()),
             // A missing number is not a zero.
             Some(value) => Some(Self::object::<wire::Summary>(OPERATION, value)?)
                 .filter(|summary| summary.nb_visits.is_some())
@@ -396,7 +396,7 @@ impl Inner {
         let summary = self.summary(site, day).await?;
         let mut page = Page::default();
         let conversions = match self.day_of("read the goals of a day", "Goals.get", site, day).await {
-            Ok(None) => Conversions::default(),
+            Ok(None) => Conversions::NONE,
             Ok(Some(value)) => Some(Self::object::<wire::Goals>("read the goals of a day", value)?)
                 .filter(|goals| goals.nb_conversions.is_some())
                 .ok_or_else(|| Self::protocol("read the goals of a day", "the day has no nb_conversions"))?
@@ -417,20 +417,22 @@ impl Inner {
 
     async fn conversions_in_live(&self, site: &SiteFacts, day: NaiveDate) -> Result<Conversions> {
         let mut walk = self.walk();
-        let mut sum = Conversions::default();
+        let (mut count, mut sum) = (0_u64, Decimal::ZERO);
         while let Some(visits) = self.live(site, day, &mut walk, true).await? {
             for visit in &visits {
                 let Ok(visit) = serde_json::from_value::<wire::Visit>(visit.clone()) else { continue };
                 for action in &visit.action_details {
                     let Ok(action) = serde_json::from_value::<wire::Action>(action.clone()) else { continue };
                     if matches!(action.kind.as_deref(), Some("goal" | "ecommerceOrder")) {
-                        sum.count += Decimal::ONE;
-                        sum.revenue += action.revenue.unwrap_or_default();
+                        count += 1;
+                        // An amount that no table holds is set aside where the visits are read.
+                        let fits = |revenue: &Decimal| revenue.abs() < Decimal::from(100_000_000);
+                        sum = sum.saturating_add(action.revenue.filter(fits).unwrap_or_default());
                     }
                 }
             }
         }
-        Ok(sum)
+        Ok(Conversions { count: Some(count.into()), revenue: Some(sum) })
     }
 
     /// Visits and converted visits of a day as Live has them, without their actions.
@@ -457,7 +459,7 @@ fn parse_zone(name: &str) -> Option<chrono_tz::Tz> {
     }
     let hours: i32 = name.strip_prefix("UTC")?.parse().ok()?;
     // The tz database counts them westward.
-    format!("Etc/GMT{:+}", -hours).parse().ok()
+    format!("Etc/GMT{:+}", hours.checked_neg()?).parse().ok()
 }
 
 fn unknown_site(name: &str) -> Error {
@@ -539,12 +541,16 @@ impl AnalyticsSource for Matomo {
             };
         }
         let summary = self.0.summary(site, slice.from).await?;
-        let whole = Option::unwrap_or_default;
-        Ok(Some(
-            Totals::new()
-                .with("visits", whole(summary.nb_visits))
-                .with("converted_visits", whole(summary.nb_visits_converted))
-                .with("seconds_on_site", whole(summary.sum_visit_length)),
-        ))
+        let mut control = Totals::new();
+        for (name, value) in [
+            ("visits", summary.nb_visits),
+            ("converted_visits", summary.nb_visits_converted),
+            ("seconds_on_site", summary.sum_visit_length),
+        ] {
+            if let Some(value) = value {
+                control.set(name, value);
+            }
+        }
+        Ok(Some(control))
     }
 }

@@ -29,6 +29,12 @@ use url::Url;
 /// Where rejected records were read.
 pub(super) const PLACE: &str = "Live.getLastVisitsDetails";
 
+/// The last second of the year 9998: far from what the engines hold, and from what anybody measured.
+pub(super) const LAST_EPOCH: i64 = 253_370_764_799;
+
+/// The longest visit that is believed, in seconds: 68 years.
+const LONGEST: i64 = i32::MAX as i64;
+
 /// Adds a visit to a page: a session and an event for each action, or why not.
 pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
     page.read += 1;
@@ -49,6 +55,9 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
     if last < first {
         return reject(page, raw, "the visit ends before it begins");
     }
+    if visit.visit_duration.is_some_and(|seconds| !(-LONGEST..=LONGEST).contains(&seconds)) {
+        return reject(page, raw, "the visit's duration is no number of seconds");
+    }
     let native = id_visit.to_string();
     let actions: Vec<Option<Action>> =
         visit.action_details.iter().map(|action| Action::deserialize(action).ok()).collect();
@@ -57,8 +66,8 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
     let session = Session {
         session_id: id::session_id(SERVICE, &site.site, &native),
         user_id: match (&visit.user_id, &visit.visitor_id) {
-            (Some(user), _) => id::site_user_id(user),
-            (None, Some(visitor)) => id::visitor_id(SERVICE, &site.site, visitor),
+            (Some(user), _) => id::site_user_id(&without_nul(user)),
+            (None, Some(visitor)) => id::visitor_id(SERVICE, &site.site, &without_nul(visitor)),
             (None, None) => id::visitor_id(SERVICE, &site.site, &format!("visit-{native}")),
         },
         start_time,
@@ -73,9 +82,9 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
         channel: origin.channel,
         channel_detail: Some(origin.detail),
         campaign_id: origin.campaign_id,
-        device: visit.device_type.as_ref().map(|device| device.to_lowercase()),
-        landing_url: landing.map(clean::url),
-        referrer: visit.referrer_url.as_deref().map(clean::url),
+        device: visit.device_type.as_ref().map(|device| clean::storable(&device.to_lowercase())),
+        landing_url: landing.map(|url| clean::storable(&clean::url(url))),
+        referrer: visit.referrer_url.as_deref().map(|url| clean::storable(&clean::url(url))),
         time_on_site: visit.visit_duration,
         bot: None,
         source: SERVICE.to_owned(),
@@ -106,8 +115,13 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
     page.sessions.push(session);
 }
 
+/// No warehouse holds a NUL in a text.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 fn epoch(seconds: Option<i64>) -> Option<(i64, DateTime<Utc>)> {
-    let seconds = seconds.filter(|seconds| *seconds > 0)?;
+    let seconds = seconds.filter(|seconds| (1..=LAST_EPOCH).contains(seconds))?;
     Some((seconds, DateTime::from_timestamp(seconds, 0)?))
 }
 
@@ -280,8 +294,60 @@ fn origin(visit: &Visit, landing: Option<&str>) -> Origin {
         _ => Channel::Other,
     };
     let detail = match (kind, name) {
-        (kind, "") => kind.to_owned(),
-        (kind, name) => format!("{kind}: {}", clean::without_addresses(name)),
+        (kind, "") => clean::storable(kind),
+        (kind, name) => clean::storable(&format!("{kind}: {name}")),
     };
     Origin { channel, detail: detail.chars().take(200).collect(), campaign_id }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(raw: &Value) -> Page {
+        let site = SiteFacts {
+            site: "1".to_owned(),
+            native_id: "1".to_owned(),
+            zone: chrono_tz::Pacific::Kiritimati,
+            currency: None,
+            conversion_set: Vec::new(),
+        };
+        let mut page = Page::default();
+        add(raw, &site, &mut page);
+        page
+    }
+
+    #[test]
+    fn numbers_of_no_era_set_the_visit_aside() {
+        let visit = |first: i64, last: i64, duration: i64| {
+            let details = [json!({"type": "action", "timestamp": i64::MIN, "timeSpent": i64::MAX})];
+            json!({"idVisit": 1, "firstActionTimestamp": first, "lastActionTimestamp": last, "visitDuration": duration, "actionDetails": details})
+        };
+        // 10000-01-01, the last second that chrono knows, and more.
+        for last in [253_402_300_800, 8_210_266_876_799, i64::MAX] {
+            let page = read(&visit(1_774_570_200, last, 1));
+            assert_eq!((page.sessions.len(), page.rejected.len()), (0, 1), "{last}");
+            let page = read(&visit(last, last, 1));
+            assert_eq!((page.sessions.len(), page.rejected.len()), (0, 1), "{last}");
+        }
+        for duration in [i64::MIN, i64::MAX] {
+            assert_eq!(read(&visit(1_774_570_200, 1_774_570_200, duration)).rejected.len(), 1);
+        }
+        let page = read(&visit(1_774_570_200, LAST_EPOCH, 1));
+        assert_eq!((page.sessions.len(), page.rejected.len()), (1, 1), "only its action is set aside");
+    }
+
+    #[test]
+    fn no_text_of_a_session_holds_a_nul() {
+        let page = read(&json!({
+            "idVisit": 1, "firstActionTimestamp": 1_774_570_200, "lastActionTimestamp": 1_774_570_200,
+            "userId": "u\u{0}", "visitorId": "v\u{0}", "deviceType": "Desk\u{0}top", "referrerType": "web\u{0}site",
+            "referrerName": "na\u{0}me", "referrerUrl": "https://a.example/\u{0}",
+            "actionDetails": [{"type": "action", "url": "https://shop.example/\u{0}", "timestamp": 1_774_620_600}],
+        }));
+        let session = &page.sessions[0];
+        assert_eq!(session.device.as_deref(), Some("desk\u{fffd}top"));
+        assert_eq!(session.landing_url.as_deref(), Some("https://shop.example/\u{fffd}"));
+        assert!(!format!("{session:?}").contains("\\0"), "{session:?}");
+    }
 }

@@ -61,7 +61,7 @@ pub(super) struct Site {
 }
 
 /// VisitsSummary.get of one day.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Summary {
     #[serde(default, deserialize_with = "decimal")]
     pub(super) nb_visits: Option<Decimal>,
@@ -79,8 +79,24 @@ pub(super) struct Summary {
     pub(super) sum_visit_length: Option<Decimal>,
 }
 
+impl Summary {
+    /// Of a day on which nothing happened.
+    pub(super) fn zero() -> Self {
+        let zero = Some(Decimal::ZERO);
+        Self {
+            nb_visits: zero,
+            nb_uniq_visitors: zero,
+            nb_users: zero,
+            nb_actions: zero,
+            nb_visits_converted: zero,
+            bounce_count: zero,
+            sum_visit_length: zero,
+        }
+    }
+}
+
 /// Goals.get of one day. Its keys vary from day to day; these two are always there.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Goals {
     #[serde(default, deserialize_with = "decimal")]
     pub(super) nb_conversions: Option<Decimal>,

@@ -2,7 +2,7 @@
 
 use crate::support::{all, day, dump, late, utc, window};
 use futures_util::StreamExt;
-use mkt_connect::{Channel, ErrorKind};
+use mkt_connect::{Channel, Currency, ErrorKind};
 use mkt_etl::csv::Encoding;
 use mkt_etl::ledger::{QuarantineRow, SliceRow};
 use mkt_etl::testing::conformance::{Subject, Verdict, check_all};
@@ -389,6 +389,81 @@ async fn costs_declare_their_campaigns_and_several_currencies_stay_apart() {
     assert_eq!(costs.iter().filter(|cost| cost.currency.as_str() == "USD").count(), 1);
     let rows: Vec<SliceRow> = all(&warehouse).await;
     assert_eq!((rows[0].records_read, rows[0].records_loaded, rows[0].records_quarantined), (6, 3, 3));
+}
+
+#[tokio::test]
+async fn events_keep_their_currency_and_a_refund_is_taken_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = write(
+        &folder,
+        "events.csv",
+        "event_id,user_id,event_type,timestamp,channel,revenue,properties,currency\n\
+         1,u1,purchase,2026-03-28 10:00:00,direct,10.00,{},usd\n\
+         2,u1,purchase,2026-03-28 10:01:00,direct,20.00,{},\n\
+         3,u1,purchase,2026-03-28 10:02:00,direct,30.00,{},EUROS\n\
+         4,u1,refund,2026-03-28 10:03:00,direct,5.50,{},EUR\n\
+         5,u1,refund,2026-03-28 10:04:00,direct,-2.00,{},EUR\n\
+         6,u1,refund,2026-03-28 10:05:00,direct,,{},EUR\n",
+    );
+    let source = CsvSource::builder("shop", chrono_tz::UTC).events(events).build().unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let report = load(&source, &warehouse, "2026-03-28", "2026-03-28").await;
+    assert_eq!((report.rows["events"], report.quarantined), (5, 1));
+    let mut stored: Vec<Event> = all(&warehouse).await;
+    stored.sort_by_key(|event| event.timestamp);
+    let shown: Vec<(String, Option<&str>)> = stored
+        .iter()
+        .map(|event| (event.revenue.0.normalize().to_string(), event.currency.as_ref().map(Currency::as_str)))
+        .collect();
+    let expected =
+        [("10", Some("USD")), ("20", Some("EUR")), ("-5.5", Some("EUR")), ("-2", Some("EUR")), ("0", None)];
+    assert_eq!(shown, expected.map(|(amount, currency)| (amount.to_owned(), currency)));
+    assert!(stored.iter().all(|event| event.properties.0 == serde_json::json!({})));
+    let rows: Vec<QuarantineRow> = all(&warehouse).await;
+    assert_eq!(rows[0].reason, "currency is no ISO 4217 code");
+}
+
+#[tokio::test]
+async fn a_record_of_another_day_that_takes_an_id_changes_the_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let second = "1,u1,page_view,2026-03-28 10:00:00,direct,0,{}\n";
+    let events = write(&folder, "events.csv", format!("{EVENTS}{second}"));
+    let source = CsvSource::builder("shop", chrono_tz::UTC).events(events).build().unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    load(&source, &warehouse, "2026-03-27", "2026-03-28").await;
+    let first = "1,u2,page_view,2026-03-27 10:00:00,direct,0,{}\n";
+    write(&folder, "events.csv", format!("{EVENTS}{first}{second}"));
+    let report = load(&source, &warehouse, "2026-03-27", "2026-03-28").await;
+    assert_eq!((report.rows["events"], report.quarantined), (1, 1));
+    let stored: Vec<Event> = all(&warehouse).await;
+    assert_eq!(stored.iter().map(|event| event.user_id.as_str()).collect::<Vec<_>>(), ["u2"]);
+}
+
+#[tokio::test]
+async fn the_names_of_columns_and_the_tags_of_the_next_day_are_of_the_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = |last: &str| EVENTS.replace("properties", &format!("properties,{last}"));
+    let row = "1,u1,page_view,2026-03-28 10:00:00,direct,0,{},x\n";
+    let version = async |text: String| {
+        let events = write(&folder, "events.csv", text);
+        let sessions = write(
+            &folder,
+            "sessions.csv",
+            format!("{SESSIONS}s,u1,2026-03-28 10:00:00,2026-03-28 10:10:00,1,false,paid\n"),
+        );
+        let source = CsvSource::builder("shop", chrono_tz::UTC).events(events).sessions(sessions).build();
+        let source = source.unwrap();
+        let of = |stream: &str| SliceKey::day("csv", stream, "shop", day("2026-03-28"));
+        (source.version(&of("events")).await.unwrap(), source.version(&of("sessions")).await.unwrap())
+    };
+    let plain = version(format!("{}{row}", header("a"))).await;
+    let renamed = version(format!("{}{row}", header("b"))).await;
+    assert_ne!(plain.0, renamed.0);
+    // The session's campaign stands in an event of the day after.
+    let properties = r#""{""session_id"":""s"",""url"":""https://x.example/?utm_source=a&utm_campaign=c""}""#;
+    let next = format!("2,u1,page_view,2026-03-29 00:05:00,direct,0,{properties},x\n");
+    let tagged = version(format!("{}{row}{next}", header("a"))).await;
+    assert_ne!(plain.1, tagged.1);
 }
 
 #[tokio::test]

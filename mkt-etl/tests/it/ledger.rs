@@ -186,6 +186,63 @@ async fn a_failed_slice_keeps_its_rows_and_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_contradicted_zero_does_not_replace_what_was_read() {
+    let source = MemorySource::new("memory", "shop", chrono_tz::UTC)
+        .finality(Finality::After(chrono::TimeDelta::days(9999)));
+    let slice = source.slice(day("2026-03-01"));
+    source.put(slice.clone(), vec![visits("2026-03-01", 5)]);
+    source.put_control(slice.clone(), Totals::new().with("visits", 5));
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let pipeline = Pipeline::new(source.clone(), warehouse.clone()).clock(late());
+    let the_day = window("2026-03-01", "2026-03-01");
+    pipeline.run(the_day).await.unwrap();
+    for empty in [vec![visits("2026-03-01", 0)], vec![]] {
+        source.put(slice.clone(), empty);
+        let report = pipeline.run(the_day).await.unwrap();
+        assert_eq!(report.failures[0].kind, "protocol");
+        let rows: Vec<DailyMetric> = all(&warehouse).await;
+        assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [Some(Measure::from(5))]);
+    }
+    // A zero that the control totals share is believed.
+    source.put_control(slice.clone(), Totals::new().with("visits", 0));
+    source.put(slice, vec![visits("2026-03-01", 0)]);
+    assert!(pipeline.run(the_day).await.unwrap().is_complete());
+    assert_eq!(all::<DailyMetric>(&warehouse).await[0].value, Some(Measure::from(0)));
+}
+
+#[tokio::test]
+async fn a_slice_that_lost_a_row_is_loaded_again_settled_or_not() {
+    for finality in [Finality::Immediate, Finality::After(chrono::TimeDelta::days(9999))] {
+        let source = MemorySource::new("memory", "shop", chrono_tz::UTC).finality(finality);
+        // Both days claim the metric of the first.
+        for date in ["2026-03-01", "2026-03-02"] {
+            source.put(source.slice(day(date)), vec![visits("2026-03-01", 5)]);
+            source.put_control(source.slice(day(date)), Totals::new().with("visits", 5));
+        }
+        let warehouse = Sqlite::in_memory().await.unwrap();
+        let pipeline = Pipeline::new(source.clone(), warehouse.clone()).clock(late()).concurrency(1);
+        pipeline.run(window("2026-03-01", "2026-03-02")).await.unwrap();
+        assert_eq!(all::<DailyMetric>(&warehouse).await.len(), 1);
+        // The second day lets go of it: the first takes it back although nothing changed there.
+        source.put(source.slice(day("2026-03-02")), vec![visits("2026-03-02", 5)]);
+        let own = MemorySource::slice(&source, day("2026-03-02"));
+        mkt_warehouse::Warehouse::load(
+            &warehouse,
+            &mkt_warehouse::Batch::new(own),
+            utc("2026-11-15T12:00:00Z"),
+        )
+        .await
+        .unwrap();
+        assert!(all::<DailyMetric>(&warehouse).await.is_empty());
+        let report = pipeline.run(window("2026-03-01", "2026-03-01")).await.unwrap();
+        assert_eq!((report.replayed, report.revised), (0, 0));
+        assert_eq!(all::<DailyMetric>(&warehouse).await[0].day, day("2026-03-01"));
+        let report = pipeline.run(window("2026-03-01", "2026-03-01")).await.unwrap();
+        assert_eq!((report.replayed, report.changed), (1, false));
+    }
+}
+
+#[tokio::test]
 async fn without_control_totals_two_equal_reads_settle_a_slice() {
     let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
     source.put(source.slice(day("2026-03-01")), vec![visits("2026-03-01", 5)]);

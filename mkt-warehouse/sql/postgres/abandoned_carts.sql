@@ -40,10 +40,9 @@ carts as (
     from acts a
     left join bought b on b.site = a.site and b.person = a.person
     where a.event_type in ('add_to_cart', 'cart_abandoned')
-      and a.timestamp < :until
       and (b.last_bought is null or a.timestamp > b.last_bought)
     group by a.site, a.person, b.last_bought
-    having max(a.timestamp) <= :idle_since
+    having max(a.timestamp) <= :idle_since and min(a.timestamp) < :until
 )
 select a.site, a.person, a.user_id, a.event_type, a.timestamp, a.currency, a.properties
 from carts c

@@ -71,6 +71,31 @@ async fn a_cart_touched_within_the_hour_is_not_abandoned_yet() {
 }
 
 #[tokio::test]
+async fn a_cart_touched_after_the_period_and_within_the_hour_is_not_abandoned() {
+    // The period ends at 23:00 UTC; asked half past midnight, the cart was touched ten minutes ago.
+    let late = |user: &str, at: &str| Event {
+        properties: Json(item("A", "1")),
+        ..event(user, EventType::ADD_TO_CART, at)
+    };
+    let world = World {
+        events: vec![
+            late("alive", "2026-10-26T22:00:00Z"),
+            late("alive", "2026-10-27T00:20:00Z"),
+            late("left", "2026-10-26T22:00:00Z"),
+            late("next", "2026-10-26T23:10:00Z"),
+        ],
+        ..World::default()
+    };
+    let scope = Scope::days("Europe/Paris", day("2026-10-26"), day("2026-10-27")).unwrap();
+    let options = CartOptions { now: Some(at("2026-10-27T00:30:00Z")), ..CartOptions::default() };
+    for engine in engines::all().await {
+        world.load_into(&engine).await;
+        let found = report::abandoned_carts(&engine, &scope, options).await.unwrap().rows;
+        assert_eq!(found.iter().map(|cart| cart.person.as_str()).collect::<Vec<_>>(), ["left"]);
+    }
+}
+
+#[tokio::test]
 async fn a_purchase_under_another_id_of_the_person_empties_the_cart() {
     let found = carts(vec![
         with("u6", EventType::ADD_TO_CART, "10:00", item("A", "1")),

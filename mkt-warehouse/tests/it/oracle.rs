@@ -295,11 +295,12 @@ fn carts(oracle: &Oracle, now: DateTime<Utc>, idle: TimeDelta) -> Vec<String> {
         let of =
             |wanted: EventType| events.iter().filter(move |e| e.event_type == wanted).map(|e| e.timestamp);
         let bought = of(EventType::PURCHASE).max();
-        let added: Vec<_> = of(EventType::ADD_TO_CART)
-            .filter(|at| *at < oracle.until && bought.is_none_or(|bought| *at > bought))
-            .collect();
+        // A touch after the period keeps a cart alive, and is not shown.
+        let touched: Vec<_> =
+            of(EventType::ADD_TO_CART).filter(|at| bought.is_none_or(|bought| *at > bought)).collect();
+        let added: Vec<_> = touched.iter().filter(|at| **at < oracle.until).collect();
         if let (Some(first), Some(last)) = (added.iter().min(), added.iter().max())
-            && *last <= now - idle
+            && touched.iter().all(|at| *at <= now - idle)
         {
             rows.push(format!("{site} {person} {first} {last}"));
         }
