@@ -96,6 +96,8 @@ pub mod report;
 mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod statement;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;

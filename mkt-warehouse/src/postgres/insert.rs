@@ -4,6 +4,7 @@ use super::error::{SERVICE, storage};
 use crate::batch::Rows;
 use crate::fit;
 use crate::schema::{LOAD_ID, TableSchema};
+use crate::statement::{overwrite, quote};
 use crate::table::{Column, ColumnType};
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::postgres::{PgArguments, PgConnection};
@@ -78,10 +79,6 @@ fn key_indexes(schema: &TableSchema) -> Result<Vec<usize>> {
     indexes.ok_or_else(|| Error::new(ErrorKind::Input, SERVICE, "load"))
 }
 
-pub(super) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 fn head(schema: &TableSchema) -> String {
     let names: Vec<String> = schema.columns.iter().map(|column| quote(column.name)).collect();
     format!("insert into {} ({})", quote(schema.name), names.join(", "))
@@ -114,20 +111,6 @@ fn unnest(schema: &TableSchema, indexes: &[usize]) -> String {
         .collect();
     let names: Vec<String> = indexes.iter().map(|index| format!("c{index}")).collect();
     format!("unnest({}) as u ({})", arrays.join(", "), names.join(", "))
-}
-
-fn overwrite(schema: &TableSchema) -> String {
-    let keys: Vec<String> = schema.primary_key.iter().map(|key| quote(key)).collect();
-    let rest: Vec<String> = schema
-        .columns
-        .iter()
-        .filter(|column| !schema.primary_key.contains(&column.name))
-        .map(|column| format!("{0} = excluded.{0}", quote(column.name)))
-        .collect();
-    match rest.is_empty() {
-        true => format!("on conflict ({}) do nothing", keys.join(", ")),
-        false => format!("on conflict ({}) do update set {}", keys.join(", "), rest.join(", ")),
-    }
 }
 
 fn disown(schema: &TableSchema, keys: &[usize]) -> String {

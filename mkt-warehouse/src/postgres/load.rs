@@ -2,10 +2,11 @@
 
 use super::begin;
 use super::error::{SERVICE, is_collision, storage};
-use super::insert::{self, Held, quote};
+use super::insert::{self, Held};
 use crate::batch::Batch;
 use crate::fit;
 use crate::schema::LOAD_ID;
+use crate::statement::quote;
 use crate::warehouse::Receipt;
 use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};

@@ -14,6 +14,7 @@ use crate::dialect::Dialect;
 use crate::model;
 use crate::query::Query;
 use crate::schema::Schema;
+use crate::statement;
 use crate::table::Table;
 use crate::warehouse::{Receipt, Warehouse};
 use async_trait::async_trait;
@@ -22,9 +23,9 @@ use error::{SERVICE, storage};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use mkt_connect::{Error, ErrorKind, Result};
-use sqlx::migrate::{MigrateError, MigrationType, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Transaction};
 use std::time::Duration;
 
 /// Connections at most.
@@ -110,22 +111,7 @@ impl Warehouse for Postgres {
     }
 
     async fn migrate(&self, schema: &Schema) -> Result<()> {
-        let owned = schema.owner.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        if !owned || schema.owner.is_empty() {
-            return Err(Error::new(ErrorKind::Input, SERVICE, "migrate")
-                .with_detail("an owner is lower-case letters and _"));
-        }
-        let steps = schema.migrations.iter().map(|step| {
-            sqlx::migrate::Migration::new(
-                step.version,
-                step.description.into(),
-                MigrationType::Simple,
-                step.postgres.into_sql_str(),
-                false,
-            )
-        });
-        let mut migrator = Migrator::with_migrations(steps.collect());
-        migrator.dangerous_set_table_name(format!("{}_migrations", schema.owner));
+        let mut migrator = statement::migrator(schema, SERVICE, |step| step.postgres)?;
         // Our own lock ends with the transaction; sqlx's would outlive an error.
         migrator.set_locking(false);
         let mut transaction = begin(&self.pool, "migrate").await?;

@@ -4,6 +4,7 @@ use super::error::{SERVICE, storage};
 use crate::batch::Rows;
 use crate::fit;
 use crate::schema::{LOAD_ID, TableSchema};
+use crate::statement::{overwrite, quote};
 use crate::table::{Column, Value};
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
@@ -30,7 +31,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows, held:
     let count = rows.table.rows();
     let step = (VALUES_PER_STATEMENT / schema.columns.len().max(1)).max(1);
     let plain = Statements::new(schema, "");
-    let over = Statements::new(schema, &overwrite(schema));
+    let over = Statements::new(schema, &format!(" {}", overwrite(schema)));
     let (plain_full, over_full) = (plain.rows(step), over.rows(step));
     let mut from = 0;
     while from < count {
@@ -81,25 +82,6 @@ impl Statements {
     fn rows(&self, count: usize) -> Arc<str> {
         format!("{}{}{}", self.head, vec![self.row.as_str(); count].join(","), self.tail).into()
     }
-}
-
-fn overwrite(schema: &TableSchema) -> String {
-    let keys: Vec<String> = schema.primary_key.iter().map(|key| quote(key)).collect();
-    let rest: Vec<String> = schema
-        .columns
-        .iter()
-        .filter(|column| !schema.primary_key.contains(&column.name))
-        .map(|column| format!("{0} = excluded.{0}", quote(column.name)))
-        .collect();
-    match rest.is_empty() {
-        true => format!(" on conflict ({}) do nothing", keys.join(",")),
-        false => format!(" on conflict ({}) do update set {}", keys.join(","), rest.join(",")),
-    }
-}
-
-/// Names come from schemas, which programmers write; quoting keeps a reserved word from surprising.
-pub(super) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The slices that hold keys of these rows are no longer what their hash says: their next load is no replay.

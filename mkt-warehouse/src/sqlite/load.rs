@@ -1,10 +1,11 @@
 //! Replaces a slice: rows and ledger in one immediate transaction.
 
 use super::error::{SERVICE, storage};
-use super::insert::{self, Held, quote};
+use super::insert::{self, Held};
 use crate::batch::Batch;
 use crate::fit;
 use crate::schema::LOAD_ID;
+use crate::statement::quote;
 use crate::warehouse::Receipt;
 use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};

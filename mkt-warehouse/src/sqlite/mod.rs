@@ -14,6 +14,7 @@ use crate::dialect::Dialect;
 use crate::model;
 use crate::query::Query;
 use crate::schema::Schema;
+use crate::statement;
 use crate::table::Table;
 use crate::warehouse::{Receipt, Warehouse};
 use async_trait::async_trait;
@@ -22,12 +23,12 @@ use error::{SERVICE, storage};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use mkt_connect::{Error, ErrorKind, Result};
-use sqlx::migrate::{MigrateError, MigrationType, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr};
+use sqlx::{AssertSqlSafe, ConnectOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -195,22 +196,7 @@ impl Warehouse for Sqlite {
     }
 
     async fn migrate(&self, schema: &Schema) -> Result<()> {
-        let owned = schema.owner.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        if !owned || schema.owner.is_empty() {
-            return Err(Error::new(ErrorKind::Input, SERVICE, "migrate")
-                .with_detail("an owner is lower-case letters and _"));
-        }
-        let steps = schema.migrations.iter().map(|step| {
-            sqlx::migrate::Migration::new(
-                step.version,
-                step.description.into(),
-                MigrationType::Simple,
-                step.sqlite.into_sql_str(),
-                false,
-            )
-        });
-        let mut migrator = Migrator::with_migrations(steps.collect());
-        migrator.dangerous_set_table_name(format!("{}_migrations", schema.owner));
+        let migrator = statement::migrator(schema, SERVICE, |step| step.sqlite)?;
         // sqlx does not lock SQLite; one immediate transaction around all steps does, and makes them one.
         let mut transaction =
             self.write.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| storage("migrate", cause))?;
