@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`conversion_by_channel`] | which share of each channel's users converted |
 //! | [`arpu`] | what a user brings in |
+//! | [`arpu_by_channel`], [`arpu_by_month`] | the same by channel and by local month |
 //! | [`top_hours`] | at which local hours visits convert best |
 //! | [`cohort_retention`] | who comes back, month by month after sign-up |
 //! | [`abandoned_carts`] | who left something in the cart, and what they had looked at |
@@ -37,7 +38,7 @@ pub use carts::{AbandonedCart, CartEvent, CartItem, CartOptions, abandoned_carts
 pub use cohort::{CohortMonth, cohort_retention};
 pub use conversion::{ChannelConversion, conversion_by_channel};
 pub use hours::{HourConversion, HourOptions, top_hours};
-pub use revenue::{Arpu, arpu};
+pub use revenue::{Arpu, ChannelArpu, MonthArpu, arpu, arpu_by_channel, arpu_by_month};
 pub use scope::Scope;
 pub use series::{Day, daily_series};
 pub use training::{TrainingRow, training_set};
@@ -64,9 +65,11 @@ pub struct Report {
 }
 
 /// Every report, by name.
-pub const REPORTS: [&Report; 7] = [
+pub const REPORTS: &[&Report] = &[
     &conversion::REPORT,
     &revenue::REPORT,
+    &revenue::BY_CHANNEL,
+    &revenue::BY_MONTH,
     &hours::REPORT,
     &cohort::REPORT,
     &carts::REPORT,
@@ -78,7 +81,7 @@ impl Report {
     /// The report of a name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
-        REPORTS.into_iter().find(|report| report.name == name)
+        REPORTS.iter().copied().find(|report| report.name == name)
     }
 
     /// Its name, as in the file under `sql/`.
@@ -107,6 +110,8 @@ impl Report {
         Ok(match self.name {
             "conversion_by_channel" => conversion_by_channel(warehouse, scope).await?.table,
             "arpu" => arpu(warehouse, scope).await?.table,
+            "arpu_by_channel" => arpu_by_channel(warehouse, scope).await?.table,
+            "arpu_by_month" => arpu_by_month(warehouse, scope).await?.table,
             "top_hours" => top_hours(warehouse, scope, HourOptions::default()).await?.table,
             "cohort_retention" => cohort_retention(warehouse, scope).await?.table,
             "abandoned_carts" => abandoned_carts(warehouse, scope, CartOptions::default()).await?.table,

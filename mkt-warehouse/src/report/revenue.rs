@@ -1,10 +1,11 @@
-//! What a user brings in.
+//! What a user brings in: over the period, by channel, by month.
 
 use super::{Answer, Report, Scope, answer};
 use crate::model::{Amount, Measure};
 use crate::record;
 use crate::warehouse::Warehouse;
-use mkt_connect::{Currency, Result};
+use chrono::NaiveDate;
+use mkt_connect::{Channel, Currency, Result};
 
 record! {
     /// Revenue and users, in one currency.
@@ -56,4 +57,138 @@ order by coalesce(r.currency, '')",
 /// Of [`Warehouse::query`].
 pub async fn arpu<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<Answer<Arpu>> {
     answer(&REPORT, warehouse, scope, Vec::new()).await
+}
+
+record! {
+    /// Revenue and users of a channel, in one currency.
+    ChannelArpu in "arpu_by_channel" upserted, key [channel, currency] {
+        /// The channel.
+        channel: Channel,
+        /// The currency; null where the channel has no revenue, or where neither event nor site tells it.
+        currency: Option<Currency>,
+        /// Purchases less refunds.
+        revenue: Amount,
+        /// Distinct users with a session of this channel in the period.
+        users: i64,
+        /// Revenue ÷ users, to six digits, halves away from zero; null without users.
+        arpu: Option<Measure>,
+    }
+}
+
+pub(super) const BY_CHANNEL: Report = Report {
+    name: "arpu_by_channel",
+    describe: "Average revenue per user by channel and currency: purchases less refunds in the period ÷ distinct users \
+               with a session of the channel that starts in the period. A purchase belongs to the channel of its \
+               session, without one to its own. A user of two channels counts in both, so the users of the channels \
+               are not to be added; the revenues of one currency add up to those of arpu.",
+    text: "
+with {visits},
+users as (
+    select channel, count(distinct person) as users from visits group by channel
+),
+sales as (
+    select coalesce(s.channel, e.channel) as channel, coalesce(e.currency, t.currency) as currency, e.revenue
+    {events}
+      and e.timestamp >= :from and e.timestamp < :until
+      and e.event_type in ('purchase', 'refund')
+),
+revenue as (
+    select channel, currency, sum(revenue) as revenue from sales group by channel, currency
+),
+channels as (
+    select channel from users union select channel from revenue
+)
+select
+    c.channel,
+    r.currency,
+    coalesce(r.revenue, 0) as revenue,
+    coalesce(u.users, 0) as users,
+    @mean(coalesce(r.revenue, 0), coalesce(u.users, 0)) as arpu
+from channels c
+left join users u on u.channel = c.channel
+left join revenue r on r.channel = c.channel
+order by c.channel, coalesce(r.currency, '')",
+    local: false,
+};
+
+/// Average revenue per user by channel: purchases less refunds in the period ÷ distinct users with a session of the
+/// channel that starts in the period. A purchase belongs to the channel of its session, without one to its own.
+///
+/// A user of two channels counts in both, so the users of the channels are not to be added; the revenues of one currency
+/// add up to those of [`arpu`]. A channel without revenue has one row, of 0 in no currency.
+///
+/// # Errors
+/// Of [`Warehouse::query`].
+pub async fn arpu_by_channel<W: Warehouse + ?Sized>(
+    warehouse: &W,
+    scope: &Scope,
+) -> Result<Answer<ChannelArpu>> {
+    answer(&BY_CHANNEL, warehouse, scope, Vec::new()).await
+}
+
+record! {
+    /// Revenue and users of a month, in one currency.
+    MonthArpu in "arpu_by_month" upserted, key [month, currency] {
+        /// The first day of the local month.
+        month: NaiveDate,
+        /// The currency; null where the month has no revenue, or where neither event nor site tells it.
+        currency: Option<Currency>,
+        /// Purchases less refunds.
+        revenue: Amount,
+        /// Distinct users with a session that starts in the month, within the period.
+        users: i64,
+        /// Revenue ÷ users, to six digits, halves away from zero; null without users.
+        arpu: Option<Measure>,
+    }
+}
+
+pub(super) const BY_MONTH: Report = Report {
+    name: "arpu_by_month",
+    describe: "Average revenue per user by local month and currency: purchases less refunds of the month ÷ distinct \
+               users with a session that starts in it. Months of which the period holds a part show that part. Months \
+               with neither users nor revenue have no row.",
+    text: "
+with {visits},
+users as (
+    select @month(@local(v.start_time, z.offset_s)) as month, count(distinct v.person) as users
+    from visits v
+    join zone_offsets z on {zone at v.start_time}
+    group by 1
+),
+sales as (
+    select e.timestamp, coalesce(e.currency, t.currency) as currency, e.revenue
+    {events}
+      and e.timestamp >= :from and e.timestamp < :until
+      and e.event_type in ('purchase', 'refund')
+),
+revenue as (
+    select @month(@local(f.timestamp, z.offset_s)) as month, f.currency, sum(f.revenue) as revenue
+    from sales f
+    join zone_offsets z on {zone at f.timestamp}
+    group by 1, f.currency
+),
+months as (
+    select month from users union select month from revenue
+)
+select
+    m.month,
+    r.currency,
+    coalesce(r.revenue, 0) as revenue,
+    coalesce(u.users, 0) as users,
+    @mean(coalesce(r.revenue, 0), coalesce(u.users, 0)) as arpu
+from months m
+left join users u on u.month = m.month
+left join revenue r on r.month = m.month
+order by m.month, coalesce(r.currency, '')",
+    local: true,
+};
+
+/// Average revenue per user by local month of the scope's zone: purchases less refunds of the month ÷ distinct users
+/// with a session that starts in it. Months of which the period holds a part show that part; months with neither users
+/// nor revenue have no row.
+///
+/// # Errors
+/// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].
+pub async fn arpu_by_month<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<Answer<MonthArpu>> {
+    answer(&BY_MONTH, warehouse, scope, Vec::new()).await
 }

@@ -3,6 +3,7 @@
 // clippy.toml allows these in functions marked as tests; the helpers between them are tests too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod arpu;
 mod carts;
 mod conformance;
 mod engines;

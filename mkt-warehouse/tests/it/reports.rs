@@ -327,7 +327,7 @@ async fn every_report_runs_by_name_and_says_what_it_is() {
             let table = listed.run(&engine, &the_25th()).await.unwrap();
             assert!(!table.names().is_empty(), "{}", listed.name());
             assert!(listed.describe().len() > 40);
-            assert_eq!(report::Report::named(listed.name()), Some(listed));
+            assert_eq!(report::Report::named(listed.name()), Some(*listed));
         }
     }
     assert_eq!(report::Report::named("nothing"), None);
