@@ -216,7 +216,7 @@ impl Content {
 
     /// The batch of the slice. A day that is suspect has metrics without a value: the zero is not believed.
     pub(crate) fn batch(&self, state: Option<SliceState>) -> Batch {
-        let mut batch = Batch::new(self.key.clone());
+        let mut batch = Batch::new(self.key.clone()).state(state.unwrap_or(SliceState::Planned));
         for kind in self.fills {
             batch = match kind {
                 Kind::Sessions => batch.replace(self.sessions.values().cloned()),

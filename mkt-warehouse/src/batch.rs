@@ -1,6 +1,7 @@
 //! What is loaded at once, and under which key.
 
 use crate::id;
+use crate::model::SliceState;
 use crate::schema::Record;
 use crate::schema::TableSchema;
 use crate::table::{Column, Table};
@@ -86,6 +87,7 @@ pub struct Rows {
 #[derive(Debug, Clone)]
 pub struct Batch {
     key: SliceKey,
+    state: SliceState,
     replaced: Vec<Rows>,
     upserted: Vec<Rows>,
 }
@@ -94,7 +96,16 @@ impl Batch {
     /// An empty batch: loading it empties the slice.
     #[must_use]
     pub fn new(key: SliceKey) -> Self {
-        Self { key, replaced: Vec::new(), upserted: Vec::new() }
+        Self { key, state: SliceState::Settled, replaced: Vec::new(), upserted: Vec::new() }
+    }
+
+    /// How far the slice can be trusted; settled unless told. It stands in the ledger and is no part of
+    /// [`content_hash`](Self::content_hash): the same content in another state changes the ledger row's state and
+    /// nothing else.
+    #[must_use]
+    pub fn state(mut self, state: SliceState) -> Self {
+        self.state = state;
+        self
     }
 
     /// Adds rows that are the slice's whole content in their table. They carry the slice's `load_id`.
@@ -120,6 +131,12 @@ impl Batch {
     #[must_use]
     pub fn key(&self) -> &SliceKey {
         &self.key
+    }
+
+    /// The state that [`state`](Self::state) gave it.
+    #[must_use]
+    pub fn slice_state(&self) -> SliceState {
+        self.state
     }
 
     /// The slice's new content, by table.

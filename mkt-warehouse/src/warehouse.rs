@@ -34,7 +34,7 @@ pub struct Receipt {
 ///   that the batch does not name. **All or nothing**: after an error, a dropped future or a killed process the tables
 ///   hold the old slice or the new one, never a mixture, and never the rows without the ledger row in `loads`.
 ///   **Replay**: content whose [`Batch::content_hash`] the ledger already holds for this key writes no row of the
-///   slice. A row whose primary key another slice holds moves to this slice; the other slice's hash is then cleared, so
+///   slice, and changes the ledger row at most in its state ([`Batch::state`]). A row whose primary key another slice holds moves to this slice; the other slice's hash is then cleared, so
 ///   that its next load is no replay. Rows of [`Batch::upserted`] are written in the same transaction in both cases.
 /// - Two rows of one primary key in one batch, rows to be replaced in a table without `load_id`, and rows to be upserted
 ///   in a table with one, are errors of the input.

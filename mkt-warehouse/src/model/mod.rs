@@ -57,10 +57,18 @@ pub const TABLES: &[TableSchema] = &[
 pub const SCHEMA: Schema = Schema {
     owner: "warehouse",
     tables: TABLES,
-    migrations: &[Migration {
-        version: 1,
-        description: "the model",
-        sqlite: include_str!("../../migrations/sqlite/0001_model.sql"),
-        postgres: include_str!("../../migrations/postgres/0001_model.sql"),
-    }],
+    migrations: &[
+        Migration {
+            version: 1,
+            description: "the model",
+            sqlite: include_str!("../../migrations/sqlite/0001_model.sql"),
+            postgres: include_str!("../../migrations/postgres/0001_model.sql"),
+        },
+        Migration {
+            version: 2,
+            description: "states of slices, rows in load order",
+            sqlite: include_str!("../../migrations/sqlite/0002_states.sql"),
+            postgres: include_str!("../../migrations/postgres/0002_states.sql"),
+        },
+    ],
 };

@@ -1,6 +1,7 @@
 //! What the warehouse knows about itself: sites, zones, loads.
 
 use super::field::Json;
+use super::traffic::SliceState;
 use crate::record;
 use chrono::{DateTime, NaiveDate, Utc};
 use mkt_connect::Currency;
@@ -73,5 +74,7 @@ record! {
         revision: i64,
         /// When its content last changed, UTC.
         loaded_at: DateTime<Utc>,
+        /// How far it can be trusted, as the last load of it said, replays included.
+        state: SliceState,
     }
 }

@@ -18,7 +18,7 @@ const TEXT_BYTES: usize = 32 << 20;
 
 /// What happens to a row whose key is held already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum Key {
     /// It moves to this slice; the slice that held it loses its claim to be complete.
     Moves,
     /// It is written over.
@@ -26,12 +26,7 @@ pub(super) enum Held {
 }
 
 /// Inserts the rows.
-pub(super) async fn insert(
-    connection: &mut PgConnection,
-    rows: &Rows,
-    held: Held,
-    load_id: i64,
-) -> Result<()> {
+pub(super) async fn insert(connection: &mut PgConnection, rows: &Rows, key: Key, load_id: i64) -> Result<()> {
     let schema = &rows.schema;
     let all: Vec<usize> = (0..schema.columns.len()).collect();
     let into = format!("{} select {} from {}", head(schema), casts(schema, &all), unnest(schema, &all));
@@ -41,7 +36,7 @@ pub(super) async fn insert(
     while from < rows.table.rows() {
         let range = from..end_of_chunk(rows, from);
         from = range.end;
-        if held == Held::Overwritten {
+        if key == Key::Overwritten {
             run(connection, &over, rows, &all, range, None).await?;
             continue;
         }

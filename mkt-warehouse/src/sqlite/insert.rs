@@ -18,7 +18,7 @@ const VALUES_PER_STATEMENT: usize = 1024;
 
 /// What happens to a row whose key is held already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum Key {
     /// It moves to this slice; the slice that held it loses its claim to be complete.
     Moves,
     /// It is written over.
@@ -26,7 +26,7 @@ pub(super) enum Held {
 }
 
 /// Inserts the rows.
-pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows, held: Held) -> Result<()> {
+pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows, key: Key) -> Result<()> {
     let schema = &rows.schema;
     let count = rows.table.rows();
     let step = (VALUES_PER_STATEMENT / schema.columns.len().max(1)).max(1);
@@ -39,7 +39,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows, held:
         let text = |statements: &Statements, full: &Arc<str>| {
             if range.len() == step { Arc::clone(full) } else { statements.rows(range.len()) }
         };
-        if held == Held::Overwritten {
+        if key == Key::Overwritten {
             execute(connection, text(&over, &over_full), rows, range.clone()).await?;
         } else {
             // Keys held by another slice are rare: the statement that fails changes nothing, and is repeated.

@@ -1,7 +1,7 @@
 //! Replaces a slice: rows and ledger in one immediate transaction.
 
 use super::error::{SERVICE, storage};
-use super::insert::{self, Held};
+use super::insert::{self, Key};
 use crate::batch::Batch;
 use crate::fit;
 use crate::schema::LOAD_ID;
@@ -32,48 +32,55 @@ async fn write(
 ) -> Result<Receipt> {
     let load_id = batch.key().load_id();
     let held = ledger(connection, batch, load_id).await?;
-    let revision = held.as_ref().map_or(0, |(_, revision)| *revision);
-    let replayed = held.is_some_and(|(held, _)| held == hash);
+    let revision = held.as_ref().map_or(0, |held| held.revision);
+    let replayed = held.as_ref().is_some_and(|held| held.hash == hash);
+    let restated = held.is_some_and(|held| held.state != batch.slice_state().as_str());
     let mut receipt = Receipt { replayed, written: 0, removed: 0, revision };
     if !replayed {
         receipt.removed = remove(connection, load_id).await?;
         for rows in batch.replaced() {
-            insert::insert(connection, rows, Held::Moves).await?;
+            insert::insert(connection, rows, Key::Moves).await?;
             receipt.written += rows.table.rows() as u64;
         }
         receipt.revision += 1;
     }
     for rows in batch.upserted() {
-        insert::insert(connection, rows, Held::Overwritten).await?;
+        insert::insert(connection, rows, Key::Overwritten).await?;
     }
     if !replayed {
         enter(connection, batch, load_id, hash, &receipt, at).await?;
+    } else if restated {
+        restate(connection, batch, load_id).await?;
     }
     Ok(receipt)
 }
 
-/// Hash and revision of the slice, if it was loaded.
-async fn ledger(
-    connection: &mut SqliteConnection,
-    batch: &Batch,
-    load_id: i64,
-) -> Result<Option<(String, i64)>> {
+/// What the ledger says of a slice.
+struct Held {
+    hash: String,
+    revision: i64,
+    state: String,
+}
+
+/// What the ledger says of the slice, if it was loaded.
+async fn ledger(connection: &mut SqliteConnection, batch: &Batch, load_id: i64) -> Result<Option<Held>> {
     let key = batch.key();
-    let held: Option<(String, i64, String, String, String)> =
-        sqlx::query_as("select content_hash, revision, source, stream, site from loads where load_id = ?")
-            .bind(load_id)
-            .fetch_optional(connection)
-            .await
-            .map_err(|cause| storage("load", cause))?;
+    let held: Option<(String, i64, String, String, String, String)> = sqlx::query_as(
+        "select content_hash, revision, state, source, stream, site from loads where load_id = ?",
+    )
+    .bind(load_id)
+    .fetch_optional(connection)
+    .await
+    .map_err(|cause| storage("load", cause))?;
     match held {
-        Some((_, _, source, stream, site))
+        Some((.., source, stream, site))
             if (&source, &stream, &site) != (&key.source, &key.stream, &key.site) =>
         {
             Err(Error::new(ErrorKind::Conflict, SERVICE, "load").with_detail(format!(
                 "two slices hash to one load_id, {key} and one of {source}/{stream}/{site}"
             )))
         }
-        held => Ok(held.map(|(hash, revision, ..)| (hash, revision))),
+        held => Ok(held.map(|(hash, revision, state, ..)| Held { hash, revision, state })),
     }
 }
 
@@ -112,7 +119,7 @@ async fn enter(
     let key = batch.key();
     sqlx::query(
         "insert or replace into loads (load_id, source, stream, site, window_from, window_until, content_hash, \
-         row_count, revision, loaded_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         row_count, revision, loaded_at, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(load_id)
     .bind(&key.source)
@@ -124,8 +131,20 @@ async fn enter(
     .bind(i64::try_from(receipt.written).unwrap_or(i64::MAX))
     .bind(receipt.revision)
     .bind(at.timestamp_micros())
+    .bind(batch.slice_state().as_str())
     .execute(connection)
     .await
     .map_err(|cause| storage("load", cause))?;
+    Ok(())
+}
+
+/// The same content is trusted more, or less, than before.
+async fn restate(connection: &mut SqliteConnection, batch: &Batch, load_id: i64) -> Result<()> {
+    sqlx::query("update loads set state = ? where load_id = ?")
+        .bind(batch.slice_state().as_str())
+        .bind(load_id)
+        .execute(connection)
+        .await
+        .map_err(|cause| storage("load", cause))?;
     Ok(())
 }

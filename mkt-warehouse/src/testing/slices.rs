@@ -3,7 +3,7 @@
 use super::probe::{PROBE, Probe, slice};
 use super::{Failure, ensure, equal, instant, rows};
 use crate::batch::Batch;
-use crate::model::{self, Load, Site};
+use crate::model::{self, Load, Site, SliceState};
 use crate::warehouse::Warehouse;
 use mkt_connect::ErrorKind;
 use std::sync::Arc;
@@ -46,6 +46,26 @@ pub(super) async fn replay_changes_nothing(warehouse: Arc<dyn Warehouse>) -> Res
     let ledger: Vec<_> = after.1.iter().map(|load| (load.row_count, load.revision, load.loaded_at)).collect();
     equal("ledger", &ledger, &vec![(3, 1, instant(0))])?;
     equal("content hash in the ledger", &after.1[0].content_hash, &batch.content_hash())
+}
+
+pub(super) async fn a_state_changes_only_the_ledger(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    let batch = Batch::new(slice(0)).replace(Probe::many("a", 1, 3));
+    warehouse.load(&batch.clone().state(SliceState::Provisional), instant(0)).await?;
+    let first: Vec<Load> = rows(&warehouse).await?;
+    equal("state", &first.iter().map(|load| load.state).collect(), &vec![SliceState::Provisional])?;
+    let again = warehouse.load(&batch.clone().state(SliceState::Settled), instant(60)).await?;
+    equal("same content in another state: replayed, written", &(again.replayed, again.written), &(true, 0))?;
+    let second: Vec<Load> = rows(&warehouse).await?;
+    let expected: Vec<Load> =
+        first.iter().map(|load| Load { state: SliceState::Settled, ..load.clone() }).collect();
+    equal("ledger after the state changed", &second, &expected)?;
+    let other = Batch::new(slice(0)).replace(Probe::many("a", 2, 2)).state(SliceState::Truncated);
+    let changed = warehouse.load(&other, instant(120)).await?;
+    equal("other content in another state: revision", &changed.revision, &2)?;
+    let third: Vec<Load> = rows(&warehouse).await?;
+    let shown = third.iter().map(|load| (load.state, load.row_count, load.loaded_at)).collect();
+    equal("ledger after both changed", &shown, &vec![(SliceState::Truncated, 2, instant(120))])
 }
 
 pub(super) async fn changed_content_replaces_the_slice(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {

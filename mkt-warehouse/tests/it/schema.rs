@@ -9,7 +9,10 @@ async fn found(warehouse: &dyn Warehouse, table: &str) -> (Vec<(String, String, 
     let (columns, keys) = match warehouse.dialect() {
         Dialect::Sqlite => (
             "select name, lower(type) as type, 1 - \"notnull\" as nullable from pragma_table_info(:1) order by cid",
-            "select name from pragma_table_info(:1) where pk > 0 order by pk",
+            // The key is declared, or is an index of its own.
+            "select name from (select name, pk as position from pragma_table_info(:1) where pk > 0 union all \
+             select c.name, c.seqno from pragma_index_list(:1) i join pragma_index_info(i.name) c \
+             where i.\"unique\" = 1 and i.origin = 'c') order by position",
         ),
         _ => (
             "select column_name::text as name, case data_type when 'numeric' \

@@ -4,7 +4,7 @@ use super::rows::{at, day, session};
 use chrono::Days;
 use mkt_connect::{Channel, ErrorKind};
 use mkt_warehouse::model::{self, Load, Session, Site};
-use mkt_warehouse::{Batch, Query, Record, SliceKey, Sqlite, SqliteOptions, Warehouse};
+use mkt_warehouse::{Batch, Migration, Query, Record, SliceKey, Sqlite, SqliteOptions, Warehouse};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -129,7 +129,7 @@ async fn two_openings_of_one_file_wait_for_each_other() {
 
 #[tokio::test]
 async fn tables_of_a_newer_version_are_refused() {
-    use mkt_warehouse::{Migration, Schema};
+    use mkt_warehouse::Schema;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.db");
     let next = Migration {
@@ -147,9 +147,69 @@ async fn tables_of_a_newer_version_are_refused() {
     }
 }
 
+/// Version 1 kept `event_id` as the rowid, and the ledger had no states.
+#[tokio::test]
+async fn a_file_of_version_1_is_upgraded_and_answers_the_same() {
+    use mkt_warehouse::Schema;
+    use mkt_warehouse::model::{Event, EventType, SliceState};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.db");
+    let first: &'static [Migration] = Box::leak(Box::new([model::SCHEMA.migrations[0]]));
+    let warehouse = Sqlite::open(&path).await.unwrap();
+    warehouse.migrate(&Schema { migrations: first, ..model::SCHEMA }).await.unwrap();
+    // As version 1 wrote it: by hand, since this library writes the newest version only.
+    let events: Vec<Event> = (0..500)
+        .map(|n| {
+            super::rows::event(
+                &format!("u{}", n % 37),
+                EventType::GOAL,
+                &format!("2026-10-25T{:02}:00:{:02}Z", n % 24, n % 60),
+            )
+        })
+        .collect();
+    let key = slice(0);
+    let mut sql = String::new();
+    for event in &events {
+        sql.push_str(&format!(
+            "insert or replace into events values ({}, '{}', '{}', {}, 'organic', 0, '{{}}', null, null, null, 'csv', \
+             'shop', '{}', {});",
+            event.event_id, event.user_id, event.event_type, event.timestamp.timestamp_micros(), event.day, key.load_id()
+        ));
+    }
+    sql.push_str(&format!(
+        "insert into loads values ({}, 'csv', 'visits', 'shop', '2026-10-01', '2026-10-02', 'abc', 500, 3, 1000000)",
+        key.load_id()
+    ));
+    let fill = Migration { version: 1, description: "rows", sqlite: sql.leak(), postgres: "" };
+    let fill: &'static [Migration] = Box::leak(Box::new([fill]));
+    warehouse.migrate(&Schema { owner: "fill", tables: &[], migrations: fill }).await.unwrap();
+    warehouse.close().await;
+
+    let warehouse = Sqlite::open(&path).await.unwrap();
+    let table = Query::table(&Event::SCHEMA);
+    let before = warehouse.query(&table).await.unwrap();
+    warehouse.migrate(&model::SCHEMA).await.unwrap();
+    let mut expected: Vec<Event> = events.clone();
+    expected.sort_by_key(|event| event.event_id);
+    expected.dedup_by_key(|event| event.event_id);
+    let after = warehouse.query(&table).await.unwrap();
+    assert_eq!(after, before);
+    let held: Vec<Event> = (0..after.rows()).map(|row| Event::read(&after, row).unwrap()).collect();
+    assert_eq!(held, expected);
+    let ledger = warehouse.query(&Query::table(&Load::SCHEMA)).await.unwrap();
+    assert_eq!((ledger.rows(), Load::read(&ledger, 0).unwrap().state), (1, SliceState::Settled));
+    let now = at("2026-11-01T00:00:00Z");
+    let receipt = warehouse.load(&Batch::new(key).replace(events[..7].to_vec()), now).await.unwrap();
+    assert_eq!((receipt.removed, receipt.written, receipt.revision), (expected.len() as u64, 7, 4));
+    // The key is still a key.
+    let other = Batch::new(slice(1)).replace([events[0].clone()]);
+    warehouse.load(&other, now).await.unwrap();
+    assert_eq!(warehouse.query(&table).await.unwrap().rows(), 7);
+}
+
 #[tokio::test]
 async fn a_migration_that_fails_changes_nothing() {
-    use mkt_warehouse::{Migration, Schema};
+    use mkt_warehouse::Schema;
     let warehouse = Sqlite::in_memory().await.unwrap();
     let schema = |sqlite| Schema {
         owner: "other",
