@@ -86,7 +86,7 @@ pub use maildir::Maildir;
 pub use memory::{Delivered, Memory, Script};
 pub use message::{
     Attachment, DisplayName, EmailAddress, FileName, HeaderName, HeaderValue, ListUnsubscribe, Mailbox,
-    Message, MessageBuilder, Part, Subject, Tag, Unfit,
+    Message, MessageBuilder, Part, Subject, Tag, Unfit, VendorTemplate,
 };
 pub use mkt_connect::clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sqlite")]
@@ -95,8 +95,8 @@ pub use outbox::{
     State, Stop, Suppression, SuppressionReason, SuppressionScope,
 };
 pub use provider::{
-    Capabilities, EmailProvider, EmailProviderExt, Feature, Group, Idempotency, Outcome, Outgoing, Plan,
-    Refusal, RejectReason, Scope, Settlement, Stage,
+    Capabilities, Degrade, Dropped, EmailProvider, EmailProviderExt, Feature, Group, Idempotency, Outcome,
+    Outgoing, Plan, Refusal, RejectReason, Scope, Settlement, Stage,
 };
 pub use subscribers::{Columns, Row, RowCounts, RowError, RowProblem, Subscriber, Subscribers};
 pub use template::{

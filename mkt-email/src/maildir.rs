@@ -23,6 +23,8 @@ use std::time::Duration;
 
 const SERVICE: &str = "maildir";
 const WRITE: &str = "write mails";
+/// What only somebody who is not a directory can do.
+const ELSEWHERE: [Feature; 2] = [Feature::Schedule, Feature::VendorTemplate];
 /// Mails to a call.
 const GROUP: usize = 64;
 /// Files flushed at a time.
@@ -56,9 +58,7 @@ impl Maildir {
             })?;
         }
         let mut capabilities = Capabilities::minimal();
-        capabilities
-            .features
-            .extend(Feature::ALL.into_iter().filter(|feature| *feature != Feature::Schedule));
+        capabilities.features.extend(Feature::ALL.into_iter().filter(|feature| !ELSEWHERE.contains(feature)));
         capabilities.max_recipients = GROUP;
         capabilities.idempotency = Idempotency::Key { within: None };
         let maildir = Self { root: Arc::new(root), capabilities };

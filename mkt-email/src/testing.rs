@@ -19,7 +19,7 @@
 
 use crate::{
     Attachment, EmailAddress, EmailProvider, Feature, Group, HeaderName, HeaderValue, Idempotency,
-    IdempotencyKey, ListUnsubscribe, Message, Outcome, Outgoing, Plan, Settlement, Unfit,
+    IdempotencyKey, ListUnsubscribe, Message, Outcome, Outgoing, Plan, Settlement, Unfit, VendorTemplate,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
@@ -264,6 +264,7 @@ fn asking_for(feature: Feature) -> Result<Message, String> {
             Feature::Tags => html(builder).tag("check".parse()?),
             Feature::Metadata => html(builder).metadata("check", "1"),
             Feature::Schedule => html(builder).send_at(now() + TimeDelta::minutes(30)),
+            Feature::VendorTemplate => builder.template(VendorTemplate::new("1")?.with("name", "Canary")?),
         })
     })
 }

@@ -37,6 +37,9 @@ impl Message {
         if !(1970..=9999).contains(&at.year()) {
             return Err(refused("the date is not in the years 1970 to 9999"));
         }
+        if self.template().is_some() {
+            return Err(refused("its body is made by a vendor's template"));
+        }
         let (from, to) = (mailbox(self.from())?, mailbox(self.to())?);
         let envelope = lettre::address::Envelope::new(Some(from.email.clone()), vec![to.email.clone()])
             .map_err(|_| refused("no envelope can be made"))?;

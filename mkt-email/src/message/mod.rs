@@ -10,9 +10,10 @@ mod text;
 pub use address::{EmailAddress, Mailbox};
 pub use text::{DisplayName, FileName, HeaderName, HeaderValue, Part, Subject, Tag, Unfit};
 
+use crate::provider::Feature;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use url::Url;
@@ -48,6 +49,8 @@ pub struct Message {
     metadata: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     send_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template: Option<VendorTemplate>,
     /// Kept apart by the outbox: many mails share one attachment.
     #[serde(skip)]
     attachments: Vec<Attachment>,
@@ -70,6 +73,7 @@ impl Message {
                 tags: Vec::new(),
                 metadata: BTreeMap::new(),
                 send_at: None,
+                template: None,
                 attachments: Vec::new(),
             },
         }
@@ -139,6 +143,32 @@ impl Message {
     #[must_use]
     pub fn send_at(&self) -> Option<DateTime<Utc>> {
         self.send_at
+    }
+
+    /// The vendor's template that makes the body, if one does. Such a message has no body of its own, and a vendor may
+    /// take the subject from the template too.
+    #[must_use]
+    pub fn template(&self) -> Option<&VendorTemplate> {
+        self.template.as_ref()
+    }
+
+    /// The message without what these features ask for. Of them only [`Degrade::DROPPABLE`](crate::Degrade::DROPPABLE)
+    /// can be left out; the others are ignored.
+    #[must_use]
+    pub fn without(&self, features: &BTreeSet<Feature>) -> Self {
+        let mut lighter = self.clone();
+        for feature in features {
+            match feature {
+                Feature::ReplyTo => lighter.reply_to = None,
+                Feature::CustomHeaders => lighter.headers.clear(),
+                Feature::UnicodeHeaders => lighter.headers.retain(|(_, value)| value.as_str().is_ascii()),
+                Feature::Tags => lighter.tags.clear(),
+                Feature::Metadata => lighter.metadata.clear(),
+                Feature::Schedule => lighter.send_at = None,
+                _ => {}
+            }
+        }
+        lighter
     }
 
     /// Files that go with it.
@@ -235,6 +265,13 @@ impl MessageBuilder {
         self
     }
 
+    /// Lets the vendor make the body from a template that it keeps. The message then has no body of its own.
+    #[must_use]
+    pub fn template(mut self, template: VendorTemplate) -> Self {
+        self.message.template = Some(template);
+        self
+    }
+
     /// Attaches a file.
     #[must_use]
     pub fn attach(mut self, attachment: Attachment) -> Self {
@@ -245,7 +282,7 @@ impl MessageBuilder {
     /// Checks what the types could not.
     ///
     /// # Errors
-    /// [`Unfit`]: no body, or a NUL in it; a metadata key that could not be a header name, or a value with a control character.
+    /// [`Unfit`]: no body, a NUL in it, or a body beside a vendor's template; a metadata key that could not be a header name, or a value with a control character.
     pub fn build(mut self) -> Result<Message, Unfit> {
         for (key, value) in &self.message.metadata {
             if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
@@ -260,6 +297,10 @@ impl MessageBuilder {
                 return Err(Unfit::Control { part: Part::Body, code: 0, at: at + 1 });
             }
         }
+        if self.message.template.is_some() {
+            let bare = self.message.text.is_empty() && self.message.html.is_none();
+            return if bare { Ok(self.message) } else { Err(Unfit::Syntax { part: Part::Template }) };
+        }
         if self.message.text.trim().is_empty() {
             self.message.text =
                 self.message.html.as_deref().map(crate::template::text_of_html).unwrap_or_default();
@@ -270,6 +311,66 @@ impl MessageBuilder {
             return Err(Unfit::Empty { part: Part::Body });
         }
         Ok(self.message)
+    }
+}
+
+/// A template that the vendor keeps, and what it is filled in with for this recipient.
+///
+/// Mails that differ in their parameters only can share a call. How values are escaped is the vendor's affair; rendering
+/// here ([`Template`](crate::Template)) escapes them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorTemplate {
+    id: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    params: BTreeMap<String, String>,
+}
+
+impl VendorTemplate {
+    /// The template with this id or name, in the vendor's words.
+    ///
+    /// # Errors
+    /// [`Unfit`] for a blank id, one of more than 200 characters, or a control character in it.
+    pub fn new(id: &str) -> Result<Self, Unfit> {
+        text::check(Part::Template, id, 200)?;
+        Ok(Self { id: id.to_owned(), params: BTreeMap::new() })
+    }
+
+    /// Adds a parameter, by the name that the template uses.
+    ///
+    /// # Errors
+    /// [`Unfit`]: the name is not letters, digits and `_`, or is longer than 60; the value holds a control character
+    /// other than a line end or a tab.
+    pub fn with(mut self, name: &str, value: &str) -> Result<Self, Unfit> {
+        let part = Part::Template;
+        text::check(part, name, 60)?;
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Err(Unfit::Syntax { part });
+        }
+        let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        if let Some((at, c)) = value.chars().enumerate().find(|(_, c)| control(*c)) {
+            return Err(Unfit::Control { part, code: u32::from(c), at: at + 1 });
+        }
+        self.params.insert(name.to_owned(), value.to_owned());
+        Ok(self)
+    }
+
+    /// The id or name.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub fn params(&self) -> &BTreeMap<String, String> {
+        &self.params
+    }
+}
+
+impl fmt::Debug for VendorTemplate {
+    /// Values greet by name: only their number is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VendorTemplate({}, {} params)", self.id, self.params.len())
     }
 }
 

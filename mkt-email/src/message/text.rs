@@ -32,6 +32,8 @@ pub enum Part {
     UnsubscribeLink,
     /// The body.
     Body,
+    /// The vendor's template, or a parameter of it.
+    Template,
 }
 
 impl fmt::Display for Part {
@@ -48,6 +50,7 @@ impl fmt::Display for Part {
             Self::MediaType => "media type",
             Self::UnsubscribeLink => "unsubscribe link",
             Self::Body => "body",
+            Self::Template => "vendor template",
         })
     }
 }

@@ -87,7 +87,8 @@ impl Verdict {
                 verdict.state = "accepted";
                 verdict.message_id = Some(id);
             }
-            Outcome::Rejected { reason, detail } => {
+            // Splitting a refused group is still to come: until then its mails are rejected together.
+            Outcome::Rejected { reason, detail } | Outcome::GroupRefused { reason, detail } => {
                 verdict.state = "rejected";
                 verdict.reason = Some(format!("{reason}: {detail}"));
             }

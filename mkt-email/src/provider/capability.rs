@@ -26,11 +26,13 @@ pub enum Feature {
     Metadata,
     /// Sending at a later time.
     Schedule,
+    /// A template that the vendor keeps, filled in by the vendor.
+    VendorTemplate,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TextOnly,
         Self::Attachments,
         Self::ReplyTo,
@@ -40,6 +42,7 @@ impl Feature {
         Self::Tags,
         Self::Metadata,
         Self::Schedule,
+        Self::VendorTemplate,
     ];
 }
 
@@ -55,6 +58,7 @@ impl fmt::Display for Feature {
             Self::Tags => "tags",
             Self::Metadata => "metadata",
             Self::Schedule => "scheduled sending",
+            Self::VendorTemplate => "templates kept by the vendor",
         })
     }
 }
@@ -95,6 +99,8 @@ pub struct Capabilities {
     pub idempotency: Idempotency,
     /// Whether the mails of one call get ids of their own; otherwise they share one.
     pub id_per_recipient: bool,
+    /// Whether it only pretends: the vendor checks the mails and delivers none.
+    pub sandbox: bool,
 }
 
 impl Capabilities {
@@ -109,6 +115,7 @@ impl Capabilities {
             schedule_horizon: None,
             idempotency: Idempotency::None,
             id_per_recipient: true,
+            sandbox: false,
         }
     }
 

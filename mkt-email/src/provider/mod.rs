@@ -9,7 +9,7 @@ mod plan;
 
 pub use capability::{Capabilities, Feature, Idempotency};
 pub use outcome::{Outcome, RejectReason, Scope, Settlement, Stage};
-pub use plan::{Plan, Refusal};
+pub use plan::{Degrade, Dropped, Plan, Refusal};
 
 use crate::id::IdempotencyKey;
 use crate::message::Message;
@@ -78,7 +78,9 @@ impl Group {
 /// group is larger than [`Capabilities::max_recipients`].
 ///
 /// **A send is one call.** [`send`](Self::send) never repeats a call by itself. What it returns is one of:
-/// - `Ok` with **one [`Outcome`] per mail, in the order of the group**. One bad recipient does not spoil the others.
+/// - `Ok` with **one [`Outcome`] per mail, in the order of the group**. One bad recipient does not spoil the others: where
+///   the vendor refuses a call of two or more mails because of what it holds, and provably took nothing of it, every
+///   mail gets [`Outcome::GroupRefused`], and the caller sends halves. A call of one mail is never refused so.
 /// - `Err` that does not [leave a doubt](Error::leaves_doubt): **nothing of the group was accepted** and the trouble
 ///   concerns the provider, not the recipients (credentials, throttling, a full disk). The caller keeps the mails and
 ///   stops or pauses.
@@ -93,8 +95,9 @@ impl Group {
 /// the same keys within the declared time has no second effect and reports what became of the first.
 ///
 /// **Settling finds out.** [`settle`](Self::settle) is asked about a call that was begun and whose answers were lost:
-/// the group has the key and the instant of that call, and those of its mails whose answers are missing. It returns one [`Settlement`] per mail, in order. `NotArrived` is a promise that the mail was not and will not
-/// be delivered by that attempt. The default knows nothing.
+/// the group has the key and the instant of that call, and those of its mails whose answers are missing. It returns one [`Settlement`] per mail, in order. `NotArrived` is a
+/// promise that the mail was not and will not be delivered by that attempt. A provider that settles by sending again
+/// under the same key may settle a group of two or more as `Known(GroupRefused)`. The default knows nothing.
 ///
 /// **Nothing personal leaks.** No error, `Debug` or log of a provider holds an address, a name or a credential.
 ///
@@ -117,6 +120,13 @@ pub trait EmailProvider: Debug + Send + Sync + 'static {
     /// for the horizon of scheduled mails. The default is [`Plan::by_capabilities`].
     fn plan(&self, messages: &[&Message], now: DateTime<Utc>) -> Plan {
         Plan::by_capabilities(self.capabilities(), messages, now)
+    }
+
+    /// As [`plan`](Self::plan), but what `degrade` names is left out of mails that could not be sent otherwise. What was
+    /// left out is listed in [`Plan::dropped`]; the caller sends those mails [lightened](Message::without). The default
+    /// asks `plan` again with lightened messages, so that a provider need not know about this.
+    fn plan_with(&self, messages: &[&Message], now: DateTime<Utc>, degrade: &Degrade) -> Plan {
+        Plan::degrading(messages, degrade, &|messages| self.plan(messages, now))
     }
 
     /// Sends one group in one call.
@@ -149,6 +159,10 @@ macro_rules! forward {
 
             fn plan(&self, messages: &[&Message], now: DateTime<Utc>) -> Plan {
                 (**self).plan(messages, now)
+            }
+
+            fn plan_with(&self, messages: &[&Message], now: DateTime<Utc>, degrade: &Degrade) -> Plan {
+                (**self).plan_with(messages, now, degrade)
             }
 
             async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {

@@ -18,6 +18,15 @@ pub enum Outcome {
         /// Why, in the provider's words, without personal data.
         detail: String,
     },
+    /// The call as a whole was refused because of what it holds, and provably nothing of it was accepted. Every mail of
+    /// a group of two or more gets this outcome; the caller sends the group again in halves, so that one bad mail does
+    /// not spoil the others. A group of one is never refused so: its mail is `Rejected`.
+    GroupRefused {
+        /// Why, in few words.
+        reason: RejectReason,
+        /// Why, in the provider's words, without personal data.
+        detail: String,
+    },
     /// The provider has not accepted it and invites to come back. The only outcome that is retried without asking.
     Deferred {
         /// When to come back.

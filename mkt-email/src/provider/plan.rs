@@ -3,7 +3,8 @@
 use super::{Capabilities, Feature};
 use crate::message::Message;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 /// How messages are cut into calls. Positions are those of the planned slice.
@@ -14,6 +15,62 @@ pub struct Plan {
     pub groups: Vec<Vec<usize>>,
     /// The messages that the provider cannot send, and why.
     pub refused: Vec<Refusal>,
+    /// What has to be left out of which messages, in the order of their positions. Empty unless
+    /// [`plan_with`](super::EmailProvider::plan_with) was allowed to.
+    pub dropped: Vec<Dropped>,
+}
+
+/// What may be left out of a mail when the provider lacks it; nothing, unless it is named.
+///
+/// Only what a recipient can do without is ever left out: see [`DROPPABLE`](Self::DROPPABLE).
+///
+/// ```
+/// use mkt_email::{Degrade, Feature};
+/// let degrade = Degrade::of([Feature::Tags, Feature::TextOnly]);
+/// assert!(degrade.allows(Feature::Tags));
+/// assert!(!degrade.allows(Feature::TextOnly)); // without its body there is no mail
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Degrade(BTreeSet<Feature>);
+
+impl Degrade {
+    /// The features that can be left out of a mail.
+    pub const DROPPABLE: [Feature; 6] = [
+        Feature::ReplyTo,
+        Feature::CustomHeaders,
+        Feature::UnicodeHeaders,
+        Feature::Tags,
+        Feature::Metadata,
+        Feature::Schedule,
+    ];
+
+    /// Leaves nothing out.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// May leave these out. What cannot be left out is ignored: it is refused as without this.
+    #[must_use]
+    pub fn of(features: impl IntoIterator<Item = Feature>) -> Self {
+        Self(features.into_iter().filter(|feature| Self::DROPPABLE.contains(feature)).collect())
+    }
+
+    /// Whether this may be left out.
+    #[must_use]
+    pub fn allows(&self, feature: Feature) -> bool {
+        self.0.contains(&feature)
+    }
+}
+
+/// What has to be left out of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// Its position.
+    pub position: usize,
+    /// What is left out.
+    pub features: BTreeSet<Feature>,
 }
 
 /// A message that the provider cannot send.
@@ -80,6 +137,44 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Plans by `plan`; where it refuses for want of something that may be left out, plans again without it.
+    pub(super) fn degrading(
+        messages: &[&Message],
+        degrade: &Degrade,
+        plan: &dyn Fn(&[&Message]) -> Self,
+    ) -> Self {
+        let mut dropped: BTreeMap<usize, BTreeSet<Feature>> = BTreeMap::new();
+        let mut lighter: Vec<Cow<'_, Message>> =
+            messages.iter().map(|message| Cow::Borrowed(*message)).collect();
+        loop {
+            let mut planned = plan(&lighter.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+            let mut changed = false;
+            for refusal in &planned.refused {
+                let Some(feature) = refusal.feature.filter(|feature| degrade.allows(*feature)) else {
+                    continue;
+                };
+                let Some(message) = lighter.get_mut(refusal.position) else { continue };
+                // A feature is left out of a message once, so that this ends.
+                if dropped.entry(refusal.position).or_default().insert(feature) {
+                    *message = Cow::Owned(message.without(&BTreeSet::from([feature])));
+                    changed = true;
+                }
+            }
+            if !changed {
+                let refused: BTreeSet<usize> =
+                    planned.refused.iter().map(|refusal| refusal.position).collect();
+                planned.dropped = dropped
+                    .into_iter()
+                    .filter(|(position, _)| !refused.contains(position))
+                    .map(|(position, features)| Dropped { position, features })
+                    .collect();
+                return planned;
+            }
+        }
+    }
+}
+
 fn shared(message: &Message) -> Shared {
     let written = |mailbox: &crate::Mailbox| {
         let name = mailbox.name.as_ref().map_or("", |name| name.as_str());
@@ -96,7 +191,7 @@ fn shared(message: &Message) -> Shared {
 fn refuse(can: &Capabilities, position: usize, message: &Message, now: DateTime<Utc>) -> Option<Refusal> {
     let ascii = message.headers().iter().all(|(_, value)| value.as_str().is_ascii());
     let wanted = [
-        (message.html().is_none(), Feature::TextOnly),
+        (message.html().is_none() && message.template().is_none(), Feature::TextOnly),
         (!message.attachments().is_empty(), Feature::Attachments),
         (message.reply_to().is_some(), Feature::ReplyTo),
         (!message.headers().is_empty(), Feature::CustomHeaders),
@@ -105,6 +200,7 @@ fn refuse(can: &Capabilities, position: usize, message: &Message, now: DateTime<
         (!message.tags().is_empty(), Feature::Tags),
         (!message.metadata().is_empty(), Feature::Metadata),
         (message.send_at().is_some(), Feature::Schedule),
+        (message.template().is_some(), Feature::VendorTemplate),
     ];
     if let Some((_, feature)) = wanted.into_iter().find(|&(asked, feature)| asked && !can.has(feature)) {
         return Some(Refusal::lacking(position, feature));
