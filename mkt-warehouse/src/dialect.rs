@@ -13,11 +13,18 @@ pub enum Dialect {
     Sqlite,
     /// PostgreSQL 13 or newer.
     Postgres,
+    /// DataFusion 55, over tables whose instants are `Timestamp(Microsecond, UTC)`.
+    DataFusion,
+    /// BigQuery's GoogleSQL: instants are `TIMESTAMP`, money is `NUMERIC`, documents are `JSON`.
+    BigQuery,
+    /// Snowflake: instants are `TIMESTAMP_NTZ` in UTC, money is `NUMBER(12, 2)`, documents are `VARIANT`.
+    Snowflake,
 }
 
 impl Dialect {
     /// Every dialect, in the order of the folders under `sql/`.
-    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+    pub const ALL: [Self; 5] =
+        [Self::Sqlite, Self::Postgres, Self::DataFusion, Self::BigQuery, Self::Snowflake];
 
     /// The folder name.
     #[must_use]
@@ -25,6 +32,9 @@ impl Dialect {
         match self {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
+            Self::DataFusion => "datafusion",
+            Self::BigQuery => "bigquery",
+            Self::Snowflake => "snowflake",
         }
     }
 
@@ -36,7 +46,9 @@ impl Dialect {
     /// | `@hour(local)` | its hour, 0 to 23 |
     /// | `@day(local)` | its day |
     /// | `@month(local)` | the first day of its month |
-    /// | `@next_day(day)` | the day after |
+    /// | `@days(first, last)` | a query: column `day`, every day from first to last, none where last is before first |
+    /// | `@numbers(last)` | a query: column `number`, 0 to last, none where last is negative |
+    /// | `@union()` | `union` that keeps one of equal rows |
     /// | `@month_diff(a, b)` | calendar months from day a to day b |
     /// | `@seconds(a, b)` | whole seconds from instant a to instant b |
     /// | `@int(truth)` | 1 or 0 |
@@ -69,6 +81,9 @@ impl Dialect {
         match self {
             Self::Sqlite => sqlite(name, arguments),
             Self::Postgres => postgres(name, arguments),
+            Self::DataFusion => datafusion(name, arguments),
+            Self::BigQuery => bigquery(name, arguments),
+            Self::Snowflake => snowflake(name, arguments),
         }
     }
 }
@@ -87,7 +102,19 @@ fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
         ("hour", [local]) => format!("({local} % 86400000000 + 86400000000) % 86400000000 / 3600000000"),
         ("day", [local]) => format!("date({local} / 1000000, 'unixepoch')"),
         ("month", [local]) => format!("date({local} / 1000000, 'unixepoch', 'start of month')"),
-        ("next_day", [day]) => format!("date({day}, '+1 day')"),
+        ("days", [first, last]) => format!(
+            "with recursive days (day) as (
+        select {first} where {first} <= {last} union all select date(day, '+1 day') from days where day < {last}
+    )
+    select day from days"
+        ),
+        ("numbers", [last]) => format!(
+            "with recursive numbers (number) as (
+        select 0 where {last} >= 0 union all select number + 1 from numbers where number < {last}
+    )
+    select number from numbers"
+        ),
+        ("union", [""]) => "union".to_owned(),
         ("month_diff", [a, b]) => {
             format!("((substr({b}, 1, 4) - substr({a}, 1, 4)) * 12 + substr({b}, 6, 2) - substr({a}, 6, 2))")
         }
@@ -109,7 +136,11 @@ fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
         ("hour", [local]) => format!("cast(extract(hour from {local}) as bigint)"),
         ("day", [local]) => format!("cast({local} as date)"),
         ("month", [local]) => format!("cast(date_trunc('month', {local}) as date)"),
-        ("next_day", [day]) => format!("{day} + 1"),
+        ("days", [first, last]) => {
+            format!("select {first} + number as day from generate_series(0, {last} - {first}) as number")
+        }
+        ("numbers", [last]) => format!("select number from generate_series(0, {last}) as number"),
+        ("union", [""]) => "union".to_owned(),
         ("month_diff", [a, b]) => format!(
             "cast((extract(year from {b}) - extract(year from {a})) * 12 + extract(month from {b}) - extract(month from {a}) as bigint)"
         ),
@@ -118,6 +149,90 @@ fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
         ("percent", [a, b]) => format!("cast(100 * {a} as double precision) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
             "cast(sign({money}) * div(abs({money}) * 2000000 + {n}, 2 * nullif({n}, 0)) / 1000000 as numeric(18, 6))"
+        ),
+        _ => return None,
+    })
+}
+
+/// Instants are read as microseconds, so that adding seconds does not depend on the unit that a file was written in.
+fn datafusion(name: &str, arguments: &[&str]) -> Option<String> {
+    Some(match (name, arguments) {
+        ("local", [instant, offset]) => {
+            format!("to_timestamp_micros(cast({instant} as bigint) + {offset} * 1000000)")
+        }
+        ("hour", [local]) => format!("cast(extract(hour from {local}) as bigint)"),
+        ("day", [local]) => format!("cast({local} as date)"),
+        ("month", [local]) => format!("cast(date_trunc('month', {local}) as date)"),
+        ("days", [first, last]) => format!(
+            "select unnest(generate_series(cast({first} as date), cast({last} as date), interval '1 day')) as day"
+        ),
+        ("numbers", [last]) => {
+            format!("select unnest(generate_series(cast(0 as bigint), cast({last} as bigint))) as number")
+        }
+        ("union", [""]) => "union".to_owned(),
+        ("month_diff", [a, b]) => format!(
+            "((extract(year from {b}) - extract(year from {a})) * 12 + extract(month from {b}) - extract(month from {a}))"
+        ),
+        ("seconds", [a, b]) => format!("(cast({b} as bigint) - cast({a} as bigint)) / 1000000"),
+        ("int", [truth]) => format!("cast({truth} as bigint)"),
+        ("percent", [a, b]) => format!("cast(100 * {a} as double) / nullif({b}, 0)"),
+        ("mean", [money, n]) => format!(
+            "cast(cast(case when {money} < 0 then -1 else 1 end * ((abs(cast({money} * 100 as bigint)) * 20000 + {n}) / (2 * nullif({n}, 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6))"
+        ),
+        _ => return None,
+    })
+}
+
+fn bigquery(name: &str, arguments: &[&str]) -> Option<String> {
+    Some(match (name, arguments) {
+        ("local", [instant, offset]) => {
+            format!("datetime(timestamp_add({instant}, interval {offset} second))")
+        }
+        ("hour", [local]) => format!("extract(hour from {local})"),
+        ("day", [local]) => format!("date({local})"),
+        ("month", [local]) => format!("date_trunc(date({local}), month)"),
+        ("days", [first, last]) => {
+            format!("select day from unnest(generate_date_array({first}, {last})) as day")
+        }
+        ("numbers", [last]) => format!("select number from unnest(generate_array(0, {last})) as number"),
+        ("union", [""]) => "union distinct".to_owned(),
+        // Counts the first days of a month between the two.
+        ("month_diff", [a, b]) => format!("date_diff({b}, {a}, month)"),
+        ("seconds", [a, b]) => format!("timestamp_diff({b}, {a}, second)"),
+        ("int", [truth]) => format!("cast({truth} as int64)"),
+        ("percent", [a, b]) => format!("cast(100 * {a} as float64) / nullif({b}, 0)"),
+        // NUMERIC division keeps nine digits, and rounding these again to six would be wrong by one now and then.
+        ("mean", [money, n]) => format!(
+            "cast(case when {money} < 0 then -1 else 1 end * div(cast(abs({money}) * 100 as int64) * 20000 + {n}, 2 * nullif({n}, 0)) as numeric) / 1000000"
+        ),
+        _ => return None,
+    })
+}
+
+fn snowflake(name: &str, arguments: &[&str]) -> Option<String> {
+    Some(match (name, arguments) {
+        ("local", [instant, offset]) => format!("dateadd(second, {offset}, {instant})"),
+        ("hour", [local]) => format!("extract(hour from {local})"),
+        ("day", [local]) => format!("cast({local} as date)"),
+        ("month", [local]) => format!("cast(date_trunc('month', {local}) as date)"),
+        // A recursive query would stop at the account's limit of iterations.
+        ("days", [first, last]) => format!(
+            "select dateadd(day, cast(value as integer), {first}) as day
+    from table(flatten(input => array_generate_range(0, datediff(day, {first}, {last}) + 1)))"
+        ),
+        ("numbers", [last]) => format!(
+            "select cast(value as integer) as number from table(flatten(input => array_generate_range(0, {last} + 1)))"
+        ),
+        ("union", [""]) => "union".to_owned(),
+        // Counts the first days of a month between the two.
+        ("month_diff", [a, b]) => format!("datediff(month, {a}, {b})"),
+        // datediff(second, …) counts the beginnings of seconds.
+        ("seconds", [a, b]) => format!("cast(floor(datediff(microsecond, {a}, {b}) / 1000000) as integer)"),
+        ("int", [truth]) => format!("cast({truth} as integer)"),
+        ("percent", [a, b]) => format!("cast(100 * {a} as double) / nullif({b}, 0)"),
+        // Division rounds to six digits; taking the remainder away first leaves it nothing to round.
+        ("mean", [money, n]) => format!(
+            "cast(case when {money} < 0 then -1 else 1 end * ((abs({money}) * 2000000 + {n}) - mod(abs({money}) * 2000000 + {n}, 2 * nullif({n}, 0))) / (2 * nullif({n}, 0)) / 1000000 as number(18, 6))"
         ),
         _ => return None,
     })

@@ -4,19 +4,19 @@
 -- With it come the products looked at since that purchase. The function of this name folds the events into one row
 -- per cart: id, value, up to six products.
 --
--- Parameters, with values to try in psql:
--- \set from 'timestamptz ''2026-10-01 00:00+02'''
---     first instant
--- \set until 'timestamptz ''2026-11-01 00:00+01'''
---     instant after the last
--- \set site 'cast(null as text)'
---     a site, or null for all
--- \set source 'cast(null as text)'
---     a source, or null for each site's system of record
--- \set idle_since 'timestamptz ''2026-10-31 00:00+01'''
---     carts touched after this instant are not abandoned yet
--- \set now 'timestamptz ''2026-11-01 00:00+01'''
---     the instant of asking
+-- Parameters, with values to try. For psql: psql URL -f this file
+-- from: first instant
+\set from 'timestamptz ''2026-09-30 22:00:00+00'''
+-- until: instant after the last
+\set until 'timestamptz ''2026-10-31 23:00:00+00'''
+-- site: a site, or null for all
+\set site 'cast(null as text)'
+-- source: a source, or null for each site's system of record
+\set source 'cast(null as text)'
+-- idle_since: carts touched after this instant are not abandoned yet
+\set idle_since 'timestamptz ''2026-10-31 22:00:00+00'''
+-- now: the instant of asking
+\set now 'timestamptz ''2026-10-31 23:00:00+00'''
 
 with acts as (
     select

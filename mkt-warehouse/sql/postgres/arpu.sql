@@ -3,15 +3,15 @@
 -- session that starts in the period. An event without a currency has its site's. Without any revenue there is one
 -- row, of 0 in no currency; without users the average is null.
 --
--- Parameters, with values to try in psql:
--- \set from 'timestamptz ''2026-10-01 00:00+02'''
---     first instant
--- \set until 'timestamptz ''2026-11-01 00:00+01'''
---     instant after the last
--- \set site 'cast(null as text)'
---     a site, or null for all
--- \set source 'cast(null as text)'
---     a source, or null for each site's system of record
+-- Parameters, with values to try. For psql: psql URL -f this file
+-- from: first instant
+\set from 'timestamptz ''2026-09-30 22:00:00+00'''
+-- until: instant after the last
+\set until 'timestamptz ''2026-10-31 23:00:00+00'''
+-- site: a site, or null for all
+\set site 'cast(null as text)'
+-- source: a source, or null for each site's system of record
+\set source 'cast(null as text)'
 
 with visits as (
     select

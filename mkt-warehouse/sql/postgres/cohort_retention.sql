@@ -3,24 +3,26 @@
 -- share of them with a session in each calendar month since. A cohort holds who signed up in the period; sessions
 -- count from the period's start. Months that are not complete at the period's end are null.
 --
--- Parameters, with values to try in psql:
--- \set from 'timestamptz ''2026-10-01 00:00+02'''
---     first instant
--- \set until 'timestamptz ''2026-11-01 00:00+01'''
---     instant after the last
--- \set zone 'text ''Europe/Paris'''
---     IANA zone, as in zone_offsets
--- \set site 'cast(null as text)'
---     a site, or null for all
--- \set source 'cast(null as text)'
---     a source, or null for each site's system of record
--- \set last_month 'date ''2026-10-01'''
---     first day of the period's last month
--- \set open_month 'date ''2026-11-01'''
---     first day of the first month not complete at the period's end
+-- Parameters, with values to try. For psql: psql URL -f this file
+-- from: first instant
+\set from 'timestamptz ''2026-09-30 22:00:00+00'''
+-- until: instant after the last
+\set until 'timestamptz ''2026-10-31 23:00:00+00'''
+-- zone: IANA zone, as in zone_offsets
+\set zone 'text ''Europe/Paris'''
+-- site: a site, or null for all
+\set site 'cast(null as text)'
+-- source: a source, or null for each site's system of record
+\set source 'cast(null as text)'
+-- last_month: first day of the period's last month
+\set last_month 'date ''2026-10-01'''
+-- open_month: first day of the first month not complete at the period's end
+\set open_month 'date ''2026-11-01'''
+-- first_day: first day
+\set first_day 'date ''2026-10-01'''
 
-with recursive months (month) as (
-    select 0 union all select month + 1 from months where month < 1200
+with months as (
+    select number from generate_series(0, cast((extract(year from :last_month) - extract(year from :first_day)) * 12 + extract(month from :last_month) - extract(month from :first_day) as bigint)) as number
 ),
 visits as (
     select
@@ -74,12 +76,12 @@ counts as (
 )
 select
     s.cohort,
-    m.month,
+    m.number as month,
     s.users,
-    case when cast((extract(year from :open_month) - extract(year from s.cohort)) * 12 + extract(month from :open_month) - extract(month from s.cohort) as bigint) > m.month then coalesce(n.active, 0) end as active,
-    case when cast((extract(year from :open_month) - extract(year from s.cohort)) * 12 + extract(month from :open_month) - extract(month from s.cohort) as bigint) > m.month
+    case when cast((extract(year from :open_month) - extract(year from s.cohort)) * 12 + extract(month from :open_month) - extract(month from s.cohort) as bigint) > m.number then coalesce(n.active, 0) end as active,
+    case when cast((extract(year from :open_month) - extract(year from s.cohort)) * 12 + extract(month from :open_month) - extract(month from s.cohort) as bigint) > m.number
         then cast(100 * coalesce(n.active, 0) as double precision) / nullif(s.users, 0) end as retention_rate
 from sizes s
-join months m on m.month <= cast((extract(year from :last_month) - extract(year from s.cohort)) * 12 + extract(month from :last_month) - extract(month from s.cohort) as bigint)
-left join counts n on n.cohort = s.cohort and n.month = m.month
-order by s.cohort, m.month;
+join months m on m.number <= cast((extract(year from :last_month) - extract(year from s.cohort)) * 12 + extract(month from :last_month) - extract(month from s.cohort) as bigint)
+left join counts n on n.cohort = s.cohort and n.month = m.number
+order by s.cohort, m.number;

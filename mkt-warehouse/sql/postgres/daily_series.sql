@@ -3,27 +3,24 @@
 -- refunds). With several currencies a day has a row for each, with the same visits and conversions; do not add
 -- those up.
 --
--- Parameters, with values to try in psql:
--- \set from 'timestamptz ''2026-10-01 00:00+02'''
---     first instant
--- \set until 'timestamptz ''2026-11-01 00:00+01'''
---     instant after the last
--- \set zone 'text ''Europe/Paris'''
---     IANA zone, as in zone_offsets
--- \set site 'cast(null as text)'
---     a site, or null for all
--- \set source 'cast(null as text)'
---     a source, or null for each site's system of record
--- \set first_day 'date ''2026-10-01'''
---     first day
--- \set last_day 'date ''2026-10-31'''
---     last day
+-- Parameters, with values to try. For psql: psql URL -f this file
+-- from: first instant
+\set from 'timestamptz ''2026-09-30 22:00:00+00'''
+-- until: instant after the last
+\set until 'timestamptz ''2026-10-31 23:00:00+00'''
+-- zone: IANA zone, as in zone_offsets
+\set zone 'text ''Europe/Paris'''
+-- site: a site, or null for all
+\set site 'cast(null as text)'
+-- source: a source, or null for each site's system of record
+\set source 'cast(null as text)'
+-- first_day: first day
+\set first_day 'date ''2026-10-01'''
+-- last_day: last day
+\set last_day 'date ''2026-10-31'''
 
-with recursive days (day) as (
-    select :first_day
-    where :first_day <= :last_day
-    union all
-    select day + 1 from days where day < :last_day
+with days as (
+    select :first_day + number as day from generate_series(0, :last_day - :first_day) as number
 ),
 visits as (
     select
@@ -68,6 +65,8 @@ takings as (
 ),
 currencies as (
     select distinct currency from takings
+    union all
+    select t.currency from (select max(currency) as currency, count(*) as n from takings) t where t.n = 0
 )
 select
     d.day,
@@ -76,7 +75,7 @@ select
     c.currency,
     coalesce(k.revenue, 0) as revenue
 from days d
-left join currencies c on 1 = 1
+cross join currencies c
 left join traffic v on v.day = d.day
 left join takings k on k.day = d.day and coalesce(k.currency, '') = coalesce(c.currency, '')
 order by d.day, coalesce(c.currency, '');

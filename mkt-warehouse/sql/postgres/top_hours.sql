@@ -3,21 +3,21 @@
 -- the session's start, for hours with enough sessions. Equal rates come in the order of the hour. The hour that a
 -- clock change repeats counts once, as one hour.
 --
--- Parameters, with values to try in psql:
--- \set from 'timestamptz ''2026-10-01 00:00+02'''
---     first instant
--- \set until 'timestamptz ''2026-11-01 00:00+01'''
---     instant after the last
--- \set zone 'text ''Europe/Paris'''
---     IANA zone, as in zone_offsets
--- \set site 'cast(null as text)'
---     a site, or null for all
--- \set source 'cast(null as text)'
---     a source, or null for each site's system of record
--- \set minimum '1'
---     sessions that an hour needs
--- \set hours '5'
---     rows at most
+-- Parameters, with values to try. For psql: psql URL -f this file
+-- from: first instant
+\set from 'timestamptz ''2026-09-30 22:00:00+00'''
+-- until: instant after the last
+\set until 'timestamptz ''2026-10-31 23:00:00+00'''
+-- zone: IANA zone, as in zone_offsets
+\set zone 'text ''Europe/Paris'''
+-- site: a site, or null for all
+\set site 'cast(null as text)'
+-- source: a source, or null for each site's system of record
+\set source 'cast(null as text)'
+-- minimum: sessions that an hour needs
+\set minimum '1'
+-- hours: rows at most
+\set hours '5'
 
 with visits as (
     select

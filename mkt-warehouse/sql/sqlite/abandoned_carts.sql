@@ -4,19 +4,19 @@
 -- With it come the products looked at since that purchase. The function of this name folds the events into one row
 -- per cart: id, value, up to six products.
 --
--- Parameters, with values to try in the sqlite3 shell:
--- .parameter set :from "unixepoch('2026-10-01') * 1000000"
---     first instant
--- .parameter set :until "unixepoch('2026-11-01') * 1000000"
---     instant after the last
--- .parameter set :site "null"
---     a site, or null for all
--- .parameter set :source "null"
---     a source, or null for each site's system of record
--- .parameter set :idle_since "unixepoch('2026-10-31') * 1000000"
---     carts touched after this instant are not abandoned yet
--- .parameter set :now "unixepoch('2026-11-01') * 1000000"
---     the instant of asking
+-- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- from: first instant
+.parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
+-- until: instant after the last
+.parameter set :until "unixepoch('2026-10-31 23:00:00') * 1000000"
+-- site: a site, or null for all
+.parameter set :site "null"
+-- source: a source, or null for each site's system of record
+.parameter set :source "null"
+-- idle_since: carts touched after this instant are not abandoned yet
+.parameter set :idle_since "unixepoch('2026-10-31 22:00:00') * 1000000"
+-- now: the instant of asking
+.parameter set :now "unixepoch('2026-10-31 23:00:00') * 1000000"
 
 with acts as (
     select

@@ -4,15 +4,15 @@
 -- to its own. A user of two channels counts in both, so the users of the channels are not to be added; the
 -- revenues of one currency add up to those of arpu.
 --
--- Parameters, with values to try in the sqlite3 shell:
--- .parameter set :from "unixepoch('2026-10-01') * 1000000"
---     first instant
--- .parameter set :until "unixepoch('2026-11-01') * 1000000"
---     instant after the last
--- .parameter set :site "null"
---     a site, or null for all
--- .parameter set :source "null"
---     a source, or null for each site's system of record
+-- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- from: first instant
+.parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
+-- until: instant after the last
+.parameter set :until "unixepoch('2026-10-31 23:00:00') * 1000000"
+-- site: a site, or null for all
+.parameter set :site "null"
+-- source: a source, or null for each site's system of record
+.parameter set :source "null"
 
 with visits as (
     select

@@ -3,24 +3,29 @@
 -- share of them with a session in each calendar month since. A cohort holds who signed up in the period; sessions
 -- count from the period's start. Months that are not complete at the period's end are null.
 --
--- Parameters, with values to try in the sqlite3 shell:
--- .parameter set :from "unixepoch('2026-10-01') * 1000000"
---     first instant
--- .parameter set :until "unixepoch('2026-11-01') * 1000000"
---     instant after the last
--- .parameter set :zone "'Europe/Paris'"
---     IANA zone, as in zone_offsets
--- .parameter set :site "null"
---     a site, or null for all
--- .parameter set :source "null"
---     a source, or null for each site's system of record
--- .parameter set :last_month "'2026-10-01'"
---     first day of the period's last month
--- .parameter set :open_month "'2026-11-01'"
---     first day of the first month not complete at the period's end
+-- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- from: first instant
+.parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
+-- until: instant after the last
+.parameter set :until "unixepoch('2026-10-31 23:00:00') * 1000000"
+-- zone: IANA zone, as in zone_offsets
+.parameter set :zone "'Europe/Paris'"
+-- site: a site, or null for all
+.parameter set :site "null"
+-- source: a source, or null for each site's system of record
+.parameter set :source "null"
+-- last_month: first day of the period's last month
+.parameter set :last_month "'2026-10-01'"
+-- open_month: first day of the first month not complete at the period's end
+.parameter set :open_month "'2026-11-01'"
+-- first_day: first day
+.parameter set :first_day "'2026-10-01'"
 
-with recursive months (month) as (
-    select 0 union all select month + 1 from months where month < 1200
+with months as (
+    with recursive numbers (number) as (
+        select 0 where ((substr(:last_month, 1, 4) - substr(:first_day, 1, 4)) * 12 + substr(:last_month, 6, 2) - substr(:first_day, 6, 2)) >= 0 union all select number + 1 from numbers where number < ((substr(:last_month, 1, 4) - substr(:first_day, 1, 4)) * 12 + substr(:last_month, 6, 2) - substr(:first_day, 6, 2))
+    )
+    select number from numbers
 ),
 visits as (
     select
@@ -74,12 +79,12 @@ counts as (
 )
 select
     s.cohort,
-    m.month,
+    m.number as month,
     s.users,
-    case when ((substr(:open_month, 1, 4) - substr(s.cohort, 1, 4)) * 12 + substr(:open_month, 6, 2) - substr(s.cohort, 6, 2)) > m.month then coalesce(n.active, 0) end as active,
-    case when ((substr(:open_month, 1, 4) - substr(s.cohort, 1, 4)) * 12 + substr(:open_month, 6, 2) - substr(s.cohort, 6, 2)) > m.month
+    case when ((substr(:open_month, 1, 4) - substr(s.cohort, 1, 4)) * 12 + substr(:open_month, 6, 2) - substr(s.cohort, 6, 2)) > m.number then coalesce(n.active, 0) end as active,
+    case when ((substr(:open_month, 1, 4) - substr(s.cohort, 1, 4)) * 12 + substr(:open_month, 6, 2) - substr(s.cohort, 6, 2)) > m.number
         then cast(100 * coalesce(n.active, 0) as real) / nullif(s.users, 0) end as retention_rate
 from sizes s
-join months m on m.month <= ((substr(:last_month, 1, 4) - substr(s.cohort, 1, 4)) * 12 + substr(:last_month, 6, 2) - substr(s.cohort, 6, 2))
-left join counts n on n.cohort = s.cohort and n.month = m.month
-order by s.cohort, m.month;
+join months m on m.number <= ((substr(:last_month, 1, 4) - substr(s.cohort, 1, 4)) * 12 + substr(:last_month, 6, 2) - substr(s.cohort, 6, 2))
+left join counts n on n.cohort = s.cohort and n.month = m.number
+order by s.cohort, m.number;

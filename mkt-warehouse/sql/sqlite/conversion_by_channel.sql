@@ -2,15 +2,15 @@
 -- Per channel: distinct users with a converted session ÷ distinct users with a session × 100, over the sessions
 -- that start in the period. A user with sessions in two channels counts in both. Best first.
 --
--- Parameters, with values to try in the sqlite3 shell:
--- .parameter set :from "unixepoch('2026-10-01') * 1000000"
---     first instant
--- .parameter set :until "unixepoch('2026-11-01') * 1000000"
---     instant after the last
--- .parameter set :site "null"
---     a site, or null for all
--- .parameter set :source "null"
---     a source, or null for each site's system of record
+-- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- from: first instant
+.parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
+-- until: instant after the last
+.parameter set :until "unixepoch('2026-10-31 23:00:00') * 1000000"
+-- site: a site, or null for all
+.parameter set :site "null"
+-- source: a source, or null for each site's system of record
+.parameter set :source "null"
 
 with visits as (
     select

@@ -3,27 +3,27 @@
 -- refunds). With several currencies a day has a row for each, with the same visits and conversions; do not add
 -- those up.
 --
--- Parameters, with values to try in the sqlite3 shell:
--- .parameter set :from "unixepoch('2026-10-01') * 1000000"
---     first instant
--- .parameter set :until "unixepoch('2026-11-01') * 1000000"
---     instant after the last
--- .parameter set :zone "'Europe/Paris'"
---     IANA zone, as in zone_offsets
--- .parameter set :site "null"
---     a site, or null for all
--- .parameter set :source "null"
---     a source, or null for each site's system of record
--- .parameter set :first_day "'2026-10-01'"
---     first day
--- .parameter set :last_day "'2026-10-31'"
---     last day
+-- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- from: first instant
+.parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
+-- until: instant after the last
+.parameter set :until "unixepoch('2026-10-31 23:00:00') * 1000000"
+-- zone: IANA zone, as in zone_offsets
+.parameter set :zone "'Europe/Paris'"
+-- site: a site, or null for all
+.parameter set :site "null"
+-- source: a source, or null for each site's system of record
+.parameter set :source "null"
+-- first_day: first day
+.parameter set :first_day "'2026-10-01'"
+-- last_day: last day
+.parameter set :last_day "'2026-10-31'"
 
-with recursive days (day) as (
-    select :first_day
-    where :first_day <= :last_day
-    union all
-    select date(day, '+1 day') from days where day < :last_day
+with days as (
+    with recursive days (day) as (
+        select :first_day where :first_day <= :last_day union all select date(day, '+1 day') from days where day < :last_day
+    )
+    select day from days
 ),
 visits as (
     select
@@ -68,6 +68,8 @@ takings as (
 ),
 currencies as (
     select distinct currency from takings
+    union all
+    select t.currency from (select max(currency) as currency, count(*) as n from takings) t where t.n = 0
 )
 select
     d.day,
@@ -76,7 +78,7 @@ select
     c.currency,
     coalesce(k.revenue, 0) as revenue
 from days d
-left join currencies c on 1 = 1
+cross join currencies c
 left join traffic v on v.day = d.day
 left join takings k on k.day = d.day and coalesce(k.currency, '') = coalesce(c.currency, '')
 order by d.day, coalesce(c.currency, '');

@@ -3,21 +3,21 @@
 -- the session's start, for hours with enough sessions. Equal rates come in the order of the hour. The hour that a
 -- clock change repeats counts once, as one hour.
 --
--- Parameters, with values to try in the sqlite3 shell:
--- .parameter set :from "unixepoch('2026-10-01') * 1000000"
---     first instant
--- .parameter set :until "unixepoch('2026-11-01') * 1000000"
---     instant after the last
--- .parameter set :zone "'Europe/Paris'"
---     IANA zone, as in zone_offsets
--- .parameter set :site "null"
---     a site, or null for all
--- .parameter set :source "null"
---     a source, or null for each site's system of record
--- .parameter set :minimum "1"
---     sessions that an hour needs
--- .parameter set :hours "5"
---     rows at most
+-- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- from: first instant
+.parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
+-- until: instant after the last
+.parameter set :until "unixepoch('2026-10-31 23:00:00') * 1000000"
+-- zone: IANA zone, as in zone_offsets
+.parameter set :zone "'Europe/Paris'"
+-- site: a site, or null for all
+.parameter set :site "null"
+-- source: a source, or null for each site's system of record
+.parameter set :source "null"
+-- minimum: sessions that an hour needs
+.parameter set :minimum "1"
+-- hours: rows at most
+.parameter set :hours "5"
 
 with visits as (
     select

@@ -30,8 +30,8 @@ pub(super) const REPORT: Report = Report {
                period; sessions count from the period's start. Months that are not complete at the period's end are \
                null.",
     text: "
-with recursive months (month) as (
-    select 0 union all select month + 1 from months where month < 1200
+with months as (
+    @numbers(@month_diff(:first_day, :last_month))
 ),
 {visits so far},
 signups as (
@@ -72,15 +72,15 @@ counts as (
 )
 select
     s.cohort,
-    m.month,
+    m.number as month,
     s.users,
-    case when @month_diff(s.cohort, :open_month) > m.month then coalesce(n.active, 0) end as active,
-    case when @month_diff(s.cohort, :open_month) > m.month
+    case when @month_diff(s.cohort, :open_month) > m.number then coalesce(n.active, 0) end as active,
+    case when @month_diff(s.cohort, :open_month) > m.number
         then @percent(coalesce(n.active, 0), s.users) end as retention_rate
 from sizes s
-join months m on m.month <= @month_diff(s.cohort, :last_month)
-left join counts n on n.cohort = s.cohort and n.month = m.month
-order by s.cohort, m.month",
+join months m on m.number <= @month_diff(s.cohort, :last_month)
+left join counts n on n.cohort = s.cohort and n.month = m.number
+order by s.cohort, m.number",
     local: true,
 };
 
@@ -98,6 +98,7 @@ pub async fn cohort_retention<W: Warehouse + ?Sized>(
     scope: &Scope,
 ) -> Result<Answer<CohortMonth>> {
     let values = vec![
+        ("first_day", Value::Date(scope.first_day())),
         ("last_month", Value::Date(scope.last_month())),
         ("open_month", Value::Date(scope.open_month())),
     ];

@@ -27,6 +27,7 @@ mod carts;
 mod cohort;
 mod conversion;
 mod hours;
+mod readable;
 mod revenue;
 mod scope;
 mod series;
@@ -96,10 +97,11 @@ impl Report {
         self.describe
     }
 
-    /// Its SQL for people: parameters are named (`:from`), and a heading says what they are.
+    /// Its SQL for people: parameters are named as the engine's own tools name them (`:from`, `@since`, `$since`), and a
+    /// heading says what they are and how to set them.
     #[must_use]
     pub fn sql(&self, dialect: Dialect) -> String {
-        text::for_people(self, dialect)
+        readable::for_people(self, dialect)
     }
 
     /// Answers with its default options, as the function of the same name does.

@@ -30,11 +30,8 @@ pub(super) const REPORT: Report = Report {
                less refunds). With several currencies a day has a row for each, with the same visits and conversions; \
                do not add those up.",
     text: "
-with recursive days (day) as (
-    select :first_day
-    where :first_day <= :last_day
-    union all
-    select @next_day(day) from days where day < :last_day
+with days as (
+    @days(:first_day, :last_day)
 ),
 {visits},
 traffic as (
@@ -60,6 +57,8 @@ takings as (
 ),
 currencies as (
     select distinct currency from takings
+    union all
+    select t.currency from (select max(currency) as currency, count(*) as n from takings) t where t.n = 0
 )
 select
     d.day,
@@ -68,7 +67,7 @@ select
     c.currency,
     coalesce(k.revenue, 0) as revenue
 from days d
-left join currencies c on 1 = 1
+cross join currencies c
 left join traffic v on v.day = d.day
 left join takings k on k.day = d.day and coalesce(k.currency, '') = coalesce(c.currency, '')
 order by d.day, coalesce(c.currency, '')",

@@ -331,7 +331,7 @@ async fn every_report_runs_by_name_and_says_what_it_is() {
         }
     }
     assert_eq!(report::Report::named("nothing"), None);
-    assert_eq!(Dialect::ALL.len(), 2);
+    assert_eq!(Dialect::ALL.len(), 5);
 }
 
 #[tokio::test]

@@ -13,11 +13,13 @@ fn the_files_under_sql_are_what_the_code_renders() {
             let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sql").join(dialect.as_str());
             let path = folder.join(format!("{}.sql", report.name()));
             let sql = report.sql(dialect);
-            assert!(
-                !sql.contains(['@', '{', '}']),
-                "{dialect} {}: something was not expanded",
-                report.name()
-            );
+            let unexpanded = sql.match_indices('@').any(|(at, _)| {
+                sql[at + 1..]
+                    .trim_start_matches(|c: char| c.is_ascii_lowercase() || c == '_')
+                    .starts_with('(')
+            });
+            let open = sql.lines().any(|line| !line.starts_with("--") && line.contains(['{', '}']));
+            assert!(!unexpanded && !open, "{dialect} {}: something was not expanded", report.name());
             if bless {
                 std::fs::create_dir_all(&folder).unwrap();
                 std::fs::write(&path, &sql).unwrap();

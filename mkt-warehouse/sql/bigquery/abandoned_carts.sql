@@ -1,0 +1,53 @@
+-- abandoned_carts
+-- The events of every abandoned cart. A cart is what a user put in (add_to_cart, or cart_abandoned from a source
+-- that tells) in the period and after the last purchase; it is abandoned when it was not touched since idle_since.
+-- With it come the products looked at since that purchase. The function of this name folds the events into one row
+-- per cart: id, value, up to six products.
+--
+-- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
+--   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'
+--       first instant
+--   --parameter='until:TIMESTAMP:2026-10-31 23:00:00'
+--       instant after the last
+--   --parameter='site:STRING:NULL'
+--       a site, or null for all
+--   --parameter='source:STRING:NULL'
+--       a source, or null for each site's system of record
+--   --parameter='idle_since:TIMESTAMP:2026-10-31 22:00:00'
+--       carts touched after this instant are not abandoned yet
+--   --parameter='now:TIMESTAMP:2026-10-31 23:00:00'
+--       the instant of asking
+
+with acts as (
+    select
+        e.site, coalesce(i.person_id, e.user_id) as person, e.user_id, e.event_id, e.event_type, e.timestamp,
+        coalesce(e.currency, t.currency) as currency, e.properties
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce(@site, e.site)
+      and e.source = coalesce(@source, t.record_source, e.source)
+      and e.timestamp >= @since and e.timestamp <= @now
+      and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned', 'purchase')
+),
+bought as (
+    select site, person, max(timestamp) as last_bought from acts where event_type = 'purchase' group by site, person
+),
+carts as (
+    select a.site, a.person, b.last_bought
+    from acts a
+    left join bought b on b.site = a.site and b.person = a.person
+    where a.event_type in ('add_to_cart', 'cart_abandoned')
+      and (b.last_bought is null or a.timestamp > b.last_bought)
+    group by a.site, a.person, b.last_bought
+    having max(a.timestamp) <= @idle_since and min(a.timestamp) < @until
+)
+select a.site, a.person, a.user_id, a.event_type, a.timestamp, a.currency, a.properties
+from carts c
+join acts a on a.site = c.site and a.person = c.person
+where a.event_type <> 'purchase'
+  and a.timestamp < @until
+  and (c.last_bought is null or a.timestamp > c.last_bought)
+order by a.site, a.person, a.timestamp, a.event_id;

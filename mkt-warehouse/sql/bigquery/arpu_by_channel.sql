@@ -1,0 +1,61 @@
+-- arpu_by_channel
+-- Average revenue per user by channel and currency: purchases less refunds in the period ÷ distinct users with a
+-- session of the channel that starts in the period. A purchase belongs to the channel of its session, without one
+-- to its own. A user of two channels counts in both, so the users of the channels are not to be added; the
+-- revenues of one currency add up to those of arpu.
+--
+-- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
+--   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'
+--       first instant
+--   --parameter='until:TIMESTAMP:2026-10-31 23:00:00'
+--       instant after the last
+--   --parameter='site:STRING:NULL'
+--       a site, or null for all
+--   --parameter='source:STRING:NULL'
+--       a source, or null for each site's system of record
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time >= @since and s.start_time < @until
+      and s.bot is null
+      and s.site = coalesce(@site, s.site)
+      and s.source = coalesce(@source, t.record_source, s.source)
+),
+users as (
+    select channel, count(distinct person) as users from visits group by channel
+),
+sales as (
+    select coalesce(s.channel, e.channel) as channel, coalesce(e.currency, t.currency) as currency, e.revenue
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce(@site, e.site)
+      and e.source = coalesce(@source, t.record_source, e.source)
+      and e.timestamp >= @since and e.timestamp < @until
+      and e.event_type in ('purchase', 'refund')
+),
+revenue as (
+    select channel, currency, sum(revenue) as revenue from sales group by channel, currency
+),
+channels as (
+    select channel from users union select channel from revenue
+)
+select
+    c.channel,
+    r.currency,
+    coalesce(r.revenue, 0) as revenue,
+    coalesce(u.users, 0) as users,
+    cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * div(cast(abs(coalesce(r.revenue, 0)) * 100 as int64) * 20000 + coalesce(u.users, 0), 2 * nullif(coalesce(u.users, 0), 0)) as numeric) / 1000000 as arpu
+from channels c
+left join users u on u.channel = c.channel
+left join revenue r on r.channel = c.channel
+order by c.channel, coalesce(r.currency, '');

@@ -1,0 +1,81 @@
+-- daily_series
+-- Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases less
+-- refunds). With several currencies a day has a row for each, with the same visits and conversions; do not add
+-- those up.
+--
+-- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
+--   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'
+--       first instant
+--   --parameter='until:TIMESTAMP:2026-10-31 23:00:00'
+--       instant after the last
+--   --parameter='zone:STRING:Europe/Paris'
+--       IANA zone, as in zone_offsets
+--   --parameter='site:STRING:NULL'
+--       a site, or null for all
+--   --parameter='source:STRING:NULL'
+--       a source, or null for each site's system of record
+--   --parameter='first_day:DATE:2026-10-01'
+--       first day
+--   --parameter='last_day:DATE:2026-10-31'
+--       last day
+
+with days as (
+    select day from unnest(generate_date_array(@first_day, @last_day)) as day
+),
+visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time >= @since and s.start_time < @until
+      and s.bot is null
+      and s.site = coalesce(@site, s.site)
+      and s.source = coalesce(@source, t.record_source, s.source)
+),
+traffic as (
+    select
+        date(datetime(timestamp_add(v.start_time, interval z.offset_s second))) as day,
+        count(*) as visits,
+        sum(cast(v.converted as int64)) as conversions
+    from visits v
+    join zone_offsets z on z.zone = @zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+    group by 1
+),
+sales as (
+    select e.timestamp, coalesce(e.currency, t.currency) as currency, e.revenue
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce(@site, e.site)
+      and e.source = coalesce(@source, t.record_source, e.source)
+      and e.timestamp >= @since and e.timestamp < @until
+      and e.event_type in ('purchase', 'refund')
+),
+takings as (
+    select date(datetime(timestamp_add(f.timestamp, interval z.offset_s second))) as day, f.currency, sum(f.revenue) as revenue
+    from sales f
+    join zone_offsets z on z.zone = @zone and z.from_utc <= f.timestamp and z.until_utc > f.timestamp
+    group by 1, f.currency
+),
+currencies as (
+    select distinct currency from takings
+    union all
+    select t.currency from (select max(currency) as currency, count(*) as n from takings) t where t.n = 0
+)
+select
+    d.day,
+    coalesce(v.visits, 0) as visits,
+    coalesce(v.conversions, 0) as conversions,
+    c.currency,
+    coalesce(k.revenue, 0) as revenue
+from days d
+cross join currencies c
+left join traffic v on v.day = d.day
+left join takings k on k.day = d.day and coalesce(k.currency, '') = coalesce(c.currency, '')
+order by d.day, coalesce(c.currency, '');

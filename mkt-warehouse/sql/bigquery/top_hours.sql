@@ -1,0 +1,53 @@
+-- top_hours
+-- The hours of the day with the best conversion rate: converted sessions ÷ sessions × 100 by the local hour of
+-- the session's start, for hours with enough sessions. Equal rates come in the order of the hour. The hour that a
+-- clock change repeats counts once, as one hour.
+--
+-- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
+--   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'
+--       first instant
+--   --parameter='until:TIMESTAMP:2026-10-31 23:00:00'
+--       instant after the last
+--   --parameter='zone:STRING:Europe/Paris'
+--       IANA zone, as in zone_offsets
+--   --parameter='site:STRING:NULL'
+--       a site, or null for all
+--   --parameter='source:STRING:NULL'
+--       a source, or null for each site's system of record
+--   --parameter='minimum:INT64:1'
+--       sessions that an hour needs
+--   --parameter='hours:INT64:5'
+--       rows at most
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time >= @since and s.start_time < @until
+      and s.bot is null
+      and s.site = coalesce(@site, s.site)
+      and s.source = coalesce(@source, t.record_source, s.source)
+),
+hours as (
+    select
+        extract(hour from datetime(timestamp_add(v.start_time, interval z.offset_s second))) as hour,
+        count(*) as sessions,
+        sum(cast(v.converted as int64)) as converted_sessions
+    from visits v
+    join zone_offsets z on z.zone = @zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+    group by 1
+)
+select
+    hour,
+    sessions,
+    converted_sessions,
+    cast(100 * converted_sessions as float64) / nullif(sessions, 0) as conversion_rate
+from hours
+where sessions >= @minimum
+order by conversion_rate desc, hour
+limit @hours;

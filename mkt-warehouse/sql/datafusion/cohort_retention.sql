@@ -1,0 +1,79 @@
+-- cohort_retention
+-- Users by month of sign-up (users.signed_up_at; for a user without one, the first session ever seen), and the
+-- share of them with a session in each calendar month since. A cohort holds who signed up in the period; sessions
+-- count from the period's start. Months that are not complete at the period's end are null.
+--
+-- Parameters, with values to try. In Python: SessionContext().sql(text, param_values={
+--   'from': datetime.fromisoformat('2026-09-30 22:00:00+00:00'),  # first instant
+--   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
+--   'zone': 'Europe/Paris',  # IANA zone, as in zone_offsets
+--   'site': None,  # a site, or null for all
+--   'source': None,  # a source, or null for each site's system of record
+--   'last_month': date.fromisoformat('2026-10-01'),  # first day of the period's last month
+--   'open_month': date.fromisoformat('2026-11-01'),  # first day of the first month not complete at the period's end
+--   'first_day': date.fromisoformat('2026-10-01'),  # first day
+
+with months as (
+    select unnest(generate_series(cast(0 as bigint), cast(((extract(year from $last_month) - extract(year from $first_day)) * 12 + extract(month from $last_month) - extract(month from $first_day)) as bigint))) as number
+),
+visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time < $until
+      and s.bot is null
+      and s.site = coalesce($site, s.site)
+      and s.source = coalesce($source, t.record_source, s.source)
+),
+signups as (
+    select coalesce(i.person_id, u.user_id) as person, min(u.signed_up_at) as since
+    from users u
+    left join identities i on i.source = u.source and i.site = u.site and i.user_id = u.user_id
+    where u.signed_up_at < $until and u.site = coalesce($site, u.site)
+    group by coalesce(i.person_id, u.user_id)
+),
+seen as (
+    select person, min(start_time) as since from visits group by person
+),
+people as (
+    select person, since from signups
+    union all
+    select n.person, n.since from seen n left join signups g on g.person = n.person where g.person is null
+),
+cohorts as (
+    select p.person, cast(date_trunc('month', to_timestamp_micros(cast(p.since as bigint) + z.offset_s * 1000000)) as date) as cohort
+    from people p
+    join zone_offsets z on z.zone = $zone and z.from_utc <= p.since and z.until_utc > p.since
+    where p.since >= $from
+),
+activity as (
+    select distinct v.person, cast(date_trunc('month', to_timestamp_micros(cast(v.start_time as bigint) + z.offset_s * 1000000)) as date) as active_in
+    from visits v
+    join zone_offsets z on z.zone = $zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+    where v.start_time >= $from
+),
+sizes as (
+    select cohort, count(*) as users from cohorts group by cohort
+),
+counts as (
+    select c.cohort, ((extract(year from a.active_in) - extract(year from c.cohort)) * 12 + extract(month from a.active_in) - extract(month from c.cohort)) as month, count(*) as active
+    from cohorts c
+    join activity a on a.person = c.person
+    group by 1, 2
+)
+select
+    s.cohort,
+    m.number as month,
+    s.users,
+    case when ((extract(year from $open_month) - extract(year from s.cohort)) * 12 + extract(month from $open_month) - extract(month from s.cohort)) > m.number then coalesce(n.active, 0) end as active,
+    case when ((extract(year from $open_month) - extract(year from s.cohort)) * 12 + extract(month from $open_month) - extract(month from s.cohort)) > m.number
+        then cast(100 * coalesce(n.active, 0) as double) / nullif(s.users, 0) end as retention_rate
+from sizes s
+join months m on m.number <= ((extract(year from $last_month) - extract(year from s.cohort)) * 12 + extract(month from $last_month) - extract(month from s.cohort))
+left join counts n on n.cohort = s.cohort and n.month = m.number
+order by s.cohort, m.number;

@@ -1,0 +1,33 @@
+-- training_set
+-- One row per session that starts in the period: time_on_site in seconds (from first to last event where the
+-- source does not tell), pages_viewed, source (the channel), device, converted.
+--
+-- Parameters, with values to try. In Python: SessionContext().sql(text, param_values={
+--   'from': datetime.fromisoformat('2026-09-30 22:00:00+00:00'),  # first instant
+--   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
+--   'site': None,  # a site, or null for all
+--   'source': None,  # a source, or null for each site's system of record
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time >= $from and s.start_time < $until
+      and s.bot is null
+      and s.site = coalesce($site, s.site)
+      and s.source = coalesce($source, t.record_source, s.source)
+)
+select
+    session_id,
+    coalesce(time_on_site, (cast(end_time as bigint) - cast(start_time as bigint)) / 1000000) as time_on_site,
+    pages_viewed,
+    channel as source,
+    device,
+    converted
+from visits
+order by session_id;

@@ -1,0 +1,53 @@
+-- arpu
+-- Average revenue per user, one row per currency: purchases less refunds in the period ÷ distinct users with a
+-- session that starts in the period. An event without a currency has its site's. Without any revenue there is one
+-- row, of 0 in no currency; without users the average is null.
+--
+-- Parameters, with values to try. Session variables, for a worksheet or snowsql -f this file.
+-- since: first instant
+set since = to_timestamp_ntz('2026-09-30 22:00:00');
+-- until: instant after the last
+set until = to_timestamp_ntz('2026-10-31 23:00:00');
+-- site: a site, or null for all
+set site = (select cast(null as varchar));
+-- source: a source, or null for each site's system of record
+set source = (select cast(null as varchar));
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time >= $since and s.start_time < $until
+      and s.bot is null
+      and s.site = coalesce($site, s.site)
+      and s.source = coalesce($source, t.record_source, s.source)
+),
+users as (
+    select count(distinct person) as users from visits
+),
+revenue as (
+    select coalesce(e.currency, t.currency) as currency, sum(e.revenue) as revenue
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce($site, e.site)
+      and e.source = coalesce($source, t.record_source, e.source)
+      and e.timestamp >= $since and e.timestamp < $until
+      and e.event_type in ('purchase', 'refund')
+    group by coalesce(e.currency, t.currency)
+)
+select
+    r.currency,
+    coalesce(r.revenue, 0) as revenue,
+    u.users,
+    cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * ((abs(coalesce(r.revenue, 0)) * 2000000 + u.users) - mod(abs(coalesce(r.revenue, 0)) * 2000000 + u.users, 2 * nullif(u.users, 0))) / (2 * nullif(u.users, 0)) / 1000000 as number(18, 6)) as arpu
+from users u
+left join revenue r on 1 = 1
+order by coalesce(r.currency, '');

@@ -1,0 +1,87 @@
+-- cohort_retention
+-- Users by month of sign-up (users.signed_up_at; for a user without one, the first session ever seen), and the
+-- share of them with a session in each calendar month since. A cohort holds who signed up in the period; sessions
+-- count from the period's start. Months that are not complete at the period's end are null.
+--
+-- Parameters, with values to try. Session variables, for a worksheet or snowsql -f this file.
+-- since: first instant
+set since = to_timestamp_ntz('2026-09-30 22:00:00');
+-- until: instant after the last
+set until = to_timestamp_ntz('2026-10-31 23:00:00');
+-- zone: IANA zone, as in zone_offsets
+set zone = 'Europe/Paris';
+-- site: a site, or null for all
+set site = (select cast(null as varchar));
+-- source: a source, or null for each site's system of record
+set source = (select cast(null as varchar));
+-- last_month: first day of the period's last month
+set last_month = to_date('2026-10-01');
+-- open_month: first day of the first month not complete at the period's end
+set open_month = to_date('2026-11-01');
+-- first_day: first day
+set first_day = to_date('2026-10-01');
+
+with months as (
+    select cast(value as integer) as number from table(flatten(input => array_generate_range(0, datediff(month, $first_day, $last_month) + 1)))
+),
+visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time < $until
+      and s.bot is null
+      and s.site = coalesce($site, s.site)
+      and s.source = coalesce($source, t.record_source, s.source)
+),
+signups as (
+    select coalesce(i.person_id, u.user_id) as person, min(u.signed_up_at) as since
+    from users u
+    left join identities i on i.source = u.source and i.site = u.site and i.user_id = u.user_id
+    where u.signed_up_at < $until and u.site = coalesce($site, u.site)
+    group by coalesce(i.person_id, u.user_id)
+),
+seen as (
+    select person, min(start_time) as since from visits group by person
+),
+people as (
+    select person, since from signups
+    union all
+    select n.person, n.since from seen n left join signups g on g.person = n.person where g.person is null
+),
+cohorts as (
+    select p.person, cast(date_trunc('month', dateadd(second, z.offset_s, p.since)) as date) as cohort
+    from people p
+    join zone_offsets z on z.zone = $zone and z.from_utc <= p.since and z.until_utc > p.since
+    where p.since >= $since
+),
+activity as (
+    select distinct v.person, cast(date_trunc('month', dateadd(second, z.offset_s, v.start_time)) as date) as active_in
+    from visits v
+    join zone_offsets z on z.zone = $zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+    where v.start_time >= $since
+),
+sizes as (
+    select cohort, count(*) as users from cohorts group by cohort
+),
+counts as (
+    select c.cohort, datediff(month, c.cohort, a.active_in) as month, count(*) as active
+    from cohorts c
+    join activity a on a.person = c.person
+    group by 1, 2
+)
+select
+    s.cohort,
+    m.number as month,
+    s.users,
+    case when datediff(month, s.cohort, $open_month) > m.number then coalesce(n.active, 0) end as active,
+    case when datediff(month, s.cohort, $open_month) > m.number
+        then cast(100 * coalesce(n.active, 0) as double) / nullif(s.users, 0) end as retention_rate
+from sizes s
+join months m on m.number <= datediff(month, s.cohort, $last_month)
+left join counts n on n.cohort = s.cohort and n.month = m.number
+order by s.cohort, m.number;

@@ -1,0 +1,53 @@
+-- top_hours
+-- The hours of the day with the best conversion rate: converted sessions ÷ sessions × 100 by the local hour of
+-- the session's start, for hours with enough sessions. Equal rates come in the order of the hour. The hour that a
+-- clock change repeats counts once, as one hour.
+--
+-- Parameters, with values to try. Session variables, for a worksheet or snowsql -f this file.
+-- since: first instant
+set since = to_timestamp_ntz('2026-09-30 22:00:00');
+-- until: instant after the last
+set until = to_timestamp_ntz('2026-10-31 23:00:00');
+-- zone: IANA zone, as in zone_offsets
+set zone = 'Europe/Paris';
+-- site: a site, or null for all
+set site = (select cast(null as varchar));
+-- source: a source, or null for each site's system of record
+set source = (select cast(null as varchar));
+-- minimum: sessions that an hour needs
+set minimum = 1;
+-- hours: rows at most
+set hours = 5;
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time >= $since and s.start_time < $until
+      and s.bot is null
+      and s.site = coalesce($site, s.site)
+      and s.source = coalesce($source, t.record_source, s.source)
+),
+hours as (
+    select
+        extract(hour from dateadd(second, z.offset_s, v.start_time)) as hour,
+        count(*) as sessions,
+        sum(cast(v.converted as integer)) as converted_sessions
+    from visits v
+    join zone_offsets z on z.zone = $zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+    group by 1
+)
+select
+    hour,
+    sessions,
+    converted_sessions,
+    cast(100 * converted_sessions as double) / nullif(sessions, 0) as conversion_rate
+from hours
+where sessions >= $minimum
+order by conversion_rate desc, hour
+limit $hours;
