@@ -80,6 +80,7 @@ mod subscribers;
 mod template;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod unsubscribe;
 
 pub use id::{IdempotencyKey, MailId};
 pub use maildir::Maildir;
@@ -103,3 +104,4 @@ pub use template::{
     CartItem, CartRelaunch, Language, MAX_ITEMS, Rendered, Template, TemplateError, Welcome, format_money,
     text_of_html,
 };
+pub use unsubscribe::{UnsubscribeClaim, UnsubscribeKeys, UnsubscribeRefusal, UnsubscribeScope};

@@ -407,6 +407,12 @@ impl ListUnsubscribe {
         self
     }
 
+    /// The link, as it was given.
+    #[must_use]
+    pub fn link(&self) -> &Url {
+        &self.link
+    }
+
     /// The value of `List-Unsubscribe`.
     #[must_use]
     pub fn header_value(&self) -> String {

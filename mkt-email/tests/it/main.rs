@@ -18,3 +18,4 @@ mod outbox;
 mod send_log;
 mod subscribers;
 mod templates;
+mod unsubscribe;

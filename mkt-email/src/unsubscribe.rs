@@ -1,0 +1,321 @@
+//! Signed unsubscribe links (RFC 8058): made for every marketing mail, verified when one is followed.
+//!
+//! Everything here is a pure function: no endpoint, no database, no clock. Whoever serves the link keeps three rules:
+//!
+//! - **Only POST unsubscribes.** A GET shows a page with a button: link scanners and previewers follow every link of a
+//!   mail with GET, and must not end anybody's subscription.
+//! - The POST needs no cookie, no login, and gets no redirect (RFC 8058 §3.2).
+//! - The claim of a verified link is acted upon at once, whatever became of the campaign since.
+//!
+//! A link names its reader by the SHA-256 of the address, under which suppressions are kept too
+//! ([`EmailAddress::key`]). It shows no address. It is a pseudonym and not an anonym: whoever guesses the address can
+//! compute it.
+
+use crate::message::{EmailAddress, ListUnsubscribe};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, Mac};
+use mkt_connect::{Error, ErrorKind, Result, Secret};
+use sha2::Sha256;
+use std::fmt;
+use url::Url;
+
+const SERVICE: &str = "unsubscribe";
+/// The name of the query parameter that carries the token.
+const PARAMETER: &str = "u";
+const VERSION: u8 = 1;
+/// What Standard Webhooks asks of a secret, and more than anybody guesses.
+const MIN_SECRET: usize = 24;
+const MAX_KEYS: usize = 8;
+/// Names of lists and campaigns: two of them, in base64, leave room in a link of 900 bytes.
+const MAX_NAME: usize = 150;
+const DIGEST: usize = 32;
+/// The longest token that is looked at: version, person, expiry, two names, signature, in base64.
+const MAX_TOKEN: usize = (1 + DIGEST + 8 + 2 * (1 + MAX_NAME) + 1 + DIGEST).div_ceil(3) * 4;
+
+/// What the reader of a link leaves: all marketing mail, or one list. Never transactional mail.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum UnsubscribeScope {
+    /// Marketing mail of every list.
+    Marketing,
+    /// Marketing mail of one list.
+    List(String),
+}
+
+#[cfg(feature = "sqlite")]
+impl From<UnsubscribeScope> for crate::outbox::SuppressionScope {
+    fn from(scope: UnsubscribeScope) -> Self {
+        match scope {
+            UnsubscribeScope::Marketing => Self::Marketing,
+            UnsubscribeScope::List(list) => Self::List(list),
+        }
+    }
+}
+
+/// What a link says when its signature is right: who leaves what, and which mail said so.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct UnsubscribeClaim {
+    person: [u8; DIGEST],
+    scope: UnsubscribeScope,
+    campaign: String,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl UnsubscribeClaim {
+    /// Somebody may leave all marketing mail by a mail of this campaign. The link does not expire: readers keep mails
+    /// for years, and a link that stopped working is answered with a complaint.
+    #[must_use]
+    pub fn marketing(address: &EmailAddress, campaign: impl Into<String>) -> Self {
+        let (person, campaign) = (address.digest(), campaign.into());
+        Self { person, scope: UnsubscribeScope::Marketing, campaign, expires_at: None }
+    }
+
+    /// As [`marketing`](Self::marketing), for one list.
+    #[must_use]
+    pub fn list(address: &EmailAddress, list: impl Into<String>, campaign: impl Into<String>) -> Self {
+        Self { scope: UnsubscribeScope::List(list.into()), ..Self::marketing(address, campaign) }
+    }
+
+    /// Lets the link end at an instant (counted in whole seconds).
+    #[must_use]
+    pub fn until(mut self, at: DateTime<Utc>) -> Self {
+        self.expires_at = DateTime::from_timestamp(at.timestamp(), 0);
+        self
+    }
+
+    /// Who leaves: [`EmailAddress::key`] of the address, under which suppressions and mails are kept.
+    #[must_use]
+    pub fn address_key(&self) -> String {
+        crate::id::hex(&self.person)
+    }
+
+    /// Whether the claim is about this address.
+    #[must_use]
+    pub fn is_about(&self, address: &EmailAddress) -> bool {
+        self.person == address.digest()
+    }
+
+    /// What they leave.
+    #[must_use]
+    pub fn scope(&self) -> &UnsubscribeScope {
+        &self.scope
+    }
+
+    /// The campaign whose mail carried the link.
+    #[must_use]
+    pub fn campaign(&self) -> &str {
+        &self.campaign
+    }
+
+    /// When the link ends, if it does.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.expires_at
+    }
+
+    fn payload(&self) -> Result<Vec<u8>> {
+        let (kind, list) = match &self.scope {
+            UnsubscribeScope::Marketing => (b'm', ""),
+            UnsubscribeScope::List(list) => (b'l', list.as_str()),
+        };
+        let mut payload = Vec::with_capacity(128);
+        payload.push(VERSION);
+        payload.extend(self.person);
+        payload.extend(self.expires_at.map_or(i64::MAX, |at| at.timestamp()).to_be_bytes());
+        payload.push(kind);
+        for name in [list, &self.campaign] {
+            match u8::try_from(name.len()).ok().filter(|length| usize::from(*length) <= MAX_NAME) {
+                Some(length) => payload.push(length),
+                None => {
+                    let detail = format!("the name of a list or campaign is longer than {MAX_NAME} bytes");
+                    return Err(Error::new(ErrorKind::Input, SERVICE, "sign").with_detail(detail));
+                }
+            }
+            payload.extend(name.as_bytes());
+        }
+        Ok(payload)
+    }
+
+    /// Reads what was signed. Every payload has one claim and every claim one payload.
+    fn of_payload(payload: &[u8]) -> Option<Self> {
+        let (&version, rest) = payload.split_first()?;
+        let (person, rest) = rest.split_first_chunk::<DIGEST>()?;
+        let (seconds, rest) = rest.split_first_chunk::<8>()?;
+        let (&kind, rest) = rest.split_first()?;
+        let (list, rest) = name(rest)?;
+        let (campaign, rest) = name(rest)?;
+        let expires_at = match i64::from_be_bytes(*seconds) {
+            i64::MAX => None,
+            seconds => Some(DateTime::from_timestamp(seconds, 0)?),
+        };
+        let scope = match kind {
+            b'm' if list.is_empty() => UnsubscribeScope::Marketing,
+            b'l' => UnsubscribeScope::List(list),
+            _ => return None,
+        };
+        (version == VERSION && rest.is_empty()).then_some(Self {
+            person: *person,
+            scope,
+            campaign,
+            expires_at,
+        })
+    }
+}
+
+fn name(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let (&length, rest) = bytes.split_first()?;
+    let (name, rest) = rest.split_at_checked(usize::from(length))?;
+    Some((String::from_utf8(name.to_vec()).ok()?, rest))
+}
+
+impl fmt::Debug for UnsubscribeClaim {
+    /// Eight digits of the pseudonym, as [`EmailAddress`] shows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnsubscribeClaim(#{:.8}, {:?}, {})", self.address_key(), self.scope, self.campaign)
+    }
+}
+
+/// Why a link is not believed. It never repeats the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnsubscribeRefusal {
+    /// No token, or none that these keys have signed: forged, altered, cut off by a mail program, or signed with a
+    /// retired key.
+    #[error("the unsubscribe link is not one of ours, or not whole")]
+    Forged,
+    /// Signed by us, and over.
+    #[error("the unsubscribe link has ended")]
+    Expired,
+}
+
+/// Signs and verifies unsubscribe links.
+///
+/// The first key signs; links signed with the others are still believed, so that a key can be replaced without a day
+/// on which old links fail. Retire a key when the last mail signed with it is some years old.
+///
+/// ```
+/// use mkt_email::{EmailAddress, UnsubscribeClaim, UnsubscribeKeys};
+/// use mkt_connect::Secret;
+/// let keys = UnsubscribeKeys::new(&Secret::new("a secret of at least 24 bytes, from a key store"))?;
+/// let (jean, now) = ("jean@example.org".parse::<EmailAddress>()?, "2026-10-26T12:00:00Z".parse()?);
+///
+/// let link = keys.link(&"https://shop.example/leave".parse()?, &UnsubscribeClaim::marketing(&jean, "spring"))?;
+/// assert!(!link.header_value().contains("jean")); // goes into `MessageBuilder::list_unsubscribe`
+///
+/// // In the handler of POST, never of GET:
+/// let claim = keys.verify_link(link.link(), now)?;
+/// assert!(claim.is_about(&jean) && claim.campaign() == "spring");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct UnsubscribeKeys {
+    keys: Vec<Hmac<Sha256>>,
+}
+
+impl fmt::Debug for UnsubscribeKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnsubscribeKeys({})", self.keys.len())
+    }
+}
+
+impl UnsubscribeKeys {
+    /// One key, which signs and verifies.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a secret of fewer than 24 bytes.
+    pub fn new(secret: &Secret) -> Result<Self> {
+        Self { keys: Vec::new() }.accepting(secret)
+    }
+
+    /// Also believes what was signed with an earlier key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a secret of fewer than 24 bytes, or a ninth key.
+    pub fn accepting(mut self, former: &Secret) -> Result<Self> {
+        let refused = |detail| Error::new(ErrorKind::Config, SERVICE, "take a key").with_detail(detail);
+        if former.expose().len() < MIN_SECRET {
+            return Err(refused("the secret has fewer than 24 bytes"));
+        }
+        if self.keys.len() == MAX_KEYS {
+            return Err(refused("there are eight keys already"));
+        }
+        let key = <Hmac<Sha256> as Mac>::new_from_slice(former.expose().as_bytes());
+        let mut key = key.map_err(|_| refused("the secret cannot be a key"))?;
+        // Nothing else that is ever signed with the same secret can be taken for a link.
+        key.update(b"mkt-email unsubscribe\0");
+        self.keys.push(key);
+        Ok(self)
+    }
+
+    /// The token for a claim: URL-safe base64. The same claim has the same token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when the name of the list or the campaign is longer than 150 bytes.
+    pub fn token(&self, claim: &UnsubscribeClaim) -> Result<String> {
+        let mut bytes = claim.payload()?;
+        let key = self.keys.first().cloned();
+        let mut mac = key.ok_or_else(|| Error::new(ErrorKind::Config, SERVICE, "sign"))?;
+        mac.update(&bytes);
+        bytes.extend(mac.finalize().into_bytes());
+        Ok(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// The link for a claim, ready for [`MessageBuilder::list_unsubscribe`](crate::MessageBuilder::list_unsubscribe):
+    /// `base` with the token as query parameter `u`. Other parameters of `base` stay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when `base` is not an `https` link without credentials, when the whole is longer than 900
+    /// bytes, or as [`token`](Self::token).
+    pub fn link(&self, base: &Url, claim: &UnsubscribeClaim) -> Result<ListUnsubscribe> {
+        let mut link = base.clone();
+        link.query_pairs_mut().append_pair(PARAMETER, &self.token(claim)?);
+        ListUnsubscribe::one_click(link).map_err(|cause| {
+            Error::new(ErrorKind::Input, SERVICE, "make a link")
+                .with_detail(cause.to_string())
+                .with_source(cause)
+        })
+    }
+
+    /// What a token claims, if one of the keys has signed it. The comparison takes the same time wherever the first
+    /// difference is; nothing of an unsigned token is interpreted.
+    ///
+    /// # Errors
+    /// [`UnsubscribeRefusal`].
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<UnsubscribeClaim, UnsubscribeRefusal> {
+        if token.len() > MAX_TOKEN {
+            return Err(UnsubscribeRefusal::Forged);
+        }
+        // The decoder takes each text for one sequence of bytes only: no padding, no stray bits at the end.
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| UnsubscribeRefusal::Forged)?;
+        let (payload, signature) = bytes.split_last_chunk::<DIGEST>().ok_or(UnsubscribeRefusal::Forged)?;
+        // All keys are tried, so that the time does not tell which one fits.
+        let signed = self.keys.iter().fold(false, |signed, key| {
+            let mut mac = key.clone();
+            mac.update(payload);
+            mac.verify_slice(signature).is_ok() | signed
+        });
+        let claim =
+            UnsubscribeClaim::of_payload(payload).filter(|_| signed).ok_or(UnsubscribeRefusal::Forged)?;
+        match claim.expires_at {
+            Some(end) if end <= now => Err(UnsubscribeRefusal::Expired),
+            _ => Ok(claim),
+        }
+    }
+
+    /// What a link claims, as it came in: the token is its query parameter `u`, and there must be one.
+    ///
+    /// # Errors
+    /// [`UnsubscribeRefusal`].
+    pub fn verify_link(
+        &self,
+        link: &Url,
+        now: DateTime<Utc>,
+    ) -> Result<UnsubscribeClaim, UnsubscribeRefusal> {
+        let mut tokens = link.query_pairs().filter(|(name, _)| name == PARAMETER).map(|(_, value)| value);
+        match (tokens.next(), tokens.next()) {
+            (Some(token), None) => self.verify(&token, now),
+            _ => Err(UnsubscribeRefusal::Forged),
+        }
+    }
+}
