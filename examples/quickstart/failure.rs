@@ -1,9 +1,8 @@
 //! One sentence for whoever has to mend it.
 
-use mkt_connect::ErrorKind;
 use std::error::Error;
 use std::path::Path;
-use std::{fmt, io};
+use std::fmt;
 
 /// What a step gives, or why it could not.
 pub(crate) type Step<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -48,36 +47,4 @@ pub(crate) fn placed<T>(out: &Path, result: Step<T>) -> Step<T> {
         };
         Failure { doing: format!("cannot use {}", out.join(name).display()), cause: error }.into()
     })
-}
-
-/// The error and its causes on one line.
-///
-/// Of a crate's error about a file or a table its own clause is enough; a driver's words are not for people, those of
-/// the system are.
-pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
-    let mut line = String::new();
-    let mut plain = false;
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        let told = match cause.downcast_ref::<mkt_connect::Error>() {
-            Some(ours)
-                if matches!(
-                    ours.kind(),
-                    ErrorKind::Input | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Storage
-                ) =>
-            {
-                plain = ours.detail().is_some();
-                ours.detail().map(str::to_owned)
-            }
-            _ if plain && !cause.is::<io::Error>() => None,
-            _ => Some(cause.to_string()),
-        };
-        match told {
-            Some(text) if line.is_empty() => line = text,
-            Some(text) if !line.ends_with(&text) => line.extend([": ", &text]),
-            _ => {}
-        }
-        next = cause.source();
-    }
-    line.replace(char::is_control, " ")
 }

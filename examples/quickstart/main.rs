@@ -19,7 +19,8 @@ mod summary;
 
 use arguments::Arguments;
 use clap::Parser;
-use failure::{Context, Step, placed, sentence};
+use failure::{Context, Step, placed};
+use mkt_connect::sentence;
 use mkt_warehouse::Sqlite;
 use progress::Progress;
 use std::error::Error;

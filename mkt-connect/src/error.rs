@@ -252,6 +252,54 @@ impl StdError for Error {
     }
 }
 
+/// An error and its causes on one line, for whoever has to mend it: what a program prints before it ends.
+///
+/// Of a connector's error about input, a file or a table, its own clause is enough: what a driver says below it is not
+/// for people, what the system says is. Control characters become spaces.
+///
+/// ```
+/// use mkt_connect::{Error, ErrorKind, sentence};
+/// let disk = std::io::Error::other("no space left on device");
+/// let error = Error::new(ErrorKind::Storage, "sqlite", "load").with_detail("the file is full").with_source(disk);
+/// assert_eq!(sentence(&error), "the file is full: no space left on device");
+/// ```
+#[must_use]
+pub fn sentence(error: &(dyn StdError + 'static)) -> String {
+    let mut line = String::new();
+    let mut plain = false;
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let told = match cause.downcast_ref::<Error>() {
+            Some(ours)
+                if matches!(
+                    ours.kind(),
+                    ErrorKind::Input
+                        | ErrorKind::Config
+                        | ErrorKind::NotFound
+                        | ErrorKind::Conflict
+                        | ErrorKind::Storage
+                ) =>
+            {
+                plain = ours.detail().is_some();
+                ours.detail().map(str::to_owned)
+            }
+            _ if plain && !cause.is::<std::io::Error>() => None,
+            _ => Some(cause.to_string()),
+        };
+        match told {
+            Some(text) if line.is_empty() => line = text,
+            Some(text) if !line.ends_with(&text) => line.extend([": ", &text]),
+            _ => {}
+        }
+        next = cause.source();
+    }
+    if line.is_empty() {
+        // An error without a clause of its own still has a kind.
+        line = error.to_string();
+    }
+    line.replace(char::is_control, " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

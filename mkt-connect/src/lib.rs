@@ -76,6 +76,6 @@ pub mod testing;
 
 pub use campaign::{CampaignTags, campaign_id};
 pub use channel::{Channel, UnknownChannel};
-pub use error::{Delivery, Error, ErrorKind, Result};
+pub use error::{Delivery, Error, ErrorKind, Result, sentence};
 pub use money::{Currency, Money, MoneyError};
 pub use secret::Secret;

@@ -108,7 +108,7 @@ impl AnalyticsSource for MemorySource {
         Capabilities {
             source: self.name,
             streams: vec![Stream {
-                name: TRAFFIC,
+                name: TRAFFIC.into(),
                 grain: Grain::Day,
                 fills: &[Kind::Sessions, Kind::Events, Kind::Metrics],
                 finality: self.finality,

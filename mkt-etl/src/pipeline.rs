@@ -210,7 +210,7 @@ impl Pipeline {
         for site in self.chosen_sites(&capabilities, checked.sites)? {
             let mut planned = Vec::new();
             for stream in self.chosen_streams(&capabilities)? {
-                let slices = self.source.plan(stream.name, &site.site, window)?;
+                let slices = self.source.plan(&stream.name, &site.site, window)?;
                 planned.extend(slices.into_iter().map(|slice| (stream.clone(), slice)));
             }
             report.changed |= self.record_site(&site, capabilities.source, window, started_at).await?;

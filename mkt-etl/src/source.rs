@@ -13,6 +13,7 @@ use mkt_warehouse::SliceKey;
 use mkt_warehouse::model::{Campaign, Cost, DailyMetric, Event, EventType, Session, User};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -59,7 +60,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stream {
     /// Its name in slices: `visits`, `daily`, ….
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How it is cut.
     pub grain: Grain,
     /// The tables it fills. A slice replaces its rows in all of them, also when it has none.

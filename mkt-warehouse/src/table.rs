@@ -330,13 +330,26 @@ impl Table {
     }
 }
 
+/// The widest cell of a printed table, in characters.
+const WIDEST: usize = 60;
+
+/// A cell that fits a line of text.
+fn shown(cell: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    match cell.char_indices().nth(WIDEST) {
+        None => cell.chars().map(plain).collect(),
+        Some(_) => cell.chars().take(WIDEST - 1).map(plain).chain(['…']).collect(),
+    }
+}
+
 impl fmt::Display for Table {
-    /// A plain text table: numbers to the right, everything else to the left.
+    /// A plain text table, a line for the names and one for each row: numbers to the right, everything else to the
+    /// left. Cells of more than 60 characters end in an ellipsis, control characters become spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cells: Vec<Vec<String>> = self
             .columns
             .iter()
-            .map(|column| (0..column.len()).map(|row| column.value(row).to_string()).collect())
+            .map(|column| (0..column.len()).map(|row| shown(&column.value(row).to_string())).collect())
             .collect();
         let widths: Vec<usize> = self
             .names

@@ -7,6 +7,7 @@
     reason = "a test may stop at the first surprise, its helpers too"
 )]
 
+mod analytics;
 #[path = "../../make_sample_data/command.rs"]
 mod command;
 mod quickstart;

@@ -368,6 +368,7 @@ mod tests {
             zone: chrono_tz::UTC,
             times_in: chrono_tz::UTC,
             currency: Currency::EUR,
+            key: None,
         };
         for (repeats, fits) in [(2, true), (3, false)] {
             std::fs::write(&path, format!("user_id\nu1\n{}", "u1\n".repeat(repeats))).unwrap();

@@ -3,11 +3,14 @@
 //! | stream | file | columns | fills |
 //! |---|---|---|---|
 //! | `sessions` | sessions.csv | session_id, user_id, start_time, end_time, pages_viewed, converted, channel; may: device, landing_url, referrer | `sessions` |
-//! | `events` | events.csv | event_id, user_id, event_type, timestamp, channel, revenue, properties (JSON); may: currency, session_id; any other becomes a property | `events` |
+//! | `events` | events.csv | user_id, event_type, timestamp, channel; may: event_id, revenue, properties (JSON), currency, session_id; any other becomes a property | `events` |
 //! | `customers` | customers.csv | user_id; may: lang, consent_marketing, consent_since, signed_up_at, segment, sex, age_band, occupation | `users`, without `email` and `first_name` |
 //! | `costs` | costs.csv | day, channel, source, medium, campaign, impressions, clicks, cost, currency | `costs`, `campaigns` |
 //!
 //! - Sessions and events are sliced by day in the site's zone; customers and costs are one slice each.
+//! - Several exports of one kind live side by side under keys of their own, see [`CsvBuilder::key`].
+//! - Events of a file without event_id are known by the file's key and all their cells; a record with the same cells as
+//!   an earlier one is then a duplicate.
 //! - Times without an offset are times of [`CsvBuilder::times_in`] (UTC unless told otherwise). Comma, semicolon or tab,
 //!   found out from the header; a decimal comma where the comma is not the delimiter. UTF-8, or Windows-1252 record by
 //!   record. Other column names by [`CsvBuilder::rename`].
@@ -47,7 +50,8 @@ use mkt_warehouse::model::{Campaign, EventType};
 use records::Raw;
 use sha2::{Digest, Sha256};
 use sheet::{Fields, SERVICE, Sheet, failed};
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -71,6 +75,17 @@ pub(crate) struct Settings {
     zone: Tz,
     times_in: Tz,
     currency: Currency,
+    key: Option<String>,
+}
+
+impl Settings {
+    /// The stream of a file: `events`, or `events:key`.
+    fn stream(&self, kind: FileKind) -> Cow<'static, str> {
+        match &self.key {
+            Some(key) => format!("{}:{key}", kind.stream()).into(),
+            None => kind.stream().into(),
+        }
+    }
 }
 
 /// CSV files of one site. Start with [`CsvSource::builder`]. Clones share the index.
@@ -100,7 +115,13 @@ impl CsvSource {
     #[must_use]
     pub fn builder(site: impl Into<String>, zone: Tz) -> CsvBuilder {
         CsvBuilder {
-            settings: Settings { site: site.into(), zone, times_in: Tz::UTC, currency: Currency::EUR },
+            settings: Settings {
+                site: site.into(),
+                zone,
+                times_in: Tz::UTC,
+                currency: Currency::EUR,
+                key: None,
+            },
             encoding: Encoding::Detect,
             renamed: HashMap::new(),
             files: HashMap::new(),
@@ -115,20 +136,23 @@ impl CsvSource {
     /// # Errors
     /// As [`check`](AnalyticsSource::check).
     pub async fn days(&self) -> Result<Option<Window>> {
+        let days = self.days_with_records().await?;
+        Ok(days.first().zip(days.last()).map(|(first, last)| Window::days(*first, *last)))
+    }
+
+    /// Every day of which sessions or events are in the files, in the site's zone. Reads the files, unless they were
+    /// read before.
+    ///
+    /// # Errors
+    /// As [`check`](AnalyticsSource::check).
+    pub async fn days_with_records(&self) -> Result<BTreeSet<NaiveDate>> {
         let inner = Arc::clone(&self.0);
         blocking(move || {
-            let mut days: Option<Window> = None;
+            let mut days = BTreeSet::new();
             for kind in [FileKind::Sessions, FileKind::Events] {
-                let Some(index) = inner.index(kind)? else { continue };
-                let (Some(first), Some(last)) = (index.days.keys().next(), index.days.keys().next_back())
-                else {
-                    continue;
-                };
-                let found = Window::days(*first, *last);
-                days = Some(days.map_or(found, |held| Window {
-                    from: held.from.min(found.from),
-                    until: held.until.max(found.until),
-                }));
+                if let Some(index) = inner.index(kind)? {
+                    days.extend(index.days.keys());
+                }
             }
             Ok(days)
         })
@@ -180,6 +204,14 @@ impl CsvBuilder {
         self
     }
 
+    /// A name for these files, so that they stand beside others of the same site: the streams are then called
+    /// `events:key`, and loading replaces what was loaded under this key and nothing else. Default: none.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.settings.key = Some(key.into());
+        self
+    }
+
     /// How bytes are read as text. Default: [`Encoding::Detect`].
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
@@ -198,7 +230,7 @@ impl CsvBuilder {
     /// Checks the settings. No file is opened: see [`check`](AnalyticsSource::check).
     ///
     /// # Errors
-    /// `Config`: no file, or no usable name of the site.
+    /// `Config`: no file, no usable name of the site, or a key that is not 1 to 64 letters, digits, `.`, `_` or `-`.
     pub fn build(self) -> Result<CsvSource> {
         let config = |detail: &str| Err(Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail));
         if self.files.is_empty() {
@@ -206,6 +238,11 @@ impl CsvBuilder {
         }
         if self.settings.site.is_empty() || self.settings.site.contains('@') {
             return config("the site has no usable name");
+        }
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let usable = |key: &str| (1..=64).contains(&key.chars().count()) && key.chars().all(plain);
+        if self.settings.key.as_deref().is_some_and(|key| !usable(key)) {
+            return config("the key is not 1 to 64 letters, digits, '.', '_' or '-'");
         }
         Ok(CsvSource(Arc::new(Inner {
             settings: self.settings,
@@ -335,7 +372,7 @@ impl Inner {
     fn parts(&self, slice: &SliceKey) -> Result<(FileKind, NaiveDate)> {
         let kind = FileKind::ALL
             .into_iter()
-            .find(|kind| kind.stream() == slice.stream && self.files.contains_key(kind));
+            .find(|kind| self.settings.stream(*kind) == slice.stream && self.files.contains_key(kind));
         match kind {
             Some(kind) if slice.source == SERVICE && slice.site == self.settings.site => {
                 Ok((kind, slice.from))
@@ -440,7 +477,7 @@ impl AnalyticsSource for CsvSource {
                 FileKind::Customers => (Grain::Whole, &[Kind::Users]),
                 FileKind::Costs => (Grain::Whole, &[Kind::Costs, Kind::Campaigns]),
             };
-            Stream { name: kind.stream(), grain, fills, finality: Finality::Immediate }
+            Stream { name: self.0.settings.stream(kind), grain, fills, finality: Finality::Immediate }
         };
         Capabilities {
             source: SERVICE,

@@ -12,10 +12,9 @@ use serde_json::Value;
 
 pub(super) const SESSIONS: &[&str] =
     &["session_id", "user_id", "start_time", "end_time", "pages_viewed", "converted", "channel"];
-pub(super) const EVENTS: &[&str] =
-    &["event_id", "user_id", "event_type", "timestamp", "channel", "revenue", "properties"];
+pub(super) const EVENTS: &[&str] = &["user_id", "event_type", "timestamp", "channel"];
 /// What else is read of events, and is no property.
-pub(super) const EVENTS_MAY: &[&str] = &["session_id", "currency"];
+pub(super) const EVENTS_MAY: &[&str] = &["event_id", "revenue", "properties", "session_id", "currency"];
 pub(super) const CUSTOMERS: &[&str] = &["user_id"];
 /// What else is read of customers. The address and the name are known columns so that nobody is told that they were
 /// not used; they are not.
@@ -113,6 +112,17 @@ pub(super) fn session_and_campaign(row: &Row<'_>) -> (Option<String>, Option<Str
     (row.get("session_id").or(text("session_id")).map(str::to_owned), campaign)
 }
 
+/// From the file's own id; in a file without such a column, from the file's key and all cells.
+fn event_id(row: &Row<'_>, settings: &Settings) -> Result<i64, String> {
+    if row.has("event_id") {
+        return Ok(id::event_id(SERVICE, &settings.site, row.need("event_id")?));
+    }
+    let file = settings.key.as_deref().unwrap_or_default();
+    let mut parts = vec!["row", SERVICE, &settings.site, file];
+    parts.extend(row.cells().iter().map(String::as_str));
+    Ok(id::stable_hash(&parts))
+}
+
 /// An event. `campaign` is that of its session; its own URL goes before.
 pub(super) fn event(
     row: &Row<'_>,
@@ -141,7 +151,7 @@ pub(super) fn event(
         properties.entry(column).or_insert_with(|| Value::String(cell.to_owned()));
     }
     Ok(Event {
-        event_id: id::event_id(SERVICE, &settings.site, row.need("event_id")?),
+        event_id: event_id(row, settings)?,
         user_id: user_id(row)?,
         event_type,
         timestamp,

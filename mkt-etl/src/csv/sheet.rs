@@ -192,6 +192,11 @@ impl Row<'_> {
         self.cells.get(index).map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
     }
 
+    /// Whether the file has such a column.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.sheet.columns.iter().any(|held| held == column)
+    }
+
     /// The cell of a column that must not be empty.
     pub(super) fn need(&self, column: &str) -> Result<&str, String> {
         self.get(column).ok_or_else(|| format!("{column} is empty"))

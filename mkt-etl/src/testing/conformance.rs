@@ -77,7 +77,7 @@ impl<'a> Subject<'a> {
     fn slices(&self) -> Result<Vec<(Stream, SliceKey)>> {
         let mut slices = Vec::new();
         for stream in self.source.capabilities().streams {
-            for slice in self.source.plan(stream.name, self.site, self.window)? {
+            for slice in self.source.plan(&stream.name, self.site, self.window)? {
                 slices.push((stream.clone(), slice));
             }
         }
@@ -121,7 +121,7 @@ pub async fn check_all(subject: &Subject<'_>) -> Vec<Finding> {
 /// Every day of the window is in exactly one slice of a stream of days; a stream without days has one slice.
 pub fn plan_covers_every_day_exactly_once(subject: &Subject<'_>) -> Outcome {
     for stream in subject.source.capabilities().streams {
-        let slices = subject.source.plan(stream.name, subject.site, subject.window)?;
+        let slices = subject.source.plan(&stream.name, subject.site, subject.window)?;
         let held = match stream.grain {
             Grain::Day => slices
                 .iter()
@@ -159,7 +159,7 @@ pub async fn check_names_the_site(subject: &Subject<'_>) -> Outcome {
 pub async fn unknown_site_is_refused(subject: &Subject<'_>) -> Outcome {
     const NOWHERE: &str = "no-such-site";
     for stream in subject.source.capabilities().streams {
-        let kind = subject.source.plan(stream.name, NOWHERE, subject.window).map_err(|error| error.kind());
+        let kind = subject.source.plan(&stream.name, NOWHERE, subject.window).map_err(|error| error.kind());
         if !matches!(kind, Err(ErrorKind::Input | ErrorKind::NotFound)) {
             return Ok(Verdict::Violated(format!("the plan of {} takes an unknown site", stream.name)));
         }

@@ -467,6 +467,58 @@ async fn the_names_of_columns_and_the_tags_of_the_next_day_are_of_the_version() 
 }
 
 #[tokio::test]
+async fn files_of_different_keys_stand_side_by_side_and_each_replaces_only_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let source = |key: &str, rows: &str| {
+        let path = write(&folder, &format!("{key}.csv"), format!("{EVENTS}{rows}"));
+        CsvSource::builder("shop", chrono_tz::UTC).events(path).key(key).build().unwrap()
+    };
+    let (a, b) = (
+        "1,u1,page_view,2026-05-02 10:00:00,email,0,{}\n",
+        "2,u2,page_view,2026-05-02 11:00:00,email,0,{}\n",
+    );
+    load(&source("january", a), &warehouse, "2026-05-02", "2026-05-02").await;
+    let slices: Vec<SliceRow> = all(&warehouse).await;
+    assert_eq!(slices[0].stream, "events:january");
+    load(&source("february", b), &warehouse, "2026-05-02", "2026-05-02").await;
+    let users =
+        async || all::<Event>(&warehouse).await.into_iter().map(|e| e.user_id).collect::<BTreeSet<_>>();
+    assert_eq!(users().await, BTreeSet::from(["u1".to_owned(), "u2".to_owned()]));
+    load(
+        &source("february", "3,u3,page_view,2026-05-02 12:00:00,email,0,{}\n"),
+        &warehouse,
+        "2026-05-02",
+        "2026-05-02",
+    )
+    .await;
+    assert_eq!(users().await, BTreeSet::from(["u1".to_owned(), "u3".to_owned()]));
+    for key in ["", "a b", "a/b", &"k".repeat(65)] {
+        let error = CsvSource::builder("shop", chrono_tz::UTC).events("x.csv").key(key).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn events_without_ids_are_known_by_key_and_content_and_an_empty_id_is_still_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = "u1,page_view,2026-05-02 10:00:00,email\n";
+    let path = write(&folder, "plain.csv", format!("user_id,event_type,timestamp,channel\n{row}{row}"));
+    let read = async |key: &str| {
+        let source = CsvSource::builder("shop", chrono_tz::UTC).events(&path).key(key).build().unwrap();
+        pages(&source, &format!("events:{key}"), "2026-05-02").await.remove(0)
+    };
+    let (first, again, other) = (read("a").await, read("a").await, read("b").await);
+    assert_eq!((first.events.len(), first.duplicates), (1, 1));
+    assert_eq!(first.events[0].event_id, again.events[0].event_id);
+    assert_ne!(first.events[0].event_id, other.events[0].event_id, "the same row of another file");
+    let path = write(&folder, "ids.csv", format!("{EVENTS},u1,page_view,2026-05-02 10:00:00,email,0,{{}}\n"));
+    let source = CsvSource::builder("shop", chrono_tz::UTC).events(path).build().unwrap();
+    let page = pages(&source, "events", "2026-05-02").await.remove(0);
+    assert_eq!((page.events.len(), page.rejected[0].reason.as_str()), (0, "event_id is empty"));
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_read_are_told_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(EVENTS.bytes().flat_map(|byte| [byte, 0])).collect();
