@@ -69,7 +69,11 @@
 //! It does not deliver: a provider's `Accepted` means that the provider has the mail, not that the recipient has. It
 //! draws nothing, schedules nothing by itself, starts no runtime and reads no clock but the one it is given.
 
+#[cfg(feature = "http")]
+mod brevo;
 mod id;
+#[cfg(feature = "http")]
+mod mailgun;
 mod maildir;
 mod memory;
 mod message;
@@ -81,8 +85,14 @@ mod template;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod unsubscribe;
+#[cfg(feature = "http")]
+mod vendor;
 
+#[cfg(feature = "http")]
+pub use brevo::{Brevo, BrevoBuilder};
 pub use id::{IdempotencyKey, MailId};
+#[cfg(feature = "http")]
+pub use mailgun::{Mailgun, MailgunBuilder, Region};
 pub use maildir::Maildir;
 pub use memory::{Delivered, Memory, Script};
 pub use message::{

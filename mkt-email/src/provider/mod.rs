@@ -9,6 +9,8 @@ mod plan;
 
 pub use capability::{Capabilities, Feature, Idempotency};
 pub use outcome::{Outcome, RejectReason, Scope, Settlement, Stage};
+#[cfg(feature = "http")]
+pub(crate) use plan::Rules;
 pub use plan::{Degrade, Dropped, Plan, Refusal};
 
 use crate::id::IdempotencyKey;

@@ -4,8 +4,9 @@ use super::{Capabilities, Feature};
 use crate::message::Message;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::hash::Hash;
 
 /// How messages are cut into calls. Positions are those of the planned slice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,6 +93,12 @@ impl Refusal {
         Self { position, feature: Some(feature), detail: format!("{feature} not supported") }
     }
 
+    /// A message that a provider cannot send for a reason of its own: one clause, without personal data.
+    #[must_use]
+    pub fn because(position: usize, detail: impl Into<String>) -> Self {
+        Self { position, feature: None, detail: detail.into() }
+    }
+
     /// A message beyond a limit of the provider.
     #[must_use]
     pub fn beyond(position: usize, what: &str, max: usize, got: usize) -> Self {
@@ -105,6 +112,42 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// What a vendor asks for beyond its capabilities.
+pub(crate) struct Rules<'a, K> {
+    /// Why a message cannot be sent, if it cannot.
+    pub(crate) refuse: &'a dyn Fn(usize, &Message) -> Option<Refusal>,
+    /// What all mails of one call have in common.
+    pub(crate) shared: &'a dyn Fn(&Message) -> K,
+    /// What a mail adds to its call, in two units of the vendor's.
+    pub(crate) weigh: &'a dyn Fn(&Message) -> [usize; 2],
+    /// The most of either in one call. A mail that weighs more has a call of its own.
+    pub(crate) most: [usize; 2],
+    /// Whether a call may not name an address twice.
+    pub(crate) one_mail_per_address: bool,
+}
+
+/// A group that may take more mails.
+struct Open {
+    index: usize,
+    count: usize,
+    weight: [usize; 2],
+    addresses: HashSet<String>,
+}
+
+impl Open {
+    fn takes(&self, can: &Capabilities, most: [usize; 2], weight: [usize; 2], address: Option<&str>) -> bool {
+        let fits = |unit: usize| self.weight[unit].saturating_add(weight[unit]) <= most[unit];
+        let new = address.is_none_or(|address| !self.addresses.contains(address));
+        self.count < can.max_recipients && fits(0) && fits(1) && new
+    }
+
+    fn add(&mut self, weight: [usize; 2], address: Option<String>) {
+        self.count += 1;
+        self.weight = [0, 1].map(|unit: usize| self.weight[unit].saturating_add(weight[unit]));
+        self.addresses.extend(address);
+    }
+}
+
 /// What all mails of one call have in common on the vendors' wires.
 type Shared = (String, Option<String>, Vec<String>, Option<i64>);
 
@@ -113,10 +156,28 @@ impl Plan {
     /// as large as [`Capabilities::max_recipients`] allows, in the order of the input.
     #[must_use]
     pub fn by_capabilities(can: &Capabilities, messages: &[&Message], now: DateTime<Utc>) -> Self {
+        let rules = Rules {
+            refuse: &|_, _| None,
+            shared: &shared,
+            weigh: &|_| [0, 0],
+            most: [usize::MAX; 2],
+            one_mail_per_address: false,
+        };
+        Self::by_rules(can, &rules, messages, now)
+    }
+
+    /// As [`by_capabilities`](Self::by_capabilities), with what else a vendor asks for.
+    pub(crate) fn by_rules<K: Hash + Eq>(
+        can: &Capabilities,
+        rules: &Rules<'_, K>,
+        messages: &[&Message],
+        now: DateTime<Utc>,
+    ) -> Self {
         let mut plan = Self::default();
-        let mut open: HashMap<Shared, usize> = HashMap::new();
+        let mut open: HashMap<K, Open> = HashMap::new();
         for (position, message) in messages.iter().enumerate() {
-            if let Some(refusal) = refuse(can, position, message, now) {
+            let refusal = refuse(can, position, message, now).or_else(|| (rules.refuse)(position, message));
+            if let Some(refusal) = refusal {
                 plan.refused.push(refusal);
                 continue;
             }
@@ -124,14 +185,22 @@ impl Plan {
                 plan.groups.push(vec![position]);
                 continue;
             }
-            let shared = shared(message);
-            match open.get(&shared).and_then(|&index| plan.groups.get_mut(index)) {
-                Some(group) if group.len() < can.max_recipients => group.push(position),
-                _ => {
-                    open.insert(shared, plan.groups.len());
-                    plan.groups.push(vec![position]);
-                }
+            let weight = (rules.weigh)(message);
+            let address = rules.one_mail_per_address.then(|| message.to().address.normalised());
+            let key = (rules.shared)(message);
+            if let Some(group) = open.get_mut(&key)
+                && group.takes(can, rules.most, weight, address.as_deref())
+                && let Some(positions) = plan.groups.get_mut(group.index)
+            {
+                positions.push(position);
+                group.add(weight, address);
+                continue;
             }
+            let mut group =
+                Open { index: plan.groups.len(), count: 0, weight: [0, 0], addresses: HashSet::new() };
+            group.add(weight, address);
+            open.insert(key, group);
+            plan.groups.push(vec![position]);
         }
         plan
     }

@@ -1,0 +1,397 @@
+//! Mailgun, in the US and the EU: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages>.
+//!
+//! Built from the vendor's documentation as of November 2026 and tested against a fake made from the same
+//! documentation ([`FakeMailgun`](crate::testing::FakeMailgun)); no live account was used.
+//!
+//! | what | how, and where it is documented |
+//! |---|---|
+//! | several mails in one call | `recipient-variables`, at most 1 000 recipients: <https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/batch-sending>. Every recipient has variables; without them all would see each other |
+//! | a lost answer | there is no idempotency key; each mail carries its key in the variable `mkt-mail`, which is looked for in the log half an hour later: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/logs/post-v1-analytics-logs> |
+//! | throttling | 429, 420, 421 with "try again after …" in the text |
+//! | sandbox | `o:testmode`: <https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/send-test-mode> |
+//! | metadata | `v:` variables. **Recipients can read them**, in `X-Mailgun-Variables` |
+//!
+//! # How a campaign becomes few calls
+//!
+//! A call has one body. Mails whose subject, text and HTML are the same share a call, whatever their metadata, headers
+//! and unsubscribe links; and so do mails of one vendor template, whatever their parameters
+//! ([`VendorTemplate`](crate::VendorTemplate)). Mails that were rendered for each person go one to a call. Putting rendered
+//! bodies into variables would save calls, but how the vendor escapes variables is not documented.
+//!
+//! A text that holds `%recipient` is refused: the vendor would put something else in its place.
+
+mod error;
+mod form;
+mod limit;
+mod wire;
+
+use crate::message::Message;
+use crate::provider::{Capabilities, EmailProvider, Group, Idempotency, Outcome, Plan, Settlement};
+use crate::vendor;
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use error::Said;
+use mkt_connect::clock::{Clock, SystemClock, later};
+use mkt_connect::http::{Client, RateBudget, Request, path_segment};
+use mkt_connect::{Error, ErrorKind, Result, Secret};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+const SERVICE: &str = "mailgun";
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Events are written late: the vendor advises to read half an hour back (user manual, "Event polling").
+const SETTLED_AFTER: Duration = Duration::from_secs(30 * 60);
+/// A day is what the smallest plan keeps of the log.
+const LOG_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// The window of the log in which the events of a call lie, around its instant.
+const WINDOW: (TimeDelta, TimeDelta) = (TimeDelta::minutes(-1), TimeDelta::minutes(10));
+/// The most items of a page of the log, and the most pages that are read for one call.
+const PAGE: usize = 100;
+const PAGES: usize = 300;
+
+/// Where an account and its data are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Region {
+    /// `api.mailgun.net`.
+    #[default]
+    Us,
+    /// `api.eu.mailgun.net`.
+    Eu,
+}
+
+impl Region {
+    fn base_url(self) -> &'static str {
+        match self {
+            Self::Us => "https://api.mailgun.net",
+            Self::Eu => "https://api.eu.mailgun.net",
+        }
+    }
+}
+
+/// Sends through one domain of a Mailgun account. Clones share connections.
+#[derive(Clone)]
+pub struct Mailgun {
+    client: Client,
+    key: Secret,
+    domain: Arc<str>,
+    account: Arc<str>,
+    capabilities: Capabilities,
+    log_kept: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl Mailgun {
+    /// Starts the settings, with an API key and the sending domain.
+    #[must_use]
+    pub fn builder(key: Secret, domain: &str) -> MailgunBuilder {
+        MailgunBuilder {
+            key,
+            domain: domain.trim().to_owned(),
+            region: Region::Us,
+            base_url: None,
+            account: None,
+            sandbox: false,
+            max_tags: limit::TAGS,
+            horizon: limit::HORIZON,
+            log_kept: LOG_KEPT,
+            timeout: TIMEOUT,
+            rate: None,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// The account of the environment variables `MAILGUN_API_KEY`, `MAILGUN_DOMAIN` and, if it is `eu`,
+    /// `MAILGUN_REGION`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when one of the first two is not set.
+    pub fn from_env() -> Result<Self> {
+        let missing = |name: &str| {
+            Error::new(ErrorKind::Config, SERVICE, "build").with_detail(format!("{name} is not set"))
+        };
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let key = Secret::from_env("MAILGUN_API_KEY").ok_or_else(|| missing("MAILGUN_API_KEY"))?;
+        let domain = variable("MAILGUN_DOMAIN").ok_or_else(|| missing("MAILGUN_DOMAIN"))?;
+        let european =
+            variable("MAILGUN_REGION").is_some_and(|region| region.trim().eq_ignore_ascii_case("eu"));
+        Self::builder(key, &domain).region(if european { Region::Eu } else { Region::Us }).build()
+    }
+
+    /// All accepted mails of the domain around the instant of a call, or nothing when the log cannot be read to its
+    /// end.
+    async fn look_up(&self, group: &Group) -> Result<Option<Vec<wire::LogItem>>> {
+        let around = |shift: TimeDelta| group.at().checked_add_signed(shift).unwrap_or(group.at());
+        let window = (around(WINDOW.0), around(WINDOW.1));
+        let mut found = Vec::new();
+        let mut token: Option<String> = None;
+        for _ in 0..PAGES {
+            let query = wire::LogQuery::accepted(&self.domain, window, PAGE, token.as_deref());
+            // Reading twice is harmless, but a settlement that fails is tried again by the caller.
+            let request = Request::post("v1/analytics/logs").operation("settle").json(&query);
+            let response = self.client.send(&request).await?;
+            if !response.is_success() {
+                return match error::judge(&response) {
+                    Said::Failed(error) => Err(error),
+                    Said::Refused(..) => Ok(None),
+                };
+            }
+            let Ok(page) = response.json::<wire::LogPage>() else { return Ok(None) };
+            let last = page.items.is_empty();
+            found.extend(page.items.into_iter().filter(|item| item.event == "accepted"));
+            match page.pagination.next.filter(|next| !next.is_empty()) {
+                Some(next) if !last && token.as_deref() != Some(next.as_str()) => token = Some(next),
+                _ => return Ok(Some(found)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl EmailProvider for Mailgun {
+    fn name(&self) -> &'static str {
+        SERVICE
+    }
+
+    fn account(&self) -> &str {
+        &self.account
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn plan(&self, messages: &[&Message], now: DateTime<Utc>) -> Plan {
+        limit::plan(&self.capabilities, messages, now)
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        let Some(first) = group.mails().first() else { return Ok(Vec::new()) };
+        let (content_type, body) = wire::form(group, first, self.capabilities.sandbox).encode();
+        let path = format!("v3/{}/messages", path_segment(&self.domain));
+        let request = Request::post(path).operation("send").body(content_type, body);
+        let response = match self.client.send(&request).await {
+            Ok(response) => response,
+            Err(error) => return vendor::lost_or(error, group),
+        };
+        let count = group.mails().len();
+        if response.status() == 200 {
+            if let Some(id) = response.json::<wire::Queued>().ok().and_then(|queued| queued.id()) {
+                return Ok(vec![Outcome::Accepted { id }; count]);
+            }
+            // Only the greeting proves that nothing was done; any other success that cannot be read is an answer lost.
+            return match error::judge(&response) {
+                Said::Failed(error) if !error.leaves_doubt() => Err(error),
+                _ => Ok(vendor::lost(group)),
+            };
+        }
+        match error::judge(&response) {
+            Said::Refused(reason, words) => {
+                Ok(vendor::refused(group, reason, &vendor::quote(&words, &self.key, group)))
+            }
+            Said::Failed(error) => Err(error),
+        }
+    }
+
+    /// Looks for the mails in the vendor's log, by the variable that they carry. Before half an hour has passed an
+    /// absence proves nothing, and when the log is no longer kept neither.
+    async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
+        let unknown = || Ok(vec![Settlement::StillUnknown; group.mails().len()]);
+        let now = self.clock.now();
+        if now < later(group.at(), SETTLED_AFTER) || now >= later(group.at(), self.log_kept) {
+            return unknown();
+        }
+        let found = match self.look_up(group).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return unknown(),
+            // Nothing was found out; it can be asked again.
+            Err(error) if error.is_retryable() || error.leaves_doubt() => return unknown(),
+            Err(error) => return Err(error),
+        };
+        let call = group.key().to_string();
+        let settled =
+            group.mails().iter().map(|mail| match found.iter().find(|item| item.is_of(&call, mail)) {
+                Some(item) => {
+                    let id = item.message_id().map_or_else(|| mail.key.to_string(), str::to_owned);
+                    Settlement::Known(Outcome::Accepted { id })
+                }
+                None => Settlement::NotArrived,
+            });
+        Ok(settled.collect())
+    }
+
+    /// Reads the domain: `GET /v4/domains/{name}`.
+    async fn check(&self) -> Result<()> {
+        let path = format!("v4/domains/{}", path_segment(&self.domain));
+        let response = self.client.send(&Request::get(path).operation("check")).await?;
+        if response.is_success() && response.is_type("application/json") {
+            return Ok(());
+        }
+        match error::judge(&response) {
+            Said::Failed(error) => Err(error),
+            Said::Refused(..) => Err(response.error(ErrorKind::Protocol)),
+        }
+    }
+}
+
+impl fmt::Debug for Mailgun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailgun")
+            .field("host", &self.client.host())
+            .field("domain", &self.domain)
+            .field("sandbox", &self.capabilities.sandbox)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of [`Mailgun`].
+#[derive(Clone)]
+pub struct MailgunBuilder {
+    key: Secret,
+    domain: String,
+    region: Region,
+    base_url: Option<String>,
+    account: Option<String>,
+    sandbox: bool,
+    max_tags: usize,
+    horizon: Duration,
+    log_kept: Duration,
+    timeout: Duration,
+    rate: Option<RateBudget>,
+    clock: Arc<dyn Clock>,
+}
+
+impl MailgunBuilder {
+    /// Where the domain is. A domain of the other region is "not found". Default: US.
+    #[must_use]
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = region;
+        self
+    }
+
+    /// Only pretends: the vendor takes and logs the mails and delivers none. Default: off.
+    #[must_use]
+    pub fn sandbox(mut self, on: bool) -> Self {
+        self.sandbox = on;
+        self
+    }
+
+    /// Another address than the region's. It must be `https`, except on this machine (a fake).
+    #[must_use]
+    pub fn base_url(mut self, url: &str) -> Self {
+        self.base_url = Some(url.to_owned());
+        self
+    }
+
+    /// The name of the account whose pauses are shared. Give several domains of one account the same name: limits are
+    /// the account's. Not a secret. Default: `mailgun:DOMAIN`.
+    #[must_use]
+    pub fn account(mut self, name: &str) -> Self {
+        self.account = Some(name.to_owned());
+        self
+    }
+
+    /// The most tags on a mail. Default: 3; newer documentation of the vendor speaks of 10.
+    #[must_use]
+    pub fn max_tags(mut self, count: usize) -> Self {
+        self.max_tags = count;
+        self
+    }
+
+    /// How far ahead mail can be scheduled, which depends on the plan. Default: 3 days.
+    #[must_use]
+    pub fn schedule_horizon(mut self, horizon: Duration) -> Self {
+        self.horizon = horizon;
+        self
+    }
+
+    /// How long the plan keeps the log. Default: one day. Calls that are older are not settled.
+    #[must_use]
+    pub fn log_kept(mut self, time: Duration) -> Self {
+        self.log_kept = time;
+        self
+    }
+
+    /// How long a call may take. Default: 60 s.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// The budget of the account, to be shared by all that use it. Whoever is over it is told to come back, not kept
+    /// waiting. Default: none.
+    #[must_use]
+    pub fn rate(mut self, budget: &RateBudget) -> Self {
+        self.rate = Some(budget.clone());
+        self
+    }
+
+    /// Replaces the clock that tells whether the log can be relied on, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks the settings. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`]: the key is empty or cannot be a header, the domain is not one, the address is not `https`,
+    /// the account has no name.
+    pub fn build(self) -> Result<Mailgun> {
+        let config = |detail: &str| Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail);
+        if self.key.is_empty() {
+            return Err(config("the API key is empty"));
+        }
+        let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+        if self.domain.is_empty() || !self.domain.bytes().all(letters) {
+            return Err(config("the domain is not one"));
+        }
+        let account = self.account.unwrap_or_else(|| format!("{SERVICE}:{}", self.domain));
+        if account.trim().is_empty() {
+            return Err(config("the account has no name"));
+        }
+        let base_url = self.base_url.as_deref().unwrap_or_else(|| self.region.base_url());
+        let mut client = Client::builder(SERVICE, base_url)
+            .basic_auth("api", &self.key)
+            .read_timeout(self.timeout)
+            .total_timeout(self.timeout)
+            .rate_patience(Duration::ZERO)
+            .clock(Arc::clone(&self.clock));
+        if let Some(budget) = &self.rate {
+            client = client.rate(budget);
+        }
+        let client = vendor::allow_loopback(client, base_url).build()?;
+        let mut capabilities = Capabilities::minimal();
+        capabilities.features.extend(limit::features());
+        capabilities.max_recipients = limit::RECIPIENTS;
+        capabilities.max_message_bytes = Some(limit::MESSAGE_BYTES);
+        capabilities.max_tags = Some(self.max_tags);
+        capabilities.schedule_horizon = Some(self.horizon);
+        capabilities.idempotency = Idempotency::LookUp { after: SETTLED_AFTER };
+        capabilities.id_per_recipient = false;
+        capabilities.sandbox = self.sandbox;
+        Ok(Mailgun {
+            client,
+            key: self.key,
+            domain: self.domain.into(),
+            account: account.into(),
+            capabilities,
+            log_kept: self.log_kept,
+            clock: self.clock,
+        })
+    }
+}
+
+impl fmt::Debug for MailgunBuilder {
+    /// The base URL is left out: it has not been checked for credentials yet.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let domain = &self.domain;
+        f.debug_struct("MailgunBuilder")
+            .field("domain", domain)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! What the vendors behind HTTP have in common: where they are found, what a lost answer means, and what may be quoted
+//! of an answer. No vendor is known here.
+
+use crate::provider::{Group, Outcome, RejectReason, Stage};
+use mkt_connect::http::ClientBuilder;
+use mkt_connect::{Delivery, Error, Secret};
+use url::{Host, Url};
+
+/// The most characters of a vendor's words that are repeated.
+const QUOTED: usize = 160;
+
+/// Lets a base URL on this machine be plain http, for fakes; every other one stays https only.
+pub(crate) fn allow_loopback(builder: ClientBuilder, base_url: &str) -> ClientBuilder {
+    let Ok(url) = Url::parse(base_url.trim()) else { return builder };
+    let here = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match (here, url.host(), url.port_or_known_default()) {
+        (true, Some(host), Some(port)) => builder.allow_insecure_host(&format!("{host}:{port}")),
+        _ => builder,
+    }
+}
+
+/// The outcomes of a call whose answer never came, or came and cannot be read. A call that was provably not sent, or was
+/// answered, keeps its error.
+pub(crate) fn lost_or(error: Error, group: &Group) -> Result<Vec<Outcome>, Error> {
+    if error.delivery() == Delivery::Unknown { Ok(lost(group)) } else { Err(error) }
+}
+
+/// Nobody knows, of any mail.
+pub(crate) fn lost(group: &Group) -> Vec<Outcome> {
+    vec![Outcome::Unknown { stage: Stage::AwaitingAnswer }; group.mails().len()]
+}
+
+/// The outcomes of a call that was refused because of what it holds.
+pub(crate) fn refused(group: &Group, reason: RejectReason, detail: &str) -> Vec<Outcome> {
+    let detail = detail.to_owned();
+    match group.mails().len() {
+        0 | 1 => vec![Outcome::Rejected { reason, detail }; group.mails().len()],
+        count => vec![Outcome::GroupRefused { reason, detail }; count],
+    }
+}
+
+/// A vendor's words without the key, without addresses, and without what the mails of the group say about people; cut
+/// short.
+pub(crate) fn quote(words: &str, secret: &Secret, group: &Group) -> String {
+    let mut words = secret.redact(words);
+    for mail in group.mails() {
+        let message = &mail.message;
+        let named = [message.from(), message.to()].into_iter().chain(message.reply_to());
+        let names = named.flat_map(|mailbox| {
+            let local = mailbox.address.as_str().split('@').next();
+            [Some(mailbox.address.as_str()), local, mailbox.name.as_ref().map(|name| name.as_str())]
+        });
+        let said = message.template().into_iter().flat_map(|template| template.params().values());
+        let said = said.chain(message.metadata().values()).map(|value| Some(value.as_str()));
+        let headers = message.headers().iter().map(|(_, value)| Some(value.as_str()));
+        let values = names.chain(said).chain(headers).chain([Some(message.subject().as_str())]).flatten();
+        for value in values.filter(|value| value.chars().count() > 2) {
+            if words.contains(value) {
+                words = words.replace(value, "…");
+            }
+        }
+    }
+    let plain = words.split_whitespace().map(|word| if word.contains('@') { "…" } else { word });
+    let plain = plain.collect::<Vec<_>>().join(" ");
+    plain.chars().filter(|c| !c.is_control()).take(QUOTED).collect()
+}
+
+/// Everything beyond ASCII as `\uXXXX`, which JSON reads back.
+pub(crate) fn ascii_json(json: &str) -> String {
+    let mut ascii = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for c in json.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut units) {
+                ascii.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    ascii
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IdempotencyKey, Mailbox, Message, Outgoing};
+    use std::sync::Arc;
+
+    #[test]
+    fn what_a_vendor_echoes_about_people_is_not_repeated() {
+        let to = Mailbox::named("jean.dupont@example.org".parse().unwrap(), "Jean Dupont").unwrap();
+        let message =
+            Message::builder("news@shop.example".parse().unwrap(), to, "Bonjour Jean".parse().unwrap())
+                .text("x")
+                .metadata("person", "secret-7")
+                .build()
+                .unwrap();
+        let mail = Outgoing { key: IdempotencyKey::from_text("quote"), message: Arc::new(message) };
+        let group = Group::new(chrono::Utc::now(), vec![mail]);
+        let words = "to Jean Dupont <jean.dupont@example.org> eve@else.example key-0123 secret-7 \u{7}Bonjour Jean is bad";
+        let quoted = quote(words, &Secret::new("key-0123"), &group);
+        assert_eq!(quoted, "to … … … … … … is bad");
+        assert_eq!(quote(&"é".repeat(500), &Secret::new("key"), &group).chars().count(), QUOTED);
+    }
+
+    #[test]
+    fn json_beyond_ascii_is_escaped_and_reads_back() {
+        let json = serde_json::to_string("été 🎉").unwrap();
+        let ascii = ascii_json(&json);
+        assert!(ascii.is_ascii(), "{ascii}");
+        assert_eq!(serde_json::from_str::<String>(&ascii).unwrap(), "été 🎉");
+    }
+}
