@@ -9,7 +9,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// SQLite 3.38 or newer.
+    /// SQLite 3.44 or newer.
     Sqlite,
     /// PostgreSQL 13 or newer.
     Postgres,
@@ -51,8 +51,15 @@ impl Dialect {
     /// | `@union()` | `union` that keeps one of equal rows |
     /// | `@month_diff(a, b)` | calendar months from day a to day b |
     /// | `@seconds(a, b)` | whole seconds from instant a to instant b |
+    /// | `@day_diff(a, b)` | days from day a to day b |
+    /// | `@previous_day(day)` | the day before |
     /// | `@int(truth)` | 1 or 0 |
+    /// | `@whole(sum)` | a sum of integers as an integer |
+    /// | `@div(a, b)` | how many times b > 0 goes into a ≥ 0 |
     /// | `@percent(a, b)` | 100 a ÷ b as a float, null where b is 0 |
+    /// | `@later(instant, seconds)` | the instant so many whole seconds later |
+    /// | `@ratio(a, b)` | a ÷ b as a float, both amounts of money or both integers, null where b is 0 |
+    /// | `@joined(text, separator, order)` | the texts of a group, in an order, with a separator between them |
     /// | `@mean(money, n)` | money ÷ n to six digits, halves away from zero, null where n is 0 |
     pub(crate) fn render(self, text: &str) -> String {
         let Some((before, call)) = text.split_once('@') else { return text.to_owned() };
@@ -119,11 +126,20 @@ fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
             format!("((substr({b}, 1, 4) - substr({a}, 1, 4)) * 12 + substr({b}, 6, 2) - substr({a}, 6, 2))")
         }
         ("seconds", [a, b]) => format!("({b} - {a}) / 1000000"),
+        ("day_diff", [a, b]) => format!("cast(julianday({b}) - julianday({a}) as integer)"),
+        ("previous_day", [day]) => format!("date({day}, '-1 day')"),
+        ("div", [a, b]) => format!("({a}) / ({b})"),
+        ("whole", [sum]) => (*sum).to_owned(),
         ("int", [truth]) => (*truth).to_owned(),
         ("percent", [a, b]) => format!("cast(100 * {a} as real) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
             "case when {money} < 0 then -1 else 1 end * ((abs({money}) * 20000 + {n}) / (2 * nullif({n}, 0)))"
         ),
+        ("later", [instant, seconds]) => format!("({instant} + {seconds} * 1000000)"),
+        ("ratio", [a, b]) => format!("cast({a} as real) / nullif({b}, 0)"),
+        ("joined", [text, separator, order @ ..]) if !order.is_empty() => {
+            format!("group_concat({text}, {separator} order by {})", order.join(", "))
+        }
         _ => return None,
     })
 }
@@ -145,11 +161,23 @@ fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
             "cast((extract(year from {b}) - extract(year from {a})) * 12 + extract(month from {b}) - extract(month from {a}) as bigint)"
         ),
         ("seconds", [a, b]) => format!("cast(floor(extract(epoch from {b} - {a})) as bigint)"),
+        ("day_diff", [a, b]) => format!("cast({b} - {a} as bigint)"),
+        ("previous_day", [day]) => format!("{day} - 1"),
+        ("div", [a, b]) => format!("({a}) / ({b})"),
+        ("whole", [sum]) => format!("cast({sum} as bigint)"),
         ("int", [truth]) => format!("cast({truth} as integer)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as double precision) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
             "cast(sign({money}) * div(abs({money}) * 2000000 + {n}, 2 * nullif({n}, 0)) / 1000000 as numeric(18, 6))"
         ),
+        ("later", [instant, seconds]) => format!("({instant} + make_interval(secs => {seconds}))"),
+        // In hundredths, which floats hold exactly: the quotient is the same as that of SQLite's integers.
+        ("ratio", [a, b]) => {
+            format!("cast(100 * {a} as double precision) / nullif(cast(100 * {b} as double precision), 0)")
+        }
+        ("joined", [text, separator, order @ ..]) if !order.is_empty() => {
+            format!("string_agg({text}, {separator} order by {})", order.join(", "))
+        }
         _ => return None,
     })
 }
@@ -174,11 +202,24 @@ fn datafusion(name: &str, arguments: &[&str]) -> Option<String> {
             "((extract(year from {b}) - extract(year from {a})) * 12 + extract(month from {b}) - extract(month from {a}))"
         ),
         ("seconds", [a, b]) => format!("(cast({b} as bigint) - cast({a} as bigint)) / 1000000"),
+        ("day_diff", [a, b]) => {
+            format!("(cast(cast({b} as date) as integer) - cast(cast({a} as date) as integer))")
+        }
+        ("previous_day", [day]) => format!("cast({day} - interval '1 day' as date)"),
+        ("div", [a, b]) => format!("({a}) / ({b})"),
+        ("whole", [sum]) => (*sum).to_owned(),
         ("int", [truth]) => format!("cast({truth} as bigint)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as double) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
             "cast(cast(case when {money} < 0 then -1 else 1 end * ((abs(cast({money} * 100 as bigint)) * 20000 + {n}) / (2 * nullif({n}, 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6))"
         ),
+        ("later", [instant, seconds]) => format!(
+            "arrow_cast(cast({instant} as bigint) + {seconds} * 1000000, 'Timestamp(Microsecond, Some(\"UTC\"))')"
+        ),
+        ("ratio", [a, b]) => format!("cast(100 * {a} as double) / nullif(cast(100 * {b} as double), 0)"),
+        ("joined", [text, separator, order @ ..]) if !order.is_empty() => {
+            format!("string_agg({text}, {separator} order by {})", order.join(", "))
+        }
         _ => return None,
     })
 }
@@ -199,12 +240,21 @@ fn bigquery(name: &str, arguments: &[&str]) -> Option<String> {
         // Counts the first days of a month between the two.
         ("month_diff", [a, b]) => format!("date_diff({b}, {a}, month)"),
         ("seconds", [a, b]) => format!("timestamp_diff({b}, {a}, second)"),
+        ("day_diff", [a, b]) => format!("date_diff({b}, {a}, day)"),
+        ("previous_day", [day]) => format!("date_sub({day}, interval 1 day)"),
+        ("div", [a, b]) => format!("div({a}, {b})"),
+        ("whole", [sum]) => (*sum).to_owned(),
         ("int", [truth]) => format!("cast({truth} as int64)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as float64) / nullif({b}, 0)"),
         // NUMERIC division keeps nine digits, and rounding these again to six would be wrong by one now and then.
         ("mean", [money, n]) => format!(
             "cast(case when {money} < 0 then -1 else 1 end * div(cast(abs({money}) * 100 as int64) * 20000 + {n}, 2 * nullif({n}, 0)) as numeric) / 1000000"
         ),
+        ("later", [instant, seconds]) => format!("timestamp_add({instant}, interval {seconds} second)"),
+        ("ratio", [a, b]) => format!("cast(100 * {a} as float64) / nullif(cast(100 * {b} as float64), 0)"),
+        ("joined", [text, separator, order @ ..]) if !order.is_empty() => {
+            format!("string_agg({text}, {separator} order by {})", order.join(", "))
+        }
         _ => return None,
     })
 }
@@ -228,12 +278,21 @@ fn snowflake(name: &str, arguments: &[&str]) -> Option<String> {
         ("month_diff", [a, b]) => format!("datediff(month, {a}, {b})"),
         // datediff(second, …) counts the beginnings of seconds.
         ("seconds", [a, b]) => format!("cast(floor(datediff(microsecond, {a}, {b}) / 1000000) as integer)"),
+        ("day_diff", [a, b]) => format!("datediff(day, {a}, {b})"),
+        ("previous_day", [day]) => format!("dateadd(day, -1, {day})"),
+        ("div", [a, b]) => format!("cast((({a}) - mod({a}, {b})) / ({b}) as integer)"),
+        ("whole", [sum]) => (*sum).to_owned(),
         ("int", [truth]) => format!("cast({truth} as integer)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as double) / nullif({b}, 0)"),
         // Division rounds to six digits; taking the remainder away first leaves it nothing to round.
         ("mean", [money, n]) => format!(
             "cast(case when {money} < 0 then -1 else 1 end * ((abs({money}) * 2000000 + {n}) - mod(abs({money}) * 2000000 + {n}, 2 * nullif({n}, 0))) / (2 * nullif({n}, 0)) / 1000000 as number(18, 6))"
         ),
+        ("later", [instant, seconds]) => format!("dateadd(second, {seconds}, {instant})"),
+        ("ratio", [a, b]) => format!("cast(100 * {a} as double) / nullif(cast(100 * {b} as double), 0)"),
+        ("joined", [text, separator, order @ ..]) if !order.is_empty() => {
+            format!("listagg({text}, {separator}) within group (order by {})", order.join(", "))
+        }
         _ => return None,
     })
 }

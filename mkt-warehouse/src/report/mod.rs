@@ -7,6 +7,10 @@
 //! | [`arpu_by_channel`], [`arpu_by_month`] | the same by channel and by local month |
 //! | [`top_hours`] | at which local hours visits convert best |
 //! | [`cohort_retention`] | who comes back, month by month after sign-up |
+//! | [`funnel`] | how many people go all the way, and where the others stop |
+//! | [`campaign_performance`] | what each campaign cost and brought in |
+//! | [`paths()`] | through which channels people came before they converted, and when they did not |
+//! | [`channel_sets`] | which combinations of channels convert |
 //! | [`abandoned_carts`] | who left something in the cart, and what they had looked at |
 //! | [`daily_series`] | visits, conversions and revenue of every day |
 //! | [`training_set`] | sessions as rows for a conversion model |
@@ -23,10 +27,15 @@
 //! The rendered texts are under `sql/<engine>/`, to read and to run by hand; a test keeps them equal to the code.
 //! Reports only read.
 
+mod campaigns;
 mod carts;
+mod channel_sets;
 mod cohort;
 mod conversion;
+mod funnel;
 mod hours;
+mod journey;
+mod paths;
 mod readable;
 mod revenue;
 mod scope;
@@ -35,10 +44,15 @@ mod text;
 mod training;
 mod zone;
 
+pub use campaigns::{CampaignOptions, CampaignPerformance, campaign_performance};
 pub use carts::{AbandonedCart, CartEvent, CartItem, CartOptions, abandoned_carts};
+pub use channel_sets::{ChannelSetCount, ChannelSetOptions, channel_sets};
 pub use cohort::{CohortMonth, cohort_retention};
 pub use conversion::{ChannelConversion, conversion_by_channel};
+pub use funnel::{FunnelOptions, FunnelStep, funnel};
 pub use hours::{HourConversion, HourOptions, top_hours};
+pub use journey::{ChannelPath, ChannelSet};
+pub use paths::{PathCount, PathOptions, Repeats, path_counts, paths};
 pub use revenue::{Arpu, ChannelArpu, MonthArpu, arpu, arpu_by_channel, arpu_by_month};
 pub use scope::Scope;
 pub use series::{Day, daily_series};
@@ -73,6 +87,10 @@ pub const REPORTS: &[&Report] = &[
     &revenue::BY_MONTH,
     &hours::REPORT,
     &cohort::REPORT,
+    &funnel::REPORT,
+    &campaigns::REPORT,
+    &paths::REPORT,
+    &channel_sets::REPORT,
     &carts::REPORT,
     &series::REPORT,
     &training::REPORT,
@@ -116,6 +134,12 @@ impl Report {
             "arpu_by_month" => arpu_by_month(warehouse, scope).await?.table,
             "top_hours" => top_hours(warehouse, scope, HourOptions::default()).await?.table,
             "cohort_retention" => cohort_retention(warehouse, scope).await?.table,
+            "funnel" => funnel(warehouse, scope, &FunnelOptions::default()).await?.table,
+            "campaign_performance" => {
+                campaign_performance(warehouse, scope, CampaignOptions::default()).await?.table
+            }
+            "paths" => paths(warehouse, scope, PathOptions::default()).await?.table,
+            "channel_sets" => channel_sets(warehouse, scope, ChannelSetOptions::default()).await?.table,
             "abandoned_carts" => abandoned_carts(warehouse, scope, CartOptions::default()).await?.table,
             "daily_series" => daily_series(warehouse, scope).await?.table,
             _ => training_set(warehouse, scope).await?.table,

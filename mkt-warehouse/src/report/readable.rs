@@ -41,6 +41,20 @@ const PARAMETERS: &[(&str, &str, Sample)] = &[
     ("last_day", "last day", Day("2026-10-31")),
     ("idle_since", "carts touched after this instant are not abandoned yet", Instant("2026-10-31 22:00:00")),
     ("now", "the instant of asking", Instant("2026-10-31 23:00:00")),
+    ("step_one", "the entry", Text("product_view")),
+    ("step_two", "the step after it", Text("add_to_cart")),
+    ("step_three", "the next, or null for none; so with the others", Text("purchase")),
+    ("step_four", "null for none", NoText),
+    ("step_five", "null for none", NoText),
+    ("step_six", "null for none", NoText),
+    ("step_seven", "null for none", NoText),
+    ("step_eight", "null for none", NoText),
+    ("window_s", "seconds from the entry to the last step at most", Number(604_800)),
+    ("window_until", "the period's end and window_s later", Instant("2026-11-07 23:00:00")),
+    ("look_back_s", "seconds that a conversion looks back at most", Number(2_592_000)),
+    ("look_from", "look_back_s before the period", Instant("2026-08-31 22:00:00")),
+    ("collapse", "1 makes repeats of a channel one step, 0 keeps them", Number(0)),
+    ("most", "paths at most", Number(1_000_000_000)),
 ];
 
 pub(super) fn for_people(report: &Report, dialect: Dialect) -> String {

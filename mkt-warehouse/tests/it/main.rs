@@ -9,6 +9,8 @@ mod conformance;
 mod engines;
 mod open;
 mod oracle;
+mod oracle_funnel;
+mod oracle_journeys;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reports;

@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// SplitMix64: Steele, Lea, Flood 2014, figure 17.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -23,16 +23,16 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
     /// An instant between 1 August and 20 November 2026, often at a clock change of Paris or New York.
-    fn instant(&mut self) -> DateTime<Utc> {
+    pub(crate) fn instant(&mut self) -> DateTime<Utc> {
         let micros = TimeDelta::microseconds(self.below(1_000_000) as i64);
         if self.one_in(6) {
             let change = if self.one_in(2) { "2026-10-25T00:00:00Z" } else { "2026-11-01T05:00:00Z" };
@@ -43,10 +43,10 @@ impl Random {
 }
 
 const CHANNELS: [Channel; 4] = [Channel::Organic, Channel::Paid, Channel::Email, Channel::Social];
-const CURRENCIES: [Option<Currency>; 4] =
+pub(crate) const CURRENCIES: [Option<Currency>; 4] =
     [Some(Currency::EUR), Some(Currency::USD), Some(Currency::GBP), None];
 
-fn world(seed: u64) -> World {
+pub(crate) fn world(seed: u64) -> World {
     let random = &mut Random(seed);
     let mut world = World::default();
     let people = 60;
@@ -102,13 +102,13 @@ fn world(seed: u64) -> World {
 }
 
 /// The rules that every report shares, in Rust.
-struct Oracle<'a> {
-    world: &'a World,
-    zone: Tz,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
-    site: Option<&'a str>,
-    source: Option<&'a str>,
+pub(crate) struct Oracle<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) zone: Tz,
+    pub(crate) from: DateTime<Utc>,
+    pub(crate) until: DateTime<Utc>,
+    pub(crate) site: Option<&'a str>,
+    pub(crate) source: Option<&'a str>,
 }
 
 impl Oracle<'_> {
@@ -118,7 +118,7 @@ impl Oracle<'_> {
         self.site.is_none_or(|wanted| wanted == site) && record.is_none_or(|record| record == source)
     }
 
-    fn person(&self, source: &str, site: &str, user: &str) -> String {
+    pub(crate) fn person(&self, source: &str, site: &str, user: &str) -> String {
         let known = self
             .world
             .identities
@@ -127,7 +127,7 @@ impl Oracle<'_> {
         known.map_or(user, |i| &i.person_id).to_owned()
     }
 
-    fn visits(&self) -> Vec<(String, &Session)> {
+    pub(crate) fn visits(&self) -> Vec<(String, &Session)> {
         let person = |s: &Session| self.person(&s.source, &s.site, &s.user_id);
         self.world
             .sessions
@@ -141,7 +141,7 @@ impl Oracle<'_> {
         self.visits().into_iter().filter(|(_, s)| s.start_time >= self.from).collect()
     }
 
-    fn events(&self) -> Vec<&Event> {
+    pub(crate) fn events(&self) -> Vec<&Event> {
         let robot = |id: &str| self.world.sessions.iter().any(|s| s.session_id == id && s.bot.is_some());
         self.world
             .events
@@ -152,7 +152,7 @@ impl Oracle<'_> {
             .collect()
     }
 
-    fn sales(&self) -> Vec<(String, &Event)> {
+    pub(crate) fn sales(&self) -> Vec<(String, &Event)> {
         let sold = |e: &Event| [EventType::PURCHASE, EventType::REFUND].contains(&e.event_type);
         let currency = |e: &Event| {
             let of_site = (e.site == "shop").then_some(Currency::EUR);
@@ -162,7 +162,7 @@ impl Oracle<'_> {
         events.map(|e| (currency(e), e)).collect()
     }
 
-    fn day(&self, at: DateTime<Utc>) -> NaiveDate {
+    pub(crate) fn day(&self, at: DateTime<Utc>) -> NaiveDate {
         at.with_timezone(&self.zone).date_naive()
     }
 
@@ -172,7 +172,7 @@ impl Oracle<'_> {
     }
 }
 
-fn percent(a: usize, b: usize) -> String {
+pub(crate) fn percent(a: usize, b: usize) -> String {
     format!("{:?}", 100.0 * a as f64 / b as f64)
 }
 

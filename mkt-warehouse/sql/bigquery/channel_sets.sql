@@ -1,0 +1,126 @@
+-- channel_sets
+-- Which combinations of channels convert: the paths of the report paths by the set of their channels, whatever the
+-- order and the repeats; paths that end with a conversion ÷ paths × 100, and the sales that belong to the
+-- conversions. With several currencies a set has a row for each, with the same counts; do not add those up. Most
+-- conversions first.
+--
+-- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
+--   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'
+--       first instant
+--   --parameter='until:TIMESTAMP:2026-10-31 23:00:00'
+--       instant after the last
+--   --parameter='site:STRING:NULL'
+--       a site, or null for all
+--   --parameter='source:STRING:NULL'
+--       a source, or null for each site's system of record
+--   --parameter='look_back_s:INT64:2592000'
+--       seconds that a conversion looks back at most
+--   --parameter='look_from:TIMESTAMP:2026-08-31 22:00:00'
+--       look_back_s before the period
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time < @until
+      and s.bot is null
+      and s.site = coalesce(@site, s.site)
+      and s.source = coalesce(@source, t.record_source, s.source)
+),
+touches as (
+    select
+        person, session_id, start_time, channel, converted,
+        count(case when converted then 1 end) over (
+            partition by person order by start_time, session_id rows between unbounded preceding and current row
+        ) as goals
+    from visits
+    where start_time >= @look_from
+),
+goals as (
+    select person, goals as goal, start_time as reached from touches where converted
+),
+steps as (
+    select
+        t.person, t.session_id, t.start_time, t.channel,
+        t.goals + 1 - cast(t.converted as int64) as goal,
+        case when timestamp_add(t.start_time, interval @look_back_s second) >= g.reached then 1 else 0 end as led,
+        case when timestamp_add(t.start_time, interval @look_back_s second) >= g.reached then g.reached else t.start_time end as counted
+    from touches t
+    left join goals g on g.person = t.person and g.goal = t.goals + 1 - cast(t.converted as int64)
+),
+sales as (
+    select
+        coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
+        coalesce(e.currency, t.currency) as currency, e.revenue
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce(@site, e.site)
+      and e.source = coalesce(@source, t.record_source, e.source)
+      and e.timestamp >= @since and e.timestamp < @until
+      and e.event_type in ('purchase', 'refund')
+),
+placed as (
+    select coalesce(t.person, s.person) as person, t.goals, s.happened, s.currency, s.revenue
+    from sales s
+    left join touches t on t.session_id = s.session_id
+),
+timed as (
+    select
+        person, sale, currency, revenue,
+        count(case when sale = 0 then 1 end) over (
+            partition by person order by happened, sale rows between unbounded preceding and current row
+        ) as goals
+    from (
+        select person, reached as happened, 0 as sale, null as currency, 0 as revenue from goals
+        union all
+        select person, happened, 1, currency, revenue from placed where goals is null
+    ) conversions_and_sales
+),
+takings as (
+    select person, goals as goal, currency, sum(revenue) as revenue
+    from (
+        select person, goals, currency, revenue from placed where goals is not null
+        union all
+        select person, goals, currency, revenue from timed where sale = 1
+    ) sold
+    group by person, goals, currency
+),
+used as (
+    select distinct person, goal, led, channel from steps where counted >= @since
+),
+journeys as (
+    select person, goal, led, string_agg(channel, ' + ' order by channel) as channels, count(*) as size
+    from used
+    group by person, goal, led
+),
+counts as (
+    select channels, size, count(*) as paths, sum(led) as converted
+    from journeys
+    group by channels, size
+),
+gains as (
+    select j.channels, t.currency, sum(t.revenue) as revenue
+    from journeys j
+    join takings t on t.person = j.person and t.goal = j.goal
+    where j.led = 1
+    group by j.channels, t.currency
+)
+select
+    c.channels,
+    c.size,
+    c.paths,
+    c.converted,
+    cast(100 * c.converted as float64) / nullif(c.paths, 0) as conversion_rate,
+    g.currency,
+    coalesce(g.revenue, 0) as value
+from counts c
+left join gains g on g.channels = c.channels
+order by c.converted desc, c.paths desc, c.channels, coalesce(g.currency, '');

@@ -1,0 +1,224 @@
+-- funnel
+-- How many people take the steps in order. A person enters with an event of the first step in the period, and
+-- reaches a step when all steps up to it happened one after the other (by timestamp, then event_id), all within
+-- window_s seconds of that entry, also past the period's end. Of several entries the best counts, and everybody
+-- counts once per step. seconds_from_first is the mean, over the people who reached the step, of the whole seconds
+-- on their fastest way from an entry. Steps that are null are not asked for.
+--
+-- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
+--   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'
+--       first instant
+--   --parameter='until:TIMESTAMP:2026-10-31 23:00:00'
+--       instant after the last
+--   --parameter='site:STRING:NULL'
+--       a site, or null for all
+--   --parameter='source:STRING:NULL'
+--       a source, or null for each site's system of record
+--   --parameter='step_one:STRING:product_view'
+--       the entry
+--   --parameter='step_two:STRING:add_to_cart'
+--       the step after it
+--   --parameter='step_three:STRING:purchase'
+--       the next, or null for none; so with the others
+--   --parameter='step_four:STRING:NULL'
+--       null for none
+--   --parameter='step_five:STRING:NULL'
+--       null for none
+--   --parameter='step_six:STRING:NULL'
+--       null for none
+--   --parameter='step_seven:STRING:NULL'
+--       null for none
+--   --parameter='step_eight:STRING:NULL'
+--       null for none
+--   --parameter='window_s:INT64:604800'
+--       seconds from the entry to the last step at most
+--   --parameter='window_until:TIMESTAMP:2026-11-07 23:00:00'
+--       the period's end and window_s later
+
+with acts as (
+    select
+        coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp as happened, e.event_id
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce(@site, e.site)
+      and e.source = coalesce(@source, t.record_source, e.source)
+      and e.timestamp >= @since and e.timestamp < @window_until
+      and e.event_type in (
+          @step_one, @step_two, @step_three, @step_four, @step_five, @step_six, @step_seven, @step_eight
+      )
+),
+reached_one as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = @step_one and happened < @until then happened end as entered
+    from acts
+),
+-- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
+reached_two as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = @step_two and timestamp_add(entered, interval @window_s second) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_one
+        where entered is not null or event_type in (@step_two, @step_three, @step_four, @step_five, @step_six, @step_seven, @step_eight)
+    ) chained
+    where event_type in (@step_two, @step_three, @step_four, @step_five, @step_six, @step_seven, @step_eight)
+),
+reached_three as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = @step_three and timestamp_add(entered, interval @window_s second) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_two
+        where entered is not null or event_type in (@step_three, @step_four, @step_five, @step_six, @step_seven, @step_eight)
+    ) chained
+    where event_type in (@step_three, @step_four, @step_five, @step_six, @step_seven, @step_eight)
+),
+reached_four as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = @step_four and timestamp_add(entered, interval @window_s second) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_three
+        where entered is not null or event_type in (@step_four, @step_five, @step_six, @step_seven, @step_eight)
+    ) chained
+    where event_type in (@step_four, @step_five, @step_six, @step_seven, @step_eight)
+),
+reached_five as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = @step_five and timestamp_add(entered, interval @window_s second) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_four
+        where entered is not null or event_type in (@step_five, @step_six, @step_seven, @step_eight)
+    ) chained
+    where event_type in (@step_five, @step_six, @step_seven, @step_eight)
+),
+reached_six as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = @step_six and timestamp_add(entered, interval @window_s second) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_five
+        where entered is not null or event_type in (@step_six, @step_seven, @step_eight)
+    ) chained
+    where event_type in (@step_six, @step_seven, @step_eight)
+),
+reached_seven as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = @step_seven and timestamp_add(entered, interval @window_s second) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_six
+        where entered is not null or event_type in (@step_seven, @step_eight)
+    ) chained
+    where event_type in (@step_seven, @step_eight)
+),
+reached_eight as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = @step_eight and timestamp_add(entered, interval @window_s second) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_seven
+        where entered is not null or event_type in (@step_eight)
+    ) chained
+    where event_type in (@step_eight)
+),
+fastest as (
+    select 1 as step, person, 0 as seconds
+    from reached_one where entered is not null group by person
+    union all
+    select 2, person, min(timestamp_diff(happened, entered, second))
+    from reached_two where entered is not null group by person
+    union all
+    select 3, person, min(timestamp_diff(happened, entered, second))
+    from reached_three where entered is not null group by person
+    union all
+    select 4, person, min(timestamp_diff(happened, entered, second))
+    from reached_four where entered is not null group by person
+    union all
+    select 5, person, min(timestamp_diff(happened, entered, second))
+    from reached_five where entered is not null group by person
+    union all
+    select 6, person, min(timestamp_diff(happened, entered, second))
+    from reached_six where entered is not null group by person
+    union all
+    select 7, person, min(timestamp_diff(happened, entered, second))
+    from reached_seven where entered is not null group by person
+    union all
+    select 8, person, min(timestamp_diff(happened, entered, second))
+    from reached_eight where entered is not null group by person
+),
+counts as (
+    select step, count(*) as users, sum(seconds) as seconds from fastest group by step
+),
+steps as (
+    select 1 as step, @step_one as event_type
+    union all select 2, @step_two
+    union all select 3, @step_three
+    union all select 4, @step_four
+    union all select 5, @step_five
+    union all select 6, @step_six
+    union all select 7, @step_seven
+    union all select 8, @step_eight
+),
+filled as (
+    select s.step, s.event_type, coalesce(c.users, 0) as users, c.seconds
+    from steps s
+    left join counts c on c.step = s.step
+    where s.event_type is not null
+),
+compared as (
+    select
+        step, event_type, users, seconds,
+        first_value(users) over (order by step) as entered,
+        lag(users) over (order by step) as before
+    from filled
+)
+select
+    step,
+    event_type,
+    users,
+    cast(100 * users as float64) / nullif(entered, 0) as rate_from_first,
+    cast(100 * users as float64) / nullif(before, 0) as rate_from_previous,
+    cast(100 * seconds as float64) / nullif(cast(100 * users as float64), 0) as seconds_from_first
+from compared
+order by step;

@@ -1,0 +1,141 @@
+-- paths
+-- The channels of a person's sessions in the order of their start, and how often such a path ended with a
+-- conversion. A converted session of the period ends a path, which begins after the person's conversion before it
+-- and at most look_back_s seconds earlier. Sessions of the period that led to no conversion in that time form
+-- paths without conversion, one between two conversions. A sale (purchase, or refund with a negative revenue) of
+-- the period belongs to the person's last conversion up to the session that it names, else up to its own time.
+-- With several currencies a path has a row for each, with the same counts; do not add those up. Most conversions
+-- first.
+--
+-- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
+--   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'
+--       first instant
+--   --parameter='until:TIMESTAMP:2026-10-31 23:00:00'
+--       instant after the last
+--   --parameter='site:STRING:NULL'
+--       a site, or null for all
+--   --parameter='source:STRING:NULL'
+--       a source, or null for each site's system of record
+--   --parameter='look_back_s:INT64:2592000'
+--       seconds that a conversion looks back at most
+--   --parameter='look_from:TIMESTAMP:2026-08-31 22:00:00'
+--       look_back_s before the period
+--   --parameter='collapse:INT64:0'
+--       1 makes repeats of a channel one step, 0 keeps them
+--   --parameter='most:INT64:1000000000'
+--       paths at most
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time < @until
+      and s.bot is null
+      and s.site = coalesce(@site, s.site)
+      and s.source = coalesce(@source, t.record_source, s.source)
+),
+touches as (
+    select
+        person, session_id, start_time, channel, converted,
+        count(case when converted then 1 end) over (
+            partition by person order by start_time, session_id rows between unbounded preceding and current row
+        ) as goals,
+        lag(case when not converted then channel end) over (partition by person order by start_time, session_id) as before,
+        lag(start_time) over (partition by person order by start_time, session_id) as before_time
+    from visits
+    where start_time >= @look_from
+),
+goals as (
+    select person, goals as goal, start_time as reached from touches where converted
+),
+steps as (
+    select
+        t.person, t.session_id, t.start_time, t.channel,
+        t.goals + 1 - cast(t.converted as int64) as goal,
+        case when timestamp_add(t.start_time, interval @look_back_s second) >= g.reached then 1 else 0 end as led,
+        case when timestamp_add(t.start_time, interval @look_back_s second) >= g.reached then g.reached else t.start_time end as counted,
+        -- The channel of the step before, where that is of the same path.
+        case
+            when timestamp_add(t.before_time, interval @look_back_s second) >= g.reached then t.before
+            when timestamp_add(t.start_time, interval @look_back_s second) >= g.reached then null
+            when t.before_time >= @since then t.before
+        end as before
+    from touches t
+    left join goals g on g.person = t.person and g.goal = t.goals + 1 - cast(t.converted as int64)
+),
+sales as (
+    select
+        coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
+        coalesce(e.currency, t.currency) as currency, e.revenue
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce(@site, e.site)
+      and e.source = coalesce(@source, t.record_source, e.source)
+      and e.timestamp >= @since and e.timestamp < @until
+      and e.event_type in ('purchase', 'refund')
+),
+placed as (
+    select coalesce(t.person, s.person) as person, t.goals, s.happened, s.currency, s.revenue
+    from sales s
+    left join touches t on t.session_id = s.session_id
+),
+timed as (
+    select
+        person, sale, currency, revenue,
+        count(case when sale = 0 then 1 end) over (
+            partition by person order by happened, sale rows between unbounded preceding and current row
+        ) as goals
+    from (
+        select person, reached as happened, 0 as sale, null as currency, 0 as revenue from goals
+        union all
+        select person, happened, 1, currency, revenue from placed where goals is null
+    ) conversions_and_sales
+),
+takings as (
+    select person, goals as goal, currency, sum(revenue) as revenue
+    from (
+        select person, goals, currency, revenue from placed where goals is not null
+        union all
+        select person, goals, currency, revenue from timed where sale = 1
+    ) sold
+    group by person, goals, currency
+),
+journeys as (
+    select person, goal, led, string_agg(channel, ' > ' order by start_time, session_id) as path, count(*) as length
+    from steps
+    where counted >= @since and (@collapse = 0 or before is null or before <> channel)
+    group by person, goal, led
+),
+counts as (
+    select
+        path, length, sum(led) as converted, sum(1 - led) as not_converted,
+        row_number() over (order by sum(led) desc, sum(1 - led) desc, path) as place
+    from journeys
+    group by path, length
+),
+gains as (
+    select j.path, t.currency, sum(t.revenue) as revenue
+    from journeys j
+    join takings t on t.person = j.person and t.goal = j.goal
+    where j.led = 1
+    group by j.path, t.currency
+)
+select
+    c.path,
+    c.length,
+    c.converted,
+    c.not_converted,
+    g.currency,
+    coalesce(g.revenue, 0) as value
+from counts c
+left join gains g on g.path = c.path
+where c.place <= @most
+order by c.place, coalesce(g.currency, '');

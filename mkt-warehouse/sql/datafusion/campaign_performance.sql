@@ -1,0 +1,165 @@
+-- campaign_performance
+-- Per campaign and currency: sessions of the period through the campaign, conversions and revenue of the period
+-- credited to it, and what it cost on the days of the period. Credit goes to the last click that was not direct: a
+-- converted session with a campaign or a channel other than direct keeps its own, a direct one takes that of the
+-- person's last such session at most look_back_s seconds earlier. A purchase counts like its session (the one that
+-- it names), else like a direct visit at its own time; a refund goes where the person's last conversion before it
+-- went. The row without campaign_id holds all that belongs to no campaign, so that revenue adds up. ROAS is
+-- revenue ÷ cost, CPA is cost ÷ conversions. With several currencies a campaign has a row for each, with the
+-- same counts; do not add those up. Most sessions first.
+--
+-- Parameters, with values to try. In Python: SessionContext().sql(text, param_values={
+--   'from': datetime.fromisoformat('2026-09-30 22:00:00+00:00'),  # first instant
+--   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
+--   'site': None,  # a site, or null for all
+--   'source': None,  # a source, or null for each site's system of record
+--   'first_day': date.fromisoformat('2026-10-01'),  # first day
+--   'last_day': date.fromisoformat('2026-10-31'),  # last day
+--   'look_back_s': 2592000,  # seconds that a conversion looks back at most
+--   'look_from': datetime.fromisoformat('2026-08-31 22:00:00+00:00'),  # look_back_s before the period
+
+with visits as (
+    select
+        coalesce(i.person_id, s.user_id) as person,
+        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
+        s.channel, s.device, s.time_on_site,
+        s.site, s.source, s.user_id, s.campaign_id
+    from sessions s
+    left join sites t on t.site = s.site
+    left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
+    where s.start_time < $until
+      and s.bot is null
+      and s.site = coalesce($site, s.site)
+      and s.source = coalesce($source, t.record_source, s.source)
+),
+touches as (
+    select
+        person, session_id, start_time as happened, converted, coalesce(campaign_id, '') as campaign,
+        case when channel <> 'direct' or campaign_id <> '' then 1 else 0 end as click
+    from visits
+    where start_time >= $look_from
+),
+sales as (
+    select
+        coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
+        coalesce(e.currency, t.currency) as currency, e.revenue,
+        case when e.event_type = 'refund' then 1 else 0 end as refund
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce($site, e.site)
+      and e.source = coalesce($source, t.record_source, e.source)
+      and e.timestamp >= $from and e.timestamp < $until
+      and e.event_type in ('purchase', 'refund')
+),
+-- A sale that names one of these sessions comes right after it, any other after all sessions up to its own time.
+moments as (
+    select
+        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, cast(converted as bigint) as goal, campaign,
+        null as currency, 0 as revenue
+    from touches
+    where click = 1 or converted
+    union all
+    select
+        coalesce(t.person, s.person), coalesce(t.happened, s.happened),
+        case when t.session_id is null then 1 else 0 end, t.session_id, 1, s.refund, 0, 0, '', s.currency, s.revenue
+    from sales s
+    left join touches t on t.session_id = s.session_id
+),
+numbered as (
+    select
+        person, happened, sale, refund, click, goal, campaign, currency, revenue,
+        count(case when click = 1 then 1 end) over (
+            partition by person order by happened, late, session_id, sale
+            rows between unbounded preceding and current row
+        ) as clicks,
+        count(case when goal = 1 then 1 end) over (
+            partition by person order by happened, late, session_id, sale
+            rows between unbounded preceding and current row
+        ) as goals
+    from moments
+),
+credited as (
+    select
+        m.person, m.happened, m.sale, m.refund, m.goals, m.currency, m.revenue, coalesce(c.campaign, '') as campaign
+    from numbered m
+    left join numbered c on c.click = 1 and c.person = m.person and c.clicks = m.clicks
+        and arrow_cast(cast(c.happened as bigint) + $look_back_s * 1000000, 'Timestamp(Microsecond, Some("UTC"))') >= m.happened
+    where m.sale = 1 or m.goal = 1
+),
+conversions as (
+    select campaign, count(*) as conversions
+    from credited
+    where sale = 0 and happened >= $from
+    group by campaign
+),
+takings as (
+    select case when g.person is null then s.campaign else g.campaign end as campaign, s.currency,
+        sum(s.revenue) as revenue
+    from credited s
+    left join credited g on s.refund = 1 and g.sale = 0 and g.person = s.person and g.goals = s.goals
+    where s.sale = 1
+    group by 1, 2
+),
+traffic as (
+    select campaign, count(*) as sessions, sum(cast(converted as bigint)) as converted_sessions
+    from touches
+    where happened >= $from
+    group by campaign
+),
+spending as (
+    select c.campaign_id as campaign, c.currency, sum(c.cost) as cost, sum(c.impressions) as impressions,
+        sum(c.clicks) as clicks, sum(c.post_view_conversions) as post_view_conversions
+    from costs c
+    where c.day >= $first_day and c.day <= $last_day and c.site = coalesce($site, c.site)
+    group by c.campaign_id, c.currency
+),
+shown as (
+    select campaign, cast(sum(impressions) as bigint) as impressions, cast(sum(clicks) as bigint) as clicks,
+        cast(sum(post_view_conversions) as bigint) as post_view_conversions
+    from spending
+    group by campaign
+),
+declared as (
+    select campaign_id, name, channel
+    from (
+        select c.campaign_id, c.name, c.channel,
+            row_number() over (partition by c.campaign_id order by c.first_seen, c.source, c.site) as place
+        from campaigns c
+        where c.site = coalesce($site, c.site)
+    ) declarations
+    where place = 1
+),
+known as (
+    select campaign from traffic union select campaign from conversions
+    union select campaign from takings union select campaign from spending
+),
+accounts as (
+    select campaign, currency from takings union select campaign, currency from spending
+)
+select
+    nullif(k.campaign, '') as campaign_id,
+    d.name,
+    d.channel,
+    a.currency,
+    coalesce(f.sessions, 0) as sessions,
+    coalesce(f.converted_sessions, 0) as converted_sessions,
+    coalesce(v.conversions, 0) as conversions,
+    coalesce(t.revenue, 0) as revenue,
+    s.cost,
+    h.impressions,
+    h.clicks,
+    h.post_view_conversions,
+    cast(100 * coalesce(t.revenue, 0) as double) / nullif(cast(100 * s.cost as double), 0) as roas,
+    cast(cast(case when s.cost < 0 then -1 else 1 end * ((abs(cast(s.cost * 100 as bigint)) * 20000 + coalesce(v.conversions, 0)) / (2 * nullif(coalesce(v.conversions, 0), 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6)) as cpa
+from known k
+left join accounts a on a.campaign = k.campaign
+left join traffic f on f.campaign = k.campaign
+left join conversions v on v.campaign = k.campaign
+left join takings t on t.campaign = k.campaign and coalesce(t.currency, '') = coalesce(a.currency, '')
+left join spending s on s.campaign = k.campaign and s.currency = a.currency
+left join shown h on h.campaign = k.campaign
+left join declared d on d.campaign_id = k.campaign
+order by sessions desc, k.campaign, coalesce(a.currency, '');

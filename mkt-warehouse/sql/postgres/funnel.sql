@@ -1,0 +1,224 @@
+-- funnel
+-- How many people take the steps in order. A person enters with an event of the first step in the period, and
+-- reaches a step when all steps up to it happened one after the other (by timestamp, then event_id), all within
+-- window_s seconds of that entry, also past the period's end. Of several entries the best counts, and everybody
+-- counts once per step. seconds_from_first is the mean, over the people who reached the step, of the whole seconds
+-- on their fastest way from an entry. Steps that are null are not asked for.
+--
+-- Parameters, with values to try. For psql: psql URL -f this file
+-- from: first instant
+\set from 'timestamptz ''2026-09-30 22:00:00+00'''
+-- until: instant after the last
+\set until 'timestamptz ''2026-10-31 23:00:00+00'''
+-- site: a site, or null for all
+\set site 'cast(null as text)'
+-- source: a source, or null for each site's system of record
+\set source 'cast(null as text)'
+-- step_one: the entry
+\set step_one 'text ''product_view'''
+-- step_two: the step after it
+\set step_two 'text ''add_to_cart'''
+-- step_three: the next, or null for none; so with the others
+\set step_three 'text ''purchase'''
+-- step_four: null for none
+\set step_four 'cast(null as text)'
+-- step_five: null for none
+\set step_five 'cast(null as text)'
+-- step_six: null for none
+\set step_six 'cast(null as text)'
+-- step_seven: null for none
+\set step_seven 'cast(null as text)'
+-- step_eight: null for none
+\set step_eight 'cast(null as text)'
+-- window_s: seconds from the entry to the last step at most
+\set window_s '604800'
+-- window_until: the period's end and window_s later
+\set window_until 'timestamptz ''2026-11-07 23:00:00+00'''
+
+with acts as (
+    select
+        coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp as happened, e.event_id
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce(:site, e.site)
+      and e.source = coalesce(:source, t.record_source, e.source)
+      and e.timestamp >= :from and e.timestamp < :window_until
+      and e.event_type in (
+          :step_one, :step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight
+      )
+),
+reached_one as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = :step_one and happened < :until then happened end as entered
+    from acts
+),
+-- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
+reached_two as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = :step_two and (entered + make_interval(secs => :window_s)) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_one
+        where entered is not null or event_type in (:step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight)
+    ) chained
+    where event_type in (:step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight)
+),
+reached_three as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = :step_three and (entered + make_interval(secs => :window_s)) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_two
+        where entered is not null or event_type in (:step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight)
+    ) chained
+    where event_type in (:step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight)
+),
+reached_four as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = :step_four and (entered + make_interval(secs => :window_s)) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_three
+        where entered is not null or event_type in (:step_four, :step_five, :step_six, :step_seven, :step_eight)
+    ) chained
+    where event_type in (:step_four, :step_five, :step_six, :step_seven, :step_eight)
+),
+reached_five as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = :step_five and (entered + make_interval(secs => :window_s)) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_four
+        where entered is not null or event_type in (:step_five, :step_six, :step_seven, :step_eight)
+    ) chained
+    where event_type in (:step_five, :step_six, :step_seven, :step_eight)
+),
+reached_six as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = :step_six and (entered + make_interval(secs => :window_s)) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_five
+        where entered is not null or event_type in (:step_six, :step_seven, :step_eight)
+    ) chained
+    where event_type in (:step_six, :step_seven, :step_eight)
+),
+reached_seven as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = :step_seven and (entered + make_interval(secs => :window_s)) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_six
+        where entered is not null or event_type in (:step_seven, :step_eight)
+    ) chained
+    where event_type in (:step_seven, :step_eight)
+),
+reached_eight as (
+    select
+        person, event_type, happened, event_id,
+        case when event_type = :step_eight and (entered + make_interval(secs => :window_s)) >= happened then entered end as entered
+    from (
+        select
+            person, event_type, happened, event_id,
+            max(entered) over (
+                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            ) as entered
+        from reached_seven
+        where entered is not null or event_type in (:step_eight)
+    ) chained
+    where event_type in (:step_eight)
+),
+fastest as (
+    select 1 as step, person, 0 as seconds
+    from reached_one where entered is not null group by person
+    union all
+    select 2, person, min(cast(floor(extract(epoch from happened - entered)) as bigint))
+    from reached_two where entered is not null group by person
+    union all
+    select 3, person, min(cast(floor(extract(epoch from happened - entered)) as bigint))
+    from reached_three where entered is not null group by person
+    union all
+    select 4, person, min(cast(floor(extract(epoch from happened - entered)) as bigint))
+    from reached_four where entered is not null group by person
+    union all
+    select 5, person, min(cast(floor(extract(epoch from happened - entered)) as bigint))
+    from reached_five where entered is not null group by person
+    union all
+    select 6, person, min(cast(floor(extract(epoch from happened - entered)) as bigint))
+    from reached_six where entered is not null group by person
+    union all
+    select 7, person, min(cast(floor(extract(epoch from happened - entered)) as bigint))
+    from reached_seven where entered is not null group by person
+    union all
+    select 8, person, min(cast(floor(extract(epoch from happened - entered)) as bigint))
+    from reached_eight where entered is not null group by person
+),
+counts as (
+    select step, count(*) as users, sum(seconds) as seconds from fastest group by step
+),
+steps as (
+    select 1 as step, :step_one as event_type
+    union all select 2, :step_two
+    union all select 3, :step_three
+    union all select 4, :step_four
+    union all select 5, :step_five
+    union all select 6, :step_six
+    union all select 7, :step_seven
+    union all select 8, :step_eight
+),
+filled as (
+    select s.step, s.event_type, coalesce(c.users, 0) as users, c.seconds
+    from steps s
+    left join counts c on c.step = s.step
+    where s.event_type is not null
+),
+compared as (
+    select
+        step, event_type, users, seconds,
+        first_value(users) over (order by step) as entered,
+        lag(users) over (order by step) as before
+    from filled
+)
+select
+    step,
+    event_type,
+    users,
+    cast(100 * users as double precision) / nullif(entered, 0) as rate_from_first,
+    cast(100 * users as double precision) / nullif(before, 0) as rate_from_previous,
+    cast(100 * seconds as double precision) / nullif(cast(100 * users as double precision), 0) as seconds_from_first
+from compared
+order by step;

@@ -1,0 +1,152 @@
+//! Through which channels people came, in which order, before they converted, and when they did not.
+
+use super::journey::{ChannelPath, looking_back, steps, takings};
+use super::{Answer, Report, Scope, answer};
+use crate::model::Amount;
+use crate::record;
+use crate::table::Value;
+use crate::warehouse::Warehouse;
+use mkt_connect::{Currency, Result};
+use std::time::Duration;
+
+record! {
+    /// A path, in one currency.
+    PathCount in "paths" upserted, key [path, currency] {
+        /// The channels, see [`ChannelPath`].
+        path: ChannelPath,
+        /// How many they are.
+        length: i64,
+        /// Paths like this that end with a conversion.
+        converted: i64,
+        /// Paths like this that do not.
+        not_converted: i64,
+        /// The currency of the value; null where there is no sale, or where neither event nor site tells it.
+        currency: Option<Currency>,
+        /// Purchases less refunds that belong to the conversions.
+        value: Amount,
+    }
+}
+
+/// What becomes of visits through the same channel one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeats {
+    /// Each is a step: `email > email > paid`.
+    #[default]
+    Keep,
+    /// They are one step: `email > paid`.
+    Collapse,
+}
+
+/// How far paths reach back, and how they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathOptions {
+    /// The most time from the start of a session to that of the conversion which it led to, in whole seconds up to 366
+    /// days: 30 days unless told. Zero leaves the converted session alone.
+    pub look_back: Duration,
+    /// Repeats of a channel: kept unless told.
+    pub repeats: Repeats,
+    /// Paths at most, for display: all unless told, which is what attribution needs.
+    pub limit: Option<u32>,
+}
+
+impl Default for PathOptions {
+    fn default() -> Self {
+        Self { look_back: Duration::from_secs(30 * 86_400), repeats: Repeats::Keep, limit: None }
+    }
+}
+
+pub(super) const REPORT: Report = Report {
+    name: "paths",
+    describe: "The channels of a person's sessions in the order of their start, and how often such a path ended with a \
+               conversion. A converted session of the period ends a path, which begins after the person's conversion \
+               before it and at most look_back_s seconds earlier. Sessions of the period that led to no conversion in \
+               that time form paths without conversion, one between two conversions. A sale (purchase, or refund with \
+               a negative revenue) of the period belongs to the person's last conversion up to the session that it \
+               names, else up to its own time. With several currencies a path has a row for each, with the same \
+               counts; do not add those up. Most conversions first.",
+    text: concat!(
+        "
+with ",
+        steps!(
+            ",
+        lag(case when not converted then channel end) over (partition by person order by start_time, session_id) as before,
+        lag(start_time) over (partition by person order by start_time, session_id) as before_time",
+            ",
+        -- The channel of the step before, where that is of the same path.
+        case
+            when @later(t.before_time, :look_back_s) >= g.reached then t.before
+            when @later(t.start_time, :look_back_s) >= g.reached then null
+            when t.before_time >= :from then t.before
+        end as before"
+        ),
+        takings!(),
+        "journeys as (
+    select person, goal, led, @joined(channel, ' > ', start_time, session_id) as path, count(*) as length
+    from steps
+    where counted >= :from and (:collapse = 0 or before is null or before <> channel)
+    group by person, goal, led
+),
+counts as (
+    select
+        path, length, sum(led) as converted, sum(1 - led) as not_converted,
+        row_number() over (order by sum(led) desc, sum(1 - led) desc, path) as place
+    from journeys
+    group by path, length
+),
+gains as (
+    select j.path, t.currency, sum(t.revenue) as revenue
+    from journeys j
+    join takings t on t.person = j.person and t.goal = j.goal
+    where j.led = 1
+    group by j.path, t.currency
+)
+select
+    c.path,
+    c.length,
+    c.converted,
+    c.not_converted,
+    g.currency,
+    coalesce(g.revenue, 0) as value
+from counts c
+left join gains g on g.path = c.path
+where c.place <= :most
+order by c.place, coalesce(g.currency, '')"
+    ),
+    local: false,
+};
+
+/// The channels of people's sessions in the order of their start, and how often such a path ended with a conversion.
+///
+/// - **A path to a conversion** ends with a converted session of the period. It begins after the person's conversion
+///   before that one, and at most [`PathOptions::look_back`] earlier, also before the period.
+/// - **A path without conversion** is made of the sessions of the period that led to no conversion within the look-back:
+///   those after the person's last conversion, and those too old for the conversion that follows them. So every session
+///   of the period is in exactly one path, and what did not work is not left out.
+/// - **Order** is by `start_time`, then `session_id`. A person's sessions on all sites of the scope are one history.
+/// - **Value**: purchases less refunds of the period. A sale belongs to the person's last conversion up to the session
+///   which it names ([`Event::session_id`](crate::model::Event::session_id)), where that session is one that the report
+///   looks at; else up to its own time. So a refund takes from the conversion before it, whichever session it came in.
+///   A sale without a conversion before it, or with one before the period, is in no path.
+/// - **Currencies**: a path with sales in several currencies has a row for each, with the same counts; do not add those
+///   up. [`path_counts`] gives each path once.
+///
+/// Most conversions first, then most paths without, then by name. Credits of channels (Markov, Shapley, first, last) can
+/// be computed from these rows: nothing is cut off unless [`PathOptions::limit`] says so.
+///
+/// # Errors
+/// `Input` for a look-back that is not in whole seconds or longer than 366 days; else of [`Warehouse::query`].
+pub async fn paths<W: Warehouse + ?Sized>(
+    warehouse: &W,
+    scope: &Scope,
+    options: PathOptions,
+) -> Result<Answer<PathCount>> {
+    let mut values = looking_back(scope, options.look_back)?;
+    values.push(("collapse", Value::Int(i64::from(options.repeats == Repeats::Collapse))));
+    values.push(("most", Value::Int(options.limit.map_or(i64::MAX, i64::from))));
+    answer(&REPORT, warehouse, scope, values).await
+}
+
+/// Each path of an answer once, whatever the currencies: what attribution without values needs.
+pub fn path_counts(rows: &[PathCount]) -> impl Iterator<Item = &PathCount> {
+    rows.chunk_by(|a, b| a.path == b.path).filter_map(<[PathCount]>::first)
+}
