@@ -52,9 +52,29 @@ pub(super) fn storage(operation: &'static str, cause: &sqlx::Error) -> Error {
     Error::new(kind, SERVICE, operation).delivered(delivery).with_detail(detail)
 }
 
-/// Whether the server gave up one of two transactions that stood in each other's way.
-pub(super) fn is_collision(cause: &Error) -> bool {
+/// What is wrong with a commit. The server's word that it was rolled back is an answer; anything else (a connection
+/// lost, a backend that ended) leaves it open whether it was done.
+pub(super) fn of_commit(cause: &sqlx::Error) -> Error {
+    let error = storage("load", cause);
+    let code = match cause {
+        sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
+        _ => String::new(),
+    };
+    match code.get(..2) {
+        Some("23" | "40") => error,
+        _ => error.delivered(Delivery::Unknown),
+    }
+}
+
+/// Whether the server said this SQLSTATE.
+pub(super) fn is_code(cause: &Error, code: &str) -> bool {
     cause
         .detail()
-        .is_some_and(|detail| detail.ends_with("SQLSTATE 40P01") || detail.ends_with("SQLSTATE 40001"))
+        .and_then(|detail| detail.strip_suffix(code))
+        .is_some_and(|rest| rest.ends_with("SQLSTATE "))
+}
+
+/// Whether the server gave up one of two transactions that stood in each other's way.
+pub(super) fn is_collision(cause: &Error) -> bool {
+    is_code(cause, "40P01") || is_code(cause, "40001")
 }

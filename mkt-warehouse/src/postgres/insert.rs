@@ -1,5 +1,6 @@
-//! Writes rows of any table, one array per column.
+//! Writes rows of any table: by COPY where they are many and new, else by one array per column.
 
+use super::copy::{self, Copied};
 use super::error::{SERVICE, storage};
 use crate::batch::Rows;
 use crate::fit;
@@ -11,6 +12,8 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments, AssertSqlSafe};
 use std::ops::Range;
 
+/// Rows from which on COPY is worth its round trips.
+const COPY_FROM: usize = 1_000;
 /// Rows per statement.
 const ROWS: usize = 5_000;
 /// Bytes of text per statement: the server refuses messages of 1 GiB.
@@ -28,6 +31,13 @@ pub(super) enum Key {
 /// Inserts the rows.
 pub(super) async fn insert(connection: &mut PgConnection, rows: &Rows, key: Key, load_id: i64) -> Result<()> {
     let schema = &rows.schema;
+    if key == Key::Moves
+        && rows.table.rows() >= COPY_FROM
+        && copy::understands(connection, schema).await?
+        && copy::copy(connection, rows).await? == Copied::All
+    {
+        return Ok(());
+    }
     let all: Vec<usize> = (0..schema.columns.len()).collect();
     let into = format!("{} select {} from {}", head(schema), casts(schema, &all), unnest(schema, &all));
     let skip = format!("{into} on conflict do nothing");

@@ -1,8 +1,8 @@
 //! Replaces a slice: rows and ledger in one transaction.
 
-use super::begin;
 use super::error::{SERVICE, is_collision, storage};
 use super::insert::{self, Key};
+use super::session::Session;
 use crate::batch::Batch;
 use crate::fit;
 use crate::schema::LOAD_ID;
@@ -30,9 +30,15 @@ pub(super) async fn load(pool: &PgPool, batch: &Batch, at: DateTime<Utc>) -> Res
 }
 
 async fn once(pool: &PgPool, batch: &Batch, hash: &str, at: DateTime<Utc>) -> Result<Receipt> {
-    let mut transaction = begin(pool, "load").await?;
-    let receipt = write(&mut transaction, batch, hash, at).await?;
-    transaction.commit().await.map_err(|cause| storage("load", &cause))?;
+    let mut session = Session::begin(pool).await?;
+    let receipt = match write(session.connection()?, batch, hash, at).await {
+        Ok(receipt) => receipt,
+        Err(error) => {
+            session.rollback().await;
+            return Err(error);
+        }
+    };
+    session.commit().await?;
     tracing::debug!(slice = %batch.key(), written = receipt.written, replayed = receipt.replayed, "loaded");
     Ok(receipt)
 }

@@ -1,13 +1,18 @@
 //! The engine for a team: PostgreSQL 13 or newer.
 //!
-//! Loads of one key queue for an advisory lock; loads of different keys run side by side. Rows travel as one array per
-//! column. No `begin` is ever cancelled: sqlx up to 0.9.0 leaves a transaction open on the connection when the future
-//! of `begin` is dropped (transact-rs/sqlx#4385), so it runs in a task of its own.
+//! Loads of one key queue for an advisory lock; loads of different keys run side by side. Many new rows travel by COPY,
+//! few rows, and rows whose keys other slices hold, as one array per column.
+//!
+//! No cancelled `begin` is met again: sqlx up to 0.9.0 leaves a transaction open on the connection when the future of
+//! `begin` is dropped (transact-rs/sqlx#4385). A load that is dropped closes its connection; elsewhere `begin` runs in a
+//! task of its own.
 
 mod answer;
+mod copy;
 mod error;
 mod insert;
 mod load;
+mod session;
 
 use crate::batch::Batch;
 use crate::dialect::Dialect;

@@ -6,6 +6,8 @@ use crate::fit;
 use crate::schema::{LOAD_ID, TableSchema};
 use crate::statement::{overwrite, quote};
 use crate::table::{Column, Value};
+use chrono::NaiveDate;
+use futures_util::future::join;
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe};
@@ -25,34 +27,33 @@ pub(super) enum Key {
     Overwritten,
 }
 
-/// Inserts the rows.
+/// Inserts the rows. The next statement's values are made ready while the last one runs in the connection's thread.
 pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows, key: Key) -> Result<()> {
     let schema = &rows.schema;
     let count = rows.table.rows();
     let step = (VALUES_PER_STATEMENT / schema.columns.len().max(1)).max(1);
-    let plain = Statements::new(schema, "");
-    let over = Statements::new(schema, &format!(" {}", overwrite(schema)));
-    let (plain_full, over_full) = (plain.rows(step), over.rows(step));
-    let mut from = 0;
-    while from < count {
-        let range = from..count.min(from + step);
-        let text = |statements: &Statements, full: &Arc<str>| {
-            if range.len() == step { Arc::clone(full) } else { statements.rows(range.len()) }
-        };
-        if key == Key::Overwritten {
-            execute(connection, text(&over, &over_full), rows, range.clone()).await?;
-        } else {
+    let plain = Statements::new(schema, "", step);
+    let over = Statements::new(schema, &format!(" {}", overwrite(schema)), step);
+    let mut range = 0..count.min(step);
+    let mut texts = Texts::new();
+    let mut bound = arguments(rows, range.clone(), &mut texts)?;
+    while !range.is_empty() {
+        let next = range.end..count.min(range.end + step);
+        let statements = if key == Key::Overwritten { &over } else { &plain };
+        let running = run(connection, statements.rows(range.len()), bound);
+        // The statement is on its way when the values of the next one are gathered.
+        let (done, following) = join(running, async { arguments(rows, next.clone(), &mut texts) }).await;
+        match done {
+            Ok(()) => {}
             // Keys held by another slice are rare: the statement that fails changes nothing, and is repeated.
-            match run(connection, text(&plain, &plain_full), rows, range.clone()).await? {
-                Ok(()) => {}
-                Err(cause) if is_unique_violation(&cause) => {
-                    disown(connection, rows, range.clone()).await?;
-                    execute(connection, text(&over, &over_full), rows, range.clone()).await?;
-                }
-                Err(cause) => return Err(storage("load", cause)),
+            Err(cause) if key == Key::Moves && is_unique_violation(&cause) => {
+                disown(connection, rows, range.clone()).await?;
+                let bound = arguments(rows, range.clone(), &mut texts)?;
+                run(connection, over.rows(range.len()), bound).await.map_err(|cause| refused(rows, cause))?;
             }
+            Err(cause) => return Err(refused(rows, cause)),
         }
-        from = range.end;
+        (range, bound) = (next, following?);
     }
     Ok(())
 }
@@ -66,21 +67,27 @@ struct Statements {
     head: String,
     row: String,
     tail: String,
+    step: usize,
+    full: Arc<str>,
 }
 
 impl Statements {
-    fn new(schema: &TableSchema, tail: &str) -> Self {
+    fn new(schema: &TableSchema, tail: &str, step: usize) -> Self {
         let names: Vec<String> = schema.columns.iter().map(|column| quote(column.name)).collect();
         let marks = vec!["?"; names.len()].join(",");
-        Self {
-            head: format!("insert into {} ({}) values ", quote(schema.name), names.join(",")),
-            row: format!("({marks})"),
-            tail: tail.to_owned(),
-        }
+        let head = format!("insert into {} ({}) values ", quote(schema.name), names.join(","));
+        let mut made =
+            Self { head, row: format!("({marks})"), tail: tail.to_owned(), step: 0, full: Arc::from("") };
+        made.full = made.rows(step);
+        made.step = step;
+        made
     }
 
     fn rows(&self, count: usize) -> Arc<str> {
-        format!("{}{}{}", self.head, vec![self.row.as_str(); count].join(","), self.tail).into()
+        match count == self.step {
+            true => Arc::clone(&self.full),
+            false => format!("{}{}{}", self.head, vec![self.row.as_str(); count].join(","), self.tail).into(),
+        }
     }
 }
 
@@ -109,54 +116,96 @@ async fn disown(connection: &mut SqliteConnection, rows: &Rows, range: Range<usi
     Ok(())
 }
 
-async fn execute(
-    connection: &mut SqliteConnection,
-    sql: Arc<str>,
-    rows: &Rows,
-    range: Range<usize>,
-) -> Result<()> {
-    run(connection, sql, rows, range).await?.map_err(|cause| match &cause {
-        // A constraint of the table that `fit` does not know: say where.
-        sqlx::Error::Database(_) => {
-            let error = storage("load", cause);
-            let clause = error.detail().unwrap_or_default().to_owned();
-            if error.kind() == ErrorKind::Input {
-                error.with_detail(format!("a row of {} does not fit: {clause}", rows.schema.name))
-            } else {
-                error
-            }
+/// A constraint of the table that `fit` does not know: says where.
+pub(super) fn refused(rows: &Rows, cause: sqlx::Error) -> Error {
+    let error = storage("load", cause);
+    let clause = error.detail().unwrap_or_default().to_owned();
+    match error.kind() {
+        ErrorKind::Input => {
+            error.with_detail(format!("a row of {} does not fit: {clause}", rows.schema.name))
         }
-        _ => storage("load", cause),
-    })
+        _ => error,
+    }
 }
 
-/// Runs one statement: binding errors outside, the database's inside.
 async fn run(
     connection: &mut SqliteConnection,
     sql: Arc<str>,
-    rows: &Rows,
-    range: Range<usize>,
-) -> Result<Result<(), sqlx::Error>> {
+    arguments: SqliteArguments,
+) -> Result<(), sqlx::Error> {
+    sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection).await.map(|_| ())
+}
+
+/// The values of a range of rows, row by row.
+fn arguments(rows: &Rows, range: Range<usize>, texts: &mut Texts) -> Result<SqliteArguments> {
     let columns = rows.table.columns();
     let mut arguments = SqliteArguments::default();
     arguments.reserve(columns.len() * range.len(), 0);
     for row in range {
         for column in columns {
-            bind_cell(&mut arguments, column, row).map_err(|()| unbindable(rows.schema.name, "load"))?;
+            bind_cell(&mut arguments, column, row, texts)
+                .map_err(|()| unbindable(rows.schema.name, "load"))?;
         }
     }
-    Ok(sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection).await.map(|_| ()))
+    Ok(arguments)
 }
 
 fn unbindable(what: &str, operation: &'static str) -> Error {
     Error::new(ErrorKind::Input, SERVICE, operation).with_detail(format!("a value of {what} cannot be bound"))
 }
 
+/// Texts that were bound lately. Channels, sites and days repeat from row to row, and an allocation here that the
+/// connection's thread frees is the dearest part of binding one.
+struct Texts {
+    recent: Vec<Arc<str>>,
+    day: Option<(NaiveDate, Arc<str>)>,
+}
+
+impl Texts {
+    const SLOTS: usize = 256;
+
+    fn new() -> Self {
+        Self { recent: vec![Arc::from(""); Self::SLOTS], day: None }
+    }
+
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        let bytes = text.as_bytes();
+        if bytes.len() > 32 {
+            return Arc::from(text);
+        }
+        let slot = bytes.iter().fold(bytes.len(), |hash, byte| hash.wrapping_mul(31) ^ usize::from(*byte));
+        match self.recent.get_mut(slot % Self::SLOTS) {
+            Some(held) if **held == *text => Arc::clone(held),
+            Some(held) => {
+                *held = Arc::from(text);
+                Arc::clone(held)
+            }
+            None => Arc::from(text),
+        }
+    }
+
+    fn day(&mut self, day: NaiveDate) -> Arc<str> {
+        match &self.day {
+            Some((held, text)) if *held == day => Arc::clone(text),
+            _ => {
+                let text: Arc<str> = Arc::from(day.to_string());
+                self.day = Some((day, Arc::clone(&text)));
+                text
+            }
+        }
+    }
+}
+
 /// Binds a cell without cloning what need not be.
-fn bind_cell(arguments: &mut SqliteArguments, column: &Column, row: usize) -> Result<(), ()> {
+fn bind_cell(
+    arguments: &mut SqliteArguments,
+    column: &Column,
+    row: usize,
+    texts: &mut Texts,
+) -> Result<(), ()> {
     match column {
         Column::Text(values) | Column::Json(values) => {
-            arguments.add(values.get(row).and_then(|value| value.as_deref()))
+            arguments.add(values.get(row).and_then(|value| value.as_deref()).map(|text| texts.shared(text)))
         }
         Column::Int(values) => arguments.add(values.get(row).copied().flatten()),
         Column::Float(values) => arguments.add(values.get(row).copied().flatten()),
@@ -164,7 +213,7 @@ fn bind_cell(arguments: &mut SqliteArguments, column: &Column, row: usize) -> Re
         Column::Timestamp(values) => {
             arguments.add(values.get(row).copied().flatten().map(|at| at.timestamp_micros()))
         }
-        Column::Date(values) => arguments.add(values.get(row).copied().flatten().map(|day| day.to_string())),
+        Column::Date(values) => arguments.add(values.get(row).copied().flatten().map(|day| texts.day(day))),
         Column::Decimal(scale, values) => match values.get(row).copied().flatten() {
             None => arguments.add(None::<i64>),
             Some(value) => arguments.add(Some(fit::scaled(value, *scale).ok_or(())?)),

@@ -1,6 +1,7 @@
 //! Replaces a slice: rows and ledger in one immediate transaction.
 
 use super::error::{SERVICE, storage};
+use super::indexes;
 use super::insert::{self, Key};
 use crate::batch::Batch;
 use crate::fit;
@@ -39,7 +40,9 @@ async fn write(
     if !replayed {
         receipt.removed = remove(connection, load_id).await?;
         for rows in batch.replaced() {
+            let aside = indexes::set_aside(connection, rows).await?;
             insert::insert(connection, rows, Key::Moves).await?;
+            indexes::build(connection, rows, aside).await?;
             receipt.written += rows.table.rows() as u64;
         }
         receipt.revision += 1;

@@ -6,6 +6,7 @@
 
 mod answer;
 mod error;
+mod indexes;
 mod insert;
 mod load;
 
@@ -33,6 +34,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// Pages that a load may hold in memory, in KiB with a minus sign: keys come in any order, and with SQLite's 2 MB every
+/// one of them would be read again.
+const WRITER_CACHE: &str = "-65536";
 
 /// Readers at once; more of them queue.
 const READERS: u32 = 4;
@@ -106,7 +111,8 @@ impl Sqlite {
         let one = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(options.busy_timeout.saturating_mul(4));
-        let write = open_pool(&one, &connect.clone().create_if_missing(true)).await.map_err(failed)?;
+        let write = connect.clone().create_if_missing(true).pragma("cache_size", WRITER_CACHE);
+        let write = open_pool(&one, &write).await.map_err(failed)?;
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(options.busy_timeout.saturating_mul(4))
