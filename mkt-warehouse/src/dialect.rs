@@ -57,6 +57,7 @@ impl Dialect {
     /// | `@whole(sum)` | a sum of integers as an integer |
     /// | `@div(a, b)` | how many times b > 0 goes into a ≥ 0 |
     /// | `@percent(a, b)` | 100 a ÷ b as a float, null where b is 0 |
+    /// | `@once()` | after `as`: this part of the query is computed once, however often it is named |
     /// | `@later(instant, seconds)` | the instant so many whole seconds later |
     /// | `@ratio(a, b)` | a ÷ b as a float, both amounts of money or both integers, null where b is 0 |
     /// | `@joined(text, separator, order)` | the texts of a group, in an order, with a separator between them |
@@ -125,7 +126,7 @@ fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
         ("month_diff", [a, b]) => {
             format!("((substr({b}, 1, 4) - substr({a}, 1, 4)) * 12 + substr({b}, 6, 2) - substr({a}, 6, 2))")
         }
-        ("seconds", [a, b]) => format!("({b} - {a}) / 1000000"),
+        ("seconds", [a, b]) => format!("(({b} - {a}) / 1000000)"),
         ("day_diff", [a, b]) => format!("cast(julianday({b}) - julianday({a}) as integer)"),
         ("previous_day", [day]) => format!("date({day}, '-1 day')"),
         ("div", [a, b]) => format!("({a}) / ({b})"),
@@ -135,6 +136,7 @@ fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
         ("mean", [money, n]) => format!(
             "case when {money} < 0 then -1 else 1 end * ((abs({money}) * 20000 + {n}) / (2 * nullif({n}, 0)))"
         ),
+        ("once", [""]) => "materialized ".to_owned(),
         ("later", [instant, seconds]) => format!("({instant} + {seconds} * 1000000)"),
         ("ratio", [a, b]) => format!("cast({a} as real) / nullif({b}, 0)"),
         ("joined", [text, separator, order @ ..]) if !order.is_empty() => {
@@ -170,6 +172,7 @@ fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
         ("mean", [money, n]) => format!(
             "cast(sign({money}) * div(abs({money}) * 2000000 + {n}, 2 * nullif({n}, 0)) / 1000000 as numeric(18, 6))"
         ),
+        ("once", [""]) => "materialized ".to_owned(),
         ("later", [instant, seconds]) => format!("({instant} + make_interval(secs => {seconds}))"),
         // In hundredths, which floats hold exactly: the quotient is the same as that of SQLite's integers.
         ("ratio", [a, b]) => {
@@ -201,18 +204,20 @@ fn datafusion(name: &str, arguments: &[&str]) -> Option<String> {
         ("month_diff", [a, b]) => format!(
             "((extract(year from {b}) - extract(year from {a})) * 12 + extract(month from {b}) - extract(month from {a}))"
         ),
-        ("seconds", [a, b]) => format!("(cast({b} as bigint) - cast({a} as bigint)) / 1000000"),
+        ("seconds", [a, b]) => format!("((cast({b} as bigint) - cast({a} as bigint)) / 1000000)"),
         ("day_diff", [a, b]) => {
             format!("(cast(cast({b} as date) as integer) - cast(cast({a} as date) as integer))")
         }
         ("previous_day", [day]) => format!("cast({day} - interval '1 day' as date)"),
-        ("div", [a, b]) => format!("({a}) / ({b})"),
+        // Ranks are unsigned, and dividing these by signed numbers would give decimals.
+        ("div", [a, b]) => format!("cast({a} as bigint) / cast({b} as bigint)"),
         ("whole", [sum]) => (*sum).to_owned(),
         ("int", [truth]) => format!("cast({truth} as bigint)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as double) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
             "cast(cast(case when {money} < 0 then -1 else 1 end * ((abs(cast({money} * 100 as bigint)) * 20000 + {n}) / (2 * nullif({n}, 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6))"
         ),
+        ("once", [""]) => String::new(),
         ("later", [instant, seconds]) => format!(
             "arrow_cast(cast({instant} as bigint) + {seconds} * 1000000, 'Timestamp(Microsecond, Some(\"UTC\"))')"
         ),
@@ -239,7 +244,7 @@ fn bigquery(name: &str, arguments: &[&str]) -> Option<String> {
         ("union", [""]) => "union distinct".to_owned(),
         // Counts the first days of a month between the two.
         ("month_diff", [a, b]) => format!("date_diff({b}, {a}, month)"),
-        ("seconds", [a, b]) => format!("timestamp_diff({b}, {a}, second)"),
+        ("seconds", [a, b]) => format!("div(timestamp_diff({b}, {a}, microsecond), 1000000)"),
         ("day_diff", [a, b]) => format!("date_diff({b}, {a}, day)"),
         ("previous_day", [day]) => format!("date_sub({day}, interval 1 day)"),
         ("div", [a, b]) => format!("div({a}, {b})"),
@@ -250,6 +255,7 @@ fn bigquery(name: &str, arguments: &[&str]) -> Option<String> {
         ("mean", [money, n]) => format!(
             "cast(case when {money} < 0 then -1 else 1 end * div(cast(abs({money}) * 100 as int64) * 20000 + {n}, 2 * nullif({n}, 0)) as numeric) / 1000000"
         ),
+        ("once", [""]) => String::new(),
         ("later", [instant, seconds]) => format!("timestamp_add({instant}, interval {seconds} second)"),
         ("ratio", [a, b]) => format!("cast(100 * {a} as float64) / nullif(cast(100 * {b} as float64), 0)"),
         ("joined", [text, separator, order @ ..]) if !order.is_empty() => {
@@ -288,6 +294,7 @@ fn snowflake(name: &str, arguments: &[&str]) -> Option<String> {
         ("mean", [money, n]) => format!(
             "cast(case when {money} < 0 then -1 else 1 end * ((abs({money}) * 2000000 + {n}) - mod(abs({money}) * 2000000 + {n}, 2 * nullif({n}, 0))) / (2 * nullif({n}, 0)) / 1000000 as number(18, 6))"
         ),
+        ("once", [""]) => String::new(),
         ("later", [instant, seconds]) => format!("dateadd(second, {seconds}, {instant})"),
         ("ratio", [a, b]) => format!("cast(100 * {a} as double) / nullif(cast(100 * {b} as double), 0)"),
         ("joined", [text, separator, order @ ..]) if !order.is_empty() => {

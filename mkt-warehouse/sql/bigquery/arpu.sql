@@ -28,10 +28,10 @@ with visits as (
       and s.source = coalesce(@source, t.record_source, s.source)
 ),
 users as (
-    select count(distinct person) as users from visits
+    select 1 as one, count(distinct person) as users from visits
 ),
 revenue as (
-    select coalesce(e.currency, t.currency) as currency, sum(e.revenue) as revenue
+    select 1 as one, coalesce(e.currency, t.currency) as currency, sum(e.revenue) as revenue
     from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
@@ -49,5 +49,5 @@ select
     u.users,
     cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * div(cast(abs(coalesce(r.revenue, 0)) * 100 as int64) * 20000 + u.users, 2 * nullif(u.users, 0)) as numeric) / 1000000 as arpu
 from users u
-left join revenue r on 1 = 1
+left join revenue r on r.one = u.one
 order by coalesce(r.currency, '');

@@ -47,7 +47,7 @@ revenue as (
     select channel, currency, sum(revenue) as revenue from sales group by channel, currency
 ),
 channels as (
-    select channel from users union select channel from revenue
+    select channel from users union distinct select channel from revenue
 )
 select
     c.channel,

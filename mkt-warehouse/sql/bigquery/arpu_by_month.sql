@@ -54,7 +54,7 @@ revenue as (
     group by 1, f.currency
 ),
 months as (
-    select month from users union select month from revenue
+    select month from users union distinct select month from revenue
 )
 select
     m.month,

@@ -166,25 +166,25 @@ fastest as (
     select 1 as step, person, 0 as seconds
     from reached_one where entered is not null group by person
     union all
-    select 2, person, min(timestamp_diff(happened, entered, second))
+    select 2, person, min(div(timestamp_diff(happened, entered, microsecond), 1000000))
     from reached_two where entered is not null group by person
     union all
-    select 3, person, min(timestamp_diff(happened, entered, second))
+    select 3, person, min(div(timestamp_diff(happened, entered, microsecond), 1000000))
     from reached_three where entered is not null group by person
     union all
-    select 4, person, min(timestamp_diff(happened, entered, second))
+    select 4, person, min(div(timestamp_diff(happened, entered, microsecond), 1000000))
     from reached_four where entered is not null group by person
     union all
-    select 5, person, min(timestamp_diff(happened, entered, second))
+    select 5, person, min(div(timestamp_diff(happened, entered, microsecond), 1000000))
     from reached_five where entered is not null group by person
     union all
-    select 6, person, min(timestamp_diff(happened, entered, second))
+    select 6, person, min(div(timestamp_diff(happened, entered, microsecond), 1000000))
     from reached_six where entered is not null group by person
     union all
-    select 7, person, min(timestamp_diff(happened, entered, second))
+    select 7, person, min(div(timestamp_diff(happened, entered, microsecond), 1000000))
     from reached_seven where entered is not null group by person
     union all
-    select 8, person, min(timestamp_diff(happened, entered, second))
+    select 8, person, min(div(timestamp_diff(happened, entered, microsecond), 1000000))
     from reached_eight where entered is not null group by person
 ),
 counts as (

@@ -28,7 +28,7 @@ with visits as (
 )
 select
     session_id,
-    coalesce(time_on_site, timestamp_diff(end_time, start_time, second)) as time_on_site,
+    coalesce(time_on_site, div(timestamp_diff(end_time, start_time, microsecond), 1000000)) as time_on_site,
     pages_viewed,
     channel as source,
     device,

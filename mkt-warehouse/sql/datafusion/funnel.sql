@@ -152,25 +152,25 @@ fastest as (
     select 1 as step, person, 0 as seconds
     from reached_one where entered is not null group by person
     union all
-    select 2, person, min((cast(happened as bigint) - cast(entered as bigint)) / 1000000)
+    select 2, person, min(((cast(happened as bigint) - cast(entered as bigint)) / 1000000))
     from reached_two where entered is not null group by person
     union all
-    select 3, person, min((cast(happened as bigint) - cast(entered as bigint)) / 1000000)
+    select 3, person, min(((cast(happened as bigint) - cast(entered as bigint)) / 1000000))
     from reached_three where entered is not null group by person
     union all
-    select 4, person, min((cast(happened as bigint) - cast(entered as bigint)) / 1000000)
+    select 4, person, min(((cast(happened as bigint) - cast(entered as bigint)) / 1000000))
     from reached_four where entered is not null group by person
     union all
-    select 5, person, min((cast(happened as bigint) - cast(entered as bigint)) / 1000000)
+    select 5, person, min(((cast(happened as bigint) - cast(entered as bigint)) / 1000000))
     from reached_five where entered is not null group by person
     union all
-    select 6, person, min((cast(happened as bigint) - cast(entered as bigint)) / 1000000)
+    select 6, person, min(((cast(happened as bigint) - cast(entered as bigint)) / 1000000))
     from reached_six where entered is not null group by person
     union all
-    select 7, person, min((cast(happened as bigint) - cast(entered as bigint)) / 1000000)
+    select 7, person, min(((cast(happened as bigint) - cast(entered as bigint)) / 1000000))
     from reached_seven where entered is not null group by person
     union all
-    select 8, person, min((cast(happened as bigint) - cast(entered as bigint)) / 1000000)
+    select 8, person, min(((cast(happened as bigint) - cast(entered as bigint)) / 1000000))
     from reached_eight where entered is not null group by person
 ),
 counts as (

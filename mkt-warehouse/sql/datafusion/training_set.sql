@@ -24,7 +24,7 @@ with visits as (
 )
 select
     session_id,
-    coalesce(time_on_site, (cast(end_time as bigint) - cast(start_time as bigint)) / 1000000) as time_on_site,
+    coalesce(time_on_site, ((cast(end_time as bigint) - cast(start_time as bigint)) / 1000000)) as time_on_site,
     pages_viewed,
     channel as source,
     device,

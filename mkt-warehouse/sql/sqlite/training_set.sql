@@ -28,7 +28,7 @@ with visits as (
 )
 select
     session_id,
-    coalesce(time_on_site, (end_time - start_time) / 1000000) as time_on_site,
+    coalesce(time_on_site, ((end_time - start_time) / 1000000)) as time_on_site,
     pages_viewed,
     channel as source,
     device,

@@ -13,6 +13,9 @@
 //! | [`channel_sets`] | which combinations of channels convert |
 //! | [`abandoned_carts`] | who left something in the cart, and what they had looked at |
 //! | [`daily_series`] | visits, conversions and revenue of every day |
+//! | [`rfm`] | who bought last when, how often, for how much, and what that makes them |
+//! | [`email_performance`] | what became of the mails of a campaign |
+//! | [`etl_status`] | how far each source was loaded, and how far that can be trusted |
 //! | [`training_set`] | sessions as rows for a conversion model |
 //!
 //! What all of them share:
@@ -32,12 +35,15 @@ mod carts;
 mod channel_sets;
 mod cohort;
 mod conversion;
+mod email;
+mod etl;
 mod funnel;
 mod hours;
 mod journey;
 mod paths;
 mod readable;
 mod revenue;
+mod rfm;
 mod scope;
 mod series;
 mod text;
@@ -49,11 +55,14 @@ pub use carts::{AbandonedCart, CartEvent, CartItem, CartOptions, abandoned_carts
 pub use channel_sets::{ChannelSetCount, ChannelSetOptions, channel_sets};
 pub use cohort::{CohortMonth, cohort_retention};
 pub use conversion::{ChannelConversion, conversion_by_channel};
+pub use email::{EmailPerformance, email_performance};
+pub use etl::{EtlOptions, StreamStatus, etl_status};
 pub use funnel::{FunnelOptions, FunnelStep, funnel};
 pub use hours::{HourConversion, HourOptions, top_hours};
 pub use journey::{ChannelPath, ChannelSet};
 pub use paths::{PathCount, PathOptions, Repeats, path_counts, paths};
 pub use revenue::{Arpu, ChannelArpu, MonthArpu, arpu, arpu_by_channel, arpu_by_month};
+pub use rfm::{Buyer, RfmOptions, Segment, rfm};
 pub use scope::Scope;
 pub use series::{Day, daily_series};
 pub use training::{TrainingRow, training_set};
@@ -93,6 +102,9 @@ pub const REPORTS: &[&Report] = &[
     &channel_sets::REPORT,
     &carts::REPORT,
     &series::REPORT,
+    &rfm::REPORT,
+    &email::REPORT,
+    &etl::REPORT,
     &training::REPORT,
 ];
 
@@ -142,6 +154,9 @@ impl Report {
             "channel_sets" => channel_sets(warehouse, scope, ChannelSetOptions::default()).await?.table,
             "abandoned_carts" => abandoned_carts(warehouse, scope, CartOptions::default()).await?.table,
             "daily_series" => daily_series(warehouse, scope).await?.table,
+            "rfm" => rfm(warehouse, scope, RfmOptions::default()).await?.table,
+            "email_performance" => email_performance(warehouse, scope).await?.table,
+            "etl_status" => etl_status(warehouse, scope, EtlOptions::default()).await?.table,
             _ => training_set(warehouse, scope).await?.table,
         })
     }

@@ -41,6 +41,8 @@ const PARAMETERS: &[(&str, &str, Sample)] = &[
     ("last_day", "last day", Day("2026-10-31")),
     ("idle_since", "carts touched after this instant are not abandoned yet", Instant("2026-10-31 22:00:00")),
     ("now", "the instant of asking", Instant("2026-10-31 23:00:00")),
+    ("quantiles", "scores run from 1 to this", Number(5)),
+    ("endless", "window_until of a slice that is a whole stream", Day("9999-12-31")),
     ("step_one", "the entry", Text("product_view")),
     ("step_two", "the step after it", Text("add_to_cart")),
     ("step_three", "the next, or null for none; so with the others", Text("purchase")),

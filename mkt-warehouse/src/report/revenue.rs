@@ -29,10 +29,10 @@ pub(super) const REPORT: Report = Report {
     text: "
 with {visits},
 users as (
-    select count(distinct person) as users from visits
+    select 1 as one, count(distinct person) as users from visits
 ),
 revenue as (
-    select coalesce(e.currency, t.currency) as currency, sum(e.revenue) as revenue
+    select 1 as one, coalesce(e.currency, t.currency) as currency, sum(e.revenue) as revenue
     {events}
       and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')
@@ -44,7 +44,7 @@ select
     u.users,
     @mean(coalesce(r.revenue, 0), u.users) as arpu
 from users u
-left join revenue r on 1 = 1
+left join revenue r on r.one = u.one
 order by coalesce(r.currency, '')",
     local: false,
 };
@@ -96,7 +96,7 @@ revenue as (
     select channel, currency, sum(revenue) as revenue from sales group by channel, currency
 ),
 channels as (
-    select channel from users union select channel from revenue
+    select channel from users @union() select channel from revenue
 )
 select
     c.channel,
@@ -168,7 +168,7 @@ revenue as (
     group by 1, f.currency
 ),
 months as (
-    select month from users union select month from revenue
+    select month from users @union() select month from revenue
 )
 select
     m.month,

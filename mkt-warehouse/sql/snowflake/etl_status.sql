@@ -1,0 +1,78 @@
+-- etl_status
+-- Per source, stream and site, over the slices of the ledger (loads) that touch the period: how many, first and
+-- last day, days between them that no slice holds, the last change and the hours since, rows, changes of content
+-- after the first load, and slices by state. Slices that hold a whole stream without days count, but have no first
+-- and last day.
+--
+-- Parameters, with values to try. Session variables, for a worksheet or snowsql -f this file.
+-- site: a site, or null for all
+set site = (select cast(null as varchar));
+-- source: a source, or null for each site's system of record
+set source = (select cast(null as varchar));
+-- first_day: first day
+set first_day = to_date('2026-10-01');
+-- last_day: last day
+set last_day = to_date('2026-10-31');
+-- now: the instant of asking
+set now = to_timestamp_ntz('2026-10-31 23:00:00');
+-- endless: window_until of a slice that is a whole stream
+set endless = to_date('9999-12-31');
+
+with slices as (
+    select
+        l.source, l.stream, l.site, l.row_count, l.revision, l.loaded_at, l.state,
+        case when l.window_until < $endless then l.window_from end as day_from,
+        case when l.window_until < $endless then l.window_until end as day_until
+    from loads l
+    where l.window_from <= $last_day and l.window_until > $first_day
+      and l.site = coalesce($site, l.site)
+      and l.source = coalesce($source, l.source)
+),
+spans as (
+    select
+        source, stream, site, day_from,
+        max(day_until) over (
+            partition by source, stream, site order by day_from, day_until
+            rows between unbounded preceding and 1 preceding
+        ) as held_until
+    from slices
+    where day_from is not null
+),
+gaps as (
+    select
+        source, stream, site,
+        sum(case when held_until < day_from then datediff(day, held_until, day_from) else 0 end) as missing_days
+    from spans
+    group by source, stream, site
+),
+streams as (
+    select
+        source, stream, site,
+        count(*) as slices,
+        min(day_from) as first_day,
+        max(day_until) as day_until,
+        max(loaded_at) as last_load,
+        sum(row_count) as row_count,
+        sum(revision - 1) as revisions,
+        sum(case when state = 'planned' then 1 else 0 end) as planned,
+        sum(case when state = 'provisional' then 1 else 0 end) as provisional,
+        sum(case when state = 'settled' then 1 else 0 end) as settled,
+        sum(case when state = 'suspect_empty' then 1 else 0 end) as suspect_empty,
+        sum(case when state = 'truncated' then 1 else 0 end) as truncated,
+        sum(case when state = 'sampled' then 1 else 0 end) as sampled,
+        sum(case when state = 'failed' then 1 else 0 end) as failed
+    from slices
+    group by source, stream, site
+)
+select
+    s.source, s.stream, s.site, s.slices,
+    s.first_day,
+    dateadd(day, -1, s.day_until) as last_day,
+    coalesce(g.missing_days, 0) as missing_days,
+    s.last_load,
+    case when s.last_load > $now then 0.0 else cast(100 * cast(floor(datediff(microsecond, s.last_load, $now) / 1000000) as integer) as double) / nullif(cast(100 * 3600 as double), 0) end as hours_since,
+    s.row_count, s.revisions,
+    s.planned, s.provisional, s.settled, s.suspect_empty, s.truncated, s.sampled, s.failed
+from streams s
+left join gaps g on g.source = s.source and g.stream = s.stream and g.site = s.site
+order by s.source, s.stream, s.site;

@@ -1,0 +1,102 @@
+-- rfm
+-- Everyone with a purchase in the period, one row per currency: recency (days from the last purchase to the
+-- period's last day), frequency (purchases), monetary (purchases less refunds in the currency), and a score of
+-- each. A score is 1 + the whole part of quantiles × the share of buyers who did worse (bought longer ago, less
+-- often, for less in the same currency): equal values have equal scores. The segment is named by fifths of recency
+-- and frequency.
+--
+-- Parameters, with values to try. Session variables, for a worksheet or snowsql -f this file.
+-- since: first instant
+set since = to_timestamp_ntz('2026-09-30 22:00:00');
+-- until: instant after the last
+set until = to_timestamp_ntz('2026-10-31 23:00:00');
+-- zone: IANA zone, as in zone_offsets
+set zone = 'Europe/Paris';
+-- site: a site, or null for all
+set site = (select cast(null as varchar));
+-- source: a source, or null for each site's system of record
+set source = (select cast(null as varchar));
+-- last_day: last day
+set last_day = to_date('2026-10-31');
+-- quantiles: scores run from 1 to this
+set quantiles = 5;
+
+with sales as (
+    select
+        coalesce(i.person_id, e.user_id) as person, coalesce(e.currency, t.currency) as currency,
+        e.event_type, e.timestamp, e.revenue
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and e.site = coalesce($site, e.site)
+      and e.source = coalesce($source, t.record_source, e.source)
+      and e.timestamp >= $since and e.timestamp < $until
+      and e.event_type in ('purchase', 'refund')
+),
+buyers as (
+    select person, count(*) as frequency, max(timestamp) as last_bought
+    from sales
+    where event_type = 'purchase'
+    group by person
+),
+people as (
+    select b.person, b.frequency, datediff(day, cast(dateadd(second, z.offset_s, b.last_bought) as date), $last_day) as recency_days
+    from buyers b
+    join zone_offsets z on z.zone = $zone and z.from_utc <= b.last_bought and z.until_utc > b.last_bought
+),
+ranked as (
+    select
+        person, recency_days, frequency,
+        rank() over (order by recency_days desc) - 1 as staler,
+        rank() over (order by frequency) - 1 as rarer,
+        count(*) over () as people
+    from people
+),
+scored as (
+    select
+        person, recency_days, frequency,
+        1 + cast((($quantiles * staler) - mod($quantiles * staler, people)) / (people) as integer) as recency_score,
+        1 + cast((($quantiles * rarer) - mod($quantiles * rarer, people)) / (people) as integer) as frequency_score,
+        1 + cast(((5 * staler) - mod(5 * staler, people)) / (people) as integer) as r,
+        1 + cast(((5 * rarer) - mod(5 * rarer, people)) / (people) as integer) as f
+    from ranked
+),
+amounts as (
+    select s.person, s.currency, sum(s.revenue) as monetary
+    from sales s
+    join buyers b on b.person = s.person
+    group by s.person, s.currency
+),
+valued as (
+    select
+        person, currency, monetary,
+        rank() over (partition by currency order by monetary) - 1 as poorer,
+        count(*) over (partition by currency) as people
+    from amounts
+)
+select
+    s.person,
+    v.currency,
+    s.recency_days,
+    s.frequency,
+    v.monetary,
+    s.recency_score,
+    s.frequency_score,
+    1 + cast((($quantiles * v.poorer) - mod($quantiles * v.poorer, v.people)) / (v.people) as integer) as monetary_score,
+    case
+        when s.r = 5 and s.f >= 4 then 'champions'
+        when s.r >= 3 and s.f >= 4 then 'loyal'
+        when s.r >= 4 and s.f >= 2 then 'potential_loyal'
+        when s.r = 5 then 'new'
+        when s.r = 4 then 'promising'
+        when s.r = 3 and s.f = 3 then 'needs_attention'
+        when s.r = 3 then 'about_to_sleep'
+        when s.f = 5 then 'cannot_lose'
+        when s.f >= 3 then 'at_risk'
+        else 'hibernating'
+    end as segment
+from scored s
+join valued v on v.person = s.person
+order by s.person, coalesce(v.currency, '');
