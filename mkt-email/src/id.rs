@@ -18,6 +18,10 @@ fn digest(domain: &str, parts: &[&[u8]]) -> u128 {
 }
 
 /// Lower-case hexadecimal SHA-256 of `bytes`.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres", feature = "http")),
+    expect(dead_code, reason = "only what stores or compares contents needs it")
+)]
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
@@ -35,7 +39,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailId(u128);
 
-#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only the outbox names mails"))]
+#[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), expect(dead_code, reason = "only the outbox names mails"))]
 impl MailId {
     pub(crate) fn of(campaign: &str, contact: &str, entity: &str) -> Self {
         Self(digest("mkt-email mail", &[campaign.as_bytes(), contact.as_bytes(), entity.as_bytes()]))

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | [`EmailProvider`] | whoever carries mails away: one trait, capabilities as data, one outcome per recipient |
 //! | [`Maildir`], [`Memory`] | a directory of `.eml` files, the provider without an account; mails kept in memory, with scripted misbehaviour |
+//! | `Smtp` | any SMTP server, Gmail: over kept connections, with an answer for each recipient (feature `smtp`) |
 //! | [`Message`] | what is said: types that cannot hold a line break where one would forge a header |
 //! | [`Template`] | minijinja, strict and escaped; welcome and cart relaunch mails in French and English |
 //! | [`Subscribers`] | people from a CSV file, row by row; bad rows are set aside with their line |
-//! | `Outbox` | the durable heart: one row per recipient, sent once, whatever happens to the process (feature `sqlite`) |
+//! | `Outbox` | the durable heart: one row per recipient, sent once, whatever happens to the process (feature `sqlite`: in a file; `postgres`: on a server) |
 //! | `testing` | the provider contract, executed (feature `testing`) |
 //!
 //! # What is promised
@@ -77,9 +78,11 @@ mod mailgun;
 mod maildir;
 mod memory;
 mod message;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod outbox;
 mod provider;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod subscribers;
 mod template;
 #[cfg(feature = "testing")]
@@ -100,15 +103,18 @@ pub use message::{
     Message, MessageBuilder, Part, Subject, Tag, Unfit, VendorTemplate,
 };
 pub use mkt_connect::clock::{Clock, ManualClock, SystemClock};
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use outbox::{
-    Consent, ConsentScope, Counts, DedupKey, Enqueued, NewMail, Outbox, Purpose, RunOptions, RunReport,
-    State, Stop, Suppression, SuppressionReason, SuppressionScope,
+    Budget, Consent, ConsentScope, Counts, DedupKey, DryRun, Enqueued, Erased, ErasedSuppression, NewMail, Outbox, Purpose,
+    RunOptions, RunReport, State, Stop, Suppression, SuppressionImport, SuppressionProblem, SuppressionReason,
+    SuppressionRow, SuppressionRowError, SuppressionScope, Suppressions,
 };
 pub use provider::{
     Capabilities, Degrade, Dropped, EmailProvider, EmailProviderExt, Feature, Group, Idempotency, Outcome,
     Outgoing, Plan, Refusal, RejectReason, Scope, Settlement, Stage,
 };
+#[cfg(feature = "smtp")]
+pub use smtp::{Smtp, SmtpBuilder, Timeouts, TokenSource};
 pub use subscribers::{Columns, Row, RowCounts, RowError, RowProblem, Subscriber, Subscribers};
 pub use template::{
     CartItem, CartRelaunch, Language, MAX_ITEMS, Rendered, Template, TemplateError, Welcome, format_money,

@@ -13,6 +13,7 @@ use crate::{Clock, IdempotencyKey, SystemClock};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
@@ -35,8 +36,9 @@ const ABANDONED: Duration = Duration::from_hours(36);
 
 /// Writes each mail as `new/KEY.eml`, one file per recipient.
 ///
-/// The key is the attempt's, so that sending the same attempt again finds the file and writes nothing: the provider is
-/// idempotent for as long as nobody moves the files. Tags and metadata are written as `X-Mkt-Tag` and `X-Mkt-Meta-*`
+/// The key is the attempt's, so that sending the same attempt again finds the file and writes nothing, in `new/` or
+/// where a mail reader puts it (`cur/`, with flags added): the provider is idempotent for as long as nobody takes the
+/// files away. Tags and metadata are written as `X-Mkt-Tag` and `X-Mkt-Meta-*`
 /// headers; a scheduled mail is refused, a directory does not wait.
 #[derive(Debug, Clone)]
 pub struct Maildir {
@@ -80,6 +82,27 @@ impl Maildir {
         self.root.join("new").join(format!("{key}.eml"))
     }
 
+    /// Which of these mails are there: in `new/`, or where a mail reader has moved them, in `cur/` with the flags that
+    /// it adds to a name (`KEY.eml:2,S`; some write `;2,S` or `!2,S` where a file system knows no colon). Readers move
+    /// files from `new/` to `cur/` only, so what is looked for in this order is not missed on its way.
+    fn there(&self, mails: &[Outgoing]) -> io::Result<HashSet<IdempotencyKey>> {
+        let mut there = HashSet::new();
+        let mut wanted = HashMap::new();
+        for mail in mails {
+            if self.path_of(mail.key).try_exists()? {
+                there.insert(mail.key);
+            } else {
+                wanted.insert(format!("{}.eml", mail.key), mail.key);
+            }
+        }
+        for entry in fs::read_dir(self.root.join("cur"))? {
+            let name = entry?.file_name();
+            let stem = name.to_str().and_then(|name| name.split([':', ';', '!']).next());
+            there.extend(stem.and_then(|stem| wanted.get(stem)));
+        }
+        Ok(there)
+    }
+
     fn probe(&self) -> Result<()> {
         let path = self.temporary("probe");
         let written = write_durably(&path, b"probe").inspect(|()| drop(fs::remove_file(&path)));
@@ -114,12 +137,15 @@ impl Maildir {
     /// they are moved into place.
     fn deliver(&self, group: &Group) -> Result<Vec<Outcome>> {
         let mails = group.mails();
+        let there =
+            self.there(mails).map_err(|cause| failed("the mails that are there cannot be listed", cause))?;
+        let there = &there;
         let share = mails.len().div_ceil(WRITERS).max(1);
         let written: Vec<Result<Written>> = std::thread::scope(|scope| {
             let writers: Vec<_> = mails
                 .chunks(share)
                 .map(|mails| {
-                    scope.spawn(|| mails.iter().map(|mail| self.write(mail, group.at())).collect::<Vec<_>>())
+                    scope.spawn(|| mails.iter().map(|mail| self.write(mail, group.at(), there)).collect::<Vec<_>>())
                 })
                 .collect();
             writers.into_iter().flat_map(|writer| writer.join().unwrap_or_default()).collect()
@@ -164,9 +190,14 @@ impl Maildir {
     }
 
     /// Writes one mail where nobody looks yet.
-    fn write(&self, mail: &Outgoing, at: DateTime<Utc>) -> Result<Written> {
+    fn write(
+        &self,
+        mail: &Outgoing,
+        at: DateTime<Utc>,
+        there: &HashSet<IdempotencyKey>,
+    ) -> Result<Written> {
         let message = &mail.message;
-        if self.path_of(mail.key).exists() {
+        if there.contains(&mail.key) {
             return Ok(Written::Already);
         }
         let mut own = Vec::new();
@@ -253,9 +284,12 @@ impl EmailProvider for Maildir {
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
         let (maildir, group) = (self.clone(), group.clone());
         on_a_blocking_thread("look for mails", move || {
-            let look = |mail: &Outgoing| match maildir.path_of(mail.key).try_exists() {
-                Ok(true) => Settlement::Known(Outcome::Accepted { id: mail.message.message_id(mail.key) }),
-                Ok(false) => Settlement::NotArrived,
+            let there = maildir.there(group.mails());
+            let look = |mail: &Outgoing| match &there {
+                Ok(there) if there.contains(&mail.key) => {
+                    Settlement::Known(Outcome::Accepted { id: mail.message.message_id(mail.key) })
+                }
+                Ok(_) => Settlement::NotArrived,
                 Err(_) => Settlement::StillUnknown,
             };
             Ok(group.mails().iter().map(look).collect())

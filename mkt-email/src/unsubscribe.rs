@@ -43,7 +43,7 @@ pub enum UnsubscribeScope {
     List(String),
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl From<UnsubscribeScope> for crate::outbox::SuppressionScope {
     fn from(scope: UnsubscribeScope) -> Self {
         match scope {

@@ -1,6 +1,7 @@
-//! Who agreed to be mailed, and who must not be. Data with a source and a date; the decision is one SQL expression.
+//! Who agreed to be mailed. Data with a source and a date; the decision is one SQL expression, the outbox's gate.
 
-use super::{Outbox, millis, storage};
+use super::store::{Access, values};
+use super::{Outbox, json, millis, storable};
 use crate::EmailAddress;
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
@@ -37,153 +38,40 @@ impl Consent {
     }
 }
 
-/// What a person must not be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SuppressionScope {
-    /// Anything.
-    All,
-    /// Marketing mail.
-    Marketing,
-    /// Marketing mail of one list.
-    List(String),
-}
-
-impl SuppressionScope {
-    fn columns(&self) -> (&'static str, &str) {
-        match self {
-            Self::All => ("all", ""),
-            Self::Marketing => ("marketing", ""),
-            Self::List(list) => ("list", list),
-        }
-    }
-}
-
-/// Why a person must not be mailed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SuppressionReason {
-    /// They asked.
-    Unsubscribed,
-    /// The address does not exist.
-    HardBounce,
-    /// They reported spam.
-    Complaint,
-    /// Somebody decided.
-    Manual,
-}
-
-impl SuppressionReason {
-    /// The reason as stored.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unsubscribed => "unsubscribed",
-            Self::HardBounce => "hard_bounce",
-            Self::Complaint => "complaint",
-            Self::Manual => "manual",
-        }
-    }
-}
-
-/// That a person must not be mailed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suppression {
-    /// Who.
-    pub address: EmailAddress,
-    /// What they must not be sent.
-    pub scope: SuppressionScope,
-    /// Why.
-    pub reason: SuppressionReason,
-    /// Where it comes from.
-    pub source: String,
-    /// Since when.
-    pub at: DateTime<Utc>,
-    /// Until when, if not for ever.
-    pub expires_at: Option<DateTime<Utc>>,
-}
-
 impl Outbox {
     /// Adds records of consent, all or none. A record that is there already is not added again. Returns how many were
-    /// new.
+    /// new. What a withdrawal forbids is not marked for sending any more when this returns.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`](mkt_connect::ErrorKind::Storage).
     pub async fn record_consents(&self, consents: &[Consent]) -> Result<u64> {
-        const OPERATION: &str = "record consent";
-        let mut transaction = self.begin(OPERATION).await?;
+        let mut tx = self.store.begin("record consent", Access::Alone).await?;
         let mut added = 0;
-        for consent in consents {
-            let (scope, list) = match &consent.scope {
-                ConsentScope::Marketing => ("marketing", ""),
-                ConsentScope::List(list) => ("list", list.as_str()),
-            };
-            let done = sqlx::query(
-                "INSERT INTO mail_consents (address_key, scope, list, granted, at, source)
-                 VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            )
-            .bind(consent.address.key())
-            .bind(scope)
-            .bind(list)
-            .bind(consent.granted)
-            .bind(millis(consent.at))
-            .bind(&consent.source)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|cause| storage(OPERATION, cause))?;
-            added += done.rows_affected();
+        for chunk in consents.chunks(500) {
+            let rows: Vec<_> = chunk
+                .iter()
+                .map(|consent| {
+                    let (scope, list) = match &consent.scope {
+                        ConsentScope::Marketing => ("marketing", String::new()),
+                        ConsentScope::List(list) => ("list", storable(list)),
+                    };
+                    let granted = u8::from(consent.granted);
+                    let source = storable(&consent.source);
+                    (consent.address.key(), scope, list, granted, millis(consent.at), source)
+                })
+                .collect();
+            added += tx
+                .run(
+                    "INSERT INTO mail_consents (address_key, scope, list, granted, at, source)
+                     SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, CAST(j.value ->> 3 AS BIGINT),
+                            CAST(j.value ->> 4 AS BIGINT), j.value ->> 5
+                       FROM json_each($1) AS j WHERE true
+                     ON CONFLICT DO NOTHING",
+                    values![json(&rows)?],
+                )
+                .await?;
         }
-        transaction.commit().await.map_err(|cause| storage(OPERATION, cause))?;
+        tx.commit().await?;
         Ok(added)
-    }
-
-    /// Forbids mails, all or none. When this returns, no worker claims a forbidden mail any more, and one that was
-    /// claimed is not marked for sending. What was marked before, for calls that begin within 5 s (where the provider
-    /// cannot recognise a repetition: for the one call that is next), may still go. The first reason for a scope is
-    /// kept.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Storage`](mkt_connect::ErrorKind::Storage).
-    pub async fn suppress(&self, suppressions: &[Suppression]) -> Result<()> {
-        const OPERATION: &str = "suppress";
-        let mut transaction = self.begin(OPERATION).await?;
-        for suppression in suppressions {
-            let (scope, list) = suppression.scope.columns();
-            // The later end wins: a lasting reason must not be shortened by a passing one.
-            sqlx::query(
-                "INSERT INTO mail_suppressions (address_key, scope, list, address, reason, source, at, expires_at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (address_key, scope, list) DO UPDATE SET expires_at =
-                    CASE WHEN expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
-                         ELSE max(expires_at, excluded.expires_at) END",
-            )
-            .bind(suppression.address.key())
-            .bind(scope)
-            .bind(list)
-            .bind(suppression.address.normalised())
-            .bind(suppression.reason.as_str())
-            .bind(&suppression.source)
-            .bind(millis(suppression.at))
-            .bind(suppression.expires_at.map(millis))
-            .execute(&mut *transaction)
-            .await
-            .map_err(|cause| storage(OPERATION, cause))?;
-        }
-        transaction.commit().await.map_err(|cause| storage(OPERATION, cause))
-    }
-
-    /// Takes one suppression back. Returns whether there was one. Mails that it stopped stay stopped.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Storage`](mkt_connect::ErrorKind::Storage).
-    pub async fn lift_suppression(&self, address: &EmailAddress, scope: &SuppressionScope) -> Result<bool> {
-        let (scope, list) = scope.columns();
-        sqlx::query("DELETE FROM mail_suppressions WHERE address_key = ? AND scope = ? AND list = ?")
-            .bind(address.key())
-            .bind(scope)
-            .bind(list)
-            .execute(&self.pool)
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(|cause| storage("lift a suppression", cause))
     }
 }

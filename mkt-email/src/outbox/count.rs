@@ -1,8 +1,8 @@
 //! How many mails stand where: one SQL query, so that the sum holds at every instant.
 
-use super::{Outbox, storage};
+use super::Outbox;
+use super::store::values;
 use mkt_connect::Result;
-use sqlx::Row;
 
 /// Mails by where they stand. `sent + failed + suppressed + cancelled + unknown + pending = recipients`, always.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,24 +38,22 @@ impl Outbox {
     /// # Errors
     /// [`ErrorKind::Storage`](mkt_connect::ErrorKind::Storage).
     pub async fn counts(&self, campaign: Option<&str>) -> Result<Counts> {
-        let row = sqlx::query(
-            "SELECT count(*)                                                                 AS recipients,
-                    count(*) FILTER (WHERE state = 'accepted')                               AS sent,
-                    count(*) FILTER (WHERE state IN ('rejected', 'expired'))                 AS failed,
-                    count(*) FILTER (WHERE state = 'suppressed')                             AS suppressed,
-                    count(*) FILTER (WHERE state = 'cancelled')                              AS cancelled,
-                    count(*) FILTER (WHERE state = 'unknown')                                AS unknown,
-                    count(*) FILTER (WHERE state IN ('pending', 'claimed', 'sending', 'deferred')) AS pending
-               FROM mail_outbox WHERE ?1 IS NULL OR campaign = ?1",
-        )
-        .bind(campaign)
-        .fetch_one(&self.pool)
-        .await
-        .map_err(|cause| storage("count", cause))?;
-        let count = |name: &str| {
-            let value: i64 = row.try_get(name).map_err(|cause| storage("count", cause))?;
-            Ok(u64::try_from(value).unwrap_or(0))
-        };
+        let row = self
+            .store
+            .one(
+                "count",
+                "SELECT count(*)                                                   AS recipients,
+                        count(*) FILTER (WHERE state = 'accepted')                 AS sent,
+                        count(*) FILTER (WHERE state IN ('rejected', 'expired'))   AS failed,
+                        count(*) FILTER (WHERE state = 'suppressed')               AS suppressed,
+                        count(*) FILTER (WHERE state = 'cancelled')                AS cancelled,
+                        count(*) FILTER (WHERE state = 'unknown')                  AS unknown,
+                        count(*) FILTER (WHERE state IN ('pending', 'claimed', 'sending', 'deferred')) AS pending
+                   FROM mail_outbox WHERE $1 IS NULL OR campaign = $1",
+                values![campaign],
+            )
+            .await?;
+        let count = |name: &str| row.number(name).map(|value| u64::try_from(value).unwrap_or(0));
         Ok(Counts {
             recipients: count("recipients")?,
             sent: count("sent")?,

@@ -1,15 +1,20 @@
 //! Putting rendered mails into the outbox, each once.
 
-use super::{Outbox, State, damaged, gate, millis, storage};
+use super::store::{Access, Tx, values};
+use super::{Outbox, State, damaged, gate, json, millis};
 use crate::id::{MailId, sha256_hex};
-use crate::{EmailAddress, Message};
+use crate::{Attachment, EmailAddress, Message};
 use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, Sqlite, Transaction};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 const OPERATION: &str = "enqueue";
+/// Mails to a statement, and bytes of their messages: one argument holds them all.
+const CHUNK: usize = 500;
+const CHUNK_BYTES: usize = 8 << 20;
 
 /// What makes a mail the same mail: who gets it, within which campaign or step of a journey, about what.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -81,13 +86,15 @@ pub struct NewMail {
     pub not_before: Option<DateTime<Utc>>,
     /// Not to be sent from this instant on.
     pub expires_at: Option<DateTime<Utc>>,
+    /// See [`at_least_once`](Self::at_least_once).
+    pub at_least_once: bool,
 }
 
 impl NewMail {
     /// A mail that may go at once and at any later time.
     #[must_use]
     pub fn new(key: DedupKey, purpose: Purpose, message: Message) -> Self {
-        Self { key, purpose, message, priority: 0, not_before: None, expires_at: None }
+        Self { key, purpose, message, priority: 0, not_before: None, expires_at: None, at_least_once: false }
     }
 
     /// Marketing mail of no list.
@@ -100,6 +107,15 @@ impl NewMail {
     #[must_use]
     pub fn transactional(key: DedupKey, message: Message) -> Self {
         Self::new(key, Purpose::Transactional, message)
+    }
+
+    /// Sends the mail again, up to the run's `max_attempts`, when nobody can tell whether it arrived. **It may arrive
+    /// twice**: right for a password reset, wrong for an offer, and refused for marketing mail. Without this, a mail of
+    /// which nobody knows stays `unknown` and is never sent again.
+    #[must_use]
+    pub fn at_least_once(mut self) -> Self {
+        self.at_least_once = true;
+        self
     }
 }
 
@@ -123,109 +139,264 @@ pub(super) struct StoredAttachment {
     pub(super) sha256: String,
 }
 
+impl DedupKey {
+    /// PostgreSQL has no way to store a NUL, and an outbox must not depend on its engine.
+    fn holds_nul(&self) -> bool {
+        [&self.campaign, &self.contact, &self.entity].into_iter().any(|part| part.contains('\0'))
+    }
+}
+
 impl Outbox {
     /// Puts mails in, all or none: when this returns, they survive a crash. A mail whose key is there already is left
     /// as it is. One answer per mail, in order.
     ///
     /// # Errors
-    /// [`ErrorKind::Storage`].
+    /// [`ErrorKind::Input`] for a key or list with a NUL in it, and for marketing mail that asks to be sent at least
+    /// once; [`ErrorKind::Storage`].
     pub async fn enqueue(&self, mails: &[NewMail], now: DateTime<Utc>) -> Result<Vec<Enqueued>> {
-        let mut transaction = self.begin(OPERATION).await?;
-        let mut answers = Vec::with_capacity(mails.len());
+        let refuse = |detail: &str| Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_detail(detail);
         for mail in mails {
-            answers.push(insert(&mut transaction, mail, now).await?);
+            let list = match &mail.purpose {
+                Purpose::Marketing { .. } if mail.at_least_once => {
+                    return Err(refuse("marketing mail is never sent twice: at_least_once is for transactional mail"));
+                }
+                Purpose::Marketing { list } => list.as_deref(),
+                Purpose::Transactional => None,
+            };
+            if mail.key.holds_nul() || list.is_some_and(|list| list.contains('\0')) {
+                return Err(refuse("a key or list holds a NUL"));
+            }
         }
-        transaction.commit().await.map_err(|cause| storage(OPERATION, cause))?;
+        // Two calls that put in the same mails, each in one order, cannot wait for each other. The first of equals wins.
+        let mut sorted: BTreeMap<MailId, (usize, &NewMail)> = BTreeMap::new();
+        for (position, mail) in mails.iter().enumerate() {
+            sorted.entry(mail.key.id()).or_insert((position, mail));
+        }
+        let attached = mails.iter().any(|mail| !mail.message.attachments().is_empty());
+        // Erasing removes attachments that no mail carries; it must not meet one whose mail is about to come.
+        let access = if attached { Access::Shared } else { Access::Open };
+        let mut tx = self.store.begin(OPERATION, access).await?;
+        if attached {
+            store_attachments(&mut tx, mails).await?;
+        }
+        let mut known: HashMap<MailId, Enqueued> = HashMap::new();
+        let mut inserted: Vec<[String; 1]> = Vec::with_capacity(sorted.len());
+        let mut chunk = Chunk::default();
+        for (id, (position, mail)) in &sorted {
+            chunk.add(*id, *position, mail)?;
+            if chunk.is_full() {
+                inserted.extend(std::mem::take(&mut chunk).insert(&mut tx, now).await?);
+            }
+        }
+        inserted.extend(chunk.insert(&mut tx, now).await?);
+        if access == Access::Open {
+            tx.lock(&self.store, Access::Shared).await?;
+        }
+        for ids in inserted.chunks(CHUNK) {
+            for id in suppress_unwanted(&mut tx, ids, now, &mut known).await? {
+                known.insert(id, Enqueued::Enqueued(id));
+            }
+        }
+        let there: Vec<[String; 1]> =
+            sorted.keys().filter(|id| !known.contains_key(id)).map(|id| [id.to_string()]).collect();
+        for ids in there.chunks(CHUNK) {
+            look_up(&mut tx, ids, &mut known).await?;
+        }
+        tx.commit().await?;
+        let mut answers = Vec::with_capacity(mails.len());
+        for (position, mail) in mails.iter().enumerate() {
+            let id = mail.key.id();
+            let answer = known.get(&id).ok_or_else(|| damaged(OPERATION))?;
+            let first = sorted.get(&id).is_some_and(|(first, _)| *first == position);
+            answers.push(match answer {
+                Enqueued::Enqueued(id) if !first => Enqueued::AlreadyThere(*id, State::Pending),
+                answer => answer.clone(),
+            });
+        }
         Ok(answers)
     }
 }
 
-async fn insert(
-    transaction: &mut Transaction<'_, Sqlite>,
-    mail: &NewMail,
-    now: DateTime<Utc>,
-) -> Result<Enqueued> {
-    let failed = |cause| storage(OPERATION, cause);
-    let unwritable =
-        |cause: serde_json::Error| Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_source(cause);
-    let id = mail.key.id();
-    let (purpose, list) = match &mail.purpose {
-        Purpose::Transactional => ("transactional", None),
-        Purpose::Marketing { list } => ("marketing", list.as_deref()),
-    };
-    let address = &mail.message.to().address;
-    let mut attachments = Vec::new();
-    for attachment in mail.message.attachments() {
-        attachments.push(StoredAttachment {
+/// Mails for one statement, as rows of values.
+#[derive(Default)]
+struct Chunk<'a> {
+    rows: Vec<NewRow<'a>>,
+    messages: BTreeMap<String, (String, Option<String>)>,
+    bytes: usize,
+}
+
+#[derive(Serialize)]
+struct NewRow<'a>(
+    String,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'static str,
+    Option<&'a str>,
+    u8,
+    String,
+    &'a str,
+    usize,
+    i32,
+    usize,
+    Option<i64>,
+    Option<i64>,
+);
+
+impl<'a> Chunk<'a> {
+    fn add(&mut self, id: MailId, position: usize, mail: &'a NewMail) -> Result<()> {
+        let (purpose, list) = match &mail.purpose {
+            Purpose::Transactional => ("transactional", None),
+            Purpose::Marketing { list } => ("marketing", list.as_deref()),
+        };
+        let unwritable =
+            |cause: serde_json::Error| Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_source(cause);
+        let address = &mail.message.to().address;
+        let payload = serde_json::to_string(&mail.message).map_err(unwritable)?;
+        let stored: Vec<StoredAttachment> = mail.message.attachments().iter().map(StoredAttachment::of).collect();
+        let attachments = match stored.is_empty() {
+            true => None,
+            false => Some(serde_json::to_string(&stored).map_err(unwritable)?),
+        };
+        let attached: usize = mail.message.attachments().iter().map(|file| file.content().len()).sum();
+        self.bytes += payload.len();
+        self.rows.push(NewRow(
+            id.to_string(),
+            &mail.key.campaign,
+            &mail.key.contact,
+            &mail.key.entity,
+            purpose,
+            list,
+            u8::from(mail.at_least_once),
+            address.key(),
+            address.as_str(),
+            payload.len() + attached,
+            mail.priority,
+            position,
+            mail.not_before.map(millis),
+            mail.expires_at.map(millis),
+        ));
+        self.messages.insert(id.to_string(), (payload, attachments));
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows.len() >= CHUNK || self.bytes >= CHUNK_BYTES
+    }
+
+    /// Returns the ids of those that were not there.
+    async fn insert(mut self, tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<[String; 1]>> {
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = tx
+            .all(
+                "INSERT INTO mail_outbox (id, campaign, contact, entity, purpose, list, at_least_once, address_key,
+                                          recipient, bytes, priority, position, state, not_before, expires_at,
+                                          enqueued_at, updated_at)
+                 SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5,
+                        CAST(j.value ->> 6 AS BIGINT), j.value ->> 7, j.value ->> 8, CAST(j.value ->> 9 AS BIGINT),
+                        CAST(j.value ->> 10 AS BIGINT), CAST(j.value ->> 11 AS BIGINT), 'pending',
+                        coalesce(CAST(j.value ->> 12 AS BIGINT), $1), CAST(j.value ->> 13 AS BIGINT), $1, $1
+                   FROM json_each($2) AS j WHERE true
+                 ON CONFLICT DO NOTHING RETURNING id",
+                values![millis(now), json(&self.rows)?],
+            )
+            .await?;
+        let mut inserted = Vec::with_capacity(rows.len());
+        let mut messages = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let id = row.text("id")?;
+            if let Some((payload, attachments)) = self.messages.remove(id) {
+                messages.push((id, payload, attachments));
+            }
+            inserted.push([id.to_owned()]);
+        }
+        tx.run(
+            "INSERT INTO mail_messages (mail_id, payload, attachments)
+             SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2 FROM json_each($1) AS j WHERE true
+             ON CONFLICT DO NOTHING",
+            values![json(&messages)?],
+        )
+        .await?;
+        Ok(inserted)
+    }
+}
+
+impl StoredAttachment {
+    fn of(attachment: &Attachment) -> Self {
+        Self {
             name: attachment.name().as_str().to_owned(),
             media_type: attachment.media_type().to_owned(),
             sha256: sha256_hex(attachment.content()),
-        });
+        }
     }
-    let listed = if attachments.is_empty() {
-        None
-    } else {
-        Some(serde_json::to_string(&attachments).map_err(unwritable)?)
-    };
-    let inserted = sqlx::query(
-        "INSERT INTO mail_outbox (id, campaign, contact, entity, purpose, list, address_key, recipient, payload,
-                                  attachments, priority, state, not_before, expires_at, enqueued_at, updated_at)
-         VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'pending', coalesce(?13, ?1), ?14, ?1, ?1)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(millis(now))
-    .bind(id.to_string())
-    .bind(&mail.key.campaign)
-    .bind(&mail.key.contact)
-    .bind(&mail.key.entity)
-    .bind(purpose)
-    .bind(list)
-    .bind(address.key())
-    .bind(address.as_str())
-    .bind(serde_json::to_string(&mail.message).map_err(unwritable)?)
-    .bind(listed)
-    .bind(mail.priority)
-    .bind(mail.not_before.map(millis))
-    .bind(mail.expires_at.map(millis))
-    .execute(&mut **transaction)
-    .await
-    .map_err(failed)?
-    .rows_affected();
-    if inserted == 0 {
-        let row = sqlx::query("SELECT state, coalesce(reason, '') AS reason FROM mail_outbox WHERE id = ?")
-            .bind(id.to_string())
-            .fetch_optional(&mut **transaction)
-            .await
-            .map_err(failed)?
-            .ok_or_else(|| damaged(OPERATION))?;
-        let state: State = row.try_get::<&str, _>("state").map_err(failed)?.parse()?;
-        return Ok(match state {
-            State::Suppressed => Enqueued::Suppressed(id, row.try_get("reason").map_err(failed)?),
+}
+
+/// Stores what is attached, each content once, in one order.
+async fn store_attachments(tx: &mut Tx, mails: &[NewMail]) -> Result<()> {
+    let mut contents = BTreeMap::new();
+    // Mails of a campaign share the bytes themselves: hashed once.
+    let mut seen = std::collections::HashSet::new();
+    for attachment in mails.iter().flat_map(|mail| mail.message.attachments()) {
+        if seen.insert(Arc::as_ptr(attachment.content())) {
+            contents.entry(sha256_hex(attachment.content())).or_insert(attachment.content());
+        }
+    }
+    for (sha256, content) in contents {
+        tx.run(
+            "INSERT INTO mail_blobs (sha256, content) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            values![sha256, content.to_vec()],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Stops new mails that nobody wants; returns the others.
+async fn suppress_unwanted(
+    tx: &mut Tx,
+    ids: &[[String; 1]],
+    now: DateTime<Utc>,
+    known: &mut HashMap<MailId, Enqueued>,
+) -> Result<Vec<MailId>> {
+    let rows = tx
+        .all(
+            concat!(
+                "UPDATE mail_outbox SET state = 'suppressed', reason = ",
+                gate!(),
+                ", updated_at = $1
+                  WHERE id IN (SELECT j.value ->> 0 FROM json_each($2) AS j) AND state = 'pending' AND ",
+                gate!(),
+                " IS NOT NULL RETURNING id, reason"
+            ),
+            values![millis(now), json(&ids)?],
+        )
+        .await?;
+    for row in &rows {
+        let id = MailId::parse(row.text("id")?).ok_or_else(|| damaged(OPERATION))?;
+        known.insert(id, Enqueued::Suppressed(id, row.text("reason")?.to_owned()));
+    }
+    let wanted = ids.iter().filter_map(|[id]| MailId::parse(id));
+    Ok(wanted.filter(|id| !known.contains_key(id)).collect())
+}
+
+/// What became of mails that were there before.
+async fn look_up(tx: &mut Tx, ids: &[[String; 1]], known: &mut HashMap<MailId, Enqueued>) -> Result<()> {
+    let rows = tx
+        .all(
+            "SELECT id, state, coalesce(reason, '') AS reason FROM mail_outbox
+              WHERE id IN (SELECT j.value ->> 0 FROM json_each($1) AS j)",
+            values![json(&ids)?],
+        )
+        .await?;
+    for row in &rows {
+        let id = MailId::parse(row.text("id")?).ok_or_else(|| damaged(OPERATION))?;
+        let answer = match row.text("state")?.parse()? {
+            State::Suppressed => Enqueued::Suppressed(id, row.text("reason")?.to_owned()),
             state => Enqueued::AlreadyThere(id, state),
-        });
+        };
+        known.insert(id, answer);
     }
-    for (stored, attachment) in attachments.iter().zip(mail.message.attachments()) {
-        sqlx::query("INSERT INTO mail_blobs (sha256, content) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(&stored.sha256)
-            .bind(attachment.content().as_ref())
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed)?;
-    }
-    let stopped = sqlx::query(concat!(
-        "UPDATE mail_outbox SET state = 'suppressed', reason = ",
-        gate!(),
-        ", updated_at = ?1 WHERE id = ?2 AND ",
-        gate!(),
-        " IS NOT NULL RETURNING reason"
-    ))
-    .bind(millis(now))
-    .bind(id.to_string())
-    .fetch_optional(&mut **transaction)
-    .await
-    .map_err(failed)?;
-    match stopped {
-        Some(row) => Ok(Enqueued::Suppressed(id, row.try_get("reason").map_err(failed)?)),
-        None => Ok(Enqueued::Enqueued(id)),
-    }
+    Ok(())
 }

@@ -1,52 +1,62 @@
-//! The outbox: mails in a SQLite file, one row per recipient, that reach a terminal state once, whatever happens to
-//! the process in between.
+//! The outbox: mails in a SQLite file or on a PostgreSQL server, one row per recipient, that reach a terminal state
+//! once, whatever happens to the process in between.
 //!
 //! ```text
 //! pending ─▶ claimed ─▶ sending ─▶ accepted | rejected | deferred | unknown
-//!    ▲          │           │                     │          │
-//!    └──────────┴─(dead)    └─(dead)─▶ unknown    └▶ (due)   └▶ settled, if the provider can tell
+//!    ▲          │ ▲        │ │                    │          │
+//!    │          │ └─(call  │ └─(dead)─▶ unknown   └▶ (due)   └▶ settled, if the provider can tell
+//!    └──(dead)──┘  refused)┘
 //! before a call: suppressed | cancelled | expired
 //! ```
 //!
-//! `sending` is committed, with the attempt's key, before the call. A process that dies leaves `claimed` rows, which
-//! nobody was told of and which go back to pending, and `sending` rows, of which nobody knows: they become `unknown`
-//! and are settled by asking the provider. A provider that cannot tell leaves them `unknown`, and nothing sends them
-//! again: at most once. Transitions are made by single SQL statements that name the state they start from, so two
-//! workers cannot make the same one.
+//! `sending` is committed, with the attempt's key, right before the call. A process that dies leaves `claimed` rows,
+//! which nobody was told of and which go back to pending, and `sending` rows, of which nobody knows: they become
+//! `unknown` and are settled by asking the provider. A provider that cannot tell leaves them `unknown`, and nothing
+//! sends them again: at most once. (A transactional mail may be enqueued [`at least once`](NewMail::at_least_once): it
+//! is sent again rather than left unknown, and may arrive twice.) Transitions are made by single SQL statements that
+//! name the state they start from, so two workers cannot make the same one.
 //!
 //! The guarantee is against the death of the process at any instruction. Against loss of power it is as good as the
-//! disk's word (WAL, `synchronous = FULL`).
+//! disk's word (SQLite: WAL, `synchronous = FULL`; PostgreSQL: the server's `synchronous_commit`).
 
+mod budget;
+mod campaign;
 mod claim;
 mod consent;
 mod count;
+mod dry_run;
 mod enqueue;
+mod erase;
+mod mark;
+mod options;
+mod record;
 mod run;
 mod send_log;
+mod settle;
 mod solitude;
+mod store;
+mod suppression;
+mod suppression_csv;
 
-pub use consent::{Consent, ConsentScope, Suppression, SuppressionReason, SuppressionScope};
+pub use budget::Budget;
+pub use consent::{Consent, ConsentScope};
 pub use count::Counts;
+pub use dry_run::DryRun;
 pub use enqueue::{DedupKey, Enqueued, NewMail, Purpose};
-pub use run::{RunOptions, RunReport, Stop};
+pub use erase::Erased;
+pub use options::{RunOptions, RunReport, Stop};
+pub use suppression::{Suppression, SuppressionReason, SuppressionScope};
+pub use suppression_csv::{
+    ErasedSuppression, SuppressionImport, SuppressionProblem, SuppressionRow, SuppressionRowError, Suppressions,
+};
 
 use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
-use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use store::Store;
 
 const SERVICE: &str = "outbox";
-/// sqlx's default name would be shared with every other crate that keeps tables in the same file.
-const MIGRATIONS: &str = "mail_migrations";
 
 /// Where a mail stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,11 +131,7 @@ impl fmt::Display for State {
 /// The durable outbox. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Outbox {
-    pool: SqlitePool,
-    /// The file under its one true name, where there is one: live workers hold a lock beside it.
-    path: Option<PathBuf>,
-    /// Runs of this process.
-    runs: Arc<AtomicUsize>,
+    store: Store,
 }
 
 impl Outbox {
@@ -134,102 +140,70 @@ impl Outbox {
     ///
     /// # Errors
     /// [`ErrorKind::Storage`] when the file cannot be opened, made or written, or is not a database.
-    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A commit that was answered survives a loss of power too.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(30));
-        let opened = connect(&SqlitePoolOptions::new().max_connections(4), &options).await;
-        let pool = opened.map_err(|cause| {
-            storage("open", cause).with_detail(format!("the file {} cannot be opened", path.display()))
-        })?;
-        // Whoever opens the file by another name, such as a link, must find the same lock.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        Self::prepare(pool, Some(path)).await
+    #[cfg(feature = "sqlite")]
+    pub async fn open(path: impl AsRef<std::path::Path>) -> Result<Self> {
+        Ok(Self { store: Store::Sqlite(store::File::open(path.as_ref()).await?) })
     }
 
     /// An outbox that is gone when it is dropped: for tests and for trying things out.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`].
+    #[cfg(feature = "sqlite")]
     pub async fn in_memory() -> Result<Self> {
-        let options = SqliteConnectOptions::new().in_memory(true);
-        // One connection, for ever: every other one would be another, empty database.
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options)
-            .await
-            .map_err(|cause| storage("open", cause))?;
-        Self::prepare(pool, None).await
+        Ok(Self { store: Store::Sqlite(store::File::in_memory().await?) })
     }
 
-    async fn prepare(pool: SqlitePool, path: Option<PathBuf>) -> Result<Self> {
-        let schema = include_str!("schema.sql").into_sql_str();
-        let first = Migration::new(1, "outbox".into(), MigrationType::Simple, schema, false);
-        let mut migrator = Migrator::with_migrations(vec![first]);
-        migrator.dangerous_set_table_name(MIGRATIONS);
-        // Two processes may make the tables at the same moment; who comes second fails, and finds them made when it
-        // looks again.
-        let mut made = migrator.run(&pool).await;
-        for _ in 0..20 {
-            if made.is_err() {
-                tokio::time::sleep(Duration::from_millis(25)).await;
-                made = migrator.run(&pool).await;
+    /// Opens the outbox that a URL names: `postgres://user:password@host/database`, with the options of libpq (feature
+    /// `postgres`), or `sqlite:path` (feature `sqlite`). Tables are made where they are missing, on a server in the
+    /// first schema of the search path. Over a network add `?sslmode=verify-full`: libpq's default encrypts where it
+    /// can, and does not check whom it talks to. Workers hold locks of sessions there: a pooler that lends one session
+    /// to several clients must be gone round.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a URL that does not read, or whose feature is off; [`ErrorKind::Auth`] when the server
+    /// refuses the user; [`ErrorKind::Storage`]. The URL is in no error.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let config = |detail: &str| Error::new(ErrorKind::Config, SERVICE, "open").with_detail(detail);
+        let (scheme, rest) = url.split_once(':').ok_or_else(|| config("the URL does not read"))?;
+        match scheme {
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => {
+                Ok(Self { store: Store::Postgres(store::Server::connect(url).await?) })
+            }
+            #[cfg(not(feature = "postgres"))]
+            "postgres" | "postgresql" => Err(config("the feature `postgres` is off")),
+            #[cfg(feature = "sqlite")]
+            "sqlite" => Self::open(rest.strip_prefix("//").unwrap_or(rest)).await,
+            #[cfg(not(feature = "sqlite"))]
+            "sqlite" => Err(config("the feature `sqlite` is off")),
+            _ => {
+                let _ = rest;
+                Err(config("the URL names neither postgres nor sqlite"))
             }
         }
-        made.map_err(|cause| {
-            Error::new(ErrorKind::Storage, SERVICE, "open")
-                .with_detail("its tables could not be made")
-                .with_source(cause)
-        })?;
-        Ok(Self { pool, path, runs: Arc::default() })
     }
 
-    /// Closes the connections; the write-ahead log is folded into the file.
+    /// Closes the connections. Of a file, the write-ahead log is folded in.
     pub async fn close(self) {
-        self.pool.close().await;
-    }
-
-    /// A transaction that has the right to write from its beginning. It must not be dropped in the middle of a
-    /// statement, which nothing here does: no statement runs under a timeout or a `select!`.
-    async fn begin(&self, operation: &'static str) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| storage(operation, cause))
-    }
-}
-
-/// Connects. Turning a fresh file to write-ahead logging takes it alone, and SQLite does not wait its busy timeout for
-/// that: whoever comes at the same moment is told "locked" and asks again here, for a few seconds at most.
-async fn connect(pool: &SqlitePoolOptions, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
-    let mut tries = 0;
-    loop {
-        match pool.clone().connect_with(options.clone()).await {
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("5") && tries < 200 => {
-                tries += 1;
-                tokio::time::sleep(Duration::from_millis(25)).await;
-            }
-            opened => return opened,
-        }
-    }
-}
-
-/// SQLite's messages name tables and columns, never values; they may be shown.
-fn storage(operation: &'static str, cause: sqlx::Error) -> Error {
-    let error = Error::new(ErrorKind::Storage, SERVICE, operation);
-    match cause.as_database_error().map(|database| database.message().to_owned()) {
-        Some(message) => error.with_detail(message).with_source(cause),
-        None => error.with_source(cause),
+        self.store.close().await;
     }
 }
 
 fn damaged(operation: &'static str) -> Error {
     Error::new(ErrorKind::Storage, SERVICE, operation)
         .with_detail("a stored value is not one that was written here")
+}
+
+/// A list as one argument of a statement.
+fn json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|cause| Error::new(ErrorKind::Other, SERVICE, "write down").with_source(cause))
+}
+
+/// What PostgreSQL cannot store in a text, and nobody needs to read.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 fn millis(at: DateTime<Utc>) -> i64 {
@@ -240,14 +214,14 @@ fn instant(millis: i64) -> Result<DateTime<Utc>> {
     DateTime::from_timestamp_millis(millis).ok_or_else(|| damaged("read an instant"))
 }
 
-/// Why a row of `mail_outbox` must not be mailed at instant `?1`, or null. The one place where suppression and consent
+/// Why a row of `mail_outbox` must not be mailed at instant `$1`, or null. The one place where suppression and consent
 /// are read; enqueueing, claiming and the last gate before the call all use it inside their transaction.
 macro_rules! gate {
     () => {
         "COALESCE(
             (SELECT 'suppressed: ' || s.reason FROM mail_suppressions s
               WHERE s.address_key = mail_outbox.address_key
-                AND (s.expires_at IS NULL OR s.expires_at > ?1)
+                AND (s.expires_at IS NULL OR s.expires_at > $1)
                 AND (s.scope = 'all'
                      OR (mail_outbox.purpose = 'marketing'
                          AND (s.scope = 'marketing' OR (s.scope = 'list' AND s.list = mail_outbox.list))))
@@ -255,7 +229,7 @@ macro_rules! gate {
             CASE WHEN mail_outbox.purpose = 'marketing' AND COALESCE(
                 (SELECT c.granted FROM mail_consents c
                   WHERE c.address_key = mail_outbox.address_key
-                    AND c.at <= ?1
+                    AND c.at <= $1
                     AND (c.scope = 'marketing' OR (c.scope = 'list' AND c.list = mail_outbox.list))
                   ORDER BY c.at DESC, c.id DESC LIMIT 1), 0) = 0
             THEN 'no consent' END)"

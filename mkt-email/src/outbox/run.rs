@@ -1,150 +1,39 @@
 //! The worker: takes due mails, hands them to a provider, writes down what became of them.
+//!
+//! Calls are made side by side, up to [`RunOptions::calls_in_flight`]. Whenever some have ended, one commit writes down
+//! what became of them and marks the calls that take their place; they begin at once. So a mail is marked only when its
+//! call is next, whatever a call carries and however many run.
 
-use super::claim::{Marked, Taken, Verdict};
+use super::claim::{Taken, Wish};
+use super::mark::{Ended, Marked, Step};
+use super::options::{RunOptions, RunReport};
+use super::record::{LOST, Pause, Verdict};
+use super::settle::Window;
 use super::solitude::Presence;
 use super::{Outbox, SERVICE};
 use crate::Clock;
 use crate::id::MailId;
 use crate::message::Message;
-use crate::provider::{EmailProvider, Idempotency, Outcome, RejectReason, Scope, Settlement, Stage};
+use crate::provider::{
+    EmailProvider, Group, Outcome, Plan, RejectReason, Scope, Settlement,
+};
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::FuturesUnordered;
 use mkt_connect::clock::later;
 use mkt_connect::{Error, Result};
-use std::collections::BTreeSet;
-use std::fmt;
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// How long an account rests when it asks to slow down and does not say for how long.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 /// The shortest rest: whoever asks for none, or for one that is over when the answer arrives, would be called again in a
 /// loop that never rests.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
-/// For how long mails may be marked as sending before their call begins. A mark shuts out an unsubscription or a
-/// cancellation that comes later, and a lease runs behind it: both ask for a time that people do not notice.
-const WAVE: Duration = Duration::from_secs(5);
-
-/// Ends a run from outside, between two calls: no call is cut off. Clones stop the same runs.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<(AtomicBool, Notify)>);
-
-impl Stop {
-    /// Asks the run to end.
-    pub fn stop(&self) {
-        self.0.0.store(true, Ordering::SeqCst);
-        self.0.1.notify_waiters();
-        self.0.1.notify_one();
-    }
-
-    /// Whether the run was asked to end.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.0.0.load(Ordering::SeqCst)
-    }
-
-    async fn stopped(&self) {
-        if !self.is_stopped() {
-            self.0.1.notified().await;
-        }
-    }
-}
-
-type Progress = Arc<dyn Fn(&RunReport) + Send + Sync>;
-
-/// How a run works.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct RunOptions {
-    /// Mails claimed at a time (100).
-    pub batch: usize,
-    /// After how long a worker that says nothing is taken for dead by workers on other machines (5 minutes). Workers
-    /// on this machine are known to be dead at once.
-    pub lease: Duration,
-    /// Calls for one mail after which a deferral becomes a rejection (8). Calls that failed as a whole without taking
-    /// anything do not count.
-    pub max_attempts: u32,
-    /// How long the run may wait, in all, for mails that are due later (not at all).
-    pub wait_up_to: Duration,
-    /// Only mails of this campaign.
-    pub campaign: Option<String>,
-    /// Ends the run.
-    pub stop: Stop,
-    progress: Option<Progress>,
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        Self {
-            batch: 100,
-            lease: Duration::from_secs(300),
-            max_attempts: 8,
-            wait_up_to: Duration::ZERO,
-            campaign: None,
-            stop: Stop::default(),
-            progress: None,
-        }
-    }
-}
-
-impl RunOptions {
-    /// Calls `tell` after every batch.
-    #[must_use]
-    pub fn on_progress(mut self, tell: impl Fn(&RunReport) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(tell));
-        self
-    }
-}
-
-impl fmt::Debug for RunOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunOptions")
-            .field("batch", &self.batch)
-            .field("lease", &self.lease)
-            .field("max_attempts", &self.max_attempts)
-            .field("wait_up_to", &self.wait_up_to)
-            .field("campaign", &self.campaign)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What one run did. How all mails stand is told by [`Outbox::counts`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RunReport {
-    /// Mails accepted.
-    pub accepted: u64,
-    /// Mails rejected.
-    pub rejected: u64,
-    /// Deferrals.
-    pub deferred: u64,
-    /// Answers lost.
-    pub unknown: u64,
-    /// Mails stopped because they are not wanted.
-    pub suppressed: u64,
-    /// Mails stopped because it was too late.
-    pub expired: u64,
-    /// Lost answers, of this run or an earlier one, that were found again.
-    pub settled: u64,
-    /// When the next waiting mail is due, or the account's pause ends.
-    pub next_due: Option<DateTime<Utc>>,
-    /// Whether the run was ended from outside.
-    pub stopped: bool,
-}
-
-impl RunReport {
-    fn add(&mut self, verdict: &Verdict) {
-        match verdict.state() {
-            "accepted" => self.accepted += 1,
-            "rejected" => self.rejected += 1,
-            "deferred" => self.deferred += 1,
-            "unknown" => self.unknown += 1,
-            _ => {}
-        }
-    }
-}
-
 /// Everything that stays the same during a run.
 struct Run<'a> {
     outbox: &'a Outbox,
@@ -153,15 +42,25 @@ struct Run<'a> {
     options: &'a RunOptions,
     worker: String,
     report: RunReport,
+    /// Calls made so far: their reservations are named by it.
+    calls: u64,
 }
 
-/// Whether the run goes on after a wave.
+/// Whether the run goes on after a batch.
 enum Next {
     Go,
-    /// The account asked for a pause.
+    /// The account asked for a pause, or its budgets are spent.
     Rest,
     /// The provider cannot be used.
     Halt(Error),
+}
+
+/// What ended calls have come to since the last commit.
+struct Answers {
+    verdicts: Vec<Verdict>,
+    ended: Vec<Ended>,
+    pause: Option<Pause>,
+    next: Next,
 }
 
 impl Outbox {
@@ -180,10 +79,13 @@ impl Outbox {
     ) -> Result<RunReport> {
         static RUNS: AtomicU64 = AtomicU64::new(0);
         let (count, begun) = (RUNS.fetch_add(1, Ordering::Relaxed), clock.now());
-        let worker = format!("{}-{count}-{}", std::process::id(), begun.timestamp_millis());
-        let mut run = Run { outbox: self, provider, clock, options, worker, report: RunReport::default() };
-        let mut presence = Presence::announce(self.path.as_deref(), &self.runs).await;
-        self.recover(begun, presence.is_alone()).await?;
+        // On several machines, processes may have the same number and begin at the same moment.
+        let chance = RandomState::new().hash_one(count);
+        let worker = format!("{}-{count}-{}-{chance:016x}", std::process::id(), begun.timestamp_millis());
+        let mut presence = Presence::announce(&self.store, &worker).await?;
+        let report = RunReport::default();
+        let mut run = Run { outbox: self, provider, clock, options, worker, report, calls: 0 };
+        self.recover(begun, &presence.dead(&self.store).await?).await?;
         presence.share().await;
         run.settle().await?;
         run.send_what_is_due().await?;
@@ -202,12 +104,10 @@ impl Run<'_> {
                 return Ok(());
             }
             let now = self.clock.now();
-            let campaign = self.options.campaign.as_deref();
             let mut due = self.outbox.paused_until(self.provider.account(), now).await?;
-            if due.is_none() {
-                let lease = later(now, self.options.lease);
-                let claim =
-                    self.outbox.claim(&self.worker, now, lease, self.options.batch.max(1), campaign).await?;
+            let room = self.outbox.room(self.provider.account(), now, &self.options.budgets).await?;
+            if due.is_none() && !room.is_empty() {
+                let claim = self.claim(now, room.mails).await?;
                 self.report.suppressed += claim.suppressed;
                 self.report.expired += claim.expired;
                 self.report.rejected += claim.damaged;
@@ -229,7 +129,11 @@ impl Run<'_> {
                     self.settle().await?;
                     continue;
                 }
-                due = self.outbox.next_due(campaign).await?;
+            }
+            if due.is_none() {
+                due = self.outbox.next_due(self.options.campaign.as_deref()).await?;
+                // Without mails there is nothing to spend.
+                due = due.map(|due| room.again_at.map_or(due, |at| due.max(at)));
             }
             self.report.next_due = due;
             let now = self.clock.now();
@@ -243,51 +147,172 @@ impl Run<'_> {
         }
     }
 
-    async fn send_batch(&mut self, taken: Vec<Taken>) -> Result<Next> {
-        let groups = self.plan(&taken).await?;
-        // Where a repetition would be delivered twice, a mail is marked as sending only when its call is next, so
-        // that a death leaves no more unknown than one call. Elsewhere the whole batch shares one commit.
-        let wave = match self.provider.capabilities().idempotency {
-            Idempotency::None => 1,
-            _ => groups.len().max(1),
+    async fn claim(&self, now: DateTime<Utc>, room: usize) -> Result<super::claim::Claim> {
+        let wish = Wish {
+            worker: &self.worker,
+            now,
+            lease_until: later(now, self.options.lease),
+            most: self.options.batch.max(1).min(room),
+            bytes: self.options.bytes,
+            campaign: self.options.campaign.as_deref(),
         };
-        let mut groups = groups.into_iter();
+        self.outbox.claim(&wish).await
+    }
+
+    /// Sends claimed mails, as many calls side by side as may be.
+    async fn send_batch(&mut self, taken: Vec<Taken>) -> Result<Next> {
+        let mut waiting: VecDeque<Vec<Taken>> = self.plan(taken).await?.into();
+        let mut calls: FuturesUnordered<BoxFuture<'_, Called>> = FuturesUnordered::new();
+        let mut answers = Answers { verdicts: Vec::new(), ended: Vec::new(), pause: None, next: Next::Go };
         loop {
-            let wave: Vec<Vec<Taken>> = groups.by_ref().take(wave).collect();
-            if wave.is_empty() || self.options.stop.is_stopped() {
-                return Ok(Next::Go);
+            let open = matches!(answers.next, Next::Go) && !self.options.stop.is_stopped();
+            let free = self.options.calls_in_flight.max(1).saturating_sub(calls.len());
+            let groups: Vec<_> = waiting.drain(..if open { free.min(waiting.len()) } else { 0 }).collect();
+            if !groups.is_empty() || !answers.verdicts.is_empty() {
+                for marked in self.step(&mut answers, groups).await? {
+                    let provider = self.provider;
+                    calls.push(
+                        async move {
+                            let answer = provider.send(&marked.group).await;
+                            Called { marked, answer }
+                        }
+                        .boxed(),
+                    );
+                }
             }
-            match self.send_wave(wave).await? {
-                Next::Go => {}
-                end => return Ok(end),
+            match calls.next().await {
+                Some(called) => self.take(called, &mut answers, &mut waiting),
+                None if open && !waiting.is_empty() => {}
+                None => return Ok(answers.next),
+            }
+            while let Some(Some(called)) = calls.next().now_or_never() {
+                self.take(called, &mut answers, &mut waiting);
             }
         }
     }
 
+    /// One commit: what became of the calls that ended, and which come next.
+    async fn step(&mut self, answers: &mut Answers, groups: Vec<Vec<Taken>>) -> Result<Vec<Marked>> {
+        let now = self.clock.now();
+        let first_call = self.calls;
+        self.calls += groups.len() as u64;
+        let step = Step {
+            worker: &self.worker,
+            now,
+            lease_until: later(now, self.options.lease),
+            provider: self.provider.name(),
+            account: self.provider.account(),
+            budgets: &self.options.budgets,
+            verdicts: &answers.verdicts,
+            ended: &answers.ended,
+            pause: answers.pause.as_ref(),
+            first_call,
+            groups,
+        };
+        let wave = self.outbox.step(step).await?;
+        for verdict in answers.verdicts.drain(..) {
+            self.report.add(&verdict);
+        }
+        answers.ended.clear();
+        answers.pause = None;
+        self.report.suppressed += wave.suppressed;
+        self.report.expired += wave.expired;
+        if wave.room_at.is_some() && matches!(answers.next, Next::Go) {
+            answers.next = Next::Rest;
+        }
+        Ok(wave.marked)
+    }
+
+    /// What an answered call means for its mails. What was refused as a group is put first in the queue, in halves.
+    fn take(&mut self, called: Called, answers: &mut Answers, waiting: &mut VecDeque<Vec<Taken>>) {
+        let Called { marked: Marked { rows, reservation, .. }, answer } = called;
+        let max_attempts = self.options.max_attempts;
+        let mut took_nothing = false;
+        match answer {
+            Ok(outcomes) => {
+                // An outcome that is missing is an answer that is lost.
+                let outcomes = outcomes.into_iter().chain(std::iter::repeat(LOST));
+                let least = later(self.clock.now(), LEAST_PAUSE);
+                let alone = rows.len() == 1;
+                let mut refused = Vec::new();
+                for (row, outcome) in rows.into_iter().zip(outcomes) {
+                    match not_before(outcome, least) {
+                        Outcome::GroupRefused { .. } if !alone => {
+                            answers.verdicts.push(Verdict::split(&row));
+                            refused.push(row.after_split());
+                        }
+                        outcome => {
+                            if let Outcome::Deferred { retry_at, scope: Scope::Account, detail } = &outcome {
+                                let pause = Pause { until: *retry_at, reason: detail.clone() };
+                                answers.rest(pause);
+                            }
+                            answers.verdicts.push(Verdict::of(&row, outcome, max_attempts));
+                        }
+                    }
+                }
+                if !refused.is_empty() {
+                    took_nothing = true;
+                    self.report.split += 1;
+                    let second = refused.split_off(refused.len().div_ceil(2));
+                    for half in [second, refused].into_iter().filter(|half| !half.is_empty()) {
+                        waiting.push_front(half);
+                    }
+                }
+            }
+            Err(error) if error.leaves_doubt() => {
+                answers.verdicts.extend(rows.iter().map(|row| Verdict::of(row, LOST, max_attempts)));
+                answers.next = Next::Halt(error);
+            }
+            Err(error) => {
+                // The account's trouble; it does not count against the mails.
+                took_nothing = true;
+                answers.verdicts.extend(rows.iter().map(Verdict::not_called));
+                if error.is_retryable() {
+                    let wait = error.retry_after().unwrap_or(DEFAULT_PAUSE).max(LEAST_PAUSE);
+                    let until = later(self.clock.now(), wait);
+                    answers.rest(Pause { until, reason: error.to_string() });
+                } else {
+                    answers.next = Next::Halt(error);
+                }
+            }
+        }
+        answers.ended.extend(reservation.map(|reservation| Ended { reservation, took_nothing }));
+    }
+
     /// Cuts claimed mails into groups and refuses those that the provider cannot send.
-    async fn plan(&mut self, taken: &[Taken]) -> Result<Vec<Vec<Taken>>> {
+    async fn plan(&mut self, taken: Vec<Taken>) -> Result<Vec<Vec<Taken>>> {
         let now = self.clock.now();
         let messages: Vec<&Message> = taken.iter().map(|row| row.message.as_ref()).collect();
-        let plan = self.provider.plan(&messages, now);
+        let plan = self.provider.plan_with(&messages, now, &self.options.degrade);
         let mut refused: Vec<(MailId, String)> = Vec::new();
         for refusal in &plan.refused {
             refused.extend(taken.get(refusal.position).map(|row| (row.id, refusal.to_string())));
         }
-        let mut left: BTreeSet<usize> = (0..taken.len()).collect();
+        let mut rows: Vec<Option<Taken>> = lightened(taken, &plan).into_iter().map(Some).collect();
+        for dropped in &plan.dropped {
+            for feature in &dropped.features {
+                *self.report.degraded.entry(*feature).or_default() += 1;
+            }
+        }
+        let mut left: BTreeSet<usize> = (0..rows.len()).collect();
         for refusal in &plan.refused {
             left.remove(&refusal.position);
         }
         let mut groups = Vec::with_capacity(plan.groups.len());
-        for group in &plan.groups {
-            let rows: Vec<Taken> =
-                group.iter().filter(|at| left.remove(at)).filter_map(|at| taken.get(*at).cloned()).collect();
-            if !rows.is_empty() {
-                groups.push(rows);
+        for group in plan.groups {
+            let mails: Vec<Taken> = group
+                .into_iter()
+                .filter(|at| left.remove(at))
+                .filter_map(|at| rows.get_mut(at).and_then(Option::take))
+                .collect();
+            if !mails.is_empty() {
+                groups.push(mails);
             }
         }
         // A plan that leaves mails out breaks its contract; they must not come round for ever.
         for at in left {
-            refused.extend(taken.get(at).map(|row| (row.id, "left out of the provider's plan".to_owned())));
+            let row = rows.get(at).and_then(Option::as_ref);
+            refused.extend(row.map(|row| (row.id, "left out of the provider's plan".to_owned())));
         }
         if !refused.is_empty() {
             self.outbox.refuse(now, &self.worker, &refused).await?;
@@ -296,82 +321,36 @@ impl Run<'_> {
         Ok(groups)
     }
 
-    async fn send_wave(&mut self, wave: Vec<Vec<Taken>>) -> Result<Next> {
-        let now = self.clock.now();
-        let lease = later(now, self.options.lease);
-        let names = (self.provider.name(), self.provider.account());
-        let wave = self.outbox.mark_sending(&self.worker, now, lease, names, wave).await?;
-        self.report.suppressed += wave.suppressed;
-        self.report.expired += wave.expired;
-        let marked_at = self.clock.elapsed();
-        let mut verdicts = Vec::new();
-        let mut next = Next::Go;
-        let mut pause: Option<(DateTime<Utc>, String)> = None;
-        for (position, Marked { group, rows }) in wave.marked.into_iter().enumerate() {
-            // The first call is made whatever the time, so that every wave gets something done.
-            let late = position > 0 && self.clock.elapsed().saturating_sub(marked_at) > WAVE;
-            if late || !matches!(next, Next::Go) || self.options.stop.is_stopped() {
-                verdicts.extend(rows.iter().map(Verdict::not_called));
-                continue;
-            }
-            match self.provider.send(&group).await {
-                Ok(outcomes) => {
-                    // An outcome that is missing is an answer that is lost.
-                    let missing = std::iter::repeat(Outcome::Unknown { stage: Stage::AwaitingAnswer });
-                    let least = later(self.clock.now(), LEAST_PAUSE);
-                    for (row, outcome) in rows.iter().zip(outcomes.into_iter().chain(missing)) {
-                        let outcome = not_before(outcome, least);
-                        if let Outcome::Deferred { retry_at, scope: Scope::Account, detail } = &outcome {
-                            pause = pause.max(Some((*retry_at, detail.clone())));
-                            next = Next::Rest;
-                        }
-                        verdicts.push(Verdict::of(row, outcome, self.options.max_attempts));
-                    }
-                }
-                Err(error) if error.leaves_doubt() => {
-                    let lost = || Outcome::Unknown { stage: Stage::AwaitingAnswer };
-                    verdicts
-                        .extend(rows.iter().map(|row| Verdict::of(row, lost(), self.options.max_attempts)));
-                    next = Next::Halt(error);
-                }
-                Err(error) => {
-                    // The account's trouble; it does not count against the mails.
-                    verdicts.extend(rows.iter().map(Verdict::not_called));
-                    if error.is_retryable() {
-                        let wait = error.retry_after().unwrap_or(DEFAULT_PAUSE).max(LEAST_PAUSE);
-                        pause = Some((later(self.clock.now(), wait), error.to_string()));
-                        next = Next::Rest;
-                    } else {
-                        next = Next::Halt(error);
-                    }
-                }
-            }
-        }
-        for verdict in &verdicts {
-            self.report.add(verdict);
-        }
-        let pause = pause.as_ref().map(|(until, reason)| (self.provider.account(), *until, reason.as_str()));
-        self.outbox.record(&self.worker, self.clock.now(), &verdicts, pause).await?;
-        Ok(next)
-    }
-
-    /// Asks the provider about lost answers.
+    /// Asks the provider about lost answers, call by call. What was enqueued at least once and stays unknown is put
+    /// back.
     async fn settle(&mut self) -> Result<()> {
         let (provider, now) = (self.provider, self.clock.now());
-        let lost =
-            self.outbox.unsettled(provider.account(), now, provider.capabilities().idempotency).await?;
-        for Marked { group, rows } in lost {
-            let settlements = provider.settle(&group).await?;
+        let window = Window::of(provider.capabilities().idempotency, now);
+        let mut after = String::new();
+        while let Some(window) = window {
+            if self.options.stop.is_stopped() {
+                return Ok(());
+            }
+            let Some(lost) = self.outbox.unsettled(provider.account(), window, &after).await? else { break };
+            after = lost.group.key().to_string();
+            let lost = self.as_it_was_sent(lost);
+            if lost.rows.is_empty() {
+                continue;
+            }
+            let settlements = provider.settle(&lost.group).await?;
+            let alone = lost.rows.len() == 1;
             let mut verdicts = Vec::new();
-            for (row, settlement) in rows.iter().zip(settlements) {
+            for (row, settlement) in lost.rows.iter().zip(settlements) {
                 let verdict = match settlement {
                     Settlement::StillUnknown | Settlement::Known(Outcome::Unknown { .. }) => continue,
+                    Settlement::Known(Outcome::GroupRefused { .. }) if !alone => Verdict::split_later(row),
                     Settlement::Known(outcome) => {
                         let least = later(self.clock.now(), LEAST_PAUSE);
                         Verdict::of(row, not_before(outcome, least), self.options.max_attempts)
                     }
-                    Settlement::NotArrived if row.attempt >= self.options.max_attempts => {
-                        let detail = format!("lost {} times on the way to {SERVICE}'s provider", row.attempt);
+                    Settlement::NotArrived if row.calls_that_count() >= self.options.max_attempts => {
+                        let calls = row.calls_that_count();
+                        let detail = format!("lost {calls} times on the way to {SERVICE}'s provider");
                         Verdict::of(row, Outcome::Rejected { reason: RejectReason::GaveUp, detail }, 0)
                     }
                     Settlement::NotArrived => Verdict::back_to_pending(row),
@@ -380,10 +359,58 @@ impl Run<'_> {
                 self.report.add(&verdict);
                 verdicts.push(verdict);
             }
-            self.outbox.record(&self.worker, self.clock.now(), &verdicts, None).await?;
+            self.outbox.record(&self.worker, self.clock.now(), &verdicts).await?;
         }
+        let now = self.clock.now();
+        self.report.repeated += self
+            .outbox
+            .repeat_unknown(provider.account(), now, window, LEAST_PAUSE, self.options.max_attempts)
+            .await?;
         Ok(())
     }
+
+    /// What was left out of a mail when it was sent is left out when the provider is asked about it.
+    fn as_it_was_sent(&self, lost: Marked) -> Marked {
+        let messages: Vec<&Message> = lost.rows.iter().map(|row| row.message.as_ref()).collect();
+        let plan = self.provider.plan_with(&messages, lost.group.at(), &self.options.degrade);
+        if plan.dropped.is_empty() {
+            return lost;
+        }
+        let rows = lightened(lost.rows, &plan);
+        let mails = rows.iter().zip(lost.group.mails());
+        let mails = mails
+            .map(|(row, mail)| crate::Outgoing { key: mail.key, message: Arc::clone(&row.message) })
+            .collect();
+        Marked { group: Group::of_earlier_call(lost.group.key(), lost.group.at(), mails), rows, ..lost }
+    }
+}
+
+/// A call that was made.
+struct Called {
+    marked: Marked,
+    answer: Result<Vec<Outcome>>,
+}
+
+impl Answers {
+    /// The account rests; the longest pause holds.
+    fn rest(&mut self, pause: Pause) {
+        if matches!(self.next, Next::Go) {
+            self.next = Next::Rest;
+        }
+        if self.pause.as_ref().is_none_or(|known| known.until < pause.until) {
+            self.pause = Some(pause);
+        }
+    }
+}
+
+/// Mails without what the plan leaves out of them.
+fn lightened(mut rows: Vec<Taken>, plan: &Plan) -> Vec<Taken> {
+    for dropped in &plan.dropped {
+        if let Some(row) = rows.get_mut(dropped.position) {
+            row.message = Arc::new(row.message.without(&dropped.features));
+        }
+    }
+    rows
 }
 
 /// A deferral that asks to come back at once is put off a little.

@@ -5,10 +5,10 @@
 //! whole line of the file says how far the copy has come; what follows it in the table is appended, and a line cut off
 //! by a crash is first removed. So no line is written twice and none is missing, however often a run is repeated.
 
-use super::{Outbox, SERVICE, instant, storage};
+use super::store::{Access, values};
+use super::{Outbox, SERVICE, instant};
 use mkt_connect::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -26,7 +26,8 @@ struct Line<'a> {
     at: String,
     mail: &'a str,
     campaign: &'a str,
-    recipient: &'a str,
+    /// Null once the person is erased.
+    recipient: Option<&'a str>,
     attempt: i64,
     outcome: &'a str,
     provider: Option<&'a str>,
@@ -52,11 +53,7 @@ impl Outbox {
     pub async fn write_send_log(&self, path: impl AsRef<Path>) -> Result<u64> {
         let unwritable =
             |cause: io::Error| Error::new(ErrorKind::Storage, SERVICE, OPERATION).with_source(cause);
-        let failed = |cause| storage(OPERATION, cause);
-        let outbox: String = sqlx::query_scalar("SELECT outbox_id FROM mail_identity")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(failed)?;
+        let outbox = self.identity().await?;
         let path = path.as_ref().to_owned();
         // Two writers would both append what follows the same last line. The lock is waited for on a thread of its
         // own: whoever holds it may need this one to go on.
@@ -77,39 +74,44 @@ impl Outbox {
                     .with_detail("the file is not the send log of this outbox"));
             }
         };
+        // On PostgreSQL numbers are drawn before they are committed: what is below the highest one is whole once the
+        // transitions that are under way have ended, which is what being alone means.
+        let mut tx = self.store.begin(OPERATION, Access::Alone).await?;
+        let rows = tx.all("SELECT coalesce(max(seq), 0) AS last FROM mail_log", values![]).await?;
+        tx.commit().await?;
+        let last = rows.first().map_or(Ok(0), |row| row.number("last"))?;
         let mut out = BufWriter::new(file);
         let mut added = 0;
         loop {
-            let rows = sqlx::query(
-                "SELECT l.seq, l.at, l.mail_id, o.campaign, o.recipient, l.attempt, l.state, l.provider,
-                        l.provider_message_id, l.reason, l.stage
-                   FROM mail_log l JOIN mail_outbox o ON o.id = l.mail_id
-                  WHERE l.seq > ? ORDER BY l.seq LIMIT ?",
-            )
-            .bind(seq)
-            .bind(PAGE)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed)?;
+            let rows = self
+                .store
+                .all(
+                    OPERATION,
+                    "SELECT l.seq, l.at, l.mail_id, o.campaign, o.recipient, l.attempt, l.state, l.provider,
+                            l.provider_message_id, l.reason, l.stage
+                       FROM mail_log l JOIN mail_outbox o ON o.id = l.mail_id
+                      WHERE l.seq > $1 AND l.seq <= $2 ORDER BY l.seq LIMIT $3",
+                    values![seq, last, PAGE],
+                )
+                .await?;
             if rows.is_empty() {
                 break;
             }
             for row in &rows {
-                seq = row.try_get("seq").map_err(failed)?;
+                seq = row.number("seq")?;
                 let line = Line {
                     seq,
                     outbox: &outbox,
-                    at: instant(row.try_get("at").map_err(failed)?)?
-                        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-                    mail: row.try_get("mail_id").map_err(failed)?,
-                    campaign: row.try_get("campaign").map_err(failed)?,
-                    recipient: row.try_get("recipient").map_err(failed)?,
-                    attempt: row.try_get("attempt").map_err(failed)?,
-                    outcome: row.try_get("state").map_err(failed)?,
-                    provider: row.try_get("provider").map_err(failed)?,
-                    id: row.try_get("provider_message_id").map_err(failed)?,
-                    reason: row.try_get("reason").map_err(failed)?,
-                    stage: row.try_get("stage").map_err(failed)?,
+                    at: instant(row.number("at")?)?.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+                    mail: row.text("mail_id")?,
+                    campaign: row.text("campaign")?,
+                    recipient: Some(row.text("recipient")?).filter(|recipient| !recipient.is_empty()),
+                    attempt: row.number("attempt")?,
+                    outcome: row.text("state")?,
+                    provider: row.maybe_text("provider")?,
+                    id: row.maybe_text("provider_message_id")?,
+                    reason: row.maybe_text("reason")?,
+                    stage: row.maybe_text("stage")?,
                 };
                 let mut text = serde_json::to_vec(&line).map_err(|cause| unwritable(cause.into()))?;
                 text.push(b'\n');
@@ -120,6 +122,13 @@ impl Outbox {
         out.flush().map_err(unwritable)?;
         out.get_ref().sync_all().map_err(unwritable)?;
         Ok(added)
+    }
+}
+
+impl Outbox {
+    async fn identity(&self) -> Result<String> {
+        let row = self.store.one(OPERATION, "SELECT outbox_id FROM mail_identity", values![]).await?;
+        row.text("outbox_id").map(str::to_owned)
     }
 }
 

@@ -1,63 +1,132 @@
-//! Knowing that no other worker is alive.
+//! Knowing that another worker is dead.
 //!
-//! A lease tells that a worker is late; only the operating system tells that it is dead. Every run holds a shared lock
-//! on a file beside the database. Who gets it exclusively is alone, so every claimed or sending row belongs to the
-//! dead and can be taken over at once, without waiting for a lease. Where files cannot be locked, leases remain.
+//! A lease tells that a worker is late; only the operating system, or the server, tells that it is dead.
+//!
+//! **In a file**, every run holds a shared lock on a file beside the database. Who gets it exclusively is alone, so
+//! every claimed or sending row belongs to the dead and can be taken over at once. Where files cannot be locked,
+//! leases remain.
+//!
+//! **On a server**, every run holds an advisory lock, made from its name, in a session of its own. The server ends the
+//! session when the process dies (at once) or its machine vanishes (after a minute, by TCP keep-alives), whatever
+//! machine it was on: a row whose worker holds no lock belongs to the dead. A worker that merely loses that session is
+//! taken for dead while it lives. That is harmless, as an expired lease is: what it had claimed goes to others and the
+//! gate before its next call lets none of it through; what it was sending becomes unknown, and its answer, should it
+//! come, is still written down.
 
-use std::fs::{File, OpenOptions};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use super::store::Store;
+use mkt_connect::Result;
 
-/// Held for as long as a run lasts; the system releases it when the process dies.
+/// Whose rows may be taken over at once.
 #[derive(Debug)]
-pub(super) struct Presence {
-    runs: Arc<AtomicUsize>,
-    file: Option<File>,
-    alone: bool,
+pub(super) enum Dead {
+    /// Everybody's: no other run is alive.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only a file's lock proves solitude"))]
+    Everybody,
+    /// These workers'.
+    These(Vec<String>),
+}
+
+/// Held for as long as a run lasts.
+pub(super) enum Presence {
+    #[cfg(feature = "sqlite")]
+    File(file::Lock),
+    #[cfg(feature = "postgres")]
+    Session(#[expect(dead_code, reason = "held, not used")] Box<sqlx::postgres::PgConnection>),
 }
 
 impl Presence {
-    /// Announces a run on the database at `path`, or in memory, where only the `runs` of this process can be. Not an
-    /// error where locks are not to be had.
-    pub(super) async fn announce(path: Option<&Path>, runs: &Arc<AtomicUsize>) -> Self {
-        let others = runs.fetch_add(1, Ordering::SeqCst);
-        let mut presence = Self { runs: Arc::clone(runs), file: None, alone: false };
-        let Some(path) = path else {
-            presence.alone = others == 0;
-            return presence;
-        };
-        let mut name = path.as_os_str().to_owned();
-        name.push(".workers");
-        if let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(name) {
-            presence.alone = file.try_lock().is_ok();
-            presence.file = if presence.alone { Some(file) } else { shared(file).await };
+    pub(super) async fn announce(store: &Store, worker: &str) -> Result<Self> {
+        Ok(match store {
+            #[cfg(feature = "sqlite")]
+            Store::Sqlite(place) => {
+                let _ = worker;
+                Self::File(file::Lock::announce(place.path.as_deref(), &place.runs).await)
+            }
+            #[cfg(feature = "postgres")]
+            Store::Postgres(server) => Self::Session(Box::new(server.alive(worker).await?)),
+        })
+    }
+
+    /// Whose rows may be taken over. Only until [`share`](Self::share).
+    pub(super) async fn dead(&self, store: &Store) -> Result<Dead> {
+        match (self, store) {
+            #[cfg(feature = "sqlite")]
+            (Self::File(lock), _) if lock.is_alone() => Ok(Dead::Everybody),
+            #[cfg(feature = "postgres")]
+            (_, Store::Postgres(server)) => Ok(Dead::These(server.dead().await?)),
+            #[cfg(feature = "sqlite")]
+            _ => Ok(Dead::These(Vec::new())),
         }
-        presence
     }
 
-    /// Whether no other run is alive now. Only until [`share`](Self::share).
-    pub(super) fn is_alone(&self) -> bool {
-        self.alone
-    }
-
-    /// Lets others in. Between giving up the exclusive lock and getting the shared one another run may find itself
-    /// alone; this one has claimed nothing yet, so there is nothing to be taken from it.
+    /// Lets others in.
     pub(super) async fn share(&mut self) {
-        self.alone = false;
-        if let Some(file) = self.file.take() {
-            self.file = shared(file).await;
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::File(lock) => lock.share().await,
+            #[cfg(feature = "postgres")]
+            Self::Session(_) => {}
         }
     }
 }
 
-/// Waits for the shared lock on a thread of its own: whoever holds the exclusive one may need this thread to go on.
-async fn shared(file: File) -> Option<File> {
-    tokio::task::spawn_blocking(move || file.lock_shared().is_ok().then_some(file)).await.ok().flatten()
-}
+#[cfg(feature = "sqlite")]
+mod file {
+    use std::fs::{File, OpenOptions};
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-impl Drop for Presence {
-    fn drop(&mut self) {
-        self.runs.fetch_sub(1, Ordering::SeqCst);
+    /// The system releases it when the process dies.
+    #[derive(Debug)]
+    pub(crate) struct Lock {
+        runs: Arc<AtomicUsize>,
+        file: Option<File>,
+        alone: bool,
+    }
+
+    impl Lock {
+        /// Announces a run on the database at `path`, or in memory, where only the `runs` of this process can be. Not
+        /// an error where locks are not to be had.
+        pub(crate) async fn announce(path: Option<&Path>, runs: &Arc<AtomicUsize>) -> Self {
+            let others = runs.fetch_add(1, Ordering::SeqCst);
+            let mut lock = Self { runs: Arc::clone(runs), file: None, alone: false };
+            let Some(path) = path else {
+                lock.alone = others == 0;
+                return lock;
+            };
+            let mut name = path.as_os_str().to_owned();
+            name.push(".workers");
+            if let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(name) {
+                lock.alone = file.try_lock().is_ok();
+                lock.file = if lock.alone { Some(file) } else { shared(file).await };
+            }
+            lock
+        }
+
+        /// Whether no other run is alive now.
+        pub(crate) fn is_alone(&self) -> bool {
+            self.alone
+        }
+
+        /// Between giving up the exclusive lock and getting the shared one another run may find itself alone; this
+        /// one has claimed nothing yet, so there is nothing to be taken from it.
+        pub(crate) async fn share(&mut self) {
+            self.alone = false;
+            if let Some(file) = self.file.take() {
+                self.file = shared(file).await;
+            }
+        }
+    }
+
+    /// Waits for the shared lock on a thread of its own: whoever holds the exclusive one may need this thread to go on.
+    async fn shared(file: File) -> Option<File> {
+        tokio::task::spawn_blocking(move || file.lock_shared().is_ok().then_some(file)).await.ok().flatten()
+    }
+
+    impl Drop for Lock {
+        fn drop(&mut self) {
+            self.runs.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }

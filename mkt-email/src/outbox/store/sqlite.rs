@@ -1,0 +1,117 @@
+//! The outbox in a file.
+
+use super::{SERVICE, migrator, unmade};
+use mkt_connect::{Error, ErrorKind, Result};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+const STEPS: [(&str, &str); 2] = [
+    ("outbox", include_str!("../schema/sqlite_1.sql")),
+    ("messages apart", include_str!("../schema/sqlite_2.sql")),
+];
+
+/// A database file, or one in memory.
+#[derive(Debug, Clone)]
+pub(in crate::outbox) struct File {
+    pub(super) pool: SqlitePool,
+    /// The file under its one true name, where there is one: live workers hold a lock beside it.
+    pub(in crate::outbox) path: Option<PathBuf>,
+    /// Runs of this process.
+    pub(in crate::outbox) runs: Arc<AtomicUsize>,
+}
+
+impl File {
+    pub(in crate::outbox) async fn open(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A commit that was answered survives a loss of power too.
+            .synchronous(SqliteSynchronous::Full)
+            // What is erased is overwritten with noughts.
+            .pragma("secure_delete", "ON")
+            .busy_timeout(Duration::from_secs(30));
+        let opened = connect(&SqlitePoolOptions::new().max_connections(4), &options).await;
+        let pool = opened.map_err(|cause| {
+            failed("open", cause).with_detail(format!("the file {} cannot be opened", path.display()))
+        })?;
+        // Whoever opens the file by another name, such as a link, must find the same lock.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Self { pool, path: Some(path), runs: Arc::default() }.prepared().await
+    }
+
+    pub(in crate::outbox) async fn in_memory() -> Result<Self> {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        // One connection, for ever: every other one would be another, empty database.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await
+            .map_err(|cause| failed("open", cause))?;
+        Self { pool, path: None, runs: Arc::default() }.prepared().await
+    }
+
+    async fn prepared(self) -> Result<Self> {
+        let migrator = migrator(&STEPS);
+        // Two processes may make the tables at the same moment; who comes second fails, and finds them made when it
+        // looks again.
+        let mut made = migrator.run(&self.pool).await;
+        for _ in 0..20 {
+            if made.is_err() {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+                made = migrator.run(&self.pool).await;
+            }
+        }
+        made.map_err(unmade)?;
+        Ok(self)
+    }
+
+    /// A transaction that has the right to write from its beginning. It must not be dropped in the middle of a
+    /// statement, which nothing here does: no statement runs under a timeout or a `select!`.
+    pub(super) async fn begin(
+        &self,
+        operation: &'static str,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| failed(operation, cause))
+    }
+
+    /// Folds the write-ahead log, which holds earlier states of pages, into the file, and empties it.
+    pub(super) async fn scrub(&self) -> Result<()> {
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+            .map_err(|cause| failed("scrub", cause))
+    }
+}
+
+/// Connects. Turning a fresh file to write-ahead logging takes it alone, and SQLite does not wait its busy timeout for
+/// that: whoever comes at the same moment is told "locked" and asks again here, for a few seconds at most.
+async fn connect(pool: &SqlitePoolOptions, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    let mut tries = 0;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("5") && tries < 200 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// SQLite's messages name tables and columns, never values; they may be shown.
+pub(super) fn failed(operation: &'static str, cause: sqlx::Error) -> Error {
+    let error = Error::new(ErrorKind::Storage, SERVICE, operation);
+    match cause.as_database_error().map(|database| database.message().to_owned()) {
+        Some(message) => error.with_detail(message).with_source(cause),
+        None => error.with_source(cause),
+    }
+}
