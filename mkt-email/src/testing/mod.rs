@@ -17,19 +17,62 @@
 //! # }
 //! ```
 
+/// An SMTP server for tests.
+#[cfg(feature = "smtp")]
+pub use crate::smtp::testing as smtp;
+
+mod contract;
+#[cfg(feature = "http")]
+mod fake;
+mod fault;
+
+pub use contract::*;
+#[cfg(feature = "http")]
+pub use fake::{FakeBrevo, FakeMail, FakeMailgun};
+pub use fault::*;
+
 use crate::{
-    Attachment, EmailAddress, EmailProvider, Feature, Group, HeaderName, HeaderValue, Idempotency,
-    IdempotencyKey, ListUnsubscribe, Message, Outcome, Outgoing, Plan, Settlement, Unfit, VendorTemplate,
+    Clock, EmailAddress, EmailProvider, Group, IdempotencyKey, ManualClock, Message, Outcome, Outgoing,
+    Settlement, Unfit,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// A fresh provider and a way to see, without it, whom its mails reached.
+type Injector = Box<dyn Fn(Fault) -> bool + Send + Sync>;
+type Refuser = Box<dyn Fn(&EmailAddress) + Send + Sync>;
+
+/// What can be made to happen to the next call that sends. "Done" means that its mails are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing is done, and the connection breaks without an answer.
+    LostRequest,
+    /// It is done, and the connection breaks without an answer.
+    LostAnswer,
+    /// It is done, and the connection breaks in the middle of the answer.
+    CutAnswer,
+    /// It is done, and the answer ends in the middle of what it says.
+    GarbledAnswer,
+    /// It is done, and a gateway answers 502 with nothing.
+    BadGateway,
+    /// Nothing is done, and the answer is 500 with a page of HTML.
+    ServerError,
+    /// Nothing is done: too fast, in one of the vendor's forms of saying so, from 0.
+    Throttled(usize),
+    /// Nothing is done: the credentials are refused.
+    Unauthorised,
+}
+
+/// A fresh provider, a way to see, without it, whom its mails reached, and ways to disturb it.
 pub struct Fixture {
     provider: Arc<dyn EmailProvider>,
     delivered: Box<dyn Fn() -> Vec<EmailAddress> + Send + Sync>,
+    inject: Option<Injector>,
+    refuse: Option<Refuser>,
+    clock: Option<ManualClock>,
 }
 
 impl Fixture {
@@ -39,7 +82,48 @@ impl Fixture {
         provider: impl EmailProvider,
         delivered: impl Fn() -> Vec<EmailAddress> + Send + Sync + 'static,
     ) -> Self {
-        Self { provider: Arc::new(provider), delivered: Box::new(delivered) }
+        let (provider, delivered) = (Arc::new(provider), Box::new(delivered));
+        Self { provider, delivered, inject: None, refuse: None, clock: None }
+    }
+
+    /// Adds what disturbs the next call that sends, and says whether it can do so in this way. Without it the checks
+    /// of faults pass without a look.
+    #[must_use]
+    pub fn with_faults(mut self, inject: impl Fn(Fault) -> bool + Send + Sync + 'static) -> Self {
+        self.inject = Some(Box::new(inject));
+        self
+    }
+
+    /// Adds what makes the other side refuse an address from then on. Without it the check of refusals passes without
+    /// a look.
+    #[must_use]
+    pub fn with_refusals(mut self, refuse: impl Fn(&EmailAddress) + Send + Sync + 'static) -> Self {
+        self.refuse = Some(Box::new(refuse));
+        self
+    }
+
+    /// Adds the clock of the provider and its other side, which should stand at [`start`].
+    #[must_use]
+    pub fn with_clock(mut self, clock: ManualClock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// What time it is.
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.as_ref().map_or_else(start, Clock::now)
+    }
+
+    /// Lets time pass, where there is a clock.
+    fn wait(&self, time: Duration) {
+        if let Some(clock) = &self.clock {
+            clock.advance(time);
+        }
+    }
+
+    /// Whether this is going to happen to the next call.
+    fn inject(&self, fault: Fault) -> bool {
+        self.inject.as_ref().is_some_and(|inject| inject(fault))
     }
 
     /// How many mails reached each address, by normalised address.
@@ -77,6 +161,8 @@ macro_rules! require {
     };
 }
 
+use require;
+
 /// Hands the names of all checks to another macro of this crate.
 #[doc(hidden)]
 #[macro_export]
@@ -95,17 +181,29 @@ macro_rules! __provider_checks {
             settling_finds_what_arrived
             settling_does_not_invent_arrivals
             checking_sends_nothing
+            what_is_left_out_is_allowed_and_listed
             nothing_shown_holds_an_address
+            a_lost_request_is_not_called_an_answer
+            a_lost_answer_is_unknown_and_settles_to_the_truth
+            what_is_lost_settles_to_the_truth_later
+            throttling_puts_off_and_loses_nothing
+            a_server_error_leaves_a_doubt
+            refused_credentials_stop_and_lose_nothing
+            one_refused_address_does_not_spoil_the_others
         }
     };
 }
 
-/// Writes one test for each check: `provider_conformance!(acme, || Fixture::new(…))` makes a module `acme` of them.
+/// Writes one test for each check: `provider_conformance!(acme, || Fixture::new(…))` makes a module `acme` of them, and
+/// so does `provider_conformance!(acme, await || acme())` for a fixture that has to be waited for.
 /// The caller needs tokio with `macros` and `rt`.
 #[macro_export]
 macro_rules! provider_conformance {
-    ($module:ident, $fresh:expr) => {
+    ($module:ident, await $fresh:expr) => {
         $crate::__provider_checks! { __provider_tests, $module, $fresh }
+    };
+    ($module:ident, $fresh:expr) => {
+        $crate::__provider_checks! { __provider_tests, $module, || std::future::ready(($fresh)()) }
     };
 }
 
@@ -118,7 +216,7 @@ macro_rules! __provider_tests {
             $(
                 #[tokio::test]
                 async fn $check() {
-                    let fresh: $crate::testing::Fixture = ($fresh)();
+                    let fresh: $crate::testing::Fixture = ($fresh)().await;
                     let seen = $crate::testing::$check(&fresh).await;
                     assert!(seen.is_ok(), "{}", seen.unwrap_err());
                 }
@@ -133,9 +231,14 @@ macro_rules! __provider_violations {
     ([] $($check:ident)+) => {
         /// Runs every check on a provider of its own and returns those that failed.
         pub async fn violations(fresh: &(dyn Fn() -> Fixture + Sync)) -> Vec<Violation> {
+            violations_of(&async || fresh()).await
+        }
+
+        /// As [`violations`], for fixtures that have to be waited for.
+        pub async fn violations_of(fresh: &impl AsyncFn() -> Fixture) -> Vec<Violation> {
             let mut found = Vec::new();
             $(
-                if let Err(seen) = $check(&fresh()).await {
+                if let Err(seen) = $check(&fresh().await).await {
                     found.push(Violation { check: stringify!($check), seen });
                 }
             )+
@@ -146,9 +249,11 @@ macro_rules! __provider_violations {
 
 __provider_checks! { __provider_violations, }
 
-/// When the checks take place.
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_792_972_800, 0).unwrap_or_default()
+/// When the checks begin: noon of 26 October 2026, UTC. A provider that reads a clock should be given one that stands
+/// there.
+#[must_use]
+pub fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_793_016_000, 0).unwrap_or_default()
 }
 
 fn address(number: usize) -> Result<EmailAddress, Unfit> {
@@ -181,205 +286,11 @@ fn group(fixture: &Fixture, first: usize) -> Result<Group, String> {
     let mails = (first..first + size)
         .map(|number| Ok(outgoing(number, plain(number)?)))
         .collect::<Result<_, String>>()?;
-    Ok(Group::new(now(), mails))
+    Ok(Group::new(fixture.now(), mails))
 }
 
 async fn send(fixture: &Fixture, group: &Group) -> Result<Vec<Outcome>, String> {
     fixture.provider.send(group).await.map_err(|error| format!("an ordinary group failed: {error}"))
-}
-
-/// The numbers and the name make sense.
-pub async fn the_declaration_is_coherent(fixture: &Fixture) -> Verdict {
-    let can = fixture.provider.capabilities();
-    require!(can.max_recipients >= 1, "max_recipients is {}", can.max_recipients);
-    require!(!fixture.provider.name().is_empty(), "the provider has no name");
-    require!(!fixture.provider.account().is_empty(), "the account has no name");
-    require!(
-        can.schedule_horizon.is_none() || can.has(Feature::Schedule),
-        "there is a horizon for scheduled mails, which are not supported"
-    );
-    Ok(())
-}
-
-fn positions(plan: &Plan) -> Vec<usize> {
-    let refused = plan.refused.iter().map(|refusal| refusal.position);
-    let mut all: Vec<usize> = plan.groups.iter().flatten().copied().chain(refused).collect();
-    all.sort_unstable();
-    all
-}
-
-/// Each message is in one group or refused, and no group is too large.
-pub async fn a_plan_covers_every_message_once_and_keeps_the_limit(fixture: &Fixture) -> Verdict {
-    let max = fixture.provider.capabilities().max_recipients;
-    for count in [0, 1, 2, 7, 250] {
-        let messages = (0..count).map(plain).collect::<Result<Vec<_>, _>>()?;
-        let plan = fixture.provider.plan(&messages.iter().collect::<Vec<_>>(), now());
-        require!(
-            positions(&plan) == (0..count).collect::<Vec<_>>(),
-            "{count} messages gave {:?}",
-            positions(&plan)
-        );
-        let largest = plan.groups.iter().map(Vec::len).max().unwrap_or(0);
-        require!(largest <= max, "a group has {largest} mails, {max} is the most");
-        require!(plan.groups.iter().all(|group| !group.is_empty()), "a group is empty");
-        require!(plan.refused.is_empty(), "a plain HTML mail is refused: {}", plan.refused[0]);
-    }
-    Ok(())
-}
-
-/// The same input gives the same plan, and nothing is delivered by planning.
-pub async fn planning_is_pure(fixture: &Fixture) -> Verdict {
-    let messages = (0..9).map(plain).collect::<Result<Vec<_>, _>>()?;
-    let messages: Vec<&Message> = messages.iter().collect();
-    let (first, second) = (fixture.provider.plan(&messages, now()), fixture.provider.plan(&messages, now()));
-    require!(first == second, "two plans of the same messages differ");
-    require!(fixture.tally().is_empty(), "planning delivered mails");
-    Ok(())
-}
-
-/// A message for each feature.
-fn asking_for(feature: Feature) -> Result<Message, String> {
-    let html = |builder: crate::MessageBuilder| builder.html("<p>Hello</p>").text("Hello");
-    let header = |value: &str| Ok((HeaderName::parse("X-Check")?, HeaderValue::parse(value)?));
-    build(0, |builder| {
-        Ok(match feature {
-            Feature::TextOnly => builder.text("Hello"),
-            Feature::Attachments => {
-                html(builder).attach(Attachment::new("a.txt".parse()?, "text/plain", b"a".as_slice())?)
-            }
-            Feature::ReplyTo => html(builder).reply_to("answers@example.com".parse()?),
-            Feature::CustomHeaders => {
-                let (name, value) = header("one")?;
-                html(builder).header(name, value)
-            }
-            Feature::UnicodeHeaders => {
-                let (name, value) = header("été")?;
-                html(builder).header(name, value)
-            }
-            Feature::ListUnsubscribe => {
-                let refused = |_| Unfit::Syntax { part: crate::Part::UnsubscribeLink };
-                let link = url::Url::parse("https://example.com/u/1").map_err(refused)?;
-                html(builder).list_unsubscribe(ListUnsubscribe::one_click(link)?)
-            }
-            Feature::Tags => html(builder).tag("check".parse()?),
-            Feature::Metadata => html(builder).metadata("check", "1"),
-            Feature::Schedule => html(builder).send_at(now() + TimeDelta::minutes(30)),
-            Feature::VendorTemplate => builder.template(VendorTemplate::new("1")?.with("name", "Canary")?),
-        })
-    })
-}
-
-/// What a message asks for and the provider lacks is refused before any call, and the refusal names it.
-pub async fn what_is_not_supported_is_refused_by_name(fixture: &Fixture) -> Verdict {
-    for feature in Feature::ALL {
-        let message = asking_for(feature)?;
-        let plan = fixture.provider.plan(&[&message], now());
-        let can = fixture.provider.capabilities();
-        // What needs two features is refused for whichever is missing.
-        let needs_more = feature == Feature::UnicodeHeaders && !can.has(Feature::CustomHeaders);
-        let supported = can.has(feature) && !needs_more;
-        match plan.refused.first() {
-            None => require!(supported, "{feature} is not supported and was planned all the same"),
-            Some(refusal) => {
-                require!(!supported, "{feature} is supported and was refused: {refusal}");
-                require!(
-                    needs_more || refusal.feature == Some(feature),
-                    "the refusal for {feature} says: {refusal}"
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-/// As many outcomes as mails.
-pub async fn there_is_one_outcome_for_each_mail(fixture: &Fixture) -> Verdict {
-    let group = group(fixture, 0)?;
-    let outcomes = send(fixture, &group).await?;
-    let (mails, count) = (group.mails().len(), outcomes.len());
-    require!(count == mails, "{mails} mails gave {count} outcomes");
-    Ok(())
-}
-
-/// `Accepted` is true: the mail is where mails go, once, and has an id.
-pub async fn what_is_accepted_is_delivered_once(fixture: &Fixture) -> Verdict {
-    let group = group(fixture, 0)?;
-    let outcomes = send(fixture, &group).await?;
-    let tally = fixture.tally();
-    for (mail, outcome) in group.mails().iter().zip(&outcomes) {
-        let Outcome::Accepted { id } = outcome else {
-            return Err(format!("an ordinary mail was not accepted: {outcome:?}"));
-        };
-        require!(!id.is_empty(), "an accepted mail has no id");
-        let count = tally.get(&mail.message.to().address.normalised()).copied().unwrap_or(0);
-        require!(count == 1, "a mail was accepted and delivered {count} times");
-    }
-    let (all, mails) = (tally.values().sum::<usize>(), group.mails().len());
-    require!(all == mails, "{mails} mails were sent and {all} delivered");
-    Ok(())
-}
-
-/// A feature that is declared works.
-pub async fn everything_supported_is_accepted(fixture: &Fixture) -> Verdict {
-    for (number, feature) in Feature::ALL.into_iter().enumerate() {
-        let message = asking_for(feature)?;
-        if !fixture.provider.plan(&[&message], now()).refused.is_empty() {
-            continue;
-        }
-        let outcomes = send(fixture, &Group::new(now(), vec![outgoing(number, message)])).await?;
-        require!(
-            matches!(outcomes.as_slice(), [Outcome::Accepted { .. }]),
-            "{feature} is declared and gave {outcomes:?}"
-        );
-    }
-    Ok(())
-}
-
-/// A group sent twice is delivered once, by a provider that says so.
-pub async fn a_repeated_key_has_no_second_effect(fixture: &Fixture) -> Verdict {
-    if !matches!(fixture.provider.capabilities().idempotency, Idempotency::Key { .. }) {
-        return Ok(());
-    }
-    let group = group(fixture, 0)?;
-    let first = send(fixture, &group).await?;
-    let second = send(fixture, &group).await?;
-    require!(first == second, "the repetition was answered differently");
-    let most = fixture.tally().values().copied().max().unwrap_or(0);
-    require!(most == 1, "a mail sent twice with one key was delivered {most} times");
-    Ok(())
-}
-
-/// After a call whose mails were accepted, settling never says that they did not arrive, and a provider that is
-/// idempotent knows that they did.
-pub async fn settling_finds_what_arrived(fixture: &Fixture) -> Verdict {
-    let group = group(fixture, 0)?;
-    let outcomes = send(fixture, &group).await?;
-    let settlements = settle(fixture, &group).await?;
-    let sure = matches!(fixture.provider.capabilities().idempotency, Idempotency::Key { .. });
-    for (outcome, settlement) in outcomes.iter().zip(&settlements) {
-        let agrees = match settlement {
-            Settlement::Known(known) => known == outcome,
-            Settlement::NotArrived => false,
-            Settlement::StillUnknown => !sure,
-        };
-        require!(agrees, "a mail that was answered {outcome:?} is settled as {settlement:?}");
-    }
-    let most = fixture.tally().values().copied().max().unwrap_or(0);
-    require!(most == 1, "settling delivered a mail again: {most} times");
-    Ok(())
-}
-
-/// A mail that was never sent is not settled as accepted, unless settling itself delivered it.
-pub async fn settling_does_not_invent_arrivals(fixture: &Fixture) -> Verdict {
-    let group = group(fixture, 0)?;
-    let settlements = settle(fixture, &group).await?;
-    let tally = fixture.tally();
-    for (mail, settlement) in group.mails().iter().zip(&settlements) {
-        let count = tally.get(&mail.message.to().address.normalised()).copied().unwrap_or(0);
-        let arrived = matches!(settlement, Settlement::Known(Outcome::Accepted { .. }));
-        require!(arrived == (count == 1), "a mail delivered {count} times is settled as {settlement:?}");
-    }
-    Ok(())
 }
 
 async fn settle(fixture: &Fixture, group: &Group) -> Result<Vec<Settlement>, String> {
@@ -390,18 +301,6 @@ async fn settle(fixture: &Fixture, group: &Group) -> Result<Vec<Settlement>, Str
     Ok(settlements)
 }
 
-/// A check is only that.
-pub async fn checking_sends_nothing(fixture: &Fixture) -> Verdict {
-    fixture.provider.check().await.map_err(|error| format!("the check failed: {error}"))?;
-    require!(fixture.tally().is_empty(), "the check delivered mails");
-    Ok(())
-}
-
-/// Neither the provider nor what it answers shows an address.
-pub async fn nothing_shown_holds_an_address(fixture: &Fixture) -> Verdict {
-    let group = group(fixture, 0)?;
-    let outcomes = fixture.provider.send(&group).await;
-    let shown = format!("{:?} {:#?} {outcomes:?} {group:?}", fixture.provider, fixture.provider);
-    require!(!shown.contains("canary"), "an address can be read in what is shown");
-    Ok(())
+fn all_accepted(outcomes: &[Outcome]) -> bool {
+    outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted { .. }))
 }

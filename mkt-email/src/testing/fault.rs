@@ -1,0 +1,249 @@
+//! The contract on a provider whose other side fails: what is lost is called lost, nothing is delivered twice, and
+//! what can be found out is.
+
+use super::{Fault, Fixture, Verdict, all_accepted, group, outgoing, plain, require, settle};
+use crate::{EmailAddress, Group, Idempotency, Outcome, Scope, Settlement};
+use mkt_connect::{Error, Result};
+use std::time::Duration;
+
+/// What a call came to, as the caller sees it, with the text of everything that was shown.
+struct Seen {
+    answer: Result<Vec<Outcome>>,
+    shown: String,
+}
+
+impl Seen {
+    async fn of(fixture: &Fixture, group: &Group) -> Self {
+        let answer = fixture.provider.send(group).await;
+        let mut shown = format!("{answer:?} {:?} {:#?}", fixture.provider, fixture.provider);
+        if let Err(error) = &answer {
+            shown.push_str(&error.to_string());
+            let mut cause = std::error::Error::source(error);
+            while let Some(error) = cause {
+                shown.push_str(&format!("{error} {error:?}"));
+                cause = error.source();
+            }
+        }
+        Self { answer, shown }
+    }
+
+    /// Whether the caller will take every mail for lost.
+    fn leaves_doubt(&self, mails: usize) -> bool {
+        match &self.answer {
+            Ok(all) => all.len() == mails && all.iter().all(|one| matches!(one, Outcome::Unknown { .. })),
+            Err(error) => error.leaves_doubt(),
+        }
+    }
+
+    /// Neither a person nor a credential can be read in it.
+    fn is_discreet(&self, fault: Fault) -> Verdict {
+        require!(!self.shown.contains("canary"), "{fault:?} shows an address, a name or a credential");
+        Ok(())
+    }
+}
+
+/// How long it takes until a provider can be asked about a lost call.
+fn settling_time(fixture: &Fixture) -> Duration {
+    match fixture.provider.capabilities().idempotency {
+        Idempotency::LookUp { after } => after,
+        _ => Duration::ZERO,
+    }
+}
+
+/// A request that never arrived is not taken for one that was answered.
+pub async fn a_lost_request_is_not_called_an_answer(fixture: &Fixture) -> Verdict {
+    if !fixture.inject(Fault::LostRequest) {
+        return Ok(());
+    }
+    let group = group(fixture, 0)?;
+    let seen = Seen::of(fixture, &group).await;
+    seen.is_discreet(Fault::LostRequest)?;
+    let unsent = matches!(&seen.answer, Err(error) if !error.leaves_doubt());
+    require!(
+        unsent || seen.leaves_doubt(group.mails().len()),
+        "a request was lost and the answer is {:?}",
+        seen.answer
+    );
+    require!(fixture.tally().is_empty(), "a request was lost and mails were delivered");
+    fixture.wait(settling_time(fixture));
+    let settlements = settle(fixture, &group).await?;
+    let tally = fixture.tally();
+    for (mail, settlement) in group.mails().iter().zip(&settlements) {
+        let count = tally.get(&mail.message.to().address.normalised()).copied().unwrap_or(0);
+        let arrived = matches!(settlement, Settlement::Known(Outcome::Accepted { .. }));
+        require!(arrived == (count == 1), "a mail delivered {count} times is settled as {settlement:?}");
+    }
+    Ok(())
+}
+
+const DONE: [Fault; 4] = [Fault::LostAnswer, Fault::CutAnswer, Fault::GarbledAnswer, Fault::BadGateway];
+
+/// After mails were taken and the answer was lost, at whatever stage, nobody is told that they were refused or may be
+/// sent again; a provider that can find out does.
+pub async fn a_lost_answer_is_unknown_and_settles_to_the_truth(fixture: &Fixture) -> Verdict {
+    for (number, fault) in DONE.into_iter().enumerate() {
+        if !fixture.inject(fault) {
+            continue;
+        }
+        let group = group(fixture, number * 10)?;
+        let seen = Seen::of(fixture, &group).await;
+        seen.is_discreet(fault)?;
+        require!(
+            seen.leaves_doubt(group.mails().len()),
+            "after {fault:?} the answer is {:?}, which invites to send again",
+            seen.answer
+        );
+        fixture.wait(settling_time(fixture));
+        let settlements = settle(fixture, &group).await?;
+        let sure = fixture.provider.capabilities().idempotency != Idempotency::None;
+        for settlement in &settlements {
+            match settlement {
+                Settlement::Known(known) => {
+                    require!(
+                        all_accepted(std::slice::from_ref(known)),
+                        "after {fault:?} it is settled as {known:?}"
+                    );
+                }
+                Settlement::StillUnknown => require!(!sure, "after {fault:?} it cannot be settled"),
+                Settlement::NotArrived => {
+                    return Err(format!("after {fault:?} an accepted mail did not arrive"));
+                }
+            }
+        }
+    }
+    let most = fixture.tally().values().copied().max().unwrap_or(0);
+    require!(most <= 1, "a mail was delivered {most} times");
+    Ok(())
+}
+
+/// Later than its provider remembers, a call is neither sent again nor said not to have arrived.
+pub async fn what_is_lost_settles_to_the_truth_later(fixture: &Fixture) -> Verdict {
+    if fixture.clock.is_none() || !fixture.inject(Fault::LostAnswer) {
+        return Ok(());
+    }
+    let group = group(fixture, 0)?;
+    let _ = Seen::of(fixture, &group).await;
+    for minutes in [5, 10, 20, 60, 24 * 60, 40 * 24 * 60] {
+        fixture.wait(Duration::from_secs(minutes * 60));
+        let settlements = settle(fixture, &group).await?;
+        require!(
+            !settlements.contains(&Settlement::NotArrived),
+            "an accepted mail is said not to have arrived"
+        );
+        let most = fixture.tally().values().copied().max().unwrap_or(0);
+        require!(most == 1, "settling later delivered a mail {most} times");
+    }
+    Ok(())
+}
+
+/// Whatever the form in which the other side asks to slow down, nothing was taken, all mails wait, and the same call
+/// succeeds afterwards.
+pub async fn throttling_puts_off_and_loses_nothing(fixture: &Fixture) -> Verdict {
+    for form in 0..8 {
+        let fault = Fault::Throttled(form);
+        if !fixture.inject(fault) {
+            continue;
+        }
+        let group = group(fixture, form * 10)?;
+        let seen = Seen::of(fixture, &group).await;
+        seen.is_discreet(fault)?;
+        let account = |outcome: &Outcome| matches!(outcome, Outcome::Deferred { scope: Scope::Account, .. });
+        let wait = match &seen.answer {
+            Ok(outcomes) if outcomes.iter().all(account) => Duration::from_secs(3600),
+            Err(error) if error.is_retryable() => error.retry_after().unwrap_or(Duration::from_secs(3600)),
+            other => return Err(format!("throttled in form {form}, the answer is {other:?}")),
+        };
+        require!(wait > Duration::ZERO, "throttled in form {form}, the wait is nothing");
+        let before: usize = fixture.tally().values().sum();
+        fixture.wait(wait);
+        let answer = fixture.provider.send(&group).await.map_err(told)?;
+        require!(all_accepted(&answer), "after the wait of form {form} the answer is {answer:?}");
+        let after: usize = fixture.tally().values().sum();
+        require!(after - before == group.mails().len(), "{} mails were delivered", after - before);
+    }
+    Ok(())
+}
+
+/// A server that fails proves nothing.
+pub async fn a_server_error_leaves_a_doubt(fixture: &Fixture) -> Verdict {
+    if !fixture.inject(Fault::ServerError) {
+        return Ok(());
+    }
+    let group = group(fixture, 0)?;
+    let seen = Seen::of(fixture, &group).await;
+    seen.is_discreet(Fault::ServerError)?;
+    require!(seen.leaves_doubt(group.mails().len()), "a server failed and the answer is {:?}", seen.answer);
+    Ok(())
+}
+
+/// Refused credentials are nobody's fault among the recipients: the call fails as a whole, is not tried again by itself,
+/// and nothing is lost.
+pub async fn refused_credentials_stop_and_lose_nothing(fixture: &Fixture) -> Verdict {
+    if !fixture.inject(Fault::Unauthorised) {
+        return Ok(());
+    }
+    let group = group(fixture, 0)?;
+    let seen = Seen::of(fixture, &group).await;
+    seen.is_discreet(Fault::Unauthorised)?;
+    match &seen.answer {
+        Err(error) => {
+            require!(!error.leaves_doubt() && !error.is_retryable(), "refused credentials are {error:?}");
+        }
+        Ok(outcomes) => return Err(format!("refused credentials are {outcomes:?}")),
+    }
+    require!(fixture.tally().is_empty(), "refused credentials delivered mails");
+    Ok(())
+}
+
+/// In a group with one address that the other side refuses, either that mail alone is rejected, or the whole group is
+/// refused and nothing of it was taken. Alone, the bad mail is rejected and a good one accepted.
+pub async fn one_refused_address_does_not_spoil_the_others(fixture: &Fixture) -> Verdict {
+    let Some(refuse) = &fixture.refuse else { return Ok(()) };
+    let mut all = group(fixture, 0)?;
+    let Some(bad) = all.mails().last().map(|mail| mail.message.to().address.clone()) else { return Ok(()) };
+    refuse(&bad);
+    let count = all.mails().len();
+    let seen = Seen::of(fixture, &all).await;
+    require!(!seen.shown.contains("canary"), "the refusal of an address shows it");
+    let outcomes = seen.answer.map_err(told)?;
+    require!(outcomes.len() == count, "{count} mails gave {} outcomes", outcomes.len());
+    let refused = |outcome: &Outcome| matches!(outcome, Outcome::GroupRefused { .. });
+    if outcomes.iter().any(refused) {
+        require!(count > 1, "a mail alone is refused as a group");
+        require!(outcomes.iter().all(refused), "a part of a group is refused as a group: {outcomes:?}");
+        require!(fixture.tally().is_empty(), "of a group that was refused mails were delivered");
+        let mut one_by_one = Vec::new();
+        for mail in all.mails() {
+            let alone = Group::new(fixture.now(), vec![mail.clone()]);
+            let answer = fixture.provider.send(&alone).await.map_err(told)?;
+            one_by_one.extend(answer);
+        }
+        check(fixture, &bad, &all, &one_by_one)?;
+        // The name of the call of one mail is another than that of the group.
+        all = Group::new(fixture.now(), vec![outgoing(99, plain(99)?)]);
+        let after = fixture.provider.send(&all).await.map_err(told)?;
+        require!(all_accepted(&after), "after a refusal an ordinary mail is {after:?}");
+        return Ok(());
+    }
+    check(fixture, &bad, &all, &outcomes)
+}
+
+fn check(fixture: &Fixture, bad: &EmailAddress, group: &Group, outcomes: &[Outcome]) -> Verdict {
+    let tally = fixture.tally();
+    for (mail, outcome) in group.mails().iter().zip(outcomes) {
+        let address = &mail.message.to().address;
+        let count = tally.get(&address.normalised()).copied().unwrap_or(0);
+        let right = match outcome {
+            Outcome::Rejected { .. } => address == bad && count == 0,
+            Outcome::Accepted { .. } => address != bad && count == 1,
+            _ => false,
+        };
+        require!(right, "beside a refused address a mail is {outcome:?} and delivered {count} times");
+    }
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
+fn told(error: Error) -> String {
+    format!("the call failed: {error}")
+}
