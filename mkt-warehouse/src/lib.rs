@@ -61,6 +61,7 @@
 //! | [`Warehouse`] | migrate, load, query, scan: what an engine promises |
 //! | `Sqlite`, `Postgres`, [`open`] | the engines (features `sqlite`, `postgres`), and either by URL |
 //! | [`report`] | the questions as typed functions; their SQL is under `sql/<engine>/`, to read and to run |
+//! | `Answer::charts` | feature `charts`: answers as SVG, in French and English |
 //! | [`Table`], [`Query`], [`Schema`], [`record!`] | typed columns, SQL with bound values, tables of your own |
 //! | `testing` | feature `testing`: the contract as executable checks, for engines of your own |
 //!
@@ -73,7 +74,7 @@
 //!   with its currency, and currencies are never added. An empty denominator is null.
 //!
 //! # What it will not do
-//! It reads no source and runs no schedule (`mkt-etl`), draws nothing, and keeps no e-mail address. It starts no runtime
+//! It reads no source and runs no schedule (`mkt-etl`), and keeps no e-mail address. It starts no runtime
 //! and reads neither clock nor environment; its engines run on the caller's tokio.
 //!
 //! # Amounts

@@ -32,6 +32,8 @@
 
 mod campaigns;
 mod carts;
+#[cfg(feature = "charts")]
+mod chart;
 mod channel_sets;
 mod cohort;
 mod conversion;
