@@ -37,12 +37,13 @@ impl Query {
     /// Every row of a stored table, in primary-key order.
     #[must_use]
     pub fn table(schema: &crate::schema::TableSchema) -> Self {
-        let names: Vec<String> = schema.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
-        let keys: Vec<String> = schema.primary_key.iter().map(|key| format!("\"{key}\"")).collect();
+        let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let names: Vec<String> = schema.columns.iter().map(|column| quote(column.name)).collect();
+        let keys: Vec<String> = schema.primary_key.iter().map(|key| quote(key)).collect();
         let mut query = Self::new(format!(
-            "select {} from \"{}\" order by {}",
+            "select {} from {} order by {}",
             names.join(", "),
-            schema.name,
+            quote(schema.name),
             keys.join(", ")
         ));
         for column in schema.columns {

@@ -6,7 +6,7 @@
 //! what was not committed.
 
 use super::error::{self, SERVICE, storage};
-use mkt_connect::{Error, ErrorKind, Result};
+use mkt_connect::{Delivery, Error, ErrorKind, Result};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
 
@@ -16,7 +16,15 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn begin(pool: &PgPool) -> Result<Self> {
-        let connection = pool.acquire().await.map_err(|cause| storage("load", &cause))?;
+        let connection = pool.acquire().await.map_err(|cause| match cause {
+            // sqlx repeats a refused connection until then.
+            sqlx::Error::PoolTimedOut if pool.size() < pool.options().get_max_connections() => {
+                Error::new(ErrorKind::Storage, SERVICE, "load")
+                    .delivered(Delivery::NotSent)
+                    .with_detail("the server cannot be reached")
+            }
+            cause => storage("load", &cause),
+        })?;
         let mut session = Self { connection: Some(connection) };
         sqlx::raw_sql("begin")
             .execute(session.connection()?)

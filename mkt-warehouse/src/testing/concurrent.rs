@@ -11,6 +11,7 @@ use crate::warehouse::Warehouse;
 use futures_util::future::{join, join_all, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 pub(super) async fn migrating_at_once_is_harmless(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
@@ -49,6 +50,59 @@ pub(super) async fn loads_of_many_keys_at_once_are_all_there(
     }
     equal("rows", &rows::<Probe>(&warehouse).await?.len(), &1_600)?;
     equal("ledger rows", &rows::<Load>(&warehouse).await?.len(), &8)
+}
+
+pub(super) async fn large_loads_of_different_keys_at_once_fill_an_empty_table(
+    warehouse: Arc<dyn Warehouse>,
+) -> Result<(), Failure> {
+    const LARGE: usize = 12_000;
+    ready(&warehouse).await?;
+    // Three sets of rows, and a fourth that shares its keys with the first: one of the two ends up with them.
+    let batches: Vec<Batch> = ["a", "b", "c", "a"]
+        .iter()
+        .zip(0..)
+        .map(|(prefix, n)| Batch::new(slice(n)).replace(Probe::many(prefix, n as i64, LARGE)))
+        .collect();
+    for receipt in join_all(batches.iter().map(|batch| warehouse.load(batch, instant(0)))).await {
+        equal("written", &receipt?.written, &(LARGE as u64))?;
+    }
+    let found = rows::<Probe>(&warehouse).await?;
+    let of = |whole| found.iter().filter(|row| row.whole == whole).count();
+    equal("rows of b and c", &(of(1), of(2)), &(LARGE, LARGE))?;
+    ensure([(LARGE, 0), (0, LARGE)].contains(&(of(0), of(3))), || {
+        format!("keys of two slices are held by {} and {} of them", of(0), of(3))
+    })?;
+    let robbed = rows::<Load>(&warehouse).await?.iter().filter(|load| load.content_hash.is_empty()).count();
+    equal("slices that lost their rows", &robbed, &1)
+}
+
+pub(super) async fn readers_see_nothing_of_a_large_first_load_before_its_end(
+    warehouse: Arc<dyn Warehouse>,
+) -> Result<(), Failure> {
+    const LARGE: i64 = 12_000;
+    ready(&warehouse).await?;
+    let query = Query::new("select (select count(*) from probe), (select count(*) from loads)")
+        .column("rows", ColumnType::Int)
+        .column("ledger", ColumnType::Int);
+    let done = AtomicBool::new(false);
+    let writer = async {
+        let loaded = warehouse
+            .load(&Batch::new(slice(0)).replace(Probe::many("a", 1, LARGE as usize)), instant(0))
+            .await;
+        done.store(true, Ordering::Release);
+        loaded.map(|_| ()).map_err(Failure::from)
+    };
+    let reader = async {
+        while !done.load(Ordering::Acquire) {
+            let seen = warehouse.query(&query).await?.row(0);
+            ensure(seen == [0, 0].map(Value::Int) || seen == [LARGE, 1].map(Value::Int), || {
+                format!("a reader saw a part of a load: rows, ledger rows = {seen:?}")
+            })?;
+        }
+        Ok::<(), Failure>(())
+    };
+    let (written, read) = join(writer, reader).await;
+    written.and(read)
 }
 
 pub(super) async fn readers_see_before_or_after(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {

@@ -7,6 +7,15 @@
 //! mkt_warehouse::conformance!(my_engine, || async { Arc::new(MyEngine::connect().await.unwrap()) as Arc<dyn Warehouse> });
 //! ```
 //!
+//! # Engines without transactions over tables
+//! Nothing in the checks names SQL beyond `select`, and nothing in the trait names a transaction: a load is one commit of
+//! whatever kind the engine has. A lake commits the ledger row, the files that it adds and the files that it removes in
+//! one version of its log, with the slice's `load_id` and hash as application transaction. BigQuery loads into a staging
+//! table by a job whose id is the slice's `load_id` and hash, and merges rows and ledger row in one multi-statement
+//! transaction. Snowflake does the same from a stage, with the pair as request id. What an engine cannot serialise by
+//! itself (loads of one key), it serialises by a conditional write of the ledger row. Indexes, COPY and buffers are each
+//! engine's own affair: the checks of large loads see only what readers and later loads find.
+//!
 //! The checks need no runtime of their own and no clock. They do not measure speed, and cannot see what a power cut
 //! leaves behind.
 //!
@@ -108,6 +117,9 @@ checks! {
     slices::changed_content_replaces_the_slice,
     slices::an_empty_batch_empties_the_slice,
     slices::a_batch_is_all_or_nothing,
+    slices::a_large_first_load_is_as_any_other,
+    slices::a_large_load_that_is_refused_changes_nothing,
+    slices::keys_that_others_hold_move_to_a_large_load,
     slices::slices_do_not_touch_each_other,
     slices::a_row_moves_between_slices,
     slices::upserts_outlive_the_slice,
@@ -115,7 +127,9 @@ checks! {
     concurrent::migrating_at_once_is_harmless,
     concurrent::loads_of_one_key_at_once_leave_one_of_them,
     concurrent::loads_of_many_keys_at_once_are_all_there,
+    concurrent::large_loads_of_different_keys_at_once_fill_an_empty_table,
     concurrent::readers_see_before_or_after,
+    concurrent::readers_see_nothing_of_a_large_first_load_before_its_end,
     concurrent::a_dropped_load_leaves_before_or_after,
 }
 
@@ -139,6 +153,9 @@ macro_rules! conformance {
             changed_content_replaces_the_slice,
             an_empty_batch_empties_the_slice,
             a_batch_is_all_or_nothing,
+            a_large_first_load_is_as_any_other,
+            a_large_load_that_is_refused_changes_nothing,
+            keys_that_others_hold_move_to_a_large_load,
             slices_do_not_touch_each_other,
             a_row_moves_between_slices,
             upserts_outlive_the_slice,
@@ -146,7 +163,9 @@ macro_rules! conformance {
             migrating_at_once_is_harmless,
             loads_of_one_key_at_once_leave_one_of_them,
             loads_of_many_keys_at_once_are_all_there,
+            large_loads_of_different_keys_at_once_fill_an_empty_table,
             readers_see_before_or_after,
+            readers_see_nothing_of_a_large_first_load_before_its_end,
             a_dropped_load_leaves_before_or_after,
         );
     };

@@ -61,6 +61,12 @@ pub const PROBE: Schema = Schema {
                        alter table probe add column document jsonb; \
                        alter table probe add column load_id bigint not null;",
         },
+        Migration {
+            version: 3,
+            description: "indexes",
+            sqlite: "create index probe_load on probe (load_id); create index probe_whole on probe (whole, name);",
+            postgres: "create index probe_load on probe (load_id); create index probe_whole on probe (whole, name);",
+        },
     ],
 };
 

@@ -114,6 +114,74 @@ pub(super) async fn a_batch_is_all_or_nothing(warehouse: Arc<dyn Warehouse>) -> 
     Ok(())
 }
 
+/// Rows of a load for which engines change their ways.
+const LARGE: usize = 12_000;
+
+pub(super) async fn a_large_first_load_is_as_any_other(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    let first = Batch::new(slice(0)).replace(Probe::many("a", 1, LARGE));
+    let receipt = warehouse.load(&first, instant(0)).await?;
+    equal("written, revision", &(receipt.written, receipt.revision), &(LARGE as u64, 1))?;
+    equal("the same again: replayed", &warehouse.load(&first, instant(1)).await?.replayed, &true)?;
+    let second = Probe::many("b", 2, LARGE + 1);
+    let receipt = warehouse.load(&Batch::new(slice(0)).replace(second.clone()), instant(2)).await?;
+    equal("removed, written", &(receipt.removed, receipt.written), &(LARGE as u64, LARGE as u64 + 1))?;
+    // One more slice, now that the table is not empty, and a key that is held.
+    let third = Probe::many("c", 3, LARGE);
+    warehouse.load(&Batch::new(slice(1)).replace(third.clone()), instant(3)).await?;
+    warehouse.load(&Batch::new(slice(2)).replace([Probe::new("b0007", 4)]), instant(4)).await?;
+    let mut expected: Vec<Probe> = second.into_iter().chain(third).collect();
+    expected.iter_mut().filter(|row| row.name == "b0007").for_each(|row| row.whole = 4);
+    expected.sort_by(|a, b| a.name.cmp(&b.name));
+    let found = rows::<Probe>(&warehouse).await?;
+    ensure(found == expected, || format!("{} rows, expected {}", found.len(), expected.len()))
+}
+
+pub(super) async fn a_large_load_that_is_refused_changes_nothing(
+    warehouse: Arc<dyn Warehouse>,
+) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    let mut bad = Probe::many("a", 1, LARGE);
+    bad.push(Probe::new("refused", -1));
+    let refused = warehouse.load(&Batch::new(slice(0)).replace(bad.clone()), instant(0)).await;
+    let Err(error) = refused else {
+        return Err(Failure("a row that the table refuses was accepted".to_owned()));
+    };
+    equal("kind of the error", &error.kind(), &ErrorKind::Input)?;
+    equal("rows", &rows::<Probe>(&warehouse).await?.len(), &0)?;
+    equal("ledger rows", &rows::<Load>(&warehouse).await?.len(), &0)?;
+    bad.pop();
+    equal("mended", &warehouse.load(&Batch::new(slice(0)).replace(bad), instant(1)).await?.revision, &1)
+}
+
+pub(super) async fn keys_that_others_hold_move_to_a_large_load(
+    warehouse: Arc<dyn Warehouse>,
+) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    let first = Batch::new(slice(0)).replace(Probe::many("a", 1, 40));
+    warehouse.load(&first, instant(0)).await?;
+    // Ten of the forty move, from the middle of a large load.
+    let mut taken = Probe::many("b", 2, LARGE);
+    taken.splice(6_000..6_000, Probe::many("a", 2, 10));
+    let receipt = warehouse.load(&Batch::new(slice(1)).replace(taken.clone()), instant(1)).await?;
+    equal("written", &receipt.written, &(LARGE as u64 + 10))?;
+    let found = rows::<Probe>(&warehouse).await?;
+    let moved = found.iter().filter(|row| row.name.starts_with('a') && row.whole == 2).count();
+    equal("rows, of which moved", &(found.len(), moved), &(LARGE + 40, 10))?;
+    let again = warehouse.load(&first, instant(2)).await?;
+    equal(
+        "the robbed slice again: replayed, removed, written",
+        &(again.replayed, again.removed, again.written),
+        &(false, 30, 40),
+    )?;
+    // What was taken back is missing from the second, which is then no replay either.
+    equal(
+        "the second again: replayed",
+        &warehouse.load(&Batch::new(slice(1)).replace(taken), instant(3)).await?.replayed,
+        &false,
+    )
+}
+
 pub(super) async fn slices_do_not_touch_each_other(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
     ready(&warehouse).await?;
     for day in 0..3 {

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use mkt_connect::Result;
+use mkt_warehouse::model::SliceState;
 use mkt_warehouse::testing::{CHECKS, Probe};
 use mkt_warehouse::{Batch, Dialect, Query, Receipt, Record, Schema, SliceKey, Sqlite, Table, Warehouse};
 use std::sync::Arc;
@@ -29,6 +30,10 @@ enum Fault {
     SwallowsErrors,
     /// A scan is one chunk.
     OneChunk,
+    /// Every slice is settled.
+    KeepsTheState,
+    /// A slice that another one took rows from still counts as what was loaded.
+    ForgivesRobbery,
 }
 
 #[derive(Debug)]
@@ -36,6 +41,7 @@ struct Broken {
     inner: Sqlite,
     fault: Fault,
     count: std::sync::atomic::AtomicU32,
+    seen: std::sync::Mutex<std::collections::HashSet<(SliceKey, String)>>,
 }
 
 fn probes(batch: &Batch) -> Vec<Probe> {
@@ -89,6 +95,13 @@ impl Warehouse for Broken {
                 let nothing = Receipt { replayed: false, written: 0, removed: 0, revision: 1 };
                 Ok(self.inner.load(batch, at).await.unwrap_or(nothing))
             }
+            Fault::KeepsTheState => self.inner.load(&batch.clone().state(SliceState::Settled), at).await,
+            Fault::ForgivesRobbery => {
+                let receipt = self.inner.load(batch, at).await?;
+                let hash = batch.content_hash();
+                let again = !self.seen.lock().unwrap().insert((batch.key().clone(), hash));
+                Ok(Receipt { replayed: receipt.replayed || again, ..receipt })
+            }
             Fault::OneChunk => self.inner.load(batch, at).await,
         }
     }
@@ -108,6 +121,11 @@ async fn the_suite_finds_every_planted_fault() {
         (Fault::PieceByPiece, "readers_see_before_or_after"),
         (Fault::PieceByPiece, "a_batch_is_all_or_nothing"),
         (Fault::LosesARow, "load_then_query_round_trips"),
+        (Fault::LosesARow, "a_large_first_load_is_as_any_other"),
+        (Fault::PieceByPiece, "readers_see_nothing_of_a_large_first_load_before_its_end"),
+        (Fault::PieceByPiece, "a_large_load_that_is_refused_changes_nothing"),
+        (Fault::KeepsTheState, "a_state_changes_only_the_ledger"),
+        (Fault::ForgivesRobbery, "keys_that_others_hold_move_to_a_large_load"),
         (Fault::ForgetsTheLedger, "replay_changes_nothing"),
         (Fault::ForgetsTheLedger, "readers_see_before_or_after"),
         (Fault::SwallowsErrors, "a_row_that_does_not_fit_is_named_by_table_and_column"),
@@ -116,7 +134,7 @@ async fn the_suite_finds_every_planted_fault() {
     ];
     for (fault, name) in faults {
         let inner = Sqlite::in_memory().await.unwrap();
-        let warehouse = Arc::new(Broken { inner, fault, count: 0.into() });
+        let warehouse = Arc::new(Broken { inner, fault, count: 0.into(), seen: Default::default() });
         let check = CHECKS.iter().find(|check| check.name == name).unwrap();
         assert!(check.run(warehouse).await.is_err(), "{name} does not notice {fault:?}");
     }

@@ -5,8 +5,16 @@
 
 mod arpu;
 mod carts;
+#[cfg(feature = "charts")]
+mod chart;
 mod conformance;
+#[cfg(feature = "postgres")]
+mod doubt;
+mod email;
 mod engines;
+mod etl;
+mod hostile;
+mod killed;
 mod open;
 mod oracle;
 mod oracle_funnel;
@@ -14,7 +22,10 @@ mod oracle_journeys;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reports;
+mod rfm;
 mod rows;
 mod schema;
 mod sql;
 mod sqlite;
+#[cfg(feature = "postgres")]
+mod stopped;

@@ -4,10 +4,9 @@ use super::rows::{at, day, session};
 use chrono::Days;
 use mkt_connect::{Channel, ErrorKind};
 use mkt_warehouse::model::{self, Load, Session, Site};
-use mkt_warehouse::{Batch, Migration, Query, Record, SliceKey, Sqlite, SqliteOptions, Warehouse};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use mkt_warehouse::{
+    Batch, ColumnType, Migration, Query, Record, SliceKey, Sqlite, SqliteOptions, Warehouse,
+};
 
 fn slice(offset: u64) -> SliceKey {
     SliceKey::day("csv", "visits", "shop", day("2026-10-01") + Days::new(offset))
@@ -230,81 +229,47 @@ async fn a_migration_that_fails_changes_nothing() {
     warehouse.migrate(&schema("create table two (x integer)")).await.unwrap();
 }
 
-const SLICES: u64 = 8;
-
-/// What the child process of the next test does: load the slices again and again, until it is killed.
-#[test]
-fn child_that_loads_until_it_is_killed() {
-    let Ok(path) = std::env::var("MKT_TEST_KILL_FILE") else { return };
-    let start: u64 = std::env::var("MKT_TEST_KILL_ROUND").unwrap().parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let warehouse = Sqlite::open(path).await.unwrap();
-        for round in start.. {
-            for n in 0..SLICES {
-                warehouse.load(&sessions(n, round, 1_500), at("2026-11-01T00:00:00Z")).await.unwrap();
-            }
-        }
-    });
+/// The texts of every index and table.
+async fn layout(warehouse: &Sqlite) -> mkt_warehouse::Table {
+    let query = Query::new("select type, name, sql from sqlite_master order by type, name")
+        .column("type", ColumnType::Text)
+        .column("name", ColumnType::Text)
+        .column("sql", ColumnType::Text);
+    warehouse.query(&query).await.unwrap()
 }
 
-fn killed_after(path: &Path, round: u64, wait: Duration) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sqlite::child_that_loads_until_it_is_killed", "--nocapture"])
-        .env("MKT_TEST_KILL_FILE", path)
-        .env("MKT_TEST_KILL_ROUND", round.to_string())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(wait);
-    assert!(child.try_wait().unwrap().is_none(), "the child ended before it was killed");
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-/// `MKT_TEST_KILLS` (default 12) and `MKT_TEST_SEED` choose how often and when.
 #[tokio::test]
-async fn a_loader_killed_at_any_time_leaves_whole_slices_and_a_rerun_equals_a_clean_run() {
-    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let (kills, mut state): (u64, u64) = (number("MKT_TEST_KILLS", 12), number("MKT_TEST_SEED", 7));
+async fn a_large_load_leaves_every_index_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.db");
-    Sqlite::open(&path).await.unwrap().migrate(&model::SCHEMA).await.unwrap();
-    let mut seen = 0;
-    for kill in 0..kills {
-        // The 64-bit generator of Knuth's MMIX.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        killed_after(&path, kill * 1_000, Duration::from_millis(30 + (state >> 33) % 400));
-        let warehouse = Sqlite::open(&path).await.unwrap();
-        let table = warehouse.query(&Query::table(&Session::SCHEMA)).await.unwrap();
-        let ledger = warehouse.query(&Query::table(&Load::SCHEMA)).await.unwrap();
-        let mut rounds = std::collections::BTreeMap::<String, std::collections::BTreeSet<i64>>::new();
-        for row in 0..table.rows() {
-            let session = Session::read(&table, row).unwrap();
-            let slice = session.session_id.split('-').next().unwrap().to_owned();
-            rounds.entry(slice).or_default().insert(session.pages_viewed);
-        }
-        assert!(rounds.values().all(|rounds| rounds.len() == 1), "seed {state}: mixed slices {rounds:?}");
-        assert_eq!(table.rows(), rounds.len() * 1_500, "kill {kill}: a slice is not whole");
-        assert_eq!(ledger.rows(), rounds.len(), "kill {kill}: ledger and rows disagree");
-        seen += rounds.len();
-        warehouse.close().await;
-    }
-    assert!(seen > 0, "no child loaded anything before it was killed");
-    let clean = Sqlite::in_memory().await.unwrap();
-    clean.migrate(&model::SCHEMA).await.unwrap();
-    let rerun = Sqlite::open(&path).await.unwrap();
-    for n in 0..SLICES {
-        for warehouse in [&clean, &rerun] {
-            warehouse.load(&sessions(n, 999_999, 1_500), at("2026-11-01T00:00:00Z")).await.unwrap();
-        }
-    }
-    let table = Query::table(&Session::SCHEMA);
-    assert_eq!(rerun.query(&table).await.unwrap(), clean.query(&table).await.unwrap());
-    let hashes = Query::new("select load_id, content_hash, row_count from loads order by load_id")
-        .column("load_id", mkt_warehouse::ColumnType::Int)
-        .column("content_hash", mkt_warehouse::ColumnType::Text)
-        .column("row_count", mkt_warehouse::ColumnType::Int);
-    assert_eq!(rerun.query(&hashes).await.unwrap(), clean.query(&hashes).await.unwrap());
+    let warehouse = Sqlite::open(&path).await.unwrap();
+    warehouse.migrate(&model::SCHEMA).await.unwrap();
+    // Somebody's own: on an expression, partial, with a quoted name, and one that the rows of the second load break.
+    let own = Migration {
+        version: 1,
+        description: "own indexes",
+        sqlite: "create index \"own \"\" index\" on Sessions (lower(user_id) desc) where converted = 1; \
+                 create unique index own_key on sessions (session_id, pages_viewed); \
+                 create unique index own_rule on sessions (time_on_site) where time_on_site > 0;",
+        postgres: "",
+    };
+    let own: &'static [Migration] = Box::leak(Box::new([own]));
+    warehouse.migrate(&mkt_warehouse::Schema { owner: "own", tables: &[], migrations: own }).await.unwrap();
+    let before = layout(&warehouse).await;
+    let now = at("2026-11-01T00:00:00Z");
+    let mut rows: Vec<Session> = (0..10_000)
+        .map(|n| session(&format!("s{n}"), "u1", "2026-10-25T10:00:00Z", Channel::Email, true))
+        .collect();
+    rows[3].time_on_site = Some(7);
+    rows[9_999].time_on_site = Some(7);
+    let error = warehouse.load(&Batch::new(slice(0)).replace(rows.clone()), now).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains("sessions"), "{error}");
+    assert_eq!(layout(&warehouse).await, before, "a refused load");
+    rows[3].time_on_site = None;
+    assert_eq!(warehouse.load(&Batch::new(slice(0)).replace(rows), now).await.unwrap().written, 10_000);
+    assert_eq!(layout(&warehouse).await, before, "a load");
+    let check =
+        Query::new("select integrity_check from pragma_integrity_check").column("answer", ColumnType::Text);
+    assert_eq!(warehouse.query(&check).await.unwrap().row(0), [mkt_warehouse::Value::Text("ok".to_owned())]);
 }
