@@ -3,10 +3,13 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
-use mkt_email::testing::{Fixture, violations};
+use mkt_connect::{Delivery, Error, ErrorKind};
+use mkt_email::testing::{
+    FakeBrevo, FakeMail, FakeMailgun, Fault, Fixture, start, violations, violations_of,
+};
 use mkt_email::{
-    Capabilities, EmailAddress, EmailProvider, Feature, Group, Idempotency, Maildir, Memory, Message,
-    Outcome, Outgoing, Plan, Settlement,
+    Capabilities, Degrade, EmailAddress, EmailProvider, Feature, Group, Idempotency, Maildir, ManualClock,
+    Memory, Message, Outcome, Outgoing, Plan, RejectReason, Scope, Settlement, Stage,
 };
 use std::sync::{Arc, Mutex};
 
@@ -29,6 +32,43 @@ mkt_email::provider_conformance!(boxed_and_shared, || {
     let boxed: Box<dyn EmailProvider> = Box::new(Arc::new(provider.clone()));
     Fixture::new(boxed, move || addresses(&provider))
 });
+
+mkt_email::provider_conformance!(brevo_in_a_fake, await || brevo(false));
+mkt_email::provider_conformance!(brevo_with_headers_of_each_version, await || brevo(true));
+mkt_email::provider_conformance!(mailgun_in_a_fake, await mailgun);
+
+fn reached(mails: &[FakeMail]) -> Vec<EmailAddress> {
+    mails.iter().map(|mail| mail.to.clone()).collect()
+}
+
+async fn brevo(headers_per_version: bool) -> Fixture {
+    let clock = ManualClock::new(start());
+    let fake = Arc::new(FakeBrevo::start(Arc::new(clock.clone())).await.unwrap());
+    fake.headers_per_version(headers_per_version);
+    let provider = fake.provider().headers_per_version(headers_per_version).build().unwrap();
+    let (seen, refusing) = (Arc::clone(&fake), Arc::clone(&fake));
+    Fixture::new(provider, move || reached(&seen.delivered()))
+        .with_clock(clock)
+        .with_refusals(move |address| refusing.refuse(address))
+        .with_faults(move |fault| {
+            fake.inject(fault);
+            !matches!(fault, Fault::Throttled(3..))
+        })
+}
+
+async fn mailgun() -> Fixture {
+    let clock = ManualClock::new(start());
+    let fake = Arc::new(FakeMailgun::start(Arc::new(clock.clone())).await.unwrap());
+    let provider = fake.provider().build().unwrap();
+    let (seen, refusing) = (Arc::clone(&fake), Arc::clone(&fake));
+    Fixture::new(provider, move || reached(&seen.delivered()))
+        .with_clock(clock)
+        .with_refusals(move |address| refusing.refuse(address))
+        .with_faults(move |fault| {
+            fake.inject(fault);
+            !matches!(fault, Fault::Throttled(5..))
+        })
+}
 
 /// Addresses are read from the files by an independent parser.
 fn recipients(directory: &std::path::Path) -> Vec<EmailAddress> {
@@ -132,7 +172,154 @@ async fn a_broken_provider_fails_every_check_that_its_faults_concern() {
             "settling_finds_what_arrived",
             "settling_does_not_invent_arrivals",
             "checking_sends_nothing",
+            "what_is_left_out_is_allowed_and_listed",
             "nothing_shown_holds_an_address",
         ]
     );
+}
+
+/// One way of lying about what a provider that works saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    None,
+    LostIsAccepted,
+    LostMayBeSentAgain,
+    SettlesAsNotArrived,
+    SettlesBySendingWhenever,
+    ThrottlingRejects,
+    ServerErrorRejects,
+    CredentialsAreUnknown,
+    CredentialsReject,
+    OneBadRejectsAll,
+    OneBadIsSilent,
+    LeavesOutUnasked,
+    LeavesOutUnlisted,
+    TellsItsKeyInErrors,
+}
+
+#[derive(Debug)]
+struct Liar<P> {
+    inner: P,
+    lie: Lie,
+}
+
+#[async_trait]
+impl<P: EmailProvider> EmailProvider for Liar<P> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn plan(&self, messages: &[&Message], now: DateTime<Utc>) -> Plan {
+        self.inner.plan(messages, now)
+    }
+
+    fn plan_with(&self, messages: &[&Message], now: DateTime<Utc>, degrade: &Degrade) -> Plan {
+        let asked = if self.lie == Lie::LeavesOutUnasked { &Degrade::of(Feature::ALL) } else { degrade };
+        let mut plan = self.inner.plan_with(messages, now, asked);
+        if self.lie == Lie::LeavesOutUnlisted {
+            plan.dropped.clear();
+        }
+        plan
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        let all = |outcome: Outcome| Ok(vec![outcome; group.mails().len()]);
+        let rejected = || Outcome::Rejected { reason: RejectReason::Other, detail: String::new() };
+        let accepted = || Outcome::Accepted { id: "lie".to_owned() };
+        let answer = self.inner.send(group).await;
+        let lost = matches!(&answer, Ok(outcomes) if matches!(outcomes[0], Outcome::Unknown { .. }));
+        let refused = matches!(&answer, Ok(outcomes) if matches!(outcomes[0], Outcome::GroupRefused { .. }));
+        let failed = answer.as_ref().err().map(Error::kind);
+        match (self.lie, failed) {
+            (Lie::LostIsAccepted, _) if lost => all(accepted()),
+            (Lie::LostMayBeSentAgain, _) if lost => all(Outcome::Deferred {
+                retry_at: group.at(),
+                scope: Scope::Recipient,
+                detail: String::new(),
+            }),
+            (Lie::ThrottlingRejects, Some(ErrorKind::RateLimited)) => all(rejected()),
+            (Lie::ServerErrorRejects, Some(ErrorKind::Unavailable)) => all(rejected()),
+            (Lie::CredentialsReject, Some(ErrorKind::Auth)) => all(rejected()),
+            (Lie::CredentialsAreUnknown, Some(ErrorKind::Auth)) => {
+                all(Outcome::Unknown { stage: Stage::AwaitingAnswer })
+            }
+            (Lie::OneBadRejectsAll, _) if refused => all(rejected()),
+            (Lie::OneBadIsSilent, _) if refused => all(accepted()),
+            (Lie::TellsItsKeyInErrors, Some(kind)) => {
+                let told = Error::new(kind, "liar", "send").with_detail("the canary is wrong");
+                Err(told.delivered(answer.err().map_or(Delivery::Unknown, |error| error.delivery())))
+            }
+            _ => answer,
+        }
+    }
+
+    async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
+        match self.lie {
+            Lie::SettlesAsNotArrived => Ok(vec![Settlement::NotArrived; group.mails().len()]),
+            Lie::SettlesBySendingWhenever => {
+                Ok(self.inner.send(group).await?.into_iter().map(Settlement::Known).collect())
+            }
+            _ => self.inner.settle(group).await,
+        }
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.inner.check().await
+    }
+}
+
+async fn liar(lie: Lie) -> Fixture {
+    let clock = ManualClock::new(start());
+    let fake = Arc::new(FakeBrevo::start(Arc::new(clock.clone())).await.unwrap());
+    let provider = Liar { inner: fake.provider().build().unwrap(), lie };
+    let (seen, refusing) = (Arc::clone(&fake), Arc::clone(&fake));
+    Fixture::new(provider, move || reached(&seen.delivered()))
+        .with_clock(clock)
+        .with_refusals(move |address| refusing.refuse(address))
+        .with_faults(move |fault| {
+            fake.inject(fault);
+            !matches!(fault, Fault::Throttled(3..))
+        })
+}
+
+#[tokio::test]
+async fn every_lie_about_a_fault_is_found_by_the_check_that_it_concerns() {
+    let lost =
+        ["a_lost_request_is_not_called_an_answer", "a_lost_answer_is_unknown_and_settles_to_the_truth"];
+    let expected: [(Lie, &[&str]); 14] = [
+        (Lie::None, &[]),
+        (Lie::LostIsAccepted, &lost),
+        (Lie::LostMayBeSentAgain, &lost),
+        (
+            Lie::SettlesAsNotArrived,
+            &["settling_finds_what_arrived", lost[1], "what_is_lost_settles_to_the_truth_later"],
+        ),
+        (Lie::SettlesBySendingWhenever, &["what_is_lost_settles_to_the_truth_later"]),
+        (Lie::ThrottlingRejects, &["throttling_puts_off_and_loses_nothing"]),
+        (Lie::ServerErrorRejects, &[lost[1], "a_server_error_leaves_a_doubt"]),
+        (Lie::CredentialsAreUnknown, &["refused_credentials_stop_and_lose_nothing"]),
+        (Lie::CredentialsReject, &["refused_credentials_stop_and_lose_nothing"]),
+        (Lie::OneBadRejectsAll, &["one_refused_address_does_not_spoil_the_others"]),
+        (Lie::OneBadIsSilent, &["one_refused_address_does_not_spoil_the_others"]),
+        (Lie::LeavesOutUnasked, &["what_is_left_out_is_allowed_and_listed"]),
+        (Lie::LeavesOutUnlisted, &["what_is_left_out_is_allowed_and_listed"]),
+        (
+            Lie::TellsItsKeyInErrors,
+            &[
+                lost[1],
+                "throttling_puts_off_and_loses_nothing",
+                "a_server_error_leaves_a_doubt",
+                "refused_credentials_stop_and_lose_nothing",
+            ],
+        ),
+    ];
+    for (lie, checks) in expected {
+        let found = violations_of(&async || liar(lie).await).await;
+        let failed: Vec<_> = found.iter().map(|violation| violation.check).collect();
+        assert_eq!(failed, checks, "{lie:?}: {found:?}");
+    }
 }

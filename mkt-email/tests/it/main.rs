@@ -12,10 +12,14 @@
 mod bad_input;
 mod conformance;
 mod crash;
+mod engines;
 mod help;
 mod mime;
 mod outbox;
 mod send_log;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod subscribers;
 mod templates;
 mod unsubscribe;
+mod vendors;
