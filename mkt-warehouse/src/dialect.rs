@@ -54,6 +54,7 @@ impl Dialect {
     /// | `@day_diff(a, b)` | days from day a to day b |
     /// | `@previous_day(day)` | the day before |
     /// | `@int(truth)` | 1 or 0 |
+    /// | `@listed(text, list)` | whether a list, joined by commas, has the text as an element; a text with a comma is in none |
     /// | `@whole(sum)` | a sum of integers as an integer |
     /// | `@div(a, b)` | how many times b > 0 goes into a ≥ 0 |
     /// | `@percent(a, b)` | 100 a ÷ b as a float, null where b is 0 |
@@ -131,6 +132,10 @@ fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
         ("previous_day", [day]) => format!("date({day}, '-1 day')"),
         ("div", [a, b]) => format!("({a}) / ({b})"),
         ("whole", [sum]) => (*sum).to_owned(),
+        // No function splits a text; a comma in the text must not join two elements.
+        ("listed", [text, list]) => {
+            format!("(instr(',' || {list} || ',', ',' || {text} || ',') > 0 and instr({text}, ',') = 0)")
+        }
         ("int", [truth]) => (*truth).to_owned(),
         ("percent", [a, b]) => format!("cast(100 * {a} as real) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
@@ -167,6 +172,7 @@ fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
         ("previous_day", [day]) => format!("{day} - 1"),
         ("div", [a, b]) => format!("({a}) / ({b})"),
         ("whole", [sum]) => format!("cast({sum} as bigint)"),
+        ("listed", [text, list]) => format!("{text} = any (string_to_array({list}, ','))"),
         ("int", [truth]) => format!("cast({truth} as integer)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as double precision) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
@@ -212,6 +218,9 @@ fn datafusion(name: &str, arguments: &[&str]) -> Option<String> {
         // Ranks are unsigned, and dividing these by signed numbers would give decimals.
         ("div", [a, b]) => format!("cast({a} as bigint) / cast({b} as bigint)"),
         ("whole", [sum]) => (*sum).to_owned(),
+        ("listed", [text, list]) => format!(
+            "(strpos(concat(',', {list}, ','), concat(',', {text}, ',')) > 0 and strpos({text}, ',') = 0)"
+        ),
         ("int", [truth]) => format!("cast({truth} as bigint)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as double) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
@@ -249,6 +258,7 @@ fn bigquery(name: &str, arguments: &[&str]) -> Option<String> {
         ("previous_day", [day]) => format!("date_sub({day}, interval 1 day)"),
         ("div", [a, b]) => format!("div({a}, {b})"),
         ("whole", [sum]) => (*sum).to_owned(),
+        ("listed", [text, list]) => format!("{text} in unnest(split({list}, ','))"),
         ("int", [truth]) => format!("cast({truth} as int64)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as float64) / nullif({b}, 0)"),
         // NUMERIC division keeps nine digits, and rounding these again to six would be wrong by one now and then.
@@ -288,6 +298,7 @@ fn snowflake(name: &str, arguments: &[&str]) -> Option<String> {
         ("previous_day", [day]) => format!("dateadd(day, -1, {day})"),
         ("div", [a, b]) => format!("cast((({a}) - mod({a}, {b})) / ({b}) as integer)"),
         ("whole", [sum]) => (*sum).to_owned(),
+        ("listed", [text, list]) => format!("array_contains(to_variant({text}), split({list}, ','))"),
         ("int", [truth]) => format!("cast({truth} as integer)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as double) / nullif({b}, 0)"),
         // Division rounds to six digits; taking the remainder away first leaves it nothing to round.

@@ -14,6 +14,12 @@
 --       a site, or null for all
 --   --parameter='source:STRING:NULL'
 --       a source, or null for each site's system of record
+--   --parameter='channels:STRING:NULL'
+--       channels joined by commas, or null for all
+--   --parameter='devices:STRING:NULL'
+--       devices joined by commas, or null for all
+--   --parameter='campaigns:STRING:NULL'
+--       values of campaign_id joined by commas, or null for all
 --   --parameter='last_month:DATE:2026-10-01'
 --       first day of the period's last month
 --   --parameter='open_month:DATE:2026-11-01'
@@ -35,14 +41,17 @@ visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < @until
       and s.bot is null
-      and s.site = coalesce(@site, s.site)
-      and s.source = coalesce(@source, t.record_source, s.source)
+      and (@site is null or s.site = @site)
+      and coalesce(s.source = @source, t.record_source = s.source, true)
+      and (@channels is null or s.channel in unnest(split(@channels, ',')))
+      and (@devices is null or s.device in unnest(split(@devices, ',')))
+      and (@campaigns is null or s.campaign_id in unnest(split(@campaigns, ',')))
 ),
 signups as (
     select coalesce(i.person_id, u.user_id) as person, min(u.signed_up_at) as since
     from users u
     left join identities i on i.source = u.source and i.site = u.site and i.user_id = u.user_id
-    where u.signed_up_at < @until and u.site = coalesce(@site, u.site)
+    where u.signed_up_at < @until and (@site is null or u.site = @site)
     group by coalesce(i.person_id, u.user_id)
 ),
 seen as (

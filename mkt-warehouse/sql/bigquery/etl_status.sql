@@ -31,9 +31,8 @@ with slices as (
 spans as (
     select
         source, stream, site, day_from,
-        max(day_until) over (
+        lag(day_until) over (
             partition by source, stream, site order by day_from, day_until
-            rows between unbounded preceding and 1 preceding
         ) as held_until
     from slices
     where day_from is not null

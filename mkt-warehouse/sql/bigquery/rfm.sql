@@ -16,6 +16,12 @@
 --       a site, or null for all
 --   --parameter='source:STRING:NULL'
 --       a source, or null for each site's system of record
+--   --parameter='channels:STRING:NULL'
+--       channels joined by commas, or null for all
+--   --parameter='devices:STRING:NULL'
+--       devices joined by commas, or null for all
+--   --parameter='campaigns:STRING:NULL'
+--       values of campaign_id joined by commas, or null for all
 --   --parameter='last_day:DATE:2026-10-31'
 --       last day
 --   --parameter='quantiles:INT64:5'
@@ -30,8 +36,12 @@ with sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce(@site, e.site)
-      and e.source = coalesce(@source, t.record_source, e.source)
+      and (@site is null or e.site = @site)
+      and coalesce(e.source = @source, t.record_source = e.source, true)
+      and (@channels is null or coalesce(s.channel, e.channel) in unnest(split(@channels, ',')))
+      and (@devices is null or s.device in unnest(split(@devices, ',')))
+      and (@campaigns is null
+        or case when s.session_id is null then e.campaign_id else s.campaign_id end in unnest(split(@campaigns, ',')))
       and e.timestamp >= @since and e.timestamp < @until
       and e.event_type in ('purchase', 'refund')
 ),
@@ -50,7 +60,7 @@ ranked as (
     select
         person, recency_days, frequency,
         rank() over (order by recency_days desc) - 1 as staler,
-        rank() over (order by frequency) - 1 as rarer,
+        row_number() over (order by frequency) - 1 as rarer,
         count(*) over () as people
     from people
 ),

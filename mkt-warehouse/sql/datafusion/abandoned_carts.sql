@@ -9,10 +9,41 @@
 --   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+--   'channels': None,  # channels joined by commas, or null for all
+--   'devices': None,  # devices joined by commas, or null for all
+--   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'idle_since': datetime.fromisoformat('2026-10-31 22:00:00+00:00'),  # carts touched after this instant are not abandoned yet
 --   'now': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # the instant of asking
 
-with acts as (
+with touches as  (
+    select e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', coalesce(s.channel, e.channel), ',')) > 0 and strpos(coalesce(s.channel, e.channel), ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null
+        or (strpos(concat(',', $campaigns, ','), concat(',', case when s.session_id is null then e.campaign_id else s.campaign_id end, ',')) > 0 and strpos(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
+      and e.timestamp >= $from and e.timestamp <= $now
+      and e.event_type in ('add_to_cart', 'cart_abandoned', 'purchase')
+),
+bought as  (
+    select site, person, max(timestamp) as last_bought from touches where event_type = 'purchase' group by site, person
+),
+carts as  (
+    select a.site, a.person, b.last_bought
+    from touches a
+    left join bought b on b.site = a.site and b.person = a.person
+    where a.event_type <> 'purchase'
+      and (b.last_bought is null or a.timestamp > b.last_bought)
+    group by a.site, a.person, b.last_bought
+    having max(a.timestamp) <= $idle_since and min(a.timestamp) < $until
+),
+acts as (
     select
         e.site, coalesce(i.person_id, e.user_id) as person, e.user_id, e.event_id, e.event_type, e.timestamp,
         coalesce(e.currency, t.currency) as currency, e.properties
@@ -21,27 +52,19 @@ with acts as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
-      and e.timestamp >= $from and e.timestamp <= $now
-      and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned', 'purchase')
-),
-bought as (
-    select site, person, max(timestamp) as last_bought from acts where event_type = 'purchase' group by site, person
-),
-carts as (
-    select a.site, a.person, b.last_bought
-    from acts a
-    left join bought b on b.site = a.site and b.person = a.person
-    where a.event_type in ('add_to_cart', 'cart_abandoned')
-      and (b.last_bought is null or a.timestamp > b.last_bought)
-    group by a.site, a.person, b.last_bought
-    having max(a.timestamp) <= $idle_since and min(a.timestamp) < $until
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', coalesce(s.channel, e.channel), ',')) > 0 and strpos(coalesce(s.channel, e.channel), ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null
+        or (strpos(concat(',', $campaigns, ','), concat(',', case when s.session_id is null then e.campaign_id else s.campaign_id end, ',')) > 0 and strpos(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
+      and e.timestamp >= $from and e.timestamp < $until
+      and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned')
 )
 select a.site, a.person, a.user_id, a.event_type, a.timestamp, a.currency, a.properties
-from carts c
-join acts a on a.site = c.site and a.person = c.person
-where a.event_type <> 'purchase'
-  and a.timestamp < $until
+-- SQLite takes the tables of a cross join in this order.
+from acts a
+cross join carts c
+where c.site = a.site and c.person = a.person
   and (c.last_bought is null or a.timestamp > c.last_bought)
 order by a.site, a.person, a.timestamp, a.event_id;

@@ -9,6 +9,9 @@
 --   'zone': 'Europe/Paris',  # IANA zone, as in zone_offsets
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+--   'channels': None,  # channels joined by commas, or null for all
+--   'devices': None,  # devices joined by commas, or null for all
+--   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 
 with visits as (
     select
@@ -21,8 +24,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time >= $from and s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', s.channel, ',')) > 0 and strpos(s.channel, ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', s.campaign_id, ',')) > 0 and strpos(s.campaign_id, ',') = 0))
 ),
 users as (
     select cast(date_trunc('month', to_timestamp_micros(cast(v.start_time as bigint) + z.offset_s * 1000000)) as date) as month, count(distinct v.person) as users
@@ -37,8 +43,12 @@ sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', coalesce(s.channel, e.channel), ',')) > 0 and strpos(coalesce(s.channel, e.channel), ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null
+        or (strpos(concat(',', $campaigns, ','), concat(',', case when s.session_id is null then e.campaign_id else s.campaign_id end, ',')) > 0 and strpos(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
       and e.timestamp >= $from and e.timestamp < $until
       and e.event_type in ('purchase', 'refund')
 ),

@@ -9,6 +9,9 @@
 --   'zone': 'Europe/Paris',  # IANA zone, as in zone_offsets
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+--   'channels': None,  # channels joined by commas, or null for all
+--   'devices': None,  # devices joined by commas, or null for all
+--   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'last_month': date.fromisoformat('2026-10-01'),  # first day of the period's last month
 --   'open_month': date.fromisoformat('2026-11-01'),  # first day of the first month not complete at the period's end
 --   'first_day': date.fromisoformat('2026-10-01'),  # first day
@@ -27,14 +30,17 @@ visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', s.channel, ',')) > 0 and strpos(s.channel, ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', s.campaign_id, ',')) > 0 and strpos(s.campaign_id, ',') = 0))
 ),
 signups as (
     select coalesce(i.person_id, u.user_id) as person, min(u.signed_up_at) as since
     from users u
     left join identities i on i.source = u.source and i.site = u.site and i.user_id = u.user_id
-    where u.signed_up_at < $until and u.site = coalesce($site, u.site)
+    where u.signed_up_at < $until and ($site is null or u.site = $site)
     group by coalesce(i.person_id, u.user_id)
 ),
 seen as (

@@ -11,6 +11,9 @@
 --   'zone': 'Europe/Paris',  # IANA zone, as in zone_offsets
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+--   'channels': None,  # channels joined by commas, or null for all
+--   'devices': None,  # devices joined by commas, or null for all
+--   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'last_day': date.fromisoformat('2026-10-31'),  # last day
 --   'quantiles': 5,  # scores run from 1 to this
 
@@ -23,8 +26,12 @@ with sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', coalesce(s.channel, e.channel), ',')) > 0 and strpos(coalesce(s.channel, e.channel), ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null
+        or (strpos(concat(',', $campaigns, ','), concat(',', case when s.session_id is null then e.campaign_id else s.campaign_id end, ',')) > 0 and strpos(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
       and e.timestamp >= $from and e.timestamp < $until
       and e.event_type in ('purchase', 'refund')
 ),
@@ -43,7 +50,7 @@ ranked as (
     select
         person, recency_days, frequency,
         rank() over (order by recency_days desc) - 1 as staler,
-        rank() over (order by frequency) - 1 as rarer,
+        row_number() over (order by frequency) - 1 as rarer,
         count(*) over () as people
     from people
 ),

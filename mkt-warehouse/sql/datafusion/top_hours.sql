@@ -9,6 +9,9 @@
 --   'zone': 'Europe/Paris',  # IANA zone, as in zone_offsets
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+--   'channels': None,  # channels joined by commas, or null for all
+--   'devices': None,  # devices joined by commas, or null for all
+--   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'minimum': 1,  # sessions that an hour needs
 --   'hours': 5,  # rows at most
 
@@ -23,8 +26,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time >= $from and s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', s.channel, ',')) > 0 and strpos(s.channel, ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', s.campaign_id, ',')) > 0 and strpos(s.campaign_id, ',') = 0))
 ),
 hours as (
     select
@@ -34,13 +40,22 @@ hours as (
     from visits v
     join zone_offsets z on z.zone = $zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
     group by 1
+),
+ranked as (
+    select
+        hour,
+        sessions,
+        converted_sessions,
+        cast(100 * converted_sessions as double) / nullif(sessions, 0) as conversion_rate,
+        row_number() over (order by cast(100 * converted_sessions as double) / nullif(sessions, 0) desc, hour) as place
+    from hours
+    where sessions >= $minimum
 )
 select
     hour,
     sessions,
     converted_sessions,
-    cast(100 * converted_sessions as double) / nullif(sessions, 0) as conversion_rate
-from hours
-where sessions >= $minimum
-order by conversion_rate desc, hour
-limit $hours;
+    conversion_rate
+from ranked
+where place <= $hours
+order by place;

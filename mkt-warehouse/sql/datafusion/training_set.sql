@@ -7,6 +7,9 @@
 --   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+--   'channels': None,  # channels joined by commas, or null for all
+--   'devices': None,  # devices joined by commas, or null for all
+--   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 
 with visits as (
     select
@@ -19,8 +22,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time >= $from and s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', s.channel, ',')) > 0 and strpos(s.channel, ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', s.campaign_id, ',')) > 0 and strpos(s.campaign_id, ',') = 0))
 )
 select
     session_id,

@@ -14,6 +14,12 @@
 \set site 'cast(null as text)'
 -- source: a source, or null for each site's system of record
 \set source 'cast(null as text)'
+-- channels: channels joined by commas, or null for all
+\set channels 'cast(null as text)'
+-- devices: devices joined by commas, or null for all
+\set devices 'cast(null as text)'
+-- campaigns: values of campaign_id joined by commas, or null for all
+\set campaigns 'cast(null as text)'
 -- last_month: first day of the period's last month
 \set last_month 'date ''2026-10-01'''
 -- open_month: first day of the first month not complete at the period's end
@@ -35,14 +41,17 @@ visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < :until
       and s.bot is null
-      and s.site = coalesce(:site, s.site)
-      and s.source = coalesce(:source, t.record_source, s.source)
+      and (:site is null or s.site = :site)
+      and coalesce(s.source = :source, t.record_source = s.source, true)
+      and (:channels is null or s.channel = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null or s.campaign_id = any (string_to_array(:campaigns, ',')))
 ),
 signups as (
     select coalesce(i.person_id, u.user_id) as person, min(u.signed_up_at) as since
     from users u
     left join identities i on i.source = u.source and i.site = u.site and i.user_id = u.user_id
-    where u.signed_up_at < :until and u.site = coalesce(:site, u.site)
+    where u.signed_up_at < :until and (:site is null or u.site = :site)
     group by coalesce(i.person_id, u.user_id)
 ),
 seen as (

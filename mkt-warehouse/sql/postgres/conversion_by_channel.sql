@@ -11,6 +11,12 @@
 \set site 'cast(null as text)'
 -- source: a source, or null for each site's system of record
 \set source 'cast(null as text)'
+-- channels: channels joined by commas, or null for all
+\set channels 'cast(null as text)'
+-- devices: devices joined by commas, or null for all
+\set devices 'cast(null as text)'
+-- campaigns: values of campaign_id joined by commas, or null for all
+\set campaigns 'cast(null as text)'
 
 with visits as (
     select
@@ -23,8 +29,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time >= :from and s.start_time < :until
       and s.bot is null
-      and s.site = coalesce(:site, s.site)
-      and s.source = coalesce(:source, t.record_source, s.source)
+      and (:site is null or s.site = :site)
+      and coalesce(s.source = :source, t.record_source = s.source, true)
+      and (:channels is null or s.channel = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null or s.campaign_id = any (string_to_array(:campaigns, ',')))
 )
 select
     channel,

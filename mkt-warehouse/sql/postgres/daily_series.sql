@@ -14,6 +14,12 @@
 \set site 'cast(null as text)'
 -- source: a source, or null for each site's system of record
 \set source 'cast(null as text)'
+-- channels: channels joined by commas, or null for all
+\set channels 'cast(null as text)'
+-- devices: devices joined by commas, or null for all
+\set devices 'cast(null as text)'
+-- campaigns: values of campaign_id joined by commas, or null for all
+\set campaigns 'cast(null as text)'
 -- first_day: first day
 \set first_day 'date ''2026-10-01'''
 -- last_day: last day
@@ -33,8 +39,11 @@ visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time >= :from and s.start_time < :until
       and s.bot is null
-      and s.site = coalesce(:site, s.site)
-      and s.source = coalesce(:source, t.record_source, s.source)
+      and (:site is null or s.site = :site)
+      and coalesce(s.source = :source, t.record_source = s.source, true)
+      and (:channels is null or s.channel = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null or s.campaign_id = any (string_to_array(:campaigns, ',')))
 ),
 traffic as (
     select
@@ -52,8 +61,12 @@ sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce(:site, e.site)
-      and e.source = coalesce(:source, t.record_source, e.source)
+      and (:site is null or e.site = :site)
+      and coalesce(e.source = :source, t.record_source = e.source, true)
+      and (:channels is null or coalesce(s.channel, e.channel) = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null
+        or case when s.session_id is null then e.campaign_id else s.campaign_id end = any (string_to_array(:campaigns, ',')))
       and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')
 ),

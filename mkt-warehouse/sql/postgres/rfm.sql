@@ -16,6 +16,12 @@
 \set site 'cast(null as text)'
 -- source: a source, or null for each site's system of record
 \set source 'cast(null as text)'
+-- channels: channels joined by commas, or null for all
+\set channels 'cast(null as text)'
+-- devices: devices joined by commas, or null for all
+\set devices 'cast(null as text)'
+-- campaigns: values of campaign_id joined by commas, or null for all
+\set campaigns 'cast(null as text)'
 -- last_day: last day
 \set last_day 'date ''2026-10-31'''
 -- quantiles: scores run from 1 to this
@@ -30,8 +36,12 @@ with sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce(:site, e.site)
-      and e.source = coalesce(:source, t.record_source, e.source)
+      and (:site is null or e.site = :site)
+      and coalesce(e.source = :source, t.record_source = e.source, true)
+      and (:channels is null or coalesce(s.channel, e.channel) = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null
+        or case when s.session_id is null then e.campaign_id else s.campaign_id end = any (string_to_array(:campaigns, ',')))
       and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')
 ),
@@ -50,7 +60,7 @@ ranked as (
     select
         person, recency_days, frequency,
         rank() over (order by recency_days desc) - 1 as staler,
-        rank() over (order by frequency) - 1 as rarer,
+        row_number() over (order by frequency) - 1 as rarer,
         count(*) over () as people
     from people
 ),

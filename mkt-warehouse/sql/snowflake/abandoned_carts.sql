@@ -13,12 +13,46 @@ set until = to_timestamp_ntz('2026-10-31 23:00:00');
 set site = (select cast(null as varchar));
 -- source: a source, or null for each site's system of record
 set source = (select cast(null as varchar));
+-- channels: channels joined by commas, or null for all
+set channels = (select cast(null as varchar));
+-- devices: devices joined by commas, or null for all
+set devices = (select cast(null as varchar));
+-- campaigns: values of campaign_id joined by commas, or null for all
+set campaigns = (select cast(null as varchar));
 -- idle_since: carts touched after this instant are not abandoned yet
 set idle_since = to_timestamp_ntz('2026-10-31 22:00:00');
 -- now: the instant of asking
 set now = to_timestamp_ntz('2026-10-31 23:00:00');
 
-with acts as (
+with touches as  (
+    select e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp
+    from events e
+    left join sites t on t.site = e.site
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where s.bot is null
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or array_contains(to_variant(coalesce(s.channel, e.channel)), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null
+        or array_contains(to_variant(case when s.session_id is null then e.campaign_id else s.campaign_id end), split($campaigns, ',')))
+      and e.timestamp >= $since and e.timestamp <= $now
+      and e.event_type in ('add_to_cart', 'cart_abandoned', 'purchase')
+),
+bought as  (
+    select site, person, max(timestamp) as last_bought from touches where event_type = 'purchase' group by site, person
+),
+carts as  (
+    select a.site, a.person, b.last_bought
+    from touches a
+    left join bought b on b.site = a.site and b.person = a.person
+    where a.event_type <> 'purchase'
+      and (b.last_bought is null or a.timestamp > b.last_bought)
+    group by a.site, a.person, b.last_bought
+    having max(a.timestamp) <= $idle_since and min(a.timestamp) < $until
+),
+acts as (
     select
         e.site, coalesce(i.person_id, e.user_id) as person, e.user_id, e.event_id, e.event_type, e.timestamp,
         coalesce(e.currency, t.currency) as currency, e.properties
@@ -27,27 +61,19 @@ with acts as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
-      and e.timestamp >= $since and e.timestamp <= $now
-      and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned', 'purchase')
-),
-bought as (
-    select site, person, max(timestamp) as last_bought from acts where event_type = 'purchase' group by site, person
-),
-carts as (
-    select a.site, a.person, b.last_bought
-    from acts a
-    left join bought b on b.site = a.site and b.person = a.person
-    where a.event_type in ('add_to_cart', 'cart_abandoned')
-      and (b.last_bought is null or a.timestamp > b.last_bought)
-    group by a.site, a.person, b.last_bought
-    having max(a.timestamp) <= $idle_since and min(a.timestamp) < $until
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or array_contains(to_variant(coalesce(s.channel, e.channel)), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null
+        or array_contains(to_variant(case when s.session_id is null then e.campaign_id else s.campaign_id end), split($campaigns, ',')))
+      and e.timestamp >= $since and e.timestamp < $until
+      and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned')
 )
 select a.site, a.person, a.user_id, a.event_type, a.timestamp, a.currency, a.properties
-from carts c
-join acts a on a.site = c.site and a.person = c.person
-where a.event_type <> 'purchase'
-  and a.timestamp < $until
+-- SQLite takes the tables of a cross join in this order.
+from acts a
+cross join carts c
+where c.site = a.site and c.person = a.person
   and (c.last_bought is null or a.timestamp > c.last_bought)
 order by a.site, a.person, a.timestamp, a.event_id;

@@ -14,6 +14,12 @@ set zone = 'Europe/Paris';
 set site = (select cast(null as varchar));
 -- source: a source, or null for each site's system of record
 set source = (select cast(null as varchar));
+-- channels: channels joined by commas, or null for all
+set channels = (select cast(null as varchar));
+-- devices: devices joined by commas, or null for all
+set devices = (select cast(null as varchar));
+-- campaigns: values of campaign_id joined by commas, or null for all
+set campaigns = (select cast(null as varchar));
 
 with visits as (
     select
@@ -26,8 +32,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time >= $since and s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or array_contains(to_variant(s.channel), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null or array_contains(to_variant(s.campaign_id), split($campaigns, ',')))
 ),
 users as (
     select cast(date_trunc('month', dateadd(second, z.offset_s, v.start_time)) as date) as month, count(distinct v.person) as users
@@ -42,8 +51,12 @@ sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or array_contains(to_variant(coalesce(s.channel, e.channel)), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null
+        or array_contains(to_variant(case when s.session_id is null then e.campaign_id else s.campaign_id end), split($campaigns, ',')))
       and e.timestamp >= $since and e.timestamp < $until
       and e.event_type in ('purchase', 'refund')
 ),

@@ -14,6 +14,12 @@ set zone = 'Europe/Paris';
 set site = (select cast(null as varchar));
 -- source: a source, or null for each site's system of record
 set source = (select cast(null as varchar));
+-- channels: channels joined by commas, or null for all
+set channels = (select cast(null as varchar));
+-- devices: devices joined by commas, or null for all
+set devices = (select cast(null as varchar));
+-- campaigns: values of campaign_id joined by commas, or null for all
+set campaigns = (select cast(null as varchar));
 -- minimum: sessions that an hour needs
 set minimum = 1;
 -- hours: rows at most
@@ -30,8 +36,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time >= $since and s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or array_contains(to_variant(s.channel), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null or array_contains(to_variant(s.campaign_id), split($campaigns, ',')))
 ),
 hours as (
     select
@@ -41,13 +50,22 @@ hours as (
     from visits v
     join zone_offsets z on z.zone = $zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
     group by 1
+),
+ranked as (
+    select
+        hour,
+        sessions,
+        converted_sessions,
+        cast(100 * converted_sessions as double) / nullif(sessions, 0) as conversion_rate,
+        row_number() over (order by cast(100 * converted_sessions as double) / nullif(sessions, 0) desc, hour) as place
+    from hours
+    where sessions >= $minimum
 )
 select
     hour,
     sessions,
     converted_sessions,
-    cast(100 * converted_sessions as double) / nullif(sessions, 0) as conversion_rate
-from hours
-where sessions >= $minimum
-order by conversion_rate desc, hour
-limit $hours;
+    conversion_rate
+from ranked
+where place <= $hours
+order by place;

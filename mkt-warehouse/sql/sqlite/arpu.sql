@@ -12,6 +12,12 @@
 .parameter set :site "null"
 -- source: a source, or null for each site's system of record
 .parameter set :source "null"
+-- channels: channels joined by commas, or null for all
+.parameter set :channels "null"
+-- devices: devices joined by commas, or null for all
+.parameter set :devices "null"
+-- campaigns: values of campaign_id joined by commas, or null for all
+.parameter set :campaigns "null"
 
 with visits as (
     select
@@ -24,8 +30,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time >= :from and s.start_time < :until
       and s.bot is null
-      and s.site = coalesce(:site, s.site)
-      and s.source = coalesce(:source, t.record_source, s.source)
+      and (:site is null or s.site = :site)
+      and coalesce(s.source = :source, t.record_source = s.source, true)
+      and (:channels is null or (instr(',' || :channels || ',', ',' || s.channel || ',') > 0 and instr(s.channel, ',') = 0))
+      and (:devices is null or (instr(',' || :devices || ',', ',' || s.device || ',') > 0 and instr(s.device, ',') = 0))
+      and (:campaigns is null or (instr(',' || :campaigns || ',', ',' || s.campaign_id || ',') > 0 and instr(s.campaign_id, ',') = 0))
 ),
 users as (
     select 1 as one, count(distinct person) as users from visits
@@ -37,8 +46,12 @@ revenue as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce(:site, e.site)
-      and e.source = coalesce(:source, t.record_source, e.source)
+      and (:site is null or e.site = :site)
+      and coalesce(e.source = :source, t.record_source = e.source, true)
+      and (:channels is null or (instr(',' || :channels || ',', ',' || coalesce(s.channel, e.channel) || ',') > 0 and instr(coalesce(s.channel, e.channel), ',') = 0))
+      and (:devices is null or (instr(',' || :devices || ',', ',' || s.device || ',') > 0 and instr(s.device, ',') = 0))
+      and (:campaigns is null
+        or (instr(',' || :campaigns || ',', ',' || case when s.session_id is null then e.campaign_id else s.campaign_id end || ',') > 0 and instr(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
       and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')
     group by coalesce(e.currency, t.currency)

@@ -14,6 +14,12 @@
 .parameter set :site "null"
 -- source: a source, or null for each site's system of record
 .parameter set :source "null"
+-- channels: channels joined by commas, or null for all
+.parameter set :channels "null"
+-- devices: devices joined by commas, or null for all
+.parameter set :devices "null"
+-- campaigns: values of campaign_id joined by commas, or null for all
+.parameter set :campaigns "null"
 -- last_month: first day of the period's last month
 .parameter set :last_month "'2026-10-01'"
 -- open_month: first day of the first month not complete at the period's end
@@ -38,14 +44,17 @@ visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < :until
       and s.bot is null
-      and s.site = coalesce(:site, s.site)
-      and s.source = coalesce(:source, t.record_source, s.source)
+      and (:site is null or s.site = :site)
+      and coalesce(s.source = :source, t.record_source = s.source, true)
+      and (:channels is null or (instr(',' || :channels || ',', ',' || s.channel || ',') > 0 and instr(s.channel, ',') = 0))
+      and (:devices is null or (instr(',' || :devices || ',', ',' || s.device || ',') > 0 and instr(s.device, ',') = 0))
+      and (:campaigns is null or (instr(',' || :campaigns || ',', ',' || s.campaign_id || ',') > 0 and instr(s.campaign_id, ',') = 0))
 ),
 signups as (
     select coalesce(i.person_id, u.user_id) as person, min(u.signed_up_at) as since
     from users u
     left join identities i on i.source = u.source and i.site = u.site and i.user_id = u.user_id
-    where u.signed_up_at < :until and u.site = coalesce(:site, u.site)
+    where u.signed_up_at < :until and (:site is null or u.site = :site)
     group by coalesce(i.person_id, u.user_id)
 ),
 seen as (

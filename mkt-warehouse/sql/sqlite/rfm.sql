@@ -16,6 +16,12 @@
 .parameter set :site "null"
 -- source: a source, or null for each site's system of record
 .parameter set :source "null"
+-- channels: channels joined by commas, or null for all
+.parameter set :channels "null"
+-- devices: devices joined by commas, or null for all
+.parameter set :devices "null"
+-- campaigns: values of campaign_id joined by commas, or null for all
+.parameter set :campaigns "null"
 -- last_day: last day
 .parameter set :last_day "'2026-10-31'"
 -- quantiles: scores run from 1 to this
@@ -30,8 +36,12 @@ with sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce(:site, e.site)
-      and e.source = coalesce(:source, t.record_source, e.source)
+      and (:site is null or e.site = :site)
+      and coalesce(e.source = :source, t.record_source = e.source, true)
+      and (:channels is null or (instr(',' || :channels || ',', ',' || coalesce(s.channel, e.channel) || ',') > 0 and instr(coalesce(s.channel, e.channel), ',') = 0))
+      and (:devices is null or (instr(',' || :devices || ',', ',' || s.device || ',') > 0 and instr(s.device, ',') = 0))
+      and (:campaigns is null
+        or (instr(',' || :campaigns || ',', ',' || case when s.session_id is null then e.campaign_id else s.campaign_id end || ',') > 0 and instr(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
       and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')
 ),
@@ -50,7 +60,7 @@ ranked as (
     select
         person, recency_days, frequency,
         rank() over (order by recency_days desc) - 1 as staler,
-        rank() over (order by frequency) - 1 as rarer,
+        row_number() over (order by frequency) - 1 as rarer,
         count(*) over () as people
     from people
 ),

@@ -11,6 +11,12 @@
 .parameter set :site "null"
 -- source: a source, or null for each site's system of record
 .parameter set :source "null"
+-- channels: channels joined by commas, or null for all
+.parameter set :channels "null"
+-- devices: devices joined by commas, or null for all
+.parameter set :devices "null"
+-- campaigns: values of campaign_id joined by commas, or null for all
+.parameter set :campaigns "null"
 
 with visits as (
     select
@@ -23,8 +29,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time >= :from and s.start_time < :until
       and s.bot is null
-      and s.site = coalesce(:site, s.site)
-      and s.source = coalesce(:source, t.record_source, s.source)
+      and (:site is null or s.site = :site)
+      and coalesce(s.source = :source, t.record_source = s.source, true)
+      and (:channels is null or (instr(',' || :channels || ',', ',' || s.channel || ',') > 0 and instr(s.channel, ',') = 0))
+      and (:devices is null or (instr(',' || :devices || ',', ',' || s.device || ',') > 0 and instr(s.device, ',') = 0))
+      and (:campaigns is null or (instr(',' || :campaigns || ',', ',' || s.campaign_id || ',') > 0 and instr(s.campaign_id, ',') = 0))
 )
 select
     session_id,

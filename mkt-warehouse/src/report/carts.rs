@@ -104,31 +104,37 @@ pub(super) const REPORT: Report = Report {
                since idle_since. With it come the products looked at since that purchase. The function of this name \
                folds the events into one row per cart: id, value, up to six products.",
     text: "
-with acts as (
+with touches as @once() (
+    select e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp
+    {events}
+      and e.timestamp >= :from and e.timestamp <= :now
+      and e.event_type in ('add_to_cart', 'cart_abandoned', 'purchase')
+),
+bought as @once() (
+    select site, person, max(timestamp) as last_bought from touches where event_type = 'purchase' group by site, person
+),
+carts as @once() (
+    select a.site, a.person, b.last_bought
+    from touches a
+    left join bought b on b.site = a.site and b.person = a.person
+    where a.event_type <> 'purchase'
+      and (b.last_bought is null or a.timestamp > b.last_bought)
+    group by a.site, a.person, b.last_bought
+    having max(a.timestamp) <= :idle_since and min(a.timestamp) < :until
+),
+acts as (
     select
         e.site, coalesce(i.person_id, e.user_id) as person, e.user_id, e.event_id, e.event_type, e.timestamp,
         coalesce(e.currency, t.currency) as currency, e.properties
     {events}
-      and e.timestamp >= :from and e.timestamp <= :now
-      and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned', 'purchase')
-),
-bought as (
-    select site, person, max(timestamp) as last_bought from acts where event_type = 'purchase' group by site, person
-),
-carts as (
-    select a.site, a.person, b.last_bought
-    from acts a
-    left join bought b on b.site = a.site and b.person = a.person
-    where a.event_type in ('add_to_cart', 'cart_abandoned')
-      and (b.last_bought is null or a.timestamp > b.last_bought)
-    group by a.site, a.person, b.last_bought
-    having max(a.timestamp) <= :idle_since and min(a.timestamp) < :until
+      and e.timestamp >= :from and e.timestamp < :until
+      and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned')
 )
 select a.site, a.person, a.user_id, a.event_type, a.timestamp, a.currency, a.properties
-from carts c
-join acts a on a.site = c.site and a.person = c.person
-where a.event_type <> 'purchase'
-  and a.timestamp < :until
+-- SQLite takes the tables of a cross join in this order.
+from acts a
+cross join carts c
+where c.site = a.site and c.person = a.person
   and (c.last_bought is null or a.timestamp > c.last_bought)
 order by a.site, a.person, a.timestamp, a.event_id",
     local: false,

@@ -38,7 +38,7 @@ signups as (
     select coalesce(i.person_id, u.user_id) as person, min(u.signed_up_at) as since
     from users u
     left join identities i on i.source = u.source and i.site = u.site and i.user_id = u.user_id
-    where u.signed_up_at < :until and u.site = coalesce(:site, u.site)
+    where u.signed_up_at < :until and (:site is null or u.site = :site)
     group by coalesce(i.person_id, u.user_id)
 ),
 seen as (

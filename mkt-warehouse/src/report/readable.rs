@@ -33,6 +33,9 @@ const PARAMETERS: &[(&str, &str, Sample)] = &[
     ("zone", "IANA zone, as in zone_offsets", Text("Europe/Paris")),
     ("site", "a site, or null for all", NoText),
     ("source", "a source, or null for each site's system of record", NoText),
+    ("channels", "channels joined by commas, or null for all", NoText),
+    ("devices", "devices joined by commas, or null for all", NoText),
+    ("campaigns", "values of campaign_id joined by commas, or null for all", NoText),
     ("minimum", "sessions that an hour needs", Number(1)),
     ("hours", "rows at most", Number(5)),
     ("last_month", "first day of the period's last month", Day("2026-10-01")),
@@ -55,8 +58,6 @@ const PARAMETERS: &[(&str, &str, Sample)] = &[
     ("window_until", "the period's end and window_s later", Instant("2026-11-07 23:00:00")),
     ("look_back_s", "seconds that a conversion looks back at most", Number(2_592_000)),
     ("look_from", "look_back_s before the period", Instant("2026-08-31 22:00:00")),
-    ("collapse", "1 makes repeats of a channel one step, 0 keeps them", Number(0)),
-    ("most", "paths at most", Number(1_000_000_000)),
 ];
 
 pub(super) fn for_people(report: &Report, dialect: Dialect) -> String {
