@@ -51,16 +51,25 @@ hours as (
     from visits v
     join zone_offsets z on {zone at v.start_time}
     group by 1
+),
+ranked as (
+    select
+        hour,
+        sessions,
+        converted_sessions,
+        @percent(converted_sessions, sessions) as conversion_rate,
+        row_number() over (order by @percent(converted_sessions, sessions) desc, hour) as place
+    from hours
+    where sessions >= :minimum
 )
 select
     hour,
     sessions,
     converted_sessions,
-    @percent(converted_sessions, sessions) as conversion_rate
-from hours
-where sessions >= :minimum
-order by conversion_rate desc, hour
-limit :hours",
+    conversion_rate
+from ranked
+where place <= :hours
+order by place",
     local: true,
 };
 

@@ -97,7 +97,7 @@ async fn random_ledgers_are_told_as_plain_rust_tells_them() {
         // The ledger by key: state, rows, revision, last change.
         let mut ledger = BTreeMap::new();
         let mut loads = Vec::new();
-        for n in 0..80_u64 {
+        for n in 0..50_u64 {
             let from = day("2026-10-01") + Days::new(random.below(40));
             let key = SliceKey {
                 source: ["matomo", "csv"][random.below(2) as usize].to_owned(),
