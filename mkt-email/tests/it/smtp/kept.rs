@@ -1,0 +1,200 @@
+//! Connections that are kept: how many, how long, and what happens when the server closed one in the meantime.
+
+use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+async fn send_many(smtp: &Smtp, numbers: std::ops::Range<usize>) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for number in numbers {
+        outcomes.push(send_one(smtp, number).await.unwrap());
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn a_connection_carries_mail_after_mail_without_a_question_between() {
+    let server = good();
+    let smtp = to(&server).build().unwrap();
+    assert!(send_many(&smtp, 0..20).await.iter().all(is_accepted));
+    assert_eq!((server.connections(), server.mails().len(), smtp.resting_connections()), (1, 20, 1));
+    assert_eq!(server.lines().len(), 1 + 20 * 3, "something else was said between two mails");
+}
+
+#[tokio::test]
+async fn there_are_never_more_connections_than_allowed() {
+    static NOW: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let server = SmtpServer::builder()
+        .behave(|seen| {
+            match seen.step {
+                Step::Data => MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst),
+                Step::End => NOW.fetch_sub(1, Ordering::SeqCst),
+                _ => 0,
+            };
+            None
+        })
+        .start()
+        .unwrap();
+    let smtp = to(&server).connections(3).build().unwrap();
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..60 {
+        let smtp = smtp.clone();
+        calls.spawn(async move { send_one(&smtp, number).await.unwrap() });
+    }
+    while let Some(outcome) = calls.join_next().await {
+        assert!(is_accepted(&outcome.unwrap()));
+    }
+    assert_eq!(server.mails().len(), 60);
+    assert!(server.connections() <= 3 && MOST.load(Ordering::SeqCst) <= 3, "{}", server.connections());
+    assert!(smtp.resting_connections() <= 3);
+}
+
+#[tokio::test]
+async fn a_connection_is_replaced_when_it_is_old_idle_or_has_carried_enough() {
+    let short = Duration::from_millis(30);
+    let long = Duration::from_secs(60);
+    for (builder, connections) in [
+        (to(&good()).mails_per_connection(1), 3),
+        (to(&good()).mails_per_connection(2), 2),
+        (to(&good()).keep_connections(short, long), 3),
+        (to(&good()).keep_connections(long, short), 3),
+        (to(&good()).keep_connections(long, long), 1),
+    ] {
+        let server = good();
+        let smtp = builder.port(server.port()).build().unwrap();
+        for number in 0..3 {
+            assert!(is_accepted(&send_one(&smtp, number).await.unwrap()));
+            tokio::time::sleep(short * 2).await;
+        }
+        assert_eq!((server.connections(), server.mails().len()), (connections, 3));
+        let farewells = server.lines().iter().filter(|line| *line == "QUIT").count();
+        assert!(farewells >= connections - 1, "{farewells} farewells");
+    }
+}
+
+/// What a server does to a connection that rested too long.
+async fn survives(act: Act, step: Step) {
+    let shown = format!("{act:?} at {step:?}");
+    for extensions in [&["PIPELINING"][..], &[]] {
+        let act = act.clone();
+        let server = SmtpServer::builder()
+            .extensions(extensions)
+            .behave(move |seen| {
+                ((seen.connection, seen.mail, seen.step) == (1, 2, step)).then(|| act.clone())
+            })
+            .start()
+            .unwrap();
+        let smtp = to(&server).build().unwrap();
+        assert!(send_many(&smtp, 0..3).await.iter().all(is_accepted), "{shown}");
+        assert_eq!((server.connections(), server.mails().len()), (2, 3), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_server_is_done_with_is_replaced_unseen() {
+    survives(Act::Close, Step::Sender).await;
+    survives(Act::RawThenClose(b"42".to_vec()), Step::Sender).await;
+    survives(Act::ReplyThenClose("421 4.4.2 too many mails on this connection".to_owned()), Step::Sender)
+        .await;
+    survives(Act::reply("421 4.7.0 too many mails on this connection"), Step::Sender).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_ended_while_it_rested_is_noticed_before_it_is_used() {
+    for farewell in [&b""[..], b"421 4.4.2 timeout\r\n"] {
+        let server = SmtpServer::builder()
+            .behave(move |seen| {
+                let first = (seen.connection, seen.step) == (1, Step::End);
+                let mut bytes = b"250 2.0.0 queued\r\n".to_vec();
+                bytes.extend_from_slice(farewell);
+                first.then(|| Act::TakeThenRaw(bytes))
+            })
+            .start()
+            .unwrap();
+        let smtp = to(&server).build().unwrap();
+        assert!(is_accepted(&send_one(&smtp, 0).await.unwrap()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(is_accepted(&send_one(&smtp, 1).await.unwrap()));
+        let first_lines = server.lines().iter().filter(|line| line.starts_with("MAIL")).count();
+        assert_eq!((server.connections(), first_lines), (2, 2), "the dead connection was written to");
+    }
+}
+
+/// Once only: a server that hangs up on every connection is not hammered.
+#[tokio::test]
+async fn a_new_connection_that_is_closed_too_is_the_last_one() {
+    let server = SmtpServer::builder()
+        .behave(|seen| {
+            let hangs_up = seen.step == Step::Sender && (seen.connection, seen.mail) != (1, 1);
+            hangs_up.then_some(Act::Close)
+        })
+        .start()
+        .unwrap();
+    let smtp = to(&server).build().unwrap();
+    assert!(is_accepted(&send_one(&smtp, 0).await.unwrap()));
+    let outcome = send_one(&smtp, 1).await.unwrap();
+    assert!(matches!(outcome, Outcome::Deferred { scope: Scope::Recipient, .. }), "{outcome:?}");
+    assert_eq!((server.connections(), server.mails().len()), (2, 1));
+}
+
+/// Later than the sender the server has seen the mail, and a silence is no sign of a stale connection.
+#[tokio::test]
+async fn what_fails_later_is_not_tried_again() {
+    for (act, step) in [(Act::Close, Step::Recipient), (Act::Close, Step::Data), (Act::Silence, Step::Sender)]
+    {
+        let server = SmtpServer::builder()
+            .behave(move |seen| ((seen.mail, seen.step) == (2, step)).then(|| act.clone()))
+            .start()
+            .unwrap();
+        let smtp = to(&server).build().unwrap();
+        let outcomes = send_many(&smtp, 0..2).await;
+        assert!(matches!(outcomes[1], Outcome::Deferred { .. }), "{outcomes:?}");
+        assert_eq!(server.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_on_a_kept_connection_is_not_repeated() {
+    let server = SmtpServer::builder()
+        .behave(|seen| ((seen.mail, seen.step) == (2, Step::End)).then_some(Act::TakeThenClose))
+        .start()
+        .unwrap();
+    let smtp = to(&server).build().unwrap();
+    let outcomes = send_many(&smtp, 0..3).await;
+    assert_eq!(outcomes[1], Outcome::Unknown { stage: Stage::AwaitingAnswer });
+    assert!(is_accepted(&outcomes[0]) && is_accepted(&outcomes[2]));
+    assert_eq!(server.mails().len(), 3, "a mail was sent twice");
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_leaves_no_connection_in_the_middle_of_a_mail() {
+    let server = SmtpServer::builder()
+        .behave(|seen| ((seen.connection, seen.step) == (1, Step::End)).then_some(Act::Silence))
+        .start()
+        .unwrap();
+    let smtp = to(&server).connections(1).build().unwrap();
+    let cut = tokio::time::timeout(Duration::from_millis(200), send_one(&smtp, 0)).await;
+    assert!(cut.is_err());
+    assert_eq!(smtp.resting_connections(), 0);
+    assert!(is_accepted(&send_one(&smtp, 1).await.unwrap()));
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn closing_says_goodbye_and_waits_for_nobody() {
+    let server = good();
+    let smtp = to(&server).build().unwrap();
+    send_one(&smtp, 0).await.unwrap();
+    smtp.close().await;
+    assert_eq!(server.lines().last().map(String::as_str), Some("QUIT"));
+    assert_eq!(smtp.resting_connections(), 0);
+    let error = send_one(&smtp, 1).await.unwrap_err();
+    assert_eq!((error.kind(), error.leaves_doubt()), (mkt_connect::ErrorKind::Cancelled, false));
+
+    let server = at(Step::Quit, Act::Silence);
+    let smtp = to(&server).build().unwrap();
+    send_one(&smtp, 0).await.unwrap();
+    let begun = std::time::Instant::now();
+    smtp.close().await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
