@@ -2,7 +2,10 @@
 
 use chrono::NaiveDate;
 use clap::Parser;
+use mkt_connect::Channel;
+use mkt_connect::chart::Lang;
 use mkt_warehouse::{Dialect, report};
+use std::path::PathBuf;
 
 /// Answers the questions of web marketing from a warehouse: conversion by channel, ARPU, best hours, cohorts, funnels,
 /// campaigns, paths, carts, and more.
@@ -44,6 +47,18 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) source: Option<String>,
 
+    /// Only sessions of these channels, and what happened in them.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) channel: Vec<Channel>,
+
+    /// Only sessions on these devices.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) device: Vec<String>,
+
+    /// Only sessions of these campaigns.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub(crate) campaign: Vec<String>,
+
     /// Rows shown of a report; --json prints all.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) rows: usize,
@@ -51,6 +66,14 @@ pub(crate) struct Arguments {
     /// Print JSON on standard output: {"report", "columns", "rows"}; of all reports a list.
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Also write the answers, with their charts, as one self-contained page.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) page: Option<PathBuf>,
+
+    /// The language of the page.
+    #[arg(long, value_name = "fr|en", default_value = "en", value_parser = language)]
+    pub(crate) lang: Lang,
 
     /// Print the SQL instead of running it, for the warehouse's engine or another one.
     #[arg(long, value_name = "ENGINE", num_args = 0..=1, require_equals = true, default_missing_value = "",
@@ -76,6 +99,14 @@ fn engine(text: &str) -> Result<Engine, String> {
         let names: Vec<&str> = Dialect::ALL.iter().map(|dialect| dialect.as_str()).collect();
         format!("known engines: {}", names.join(", "))
     })
+}
+
+fn language(text: &str) -> Result<Lang, String> {
+    match text {
+        "fr" => Ok(Lang::Fr),
+        "en" => Ok(Lang::En),
+        _ => Err("fr or en".to_owned()),
+    }
 }
 
 fn reports() -> String {

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command-line program")]
 
 mod arguments;
+mod page;
 mod scope;
 
 use arguments::{Arguments, Engine};
@@ -64,6 +65,10 @@ async fn run(arguments: &Arguments) -> Step<String> {
     for report in &reports {
         let table = report.run(warehouse.as_ref(), &scope).await?;
         answers.push(Answer { report, table });
+    }
+    if let Some(path) = &arguments.page {
+        let page = page::render(&answers, &scope, arguments.lang);
+        std::fs::write(path, page).map_err(|cause| format!("cannot write {}: {cause}", path.display()))?;
     }
     if arguments.json {
         let json = match answers.as_slice() {

@@ -36,6 +36,15 @@ pub(crate) async fn scope(warehouse: &dyn Warehouse, arguments: &Arguments) -> S
     if let Some(source) = &arguments.source {
         scope = scope.source(source);
     }
+    if !arguments.channel.is_empty() {
+        scope = scope.channels(arguments.channel.iter().copied());
+    }
+    if !arguments.device.is_empty() {
+        scope = scope.devices(&arguments.device)?;
+    }
+    if !arguments.campaign.is_empty() {
+        scope = scope.campaigns(&arguments.campaign)?;
+    }
     Ok(scope)
 }
 
