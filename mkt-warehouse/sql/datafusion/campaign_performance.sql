@@ -13,6 +13,9 @@
 --   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+--   'channels': None,  # channels joined by commas, or null for all
+--   'devices': None,  # devices joined by commas, or null for all
+--   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'first_day': date.fromisoformat('2026-10-01'),  # first day
 --   'last_day': date.fromisoformat('2026-10-31'),  # last day
 --   'look_back_s': 2592000,  # seconds that a conversion looks back at most
@@ -29,8 +32,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', s.channel, ',')) > 0 and strpos(s.channel, ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', s.campaign_id, ',')) > 0 and strpos(s.campaign_id, ',') = 0))
 ),
 touches as (
     select
@@ -49,24 +55,41 @@ sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', coalesce(s.channel, e.channel), ',')) > 0 and strpos(coalesce(s.channel, e.channel), ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null
+        or (strpos(concat(',', $campaigns, ','), concat(',', case when s.session_id is null then e.campaign_id else s.campaign_id end, ',')) > 0 and strpos(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
       and e.timestamp >= $from and e.timestamp < $until
       and e.event_type in ('purchase', 'refund')
+),
+named as (
+    select session_id, person, happened from touches where session_id in (select session_id from sales)
+),
+placed as (
+    select
+        coalesce(n.person, s.person) as person, coalesce(n.happened, s.happened) as happened, n.session_id,
+        s.currency, s.revenue, s.refund
+    from sales s
+    left join named n on n.session_id = s.session_id
+),
+-- Only the clicks of those who converted or bought can be credited.
+people as (
+    select person from touches where converted union select person from placed
 ),
 -- A sale that names one of these sessions comes right after it, any other after all sessions up to its own time.
 moments as (
     select
-        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, cast(converted as bigint) as goal, campaign,
-        null as currency, 0 as revenue
+        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, cast(converted as bigint) as goal,
+        campaign, null as currency, 0 as revenue
     from touches
-    where click = 1 or converted
+    where (click = 1 or converted) and person in (select person from people)
     union all
     select
-        coalesce(t.person, s.person), coalesce(t.happened, s.happened),
-        case when t.session_id is null then 1 else 0 end, t.session_id, 1, s.refund, 0, 0, '', s.currency, s.revenue
-    from sales s
-    left join touches t on t.session_id = s.session_id
+        person, happened, case when session_id is null then 1 else 0 end, session_id, 1, refund, 0, 0,
+        '', currency, revenue
+    from placed
 ),
 numbered as (
     select

@@ -9,6 +9,9 @@
 --   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+--   'channels': None,  # channels joined by commas, or null for all
+--   'devices': None,  # devices joined by commas, or null for all
+--   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'look_back_s': 2592000,  # seconds that a conversion looks back at most
 --   'look_from': datetime.fromisoformat('2026-08-31 22:00:00+00:00'),  # look_back_s before the period
 
@@ -23,29 +26,44 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', s.channel, ',')) > 0 and strpos(s.channel, ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', s.campaign_id, ',')) > 0 and strpos(s.campaign_id, ',') = 0))
 ),
 touches as (
+    select person, session_id, start_time, channel, converted from visits where start_time >= $look_from
+),
+converters as (
+    select distinct person from touches where converted
+),
+-- Only the sessions of those who converted have to be put in order.
+ordered as (
     select
         person, session_id, start_time, channel, converted,
         count(case when converted then 1 end) over (
             partition by person order by start_time, session_id rows between unbounded preceding and current row
         ) as goals
-    from visits
-    where start_time >= $look_from
+    from touches
+    where person in (select person from converters)
 ),
 goals as (
-    select person, goals as goal, start_time as reached from touches where converted
+    select person, goals as goal, start_time as reached from ordered where converted
 ),
 steps as (
     select
-        t.person, t.session_id, t.start_time, t.channel,
-        t.goals + 1 - cast(t.converted as bigint) as goal,
-        case when arrow_cast(cast(t.start_time as bigint) + $look_back_s * 1000000, 'Timestamp(Microsecond, Some("UTC"))') >= g.reached then 1 else 0 end as led,
-        case when arrow_cast(cast(t.start_time as bigint) + $look_back_s * 1000000, 'Timestamp(Microsecond, Some("UTC"))') >= g.reached then g.reached else t.start_time end as counted
+        o.person, o.session_id, o.start_time, o.channel,
+        o.goals + 1 - cast(o.converted as bigint) as goal,
+        case when arrow_cast(cast(o.start_time as bigint) + $look_back_s * 1000000, 'Timestamp(Microsecond, Some("UTC"))') >= g.reached then 1 else 0 end as led,
+        case when arrow_cast(cast(o.start_time as bigint) + $look_back_s * 1000000, 'Timestamp(Microsecond, Some("UTC"))') >= g.reached then g.reached else o.start_time end as counted
+    from ordered o
+    left join goals g on g.person = o.person and g.goal = o.goals + 1 - cast(o.converted as bigint)
+    union all
+    select t.person, t.session_id, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
     from touches t
-    left join goals g on g.person = t.person and g.goal = t.goals + 1 - cast(t.converted as bigint)
+    left join converters c on c.person = t.person
+    where c.person is null
 ),
 sales as (
     select
@@ -56,15 +74,25 @@ sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', coalesce(s.channel, e.channel), ',')) > 0 and strpos(coalesce(s.channel, e.channel), ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null
+        or (strpos(concat(',', $campaigns, ','), concat(',', case when s.session_id is null then e.campaign_id else s.campaign_id end, ',')) > 0 and strpos(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
       and e.timestamp >= $from and e.timestamp < $until
       and e.event_type in ('purchase', 'refund')
 ),
+named as (
+    select t.session_id, t.person, coalesce(o.goals, 0) as goals
+    from touches t
+    left join ordered o on o.session_id = t.session_id
+    where t.session_id in (select session_id from sales)
+),
 placed as (
-    select coalesce(t.person, s.person) as person, t.goals, s.happened, s.currency, s.revenue
+    select coalesce(n.person, s.person) as person, n.goals, s.happened, s.currency, s.revenue
     from sales s
-    left join touches t on t.session_id = s.session_id
+    left join named n on n.session_id = s.session_id
 ),
 timed as (
     select

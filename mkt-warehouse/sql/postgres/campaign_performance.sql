@@ -17,6 +17,12 @@
 \set site 'cast(null as text)'
 -- source: a source, or null for each site's system of record
 \set source 'cast(null as text)'
+-- channels: channels joined by commas, or null for all
+\set channels 'cast(null as text)'
+-- devices: devices joined by commas, or null for all
+\set devices 'cast(null as text)'
+-- campaigns: values of campaign_id joined by commas, or null for all
+\set campaigns 'cast(null as text)'
 -- first_day: first day
 \set first_day 'date ''2026-10-01'''
 -- last_day: last day
@@ -37,17 +43,20 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < :until
       and s.bot is null
-      and s.site = coalesce(:site, s.site)
-      and s.source = coalesce(:source, t.record_source, s.source)
+      and (:site is null or s.site = :site)
+      and coalesce(s.source = :source, t.record_source = s.source, true)
+      and (:channels is null or s.channel = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null or s.campaign_id = any (string_to_array(:campaigns, ',')))
 ),
-touches as (
+touches as materialized (
     select
         person, session_id, start_time as happened, converted, coalesce(campaign_id, '') as campaign,
         case when channel <> 'direct' or campaign_id <> '' then 1 else 0 end as click
     from visits
     where start_time >= :look_from
 ),
-sales as (
+sales as materialized (
     select
         coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue,
@@ -57,26 +66,43 @@ sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce(:site, e.site)
-      and e.source = coalesce(:source, t.record_source, e.source)
+      and (:site is null or e.site = :site)
+      and coalesce(e.source = :source, t.record_source = e.source, true)
+      and (:channels is null or coalesce(s.channel, e.channel) = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null
+        or case when s.session_id is null then e.campaign_id else s.campaign_id end = any (string_to_array(:campaigns, ',')))
       and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')
+),
+named as materialized (
+    select session_id, person, happened from touches where session_id in (select session_id from sales)
+),
+placed as materialized (
+    select
+        coalesce(n.person, s.person) as person, coalesce(n.happened, s.happened) as happened, n.session_id,
+        s.currency, s.revenue, s.refund
+    from sales s
+    left join named n on n.session_id = s.session_id
+),
+-- Only the clicks of those who converted or bought can be credited.
+people as materialized (
+    select person from touches where converted union select person from placed
 ),
 -- A sale that names one of these sessions comes right after it, any other after all sessions up to its own time.
 moments as (
     select
-        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, cast(converted as integer) as goal, campaign,
-        null as currency, 0 as revenue
+        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, cast(converted as integer) as goal,
+        campaign, null as currency, 0 as revenue
     from touches
-    where click = 1 or converted
+    where (click = 1 or converted) and person in (select person from people)
     union all
     select
-        coalesce(t.person, s.person), coalesce(t.happened, s.happened),
-        case when t.session_id is null then 1 else 0 end, t.session_id, 1, s.refund, 0, 0, '', s.currency, s.revenue
-    from sales s
-    left join touches t on t.session_id = s.session_id
+        person, happened, case when session_id is null then 1 else 0 end, session_id, 1, refund, 0, 0,
+        '', currency, revenue
+    from placed
 ),
-numbered as (
+numbered as materialized (
     select
         person, happened, sale, refund, click, goal, campaign, currency, revenue,
         count(case when click = 1 then 1 end) over (
@@ -89,7 +115,7 @@ numbered as (
         ) as goals
     from moments
 ),
-credited as (
+credited as materialized (
     select
         m.person, m.happened, m.sale, m.refund, m.goals, m.currency, m.revenue, coalesce(c.campaign, '') as campaign
     from numbered m

@@ -13,6 +13,12 @@
 \set site 'cast(null as text)'
 -- source: a source, or null for each site's system of record
 \set source 'cast(null as text)'
+-- channels: channels joined by commas, or null for all
+\set channels 'cast(null as text)'
+-- devices: devices joined by commas, or null for all
+\set devices 'cast(null as text)'
+-- campaigns: values of campaign_id joined by commas, or null for all
+\set campaigns 'cast(null as text)'
 -- look_back_s: seconds that a conversion looks back at most
 \set look_back_s '2592000'
 -- look_from: look_back_s before the period
@@ -29,31 +35,46 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < :until
       and s.bot is null
-      and s.site = coalesce(:site, s.site)
-      and s.source = coalesce(:source, t.record_source, s.source)
+      and (:site is null or s.site = :site)
+      and coalesce(s.source = :source, t.record_source = s.source, true)
+      and (:channels is null or s.channel = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null or s.campaign_id = any (string_to_array(:campaigns, ',')))
 ),
-touches as (
+touches as materialized (
+    select person, session_id, start_time, channel, converted from visits where start_time >= :look_from
+),
+converters as materialized (
+    select distinct person from touches where converted
+),
+-- Only the sessions of those who converted have to be put in order.
+ordered as materialized (
     select
         person, session_id, start_time, channel, converted,
         count(case when converted then 1 end) over (
             partition by person order by start_time, session_id rows between unbounded preceding and current row
         ) as goals
-    from visits
-    where start_time >= :look_from
+    from touches
+    where person in (select person from converters)
 ),
 goals as (
-    select person, goals as goal, start_time as reached from touches where converted
+    select person, goals as goal, start_time as reached from ordered where converted
 ),
 steps as (
     select
-        t.person, t.session_id, t.start_time, t.channel,
-        t.goals + 1 - cast(t.converted as integer) as goal,
-        case when (t.start_time + make_interval(secs => :look_back_s)) >= g.reached then 1 else 0 end as led,
-        case when (t.start_time + make_interval(secs => :look_back_s)) >= g.reached then g.reached else t.start_time end as counted
+        o.person, o.session_id, o.start_time, o.channel,
+        o.goals + 1 - cast(o.converted as integer) as goal,
+        case when (o.start_time + make_interval(secs => :look_back_s)) >= g.reached then 1 else 0 end as led,
+        case when (o.start_time + make_interval(secs => :look_back_s)) >= g.reached then g.reached else o.start_time end as counted
+    from ordered o
+    left join goals g on g.person = o.person and g.goal = o.goals + 1 - cast(o.converted as integer)
+    union all
+    select t.person, t.session_id, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
     from touches t
-    left join goals g on g.person = t.person and g.goal = t.goals + 1 - cast(t.converted as integer)
+    left join converters c on c.person = t.person
+    where c.person is null
 ),
-sales as (
+sales as materialized (
     select
         coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue
@@ -62,15 +83,25 @@ sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce(:site, e.site)
-      and e.source = coalesce(:source, t.record_source, e.source)
+      and (:site is null or e.site = :site)
+      and coalesce(e.source = :source, t.record_source = e.source, true)
+      and (:channels is null or coalesce(s.channel, e.channel) = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null
+        or case when s.session_id is null then e.campaign_id else s.campaign_id end = any (string_to_array(:campaigns, ',')))
       and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')
 ),
-placed as (
-    select coalesce(t.person, s.person) as person, t.goals, s.happened, s.currency, s.revenue
+named as materialized (
+    select t.session_id, t.person, coalesce(o.goals, 0) as goals
+    from touches t
+    left join ordered o on o.session_id = t.session_id
+    where t.session_id in (select session_id from sales)
+),
+placed as materialized (
+    select coalesce(n.person, s.person) as person, n.goals, s.happened, s.currency, s.revenue
     from sales s
-    left join touches t on t.session_id = s.session_id
+    left join named n on n.session_id = s.session_id
 ),
 timed as (
     select
@@ -96,7 +127,7 @@ takings as (
 used as (
     select distinct person, goal, led, channel from steps where counted >= :from
 ),
-journeys as (
+journeys as materialized (
     select person, goal, led, string_agg(channel, ' + ' order by channel) as channels, count(*) as size
     from used
     group by person, goal, led

@@ -17,6 +17,12 @@ set until = to_timestamp_ntz('2026-10-31 23:00:00');
 set site = (select cast(null as varchar));
 -- source: a source, or null for each site's system of record
 set source = (select cast(null as varchar));
+-- channels: channels joined by commas, or null for all
+set channels = (select cast(null as varchar));
+-- devices: devices joined by commas, or null for all
+set devices = (select cast(null as varchar));
+-- campaigns: values of campaign_id joined by commas, or null for all
+set campaigns = (select cast(null as varchar));
 -- first_day: first day
 set first_day = to_date('2026-10-01');
 -- last_day: last day
@@ -37,8 +43,11 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or array_contains(to_variant(s.channel), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null or array_contains(to_variant(s.campaign_id), split($campaigns, ',')))
 ),
 touches as (
     select
@@ -57,24 +66,41 @@ sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or array_contains(to_variant(coalesce(s.channel, e.channel)), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null
+        or array_contains(to_variant(case when s.session_id is null then e.campaign_id else s.campaign_id end), split($campaigns, ',')))
       and e.timestamp >= $since and e.timestamp < $until
       and e.event_type in ('purchase', 'refund')
+),
+named as (
+    select session_id, person, happened from touches where session_id in (select session_id from sales)
+),
+placed as (
+    select
+        coalesce(n.person, s.person) as person, coalesce(n.happened, s.happened) as happened, n.session_id,
+        s.currency, s.revenue, s.refund
+    from sales s
+    left join named n on n.session_id = s.session_id
+),
+-- Only the clicks of those who converted or bought can be credited.
+people as (
+    select person from touches where converted union select person from placed
 ),
 -- A sale that names one of these sessions comes right after it, any other after all sessions up to its own time.
 moments as (
     select
-        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, cast(converted as integer) as goal, campaign,
-        null as currency, 0 as revenue
+        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, cast(converted as integer) as goal,
+        campaign, null as currency, 0 as revenue
     from touches
-    where click = 1 or converted
+    where (click = 1 or converted) and person in (select person from people)
     union all
     select
-        coalesce(t.person, s.person), coalesce(t.happened, s.happened),
-        case when t.session_id is null then 1 else 0 end, t.session_id, 1, s.refund, 0, 0, '', s.currency, s.revenue
-    from sales s
-    left join touches t on t.session_id = s.session_id
+        person, happened, case when session_id is null then 1 else 0 end, session_id, 1, refund, 0, 0,
+        '', currency, revenue
+    from placed
 ),
 numbered as (
     select

@@ -14,6 +14,12 @@ set until = to_timestamp_ntz('2026-10-31 23:00:00');
 set site = (select cast(null as varchar));
 -- source: a source, or null for each site's system of record
 set source = (select cast(null as varchar));
+-- channels: channels joined by commas, or null for all
+set channels = (select cast(null as varchar));
+-- devices: devices joined by commas, or null for all
+set devices = (select cast(null as varchar));
+-- campaigns: values of campaign_id joined by commas, or null for all
+set campaigns = (select cast(null as varchar));
 -- step_one: the entry
 set step_one = 'product_view';
 -- step_two: the step after it
@@ -43,34 +49,38 @@ with acts as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or array_contains(to_variant(coalesce(s.channel, e.channel)), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null
+        or array_contains(to_variant(case when s.session_id is null then e.campaign_id else s.campaign_id end), split($campaigns, ',')))
       and e.timestamp >= $since and e.timestamp < $window_until
       and e.event_type in (
           $step_one, $step_two, $step_three, $step_four, $step_five, $step_six, $step_seven, $step_eight
       )
 ),
-reached_one as (
+-- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
+entries as (
     select
         person, event_type, happened, event_id,
-        case when event_type = $step_one and happened < $until then happened end as entered
+        case when event_type = $step_one and happened < $until then 1 else 0 end as entry,
+        max(case when event_type = $step_one and happened < $until then happened end) over (
+            partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+        ) as entered
     from acts
 ),
--- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
+-- Rows that reach the step, rows that later steps may need, and everybody's first entry, which is counted.
 reached_two as (
     select
         person, event_type, happened, event_id,
-        case when event_type = $step_two and dateadd(second, $window_s, entered) >= happened then entered end as entered
-    from (
-        select
-            person, event_type, happened, event_id,
-            max(entered) over (
-                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
-            ) as entered
-        from reached_one
-        where entered is not null or event_type in ($step_two, $step_three, $step_four, $step_five, $step_six, $step_seven, $step_eight)
-    ) chained
-    where event_type in ($step_two, $step_three, $step_four, $step_five, $step_six, $step_seven, $step_eight)
+        case when event_type = $step_two and dateadd(second, $window_s, entered) >= happened then entered end as entered,
+        case when entry = 1 and entered is null then 1 else 0 end as first_entry
+    from entries
+    where entry = 1 and entered is null
+        or event_type in (
+            $step_two, $step_three, $step_four, $step_five, $step_six, $step_seven, $step_eight
+        )
 ),
 reached_three as (
     select
@@ -162,33 +172,43 @@ reached_eight as (
     ) chained
     where event_type in ($step_eight)
 ),
-fastest as (
-    select 1 as step, person, 0 as seconds
-    from reached_one where entered is not null group by person
-    union all
-    select 2, person, min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer))
-    from reached_two where entered is not null group by person
-    union all
-    select 3, person, min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer))
-    from reached_three where entered is not null group by person
-    union all
-    select 4, person, min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer))
-    from reached_four where entered is not null group by person
-    union all
-    select 5, person, min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer))
-    from reached_five where entered is not null group by person
-    union all
-    select 6, person, min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer))
-    from reached_six where entered is not null group by person
-    union all
-    select 7, person, min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer))
-    from reached_seven where entered is not null group by person
-    union all
-    select 8, person, min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer))
-    from reached_eight where entered is not null group by person
-),
 counts as (
-    select step, count(*) as users, sum(seconds) as seconds from fastest group by step
+    select 1 as step, count(*) as users, 0 as seconds from reached_two where first_entry = 1
+    union all
+    select 2, count(*), sum(seconds) from (
+        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        from reached_two where entered is not null group by person
+    ) fastest
+    union all
+    select 3, count(*), sum(seconds) from (
+        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        from reached_three where entered is not null group by person
+    ) fastest
+    union all
+    select 4, count(*), sum(seconds) from (
+        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        from reached_four where entered is not null group by person
+    ) fastest
+    union all
+    select 5, count(*), sum(seconds) from (
+        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        from reached_five where entered is not null group by person
+    ) fastest
+    union all
+    select 6, count(*), sum(seconds) from (
+        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        from reached_six where entered is not null group by person
+    ) fastest
+    union all
+    select 7, count(*), sum(seconds) from (
+        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        from reached_seven where entered is not null group by person
+    ) fastest
+    union all
+    select 8, count(*), sum(seconds) from (
+        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        from reached_eight where entered is not null group by person
+    ) fastest
 ),
 steps as (
     select 1 as step, $step_one as event_type

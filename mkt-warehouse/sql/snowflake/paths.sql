@@ -16,14 +16,16 @@ set until = to_timestamp_ntz('2026-10-31 23:00:00');
 set site = (select cast(null as varchar));
 -- source: a source, or null for each site's system of record
 set source = (select cast(null as varchar));
+-- channels: channels joined by commas, or null for all
+set channels = (select cast(null as varchar));
+-- devices: devices joined by commas, or null for all
+set devices = (select cast(null as varchar));
+-- campaigns: values of campaign_id joined by commas, or null for all
+set campaigns = (select cast(null as varchar));
 -- look_back_s: seconds that a conversion looks back at most
 set look_back_s = 2592000;
 -- look_from: look_back_s before the period
 set look_from = to_timestamp_ntz('2026-08-31 22:00:00');
--- collapse: 1 makes repeats of a channel one step, 0 keeps them
-set collapse = 0;
--- most: paths at most
-set most = 1000000000;
 
 with visits as (
     select
@@ -36,37 +38,44 @@ with visits as (
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
     where s.start_time < $until
       and s.bot is null
-      and s.site = coalesce($site, s.site)
-      and s.source = coalesce($source, t.record_source, s.source)
+      and ($site is null or s.site = $site)
+      and coalesce(s.source = $source, t.record_source = s.source, true)
+      and ($channels is null or array_contains(to_variant(s.channel), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null or array_contains(to_variant(s.campaign_id), split($campaigns, ',')))
 ),
 touches as (
+    select person, session_id, start_time, channel, converted from visits where start_time >= $look_from
+),
+converters as (
+    select distinct person from touches where converted
+),
+-- Only the sessions of those who converted have to be put in order.
+ordered as (
     select
         person, session_id, start_time, channel, converted,
         count(case when converted then 1 end) over (
             partition by person order by start_time, session_id rows between unbounded preceding and current row
-        ) as goals,
-        lag(case when not converted then channel end) over (partition by person order by start_time, session_id) as before,
-        lag(start_time) over (partition by person order by start_time, session_id) as before_time
-    from visits
-    where start_time >= $look_from
+        ) as goals
+    from touches
+    where person in (select person from converters)
 ),
 goals as (
-    select person, goals as goal, start_time as reached from touches where converted
+    select person, goals as goal, start_time as reached from ordered where converted
 ),
 steps as (
     select
-        t.person, t.session_id, t.start_time, t.channel,
-        t.goals + 1 - cast(t.converted as integer) as goal,
-        case when dateadd(second, $look_back_s, t.start_time) >= g.reached then 1 else 0 end as led,
-        case when dateadd(second, $look_back_s, t.start_time) >= g.reached then g.reached else t.start_time end as counted,
-        -- The channel of the step before, where that is of the same path.
-        case
-            when dateadd(second, $look_back_s, t.before_time) >= g.reached then t.before
-            when dateadd(second, $look_back_s, t.start_time) >= g.reached then null
-            when t.before_time >= $since then t.before
-        end as before
+        o.person, o.session_id, o.start_time, o.channel,
+        o.goals + 1 - cast(o.converted as integer) as goal,
+        case when dateadd(second, $look_back_s, o.start_time) >= g.reached then 1 else 0 end as led,
+        case when dateadd(second, $look_back_s, o.start_time) >= g.reached then g.reached else o.start_time end as counted
+    from ordered o
+    left join goals g on g.person = o.person and g.goal = o.goals + 1 - cast(o.converted as integer)
+    union all
+    select t.person, t.session_id, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
     from touches t
-    left join goals g on g.person = t.person and g.goal = t.goals + 1 - cast(t.converted as integer)
+    left join converters c on c.person = t.person
+    where c.person is null
 ),
 sales as (
     select
@@ -77,15 +86,25 @@ sales as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce($site, e.site)
-      and e.source = coalesce($source, t.record_source, e.source)
+      and ($site is null or e.site = $site)
+      and coalesce(e.source = $source, t.record_source = e.source, true)
+      and ($channels is null or array_contains(to_variant(coalesce(s.channel, e.channel)), split($channels, ',')))
+      and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
+      and ($campaigns is null
+        or array_contains(to_variant(case when s.session_id is null then e.campaign_id else s.campaign_id end), split($campaigns, ',')))
       and e.timestamp >= $since and e.timestamp < $until
       and e.event_type in ('purchase', 'refund')
 ),
+named as (
+    select t.session_id, t.person, coalesce(o.goals, 0) as goals
+    from touches t
+    left join ordered o on o.session_id = t.session_id
+    where t.session_id in (select session_id from sales)
+),
 placed as (
-    select coalesce(t.person, s.person) as person, t.goals, s.happened, s.currency, s.revenue
+    select coalesce(n.person, s.person) as person, n.goals, s.happened, s.currency, s.revenue
     from sales s
-    left join touches t on t.session_id = s.session_id
+    left join named n on n.session_id = s.session_id
 ),
 timed as (
     select
@@ -111,15 +130,11 @@ takings as (
 journeys as (
     select person, goal, led, listagg(channel, ' > ') within group (order by start_time, session_id) as path, count(*) as length
     from steps
-    where counted >= $since and ($collapse = 0 or before is null or before <> channel)
+    where counted >= $since
     group by person, goal, led
 ),
 counts as (
-    select
-        path, length, sum(led) as converted, sum(1 - led) as not_converted,
-        row_number() over (order by sum(led) desc, sum(1 - led) desc, path) as place
-    from journeys
-    group by path, length
+    select path, length, sum(led) as converted, sum(1 - led) as not_converted from journeys group by path, length
 ),
 gains as (
     select j.path, t.currency, sum(t.revenue) as revenue
@@ -137,5 +152,4 @@ select
     coalesce(g.revenue, 0) as value
 from counts c
 left join gains g on g.path = c.path
-where c.place <= $most
-order by c.place, coalesce(g.currency, '');
+order by c.converted desc, c.not_converted desc, c.path, coalesce(g.currency, '');

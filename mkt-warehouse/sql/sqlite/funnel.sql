@@ -14,6 +14,12 @@
 .parameter set :site "null"
 -- source: a source, or null for each site's system of record
 .parameter set :source "null"
+-- channels: channels joined by commas, or null for all
+.parameter set :channels "null"
+-- devices: devices joined by commas, or null for all
+.parameter set :devices "null"
+-- campaigns: values of campaign_id joined by commas, or null for all
+.parameter set :campaigns "null"
 -- step_one: the entry
 .parameter set :step_one "'product_view'"
 -- step_two: the step after it
@@ -43,36 +49,40 @@ with acts as (
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
-      and e.site = coalesce(:site, e.site)
-      and e.source = coalesce(:source, t.record_source, e.source)
+      and (:site is null or e.site = :site)
+      and coalesce(e.source = :source, t.record_source = e.source, true)
+      and (:channels is null or (instr(',' || :channels || ',', ',' || coalesce(s.channel, e.channel) || ',') > 0 and instr(coalesce(s.channel, e.channel), ',') = 0))
+      and (:devices is null or (instr(',' || :devices || ',', ',' || s.device || ',') > 0 and instr(s.device, ',') = 0))
+      and (:campaigns is null
+        or (instr(',' || :campaigns || ',', ',' || case when s.session_id is null then e.campaign_id else s.campaign_id end || ',') > 0 and instr(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
       and e.timestamp >= :from and e.timestamp < :window_until
       and e.event_type in (
           :step_one, :step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight
       )
 ),
-reached_one as (
+-- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
+entries as (
     select
         person, event_type, happened, event_id,
-        case when event_type = :step_one and happened < :until then happened end as entered
+        case when event_type = :step_one and happened < :until then 1 else 0 end as entry,
+        max(case when event_type = :step_one and happened < :until then happened end) over (
+            partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+        ) as entered
     from acts
 ),
--- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
-reached_two as (
+-- Rows that reach the step, rows that later steps may need, and everybody's first entry, which is counted.
+reached_two as materialized (
     select
         person, event_type, happened, event_id,
-        case when event_type = :step_two and (entered + :window_s * 1000000) >= happened then entered end as entered
-    from (
-        select
-            person, event_type, happened, event_id,
-            max(entered) over (
-                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
-            ) as entered
-        from reached_one
-        where entered is not null or event_type in (:step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight)
-    ) chained
-    where event_type in (:step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight)
+        case when event_type = :step_two and (entered + :window_s * 1000000) >= happened then entered end as entered,
+        case when entry = 1 and entered is null then 1 else 0 end as first_entry
+    from entries
+    where entry = 1 and entered is null
+        or event_type in (
+            :step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight
+        )
 ),
-reached_three as (
+reached_three as materialized (
     select
         person, event_type, happened, event_id,
         case when event_type = :step_three and (entered + :window_s * 1000000) >= happened then entered end as entered
@@ -87,7 +97,7 @@ reached_three as (
     ) chained
     where event_type in (:step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight)
 ),
-reached_four as (
+reached_four as materialized (
     select
         person, event_type, happened, event_id,
         case when event_type = :step_four and (entered + :window_s * 1000000) >= happened then entered end as entered
@@ -102,7 +112,7 @@ reached_four as (
     ) chained
     where event_type in (:step_four, :step_five, :step_six, :step_seven, :step_eight)
 ),
-reached_five as (
+reached_five as materialized (
     select
         person, event_type, happened, event_id,
         case when event_type = :step_five and (entered + :window_s * 1000000) >= happened then entered end as entered
@@ -117,7 +127,7 @@ reached_five as (
     ) chained
     where event_type in (:step_five, :step_six, :step_seven, :step_eight)
 ),
-reached_six as (
+reached_six as materialized (
     select
         person, event_type, happened, event_id,
         case when event_type = :step_six and (entered + :window_s * 1000000) >= happened then entered end as entered
@@ -132,7 +142,7 @@ reached_six as (
     ) chained
     where event_type in (:step_six, :step_seven, :step_eight)
 ),
-reached_seven as (
+reached_seven as materialized (
     select
         person, event_type, happened, event_id,
         case when event_type = :step_seven and (entered + :window_s * 1000000) >= happened then entered end as entered
@@ -147,7 +157,7 @@ reached_seven as (
     ) chained
     where event_type in (:step_seven, :step_eight)
 ),
-reached_eight as (
+reached_eight as materialized (
     select
         person, event_type, happened, event_id,
         case when event_type = :step_eight and (entered + :window_s * 1000000) >= happened then entered end as entered
@@ -162,33 +172,43 @@ reached_eight as (
     ) chained
     where event_type in (:step_eight)
 ),
-fastest as (
-    select 1 as step, person, 0 as seconds
-    from reached_one where entered is not null group by person
-    union all
-    select 2, person, min(((happened - entered) / 1000000))
-    from reached_two where entered is not null group by person
-    union all
-    select 3, person, min(((happened - entered) / 1000000))
-    from reached_three where entered is not null group by person
-    union all
-    select 4, person, min(((happened - entered) / 1000000))
-    from reached_four where entered is not null group by person
-    union all
-    select 5, person, min(((happened - entered) / 1000000))
-    from reached_five where entered is not null group by person
-    union all
-    select 6, person, min(((happened - entered) / 1000000))
-    from reached_six where entered is not null group by person
-    union all
-    select 7, person, min(((happened - entered) / 1000000))
-    from reached_seven where entered is not null group by person
-    union all
-    select 8, person, min(((happened - entered) / 1000000))
-    from reached_eight where entered is not null group by person
-),
 counts as (
-    select step, count(*) as users, sum(seconds) as seconds from fastest group by step
+    select 1 as step, count(*) as users, 0 as seconds from reached_two where first_entry = 1
+    union all
+    select 2, count(*), sum(seconds) from (
+        select min(((happened - entered) / 1000000)) as seconds
+        from reached_two where entered is not null group by person
+    ) fastest
+    union all
+    select 3, count(*), sum(seconds) from (
+        select min(((happened - entered) / 1000000)) as seconds
+        from reached_three where entered is not null group by person
+    ) fastest
+    union all
+    select 4, count(*), sum(seconds) from (
+        select min(((happened - entered) / 1000000)) as seconds
+        from reached_four where entered is not null group by person
+    ) fastest
+    union all
+    select 5, count(*), sum(seconds) from (
+        select min(((happened - entered) / 1000000)) as seconds
+        from reached_five where entered is not null group by person
+    ) fastest
+    union all
+    select 6, count(*), sum(seconds) from (
+        select min(((happened - entered) / 1000000)) as seconds
+        from reached_six where entered is not null group by person
+    ) fastest
+    union all
+    select 7, count(*), sum(seconds) from (
+        select min(((happened - entered) / 1000000)) as seconds
+        from reached_seven where entered is not null group by person
+    ) fastest
+    union all
+    select 8, count(*), sum(seconds) from (
+        select min(((happened - entered) / 1000000)) as seconds
+        from reached_eight where entered is not null group by person
+    ) fastest
 ),
 steps as (
     select 1 as step, :step_one as event_type

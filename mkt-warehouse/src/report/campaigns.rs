@@ -70,14 +70,14 @@ pub(super) const REPORT: Report = Report {
                those up. Most sessions first.",
     text: "
 with {visits so far},
-touches as (
+touches as @once()(
     select
         person, session_id, start_time as happened, converted, coalesce(campaign_id, '') as campaign,
         case when channel <> 'direct' or campaign_id <> '' then 1 else 0 end as click
     from visits
     where start_time >= :look_from
 ),
-sales as (
+sales as @once()(
     select
         coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue,
@@ -86,21 +86,34 @@ sales as (
       and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')
 ),
+named as @once()(
+    select session_id, person, happened from touches where session_id in (select session_id from sales)
+),
+placed as @once()(
+    select
+        coalesce(n.person, s.person) as person, coalesce(n.happened, s.happened) as happened, n.session_id,
+        s.currency, s.revenue, s.refund
+    from sales s
+    left join named n on n.session_id = s.session_id
+),
+-- Only the clicks of those who converted or bought can be credited.
+people as @once()(
+    select person from touches where converted @union() select person from placed
+),
 -- A sale that names one of these sessions comes right after it, any other after all sessions up to its own time.
 moments as (
     select
-        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, @int(converted) as goal, campaign,
-        null as currency, 0 as revenue
+        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, @int(converted) as goal,
+        campaign, null as currency, 0 as revenue
     from touches
-    where click = 1 or converted
+    where (click = 1 or converted) and person in (select person from people)
     union all
     select
-        coalesce(t.person, s.person), coalesce(t.happened, s.happened),
-        case when t.session_id is null then 1 else 0 end, t.session_id, 1, s.refund, 0, 0, '', s.currency, s.revenue
-    from sales s
-    left join touches t on t.session_id = s.session_id
+        person, happened, case when session_id is null then 1 else 0 end, session_id, 1, refund, 0, 0,
+        '', currency, revenue
+    from placed
 ),
-numbered as (
+numbered as @once()(
     select
         person, happened, sale, refund, click, goal, campaign, currency, revenue,
         count(case when click = 1 then 1 end) over (
@@ -113,7 +126,7 @@ numbered as (
         ) as goals
     from moments
 ),
-credited as (
+credited as @once()(
     select
         m.person, m.happened, m.sale, m.refund, m.goals, m.currency, m.revenue, coalesce(c.campaign, '') as campaign
     from numbered m

@@ -50,12 +50,12 @@ pub(super) const REPORT: Report = Report {
     text: concat!(
         "
 with ",
-        steps!("", ""),
+        steps!(),
         takings!(),
         "used as (
     select distinct person, goal, led, channel from steps where counted >= :from
 ),
-journeys as (
+journeys as @once()(
     select person, goal, led, @joined(channel, ' + ', channel) as channels, count(*) as size
     from used
     group by person, goal, led

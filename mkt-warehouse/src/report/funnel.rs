@@ -50,15 +50,14 @@ impl Default for FunnelOptions {
 }
 
 /// The parameters of the steps; those not asked for are null.
-const STEPS: [&str; 8] = [
-    "step_one", "step_two", "step_three", "step_four", "step_five", "step_six", "step_seven", "step_eight",
-];
+const STEPS: [&str; 8] =
+    ["step_one", "step_two", "step_three", "step_four", "step_five", "step_six", "step_seven", "step_eight"];
 
 /// Rows that reach a step, with the latest entry that leads there, and rows that later steps may need.
 macro_rules! reached {
     ($before:literal, $name:literal, $wanted:literal) => {
         concat!(
-            "reached_", $name, " as (
+            "reached_", $name, " as @once()(
     select
         person, event_type, happened, event_id,
         case when event_type = :step_", $name, " and @later(entered, :window_s) >= happened then entered end as entered
@@ -78,13 +77,19 @@ macro_rules! reached {
     };
 }
 
-/// One row per person who reached a step, with the fastest way there.
-macro_rules! fastest {
+/// Who reached a step, with the sum of the seconds of their fastest ways.
+macro_rules! counted {
     ($step:literal, $name:literal) => {
         concat!(
             "    union all
-    select ", $step, ", person, min(@seconds(entered, happened))
-    from reached_", $name, " where entered is not null group by person
+    select ",
+            $step,
+            ", count(*), sum(seconds) from (
+        select min(@seconds(entered, happened)) as seconds
+        from reached_",
+            $name,
+            " where entered is not null group by person
+    ) fastest
 "
         )
     };
@@ -109,36 +114,46 @@ with acts as (
           :step_one, :step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight
       )
 ),
-reached_one as (
+-- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
+entries as (
     select
         person, event_type, happened, event_id,
-        case when event_type = :step_one and happened < :until then happened end as entered
+        case when event_type = :step_one and happened < :until then 1 else 0 end as entry,
+        max(case when event_type = :step_one and happened < :until then happened end) over (
+            partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+        ) as entered
     from acts
 ),
--- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
+-- Rows that reach the step, rows that later steps may need, and everybody's first entry, which is counted.
+reached_two as @once()(
+    select
+        person, event_type, happened, event_id,
+        case when event_type = :step_two and @later(entered, :window_s) >= happened then entered end as entered,
+        case when entry = 1 and entered is null then 1 else 0 end as first_entry
+    from entries
+    where entry = 1 and entered is null
+        or event_type in (
+            :step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight
+        )
+),
 ",
-        reached!("one", "two", ":step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight"),
         reached!("two", "three", ":step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight"),
         reached!("three", "four", ":step_four, :step_five, :step_six, :step_seven, :step_eight"),
         reached!("four", "five", ":step_five, :step_six, :step_seven, :step_eight"),
         reached!("five", "six", ":step_six, :step_seven, :step_eight"),
         reached!("six", "seven", ":step_seven, :step_eight"),
         reached!("seven", "eight", ":step_eight"),
-        "fastest as (
-    select 1 as step, person, 0 as seconds
-    from reached_one where entered is not null group by person
+        "counts as (
+    select 1 as step, count(*) as users, 0 as seconds from reached_two where first_entry = 1
 ",
-        fastest!("2", "two"),
-        fastest!("3", "three"),
-        fastest!("4", "four"),
-        fastest!("5", "five"),
-        fastest!("6", "six"),
-        fastest!("7", "seven"),
-        fastest!("8", "eight"),
+        counted!("2", "two"),
+        counted!("3", "three"),
+        counted!("4", "four"),
+        counted!("5", "five"),
+        counted!("6", "six"),
+        counted!("7", "seven"),
+        counted!("8", "eight"),
         "),
-counts as (
-    select step, count(*) as users, sum(seconds) as seconds from fastest group by step
-),
 steps as (
     select 1 as step, :step_one as event_type
     union all select 2, :step_two

@@ -73,49 +73,54 @@ channels! {
     ChannelSet, " + ", "a set of channels"
 }
 
-/// The sessions that look back from the period with the number of conversions up to each (`goals`), and more columns of
-/// the same window; then `goals`, the conversions; then `steps`, each session with the conversion that it belongs to
-/// (`goal`, by number), whether it led there within the look-back (`led`), and the instant by which the path is in the
-/// period (`counted`).
+/// `touches`, the sessions that the report looks at; `goals`, the conversions among them, numbered by person; and `steps`:
+/// each session with the number of the conversion that follows it or is it (`goal`), whether it led there within the
+/// look-back (`led`), and the instant by which its path belongs to the period or does not (`counted`).
 macro_rules! steps {
-    ($more:literal, $and:literal) => {
-        concat!(
-            "{visits so far},
-touches as (
+    () => {
+        "{visits so far},
+touches as @once()(
+    select person, session_id, start_time, channel, converted from visits where start_time >= :look_from
+),
+converters as @once()(
+    select distinct person from touches where converted
+),
+-- Only the sessions of those who converted have to be put in order.
+ordered as @once()(
     select
         person, session_id, start_time, channel, converted,
         count(case when converted then 1 end) over (
             partition by person order by start_time, session_id rows between unbounded preceding and current row
-        ) as goals",
-            $more,
-            "
-    from visits
-    where start_time >= :look_from
+        ) as goals
+    from touches
+    where person in (select person from converters)
 ),
 goals as (
-    select person, goals as goal, start_time as reached from touches where converted
+    select person, goals as goal, start_time as reached from ordered where converted
 ),
 steps as (
     select
-        t.person, t.session_id, t.start_time, t.channel,
-        t.goals + 1 - @int(t.converted) as goal,
-        case when @later(t.start_time, :look_back_s) >= g.reached then 1 else 0 end as led,
-        case when @later(t.start_time, :look_back_s) >= g.reached then g.reached else t.start_time end as counted",
-            $and,
-            "
+        o.person, o.session_id, o.start_time, o.channel,
+        o.goals + 1 - @int(o.converted) as goal,
+        case when @later(o.start_time, :look_back_s) >= g.reached then 1 else 0 end as led,
+        case when @later(o.start_time, :look_back_s) >= g.reached then g.reached else o.start_time end as counted
+    from ordered o
+    left join goals g on g.person = o.person and g.goal = o.goals + 1 - @int(o.converted)
+    union all
+    select t.person, t.session_id, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
     from touches t
-    left join goals g on g.person = t.person and g.goal = t.goals + 1 - @int(t.converted)
+    left join converters c on c.person = t.person
+    where c.person is null
 ),
 "
-        )
     };
 }
 
-/// Sales by conversion, over `touches` and `goals`: a sale that names one of these sessions happens in it, any other at
-/// its own time, and it belongs to the person's last conversion up to there.
+/// `takings`: sales by conversion, over `touches`, `ordered` and `goals`. A sale that names one of these sessions happens
+/// in it, any other at its own time, and it belongs to the person's last conversion up to there.
 macro_rules! takings {
     () => {
-        "sales as (
+        "sales as @once()(
     select
         coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue
@@ -123,10 +128,16 @@ macro_rules! takings {
       and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')
 ),
-placed as (
-    select coalesce(t.person, s.person) as person, t.goals, s.happened, s.currency, s.revenue
+named as @once()(
+    select t.session_id, t.person, coalesce(o.goals, 0) as goals
+    from touches t
+    left join ordered o on o.session_id = t.session_id
+    where t.session_id in (select session_id from sales)
+),
+placed as @once()(
+    select coalesce(n.person, s.person) as person, n.goals, s.happened, s.currency, s.revenue
     from sales s
-    left join touches t on t.session_id = s.session_id
+    left join named n on n.session_id = s.session_id
 ),
 timed as (
     select

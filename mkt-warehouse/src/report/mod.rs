@@ -32,9 +32,9 @@
 
 mod campaigns;
 mod carts;
+mod channel_sets;
 #[cfg(feature = "charts")]
 mod chart;
-mod channel_sets;
 mod cohort;
 mod conversion;
 mod email;

@@ -4,9 +4,11 @@ use super::journey::{ChannelPath, looking_back, steps, takings};
 use super::{Answer, Report, Scope, answer};
 use crate::model::Amount;
 use crate::record;
-use crate::table::Value;
 use crate::warehouse::Warehouse;
 use mkt_connect::{Currency, Result};
+use rust_decimal::Decimal;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 record! {
@@ -67,31 +69,16 @@ pub(super) const REPORT: Report = Report {
     text: concat!(
         "
 with ",
-        steps!(
-            ",
-        lag(case when not converted then channel end) over (partition by person order by start_time, session_id) as before,
-        lag(start_time) over (partition by person order by start_time, session_id) as before_time",
-            ",
-        -- The channel of the step before, where that is of the same path.
-        case
-            when @later(t.before_time, :look_back_s) >= g.reached then t.before
-            when @later(t.start_time, :look_back_s) >= g.reached then null
-            when t.before_time >= :from then t.before
-        end as before"
-        ),
+        steps!(),
         takings!(),
-        "journeys as (
+        "journeys as @once()(
     select person, goal, led, @joined(channel, ' > ', start_time, session_id) as path, count(*) as length
     from steps
-    where counted >= :from and (:collapse = 0 or before is null or before <> channel)
+    where counted >= :from
     group by person, goal, led
 ),
 counts as (
-    select
-        path, length, sum(led) as converted, sum(1 - led) as not_converted,
-        row_number() over (order by sum(led) desc, sum(1 - led) desc, path) as place
-    from journeys
-    group by path, length
+    select path, length, sum(led) as converted, sum(1 - led) as not_converted from journeys group by path, length
 ),
 gains as (
     select j.path, t.currency, sum(t.revenue) as revenue
@@ -109,8 +96,7 @@ select
     coalesce(g.revenue, 0) as value
 from counts c
 left join gains g on g.path = c.path
-where c.place <= :most
-order by c.place, coalesce(g.currency, '')"
+order by c.converted desc, c.not_converted desc, c.path, coalesce(g.currency, '')"
     ),
     local: false,
 };
@@ -140,10 +126,57 @@ pub async fn paths<W: Warehouse + ?Sized>(
     scope: &Scope,
     options: PathOptions,
 ) -> Result<Answer<PathCount>> {
-    let mut values = looking_back(scope, options.look_back)?;
-    values.push(("collapse", Value::Int(i64::from(options.repeats == Repeats::Collapse))));
-    values.push(("most", Value::Int(options.limit.map_or(i64::MAX, i64::from))));
-    answer(&REPORT, warehouse, scope, values).await
+    let all = answer(&REPORT, warehouse, scope, looking_back(scope, options.look_back)?).await?;
+    if options.repeats == Repeats::Keep && options.limit.is_none() {
+        return Ok(all);
+    }
+    let mut rows = match options.repeats {
+        Repeats::Keep => all.rows,
+        Repeats::Collapse => collapsed(&all.rows),
+    };
+    if let Some(limit) = options.limit {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let held = rows.chunk_by(|a, b| a.path == b.path).take(most).map(<[PathCount]>::len).sum();
+        rows.truncate(held);
+    }
+    Ok(Answer::from_rows(rows))
+}
+
+/// The rows with repeats of a channel as one step, in the report's order.
+fn collapsed(rows: &[PathCount]) -> Vec<PathCount> {
+    /// Converted, not converted, values.
+    type Sums = (i64, i64, BTreeMap<Option<Currency>, Decimal>);
+    let mut paths: BTreeMap<ChannelPath, Sums> = BTreeMap::new();
+    for same in rows.chunk_by(|a, b| a.path == b.path) {
+        let Some(first) = same.first() else { continue };
+        let mut channels = first.path.0.clone();
+        channels.dedup();
+        let held = paths.entry(ChannelPath(channels)).or_default();
+        held.0 += first.converted;
+        held.1 += first.not_converted;
+        for row in same {
+            *held.2.entry(row.currency).or_default() += row.value.0;
+        }
+    }
+    let mut rows = Vec::new();
+    for (path, (converted, not_converted, mut values)) in paths {
+        // That is how a path without a sale is written, and others have sales.
+        if values.len() > 1 && values.get(&None).is_some_and(Decimal::is_zero) {
+            values.remove(&None);
+        }
+        let length = i64::try_from(path.0.len()).unwrap_or(i64::MAX);
+        rows.extend(values.into_iter().map(|(currency, value)| PathCount {
+            path: path.clone(),
+            length,
+            converted,
+            not_converted,
+            currency,
+            value: Amount(value),
+        }));
+    }
+    // Stable, so currencies stay in their order.
+    rows.sort_by_cached_key(|row| (Reverse(row.converted), Reverse(row.not_converted), row.path.to_string()));
+    rows
 }
 
 /// Each path of an answer once, whatever the currencies: what attribution without values needs.

@@ -76,7 +76,7 @@ pub(super) fn for_people(report: &Report, dialect: Dialect) -> String {
         file.push_str(&format!("--\n-- Parameters, with values to try. {}\n", how(dialect)));
     }
     for (name, meaning, sample) in used {
-        file.push_str(&setting(mark(name, dialect), meaning, *sample, dialect));
+        file.push_str(&setting(&mark(name, dialect), meaning, *sample, dialect));
     }
     file.push('\n');
     file.push_str(&sql);
@@ -109,7 +109,7 @@ fn how(dialect: Dialect) -> &'static str {
 }
 
 /// One parameter: how it is set, and what it means.
-fn setting(mark: String, meaning: &str, sample: Sample, dialect: Dialect) -> String {
+fn setting(mark: &str, meaning: &str, sample: Sample, dialect: Dialect) -> String {
     let name = mark.trim_start_matches([':', '@', '$']);
     match dialect {
         Dialect::Sqlite => {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod arpu;
+mod campaigns;
 mod carts;
 #[cfg(feature = "charts")]
 mod chart;
@@ -13,12 +14,14 @@ mod doubt;
 mod email;
 mod engines;
 mod etl;
+mod funnel;
 mod hostile;
 mod killed;
 mod open;
 mod oracle;
 mod oracle_funnel;
 mod oracle_journeys;
+mod paths;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reports;

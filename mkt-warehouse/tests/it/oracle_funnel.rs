@@ -37,13 +37,16 @@ fn funnel(oracle: &Oracle, steps: &[EventType], window: TimeDelta) -> Vec<(usize
             }
         }
     }
-    reached
-        .iter()
-        .map(|step| (step.len(), step.values().map(TimeDelta::num_seconds).sum()))
-        .collect()
+    reached.iter().map(|step| (step.len(), step.values().map(TimeDelta::num_seconds).sum())).collect()
 }
 
-async fn compare(engine: &dyn Warehouse, scope: &Scope, oracle: &Oracle<'_>, steps: &[EventType], window: Duration) {
+async fn compare(
+    engine: &dyn Warehouse,
+    scope: &Scope,
+    oracle: &Oracle<'_>,
+    steps: &[EventType],
+    window: Duration,
+) {
     let counts = funnel(oracle, steps, TimeDelta::from_std(window).unwrap());
     let expected: Vec<String> = counts
         .iter()
@@ -80,7 +83,14 @@ async fn funnels_of_random_worlds_are_answered_as_plain_rust_answers_them() {
     let shop = [E::PRODUCT_VIEW, E::ADD_TO_CART, E::PURCHASE];
     let again = [E::PURCHASE, E::PURCHASE, E::SEARCH, E::PURCHASE];
     let long = [
-        E::SEARCH, E::PRODUCT_VIEW, E::ADD_TO_CART, E::PURCHASE, E::PRODUCT_VIEW, E::PURCHASE, E::SEARCH, E::REFUND,
+        E::SEARCH,
+        E::PRODUCT_VIEW,
+        E::ADD_TO_CART,
+        E::PURCHASE,
+        E::PRODUCT_VIEW,
+        E::PURCHASE,
+        E::SEARCH,
+        E::REFUND,
     ];
     let day_long = Duration::from_secs(86_400);
     for seed in seed..seed + worlds {

@@ -237,7 +237,10 @@ fn paths(oracle: &Oracle, look_back: TimeDelta) -> Vec<Path> {
 }
 
 /// Rows of texts by name: (name, length, converted, not converted, values).
-fn counted(paths: &[Path], name: impl Fn(&[Channel]) -> (String, usize)) -> Vec<(String, usize, usize, usize, Sums)> {
+fn counted(
+    paths: &[Path],
+    name: impl Fn(&[Channel]) -> (String, usize),
+) -> Vec<(String, usize, usize, usize, Sums)> {
     let mut rows: BTreeMap<(String, usize), (usize, usize, Sums)> = BTreeMap::new();
     for path in paths {
         let row = rows.entry(name(&path.channels)).or_default();
@@ -391,7 +394,8 @@ async fn compare(
     oracle: &Oracle<'_>,
     look_back: Duration,
 ) {
-    let context = format!("{} {} {:?} {:?} {look_back:?}", engine.dialect(), oracle.zone, oracle.site, oracle.source);
+    let context =
+        format!("{} {} {:?} {:?} {look_back:?}", engine.dialect(), oracle.zone, oracle.site, oracle.source);
     let back = TimeDelta::from_std(look_back).unwrap();
     let expected = paths(oracle, back);
 
@@ -407,7 +411,8 @@ async fn compare(
             })
             .collect();
         assert_eq!(rows, expected_paths(&expected, repeats), "paths {repeats:?} {context}");
-        let steps: i64 = report::path_counts(&found.rows).map(|r| r.length * (r.converted + r.not_converted)).sum();
+        let steps: i64 =
+            report::path_counts(&found.rows).map(|r| r.length * (r.converted + r.not_converted)).sum();
         let all: usize = expected.iter().map(|path| path.channels.len()).sum();
         assert!(repeats == Repeats::Collapse || steps == all as i64, "{steps} of {all} steps {context}");
     }
@@ -490,7 +495,8 @@ async fn journeys_of_random_worlds_are_answered_as_plain_rust_answers_them() {
                         scope = scope.source(source);
                     }
                     let (world, zone) = (&busy.world, zone.parse().unwrap());
-                    let oracle = Oracle { world, zone, from: scope.from(), until: scope.until(), site, source };
+                    let oracle =
+                        Oracle { world, zone, from: scope.from(), until: scope.until(), site, source };
                     compare(&engine, &busy, &scope, from..until, &oracle, look_back).await;
                 }
             }
