@@ -5,9 +5,11 @@
 //! | [`EmailProvider`] | whoever carries mails away: one trait, capabilities as data, one outcome per recipient |
 //! | [`Maildir`], [`Memory`] | a directory of `.eml` files, the provider without an account; mails kept in memory, with scripted misbehaviour |
 //! | `Smtp` | any SMTP server, Gmail: over kept connections, with an answer for each recipient (feature `smtp`) |
+//! | `Brevo`, `Mailgun` | vendors behind HTTP: batches, idempotency keys or look-ups, throttling in each of its forms (feature `http`) |
 //! | [`Message`] | what is said: types that cannot hold a line break where one would forge a header |
 //! | [`Template`] | minijinja, strict and escaped; welcome and cart relaunch mails in French and English |
 //! | [`Subscribers`] | people from a CSV file, row by row; bad rows are set aside with their line |
+//! | [`UnsubscribeKeys`] | signed links to unsubscribe with one click (RFC 8058) |
 //! | `Outbox` | the durable heart: one row per recipient, sent once, whatever happens to the process (feature `sqlite`: in a file; `postgres`: on a server) |
 //! | `testing` | the provider contract, executed (feature `testing`) |
 //!
@@ -23,6 +25,7 @@
 //! # From a file of sign-ups to mails on disk
 //!
 //! ```
+//! use mkt_connect::Secret;
 //! use mkt_email::*;
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,6 +35,8 @@
 //! let outbox = Outbox::open(out.join("marketing.db")).await?;
 //! let template = Template::welcome(Language::French)?;
 //! let sender: Mailbox = "La Boutique <bonjour@boutique.example>".parse()?;
+//! let keys = UnsubscribeKeys::new(&Secret::new("24 bytes or more from a key store"))?;
+//! let leave = "https://boutique.example/leave".parse()?;
 //!
 //! let (mut consents, mut mails, mut quarantined) = (Vec::new(), Vec::new(), 0);
 //! for row in Subscribers::read(file.as_bytes())? {
@@ -44,6 +49,8 @@
 //!             let message = Message::builder(sender.clone(), person.email.clone().into(), mail.subject)
 //!                 .html(mail.html)
 //!                 .text(mail.text)
+//!                 // Marketing mail must have one; who follows it need not log in.
+//!                 .list_unsubscribe(keys.link(&leave, &UnsubscribeClaim::marketing(&person.email, "welcome"))?)
 //!                 .build()?;
 //!             mails.push(NewMail::marketing(DedupKey::for_address("welcome", &person.email), message));
 //!             consents.push(Consent::granted(person.email, clock.now(), "inscrits.csv"));

@@ -134,6 +134,8 @@ impl Mailbox {
     /// # Errors
     /// [`Unfit`] when the name holds a control character or is too long.
     pub fn named(address: EmailAddress, name: &str) -> Result<Self, Unfit> {
+        // Before trimming, which takes line breaks away: whoever put one there is refused, not forgiven.
+        refuse_controls(Part::DisplayName, name)?;
         let name = if name.trim().is_empty() { None } else { Some(super::DisplayName::parse(name.trim())?) };
         Ok(Self { address, name })
     }
@@ -220,5 +222,10 @@ mod tests {
         assert_eq!(named.address.as_str(), "jean@example.org");
         assert_eq!("jean@example.org".parse::<Mailbox>().unwrap().name, None);
         assert!("Eve\nX <eve@example.org>".parse::<Mailbox>().is_err());
+        let eve = EmailAddress::parse("eve@example.org").unwrap();
+        for name in ["Eve\n", "\r\nEve", "Eve\u{2028}", "\n"] {
+            assert!(Mailbox::named(eve.clone(), name).is_err(), "{name:?}");
+        }
+        assert_eq!(Mailbox::named(eve, "  ").unwrap().name, None);
     }
 }

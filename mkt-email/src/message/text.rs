@@ -75,6 +75,12 @@ pub enum Unfit {
         /// Its position, counted in characters from 1.
         at: usize,
     },
+    /// An encoded word (RFC 2047): it goes through as it is, and readers would show something else, line breaks too.
+    #[error("the {part} holds an encoded word (=?…?=)")]
+    EncodedWord {
+        /// Which text.
+        part: Part,
+    },
     /// Longer than any receiver needs to take.
     #[error("the {part} is {got} long, {max} is the most")]
     TooLong {
@@ -112,6 +118,9 @@ pub(super) fn check(part: Part, text: &str, max: usize) -> Result<(), Unfit> {
     refuse_controls(part, text)?;
     if text.trim().is_empty() {
         return Err(Unfit::Empty { part });
+    }
+    if text.split_once("=?").is_some_and(|(_, rest)| rest.contains("?=")) {
+        return Err(Unfit::EncodedWord { part });
     }
     let got = text.chars().count();
     if got > max { Err(Unfit::TooLong { part, max, got }) } else { Ok(()) }
@@ -306,6 +315,14 @@ mod tests {
         for bad in ["", "X A", "X:A", "Xé", "Bcc", "content-type", "REPLY-TO"] {
             assert!(HeaderName::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_text_that_readers_would_decode_is_refused() {
+        let refused = DisplayName::parse("Jean =?utf-8?Q?=0D=0ABcc:_x@evil.example?=").unwrap_err();
+        assert_eq!(refused.to_string(), "the display name holds an encoded word (=?…?=)");
+        assert!(Subject::parse("=?utf-8?B?DQo=?=").is_err() && HeaderValue::parse("a =?x?= b").is_err());
+        assert!(Subject::parse("1+1=? ?").is_ok() && Subject::parse("?= and =?").is_ok());
     }
 
     #[test]

@@ -3,10 +3,18 @@
 //! A missing value is an error and never an empty greeting; HTML is escaped whatever the template is called; work is
 //! bounded by fuel; links may only be `http`, `https` or `mailto`. Templates are the sender's own text: a recipient's
 //! data is never compiled as one.
+//!
+//! With the feature `mjml` the HTML may be written in MJML. It is compiled to HTML once, when the template is made;
+//! then comes minijinja, for each person. So a value is escaped as in any HTML, and the MJML compiler never sees one.
+//! With `css-inline` the rules of style sheets are moved into attributes, after rendering.
 
 mod builtin;
 mod links;
+#[cfg(feature = "mjml")]
+mod mjml;
 mod plain;
+#[cfg(feature = "css-inline")]
+mod style;
 
 pub use builtin::{CartItem, CartRelaunch, Language, MAX_ITEMS, Welcome, format_money};
 pub use plain::text_of_html;
@@ -27,6 +35,8 @@ const MAX_RENDERED: usize = 2_000_000;
 const SUBJECT: &str = "subject";
 const HTML: &str = "html";
 const TEXT: &str = "text";
+#[cfg(feature = "mjml")]
+const MJML: &str = "mjml";
 
 /// Why a template or one mail made with it was refused. Values never appear: they may be personal.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +45,7 @@ pub enum TemplateError {
     /// The template itself is wrong.
     #[error("the template's {part} does not compile (line {line}): {reason}")]
     Syntax {
-        /// `subject`, `html` or `text`.
+        /// `subject`, `html`, `text` or `mjml`.
         part: &'static str,
         /// The line in that part.
         line: usize,
@@ -114,6 +124,8 @@ impl fmt::Debug for Rendered {
 pub struct Template {
     environment: Environment<'static>,
     has_text: bool,
+    #[cfg(feature = "css-inline")]
+    inlines_css: bool,
 }
 
 impl fmt::Debug for Template {
@@ -147,7 +159,45 @@ impl Template {
                 }
             })?;
         }
-        Ok(Self { environment, has_text: text.is_some() })
+        Ok(Self {
+            environment,
+            has_text: text.is_some(),
+            #[cfg(feature = "css-inline")]
+            inlines_css: false,
+        })
+    }
+
+    /// Compiles a template whose HTML body is written in MJML (feature `mjml`).
+    ///
+    /// `{{ }}` may stand in texts and attributes; `{% %}` between elements goes into an `<mj-raw>`. `<` and `&` in a
+    /// minijinja expression are markup to the MJML compiler: use `lt` and the like. `mj-include` is refused. The web
+    /// fonts that MJML would load by itself are not; name one in an `<mj-font>` to have it.
+    ///
+    /// # Errors
+    /// [`TemplateError::Syntax`], with part `mjml` for the markup, else for what the markup became.
+    ///
+    /// ```
+    /// use mkt_email::Template;
+    /// let mjml = "<mjml><mj-body><mj-section><mj-column><mj-text>Bienvenue {{ prenom }} !</mj-text>\
+    ///             </mj-column></mj-section></mj-body></mjml>";
+    /// let mail = Template::mjml("Bienvenue {{ prenom }} !", mjml, None)?
+    ///     .render(&std::collections::BTreeMap::from([("prenom", "<mj-raw>Jean")]))?;
+    /// assert!(mail.html.contains("Bienvenue &lt;mj-raw&gt;Jean !"));
+    /// assert_eq!(mail.text, "Bienvenue <mj-raw>Jean !");
+    /// # Ok::<(), mkt_email::TemplateError>(())
+    /// ```
+    #[cfg(feature = "mjml")]
+    pub fn mjml(subject: &str, mjml: &str, text: Option<&str>) -> Result<Self, TemplateError> {
+        Self::new(subject, &mjml::to_html(mjml)?, text)
+    }
+
+    /// Moves the rules of `<style>` elements into `style` attributes of every mail, for readers that drop style sheets
+    /// (feature `css-inline`). `@media` rules stay where they are; nothing is loaded from a disk or the network.
+    #[cfg(feature = "css-inline")]
+    #[must_use]
+    pub fn inlining_css(mut self) -> Self {
+        self.inlines_css = true;
+        self
     }
 
     /// Adds campaign tags to every web link that passes the filter `tag`. Tags of the same family that a link
@@ -171,6 +221,8 @@ impl Template {
         let subject = Subject::parse(subject.trim()).map_err(TemplateError::Subject)?;
         let html = self.part(HTML, &context)?;
         let text = if self.has_text { self.part(TEXT, &context)? } else { text_of_html(&html) };
+        #[cfg(feature = "css-inline")]
+        let html = if self.inlines_css { within_limit(HTML, with_css_inlined(&html)?)? } else { html };
         Ok(Rendered { subject, html, text: without_controls(&text) })
     }
 
@@ -187,10 +239,7 @@ impl Template {
             .get_template(part)
             .and_then(|template| template.render(context))
             .map_err(|error| fail(&error))?;
-        match rendered.len() {
-            got if got > MAX_RENDERED => Err(TemplateError::TooLarge { part, got, max: MAX_RENDERED }),
-            _ => Ok(rendered),
-        }
+        within_limit(part, rendered)
     }
 
     /// The first name, in alphabetical order, that a part uses and the context lacks.
@@ -208,6 +257,19 @@ impl Template {
         lacking.sort();
         lacking.into_iter().next().unwrap_or_else(|| "a value".to_owned())
     }
+}
+
+fn within_limit(part: &'static str, rendered: String) -> Result<String, TemplateError> {
+    match rendered.len() {
+        got if got > MAX_RENDERED => Err(TemplateError::TooLarge { part, got, max: MAX_RENDERED }),
+        _ => Ok(rendered),
+    }
+}
+
+#[cfg(feature = "css-inline")]
+fn with_css_inlined(html: &str) -> Result<String, TemplateError> {
+    let reason = || "its style sheet cannot be moved into attributes".to_owned();
+    style::inlined(html).ok_or_else(|| TemplateError::Render { part: HTML, line: 0, reason: reason() })
 }
 
 /// Line ends and tabs stay; whatever else could steer a terminal or a mail program goes.

@@ -1,7 +1,7 @@
 //! Small makers of test data.
 
 use chrono::{DateTime, Utc};
-use mkt_email::{Consent, DedupKey, EmailAddress, ManualClock, Message, NewMail, Outbox};
+use mkt_email::{Consent, DedupKey, EmailAddress, ListUnsubscribe, ManualClock, Message, NewMail, Outbox};
 
 pub(crate) fn instant(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -31,7 +31,17 @@ pub(crate) fn message(to: &EmailAddress) -> Message {
 }
 
 pub(crate) fn marketing(campaign: &str, to: &EmailAddress) -> NewMail {
-    NewMail::marketing(DedupKey::for_address(campaign, to), message(to))
+    let link = ListUnsubscribe::one_click("https://shop.example/leave?u=token".parse().unwrap()).unwrap();
+    let message = Message::builder(
+        "Shop <news@example.com>".parse().unwrap(),
+        to.clone().into(),
+        "Hello".parse().unwrap(),
+    )
+    .html("<p>Hello</p>")
+    .list_unsubscribe(link)
+    .build()
+    .unwrap();
+    NewMail::marketing(DedupKey::for_address(campaign, to), message)
 }
 
 pub(crate) fn transactional(campaign: &str, to: &EmailAddress) -> NewMail {

@@ -14,6 +14,7 @@ mod conformance;
 mod crash;
 mod engines;
 mod help;
+mod hostile_headers;
 mod mime;
 mod outbox;
 mod send_log;

@@ -152,3 +152,115 @@ fn links_carry_the_campaigns_tags_in_both_bodies() {
     let escaped = tagged.replace('&', "&amp;").replace('/', "&#x2f;");
     assert!(mail.html.contains(&format!("href=\"{escaped}\"")), "{}", mail.html);
 }
+
+#[cfg(feature = "mjml")]
+const MJML: &str = r##"<mjml>
+  <mj-head>
+    <mj-title>{{ site }}</mj-title>
+    <mj-preview>Bienvenue {{ prenom }}</mj-preview>
+    <mj-style>.big { font-size: 20px } #outlook a { padding: 0 }</mj-style>
+  </mj-head>
+  <mj-body>
+    <mj-section><mj-column>
+      <mj-text css-class="big">Bienvenue {{ prenom }} !</mj-text>
+      <mj-button href="{{ link | tag }}">Découvrir {{ site }}</mj-button>
+    </mj-column></mj-section>
+    <mj-raw>{% for item in items %}</mj-raw>
+    <mj-section><mj-column><mj-text>- {{ item }}</mj-text></mj-column></mj-section>
+    <mj-raw>{% endfor %}</mj-raw>
+  </mj-body>
+</mjml>"##;
+
+/// The elements of a mail, without what stands between them.
+#[cfg(feature = "mjml")]
+fn elements(html: &str) -> Vec<String> {
+    html.split('<').skip(1).map(|tag| tag.split(['>', ' ']).next().unwrap_or_default().to_owned()).collect()
+}
+
+/// What hostile first names are made of, for each of the three languages that a template passes through.
+#[cfg(any(feature = "mjml", feature = "css-inline"))]
+const HOSTILE: [&str; 9] = [
+    "</mj-text><mj-raw><script>alert(1)</script></mj-raw><mj-text>",
+    "<mj-include path=\"/etc/passwd\" />",
+    "{{ site }}{% raw %}",
+    "<!--[if mso]><script><![endif]-->",
+    "--><img src=x onerror=alert(1)>",
+    "</title></style><script>alert(1)</script>",
+    "\"><a href='javascript:alert(1)'>x</a>",
+    "<style>*{display:none}</style>",
+    "&lt;script&gt;",
+];
+
+#[cfg(feature = "mjml")]
+#[test]
+fn a_template_in_mjml_becomes_a_mail_and_no_value_becomes_markup() {
+    let template = Template::mjml("Bienvenue {{ prenom }} !", MJML, None).unwrap();
+    let tags = CampaignTags::new("newsletter", "email", "welcome");
+    let template = template.tagging(tags, TagFamily::Utm);
+    let context = |prenom: &str| json!({"prenom": prenom, "site": "La Boutique", "link": "https://shop.example/", "items": ["thé", prenom]});
+    let mail = template.render(&context("Jean")).unwrap();
+    assert!(mail.html.contains("<table") && mail.html.contains("Bienvenue Jean !"), "{}", mail.html);
+    assert!(mail.html.contains("utm_campaign=welcome"), "{}", mail.html);
+    assert!(!mail.html.contains("fonts.googleapis") && !mail.html.contains("{%"), "{}", mail.html);
+    assert!(mail.text.contains("Bienvenue Jean !"), "{}", mail.text);
+    assert!(
+        mail.text.contains("Découvrir La Boutique (https://shop.example/?utm_source=newsletter"),
+        "{}",
+        mail.text
+    );
+    assert!(mail.text.contains("- thé"), "{}", mail.text);
+    assert!(!mail.text.contains("font-size") && !mail.text.contains("mso"), "{}", mail.text);
+    for name in HOSTILE {
+        let hostile = template.render(&context(name)).unwrap();
+        assert_eq!(elements(&hostile.html), elements(&mail.html), "{name}");
+        assert!(hostile.text.contains(name), "{name} is text: {}", hostile.text);
+        assert_eq!(hostile.subject.as_str(), format!("Bienvenue {name} !"));
+    }
+}
+
+#[cfg(feature = "mjml")]
+#[test]
+fn what_is_wrong_with_mjml_is_told_with_its_line_and_includes_are_refused() {
+    let wrong = |mjml: &str| Template::mjml("Hello", mjml, None).unwrap_err().to_string();
+    assert_eq!(
+        wrong("<mjml><mj-body>\n<mj-include path=\"/etc/passwd\" /></mj-body></mjml>"),
+        "the template's mjml does not compile (line 2): mj-include is not supported: a template is one text"
+    );
+    for mjml in ["", "Hello", "<p>Hello</p>", "<mjml><mj-body><mj-section>", "<mjml><mj-body></mjml>"] {
+        assert!(wrong(mjml).starts_with("the template's mjml does not compile"), "{mjml}");
+    }
+    let missing = Template::mjml("Hello", MJML, None).unwrap().render(&json!({"site": "x"})).unwrap_err();
+    assert!(matches!(&missing, TemplateError::Missing { .. }), "{missing}");
+}
+
+#[cfg(feature = "css-inline")]
+#[test]
+fn style_sheets_become_attributes_and_values_stay_text() {
+    let html = "<html><head><link rel=\"stylesheet\" href=\"file:///etc/passwd\"><style>p { color: #123456 }\
+                @media (max-width: 400px) { p { color: red } }</style></head>\
+                <body><p title=\"{{ prenom }}\">{{ prenom }}</p></body></html>";
+    let template = Template::new("Hello", html, None).unwrap().inlining_css();
+    let mail = template.render(&json!({"prenom": "Jean"})).unwrap();
+    assert!(mail.html.contains("<p title=\"Jean\" style=\"color: #123456;\">Jean</p>"), "{}", mail.html);
+    assert!(
+        mail.html.contains("@media (max-width: 400px)") && !mail.html.contains("passwd"),
+        "{}",
+        mail.html
+    );
+    assert_eq!(mail.text, "Jean");
+    for name in HOSTILE {
+        let hostile = template.render(&json!({"prenom": name})).unwrap();
+        // Between the quotes of an attribute markup is text; quotes are escaped there.
+        let outside = |html: &str| {
+            let (before, rest) = html.split_once("title=\"").unwrap();
+            let (value, after) = rest.split_once('"').unwrap();
+            assert!(after.starts_with(" style=\"color: #123456;\">"), "{value} ends where it should: {html}");
+            format!("{before}{after}")
+        };
+        let elements = |html: &str| outside(html).matches('<').count();
+        assert_eq!(elements(&hostile.html), elements(&mail.html), "{}", hostile.html);
+        let shown = outside(&hostile.html);
+        assert!(!shown.contains("<script") && !shown.contains("<img"), "{shown}");
+        assert_eq!(hostile.text, name);
+    }
+}

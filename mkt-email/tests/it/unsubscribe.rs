@@ -174,3 +174,20 @@ fn no_altered_token_is_believed() {
         refused(&String::from_utf8(bytes).unwrap());
     }
 }
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn marketing_mail_without_a_link_does_not_get_into_the_outbox() {
+    use mkt_email::{DedupKey, NewMail, Outbox};
+    let outbox = Outbox::in_memory().await.unwrap();
+    let to = address("jean@example.org");
+    let key = DedupKey::for_address("spring", &to);
+    let with = crate::help::marketing("autumn", &to);
+    let error = outbox
+        .enqueue(&[with, NewMail::marketing(key, crate::help::message(&to))], noon())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains("MessageBuilder::list_unsubscribe"), "{error}");
+    assert_eq!(outbox.counts(None).await.unwrap().recipients, 0, "all or none");
+}
