@@ -12,5 +12,6 @@ mod analytics;
 mod command;
 mod quickstart;
 mod sample_data;
+mod welcome_email;
 #[path = "../../make_sample_data/world/mod.rs"]
 mod world;
