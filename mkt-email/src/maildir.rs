@@ -145,7 +145,9 @@ impl Maildir {
             let writers: Vec<_> = mails
                 .chunks(share)
                 .map(|mails| {
-                    scope.spawn(|| mails.iter().map(|mail| self.write(mail, group.at(), there)).collect::<Vec<_>>())
+                    scope.spawn(|| {
+                        mails.iter().map(|mail| self.write(mail, group.at(), there)).collect::<Vec<_>>()
+                    })
                 })
                 .collect();
             writers.into_iter().flat_map(|writer| writer.join().unwrap_or_default()).collect()
@@ -190,12 +192,7 @@ impl Maildir {
     }
 
     /// Writes one mail where nobody looks yet.
-    fn write(
-        &self,
-        mail: &Outgoing,
-        at: DateTime<Utc>,
-        there: &HashSet<IdempotencyKey>,
-    ) -> Result<Written> {
+    fn write(&self, mail: &Outgoing, at: DateTime<Utc>, there: &HashSet<IdempotencyKey>) -> Result<Written> {
         let message = &mail.message;
         if there.contains(&mail.key) {
             return Ok(Written::Already);

@@ -74,7 +74,8 @@ impl Room {
     }
 }
 
-const SPENT: &str = "SELECT CAST(coalesce(sum(mails), 0) AS BIGINT) AS mails, count(*) AS calls FROM mail_spending
+const SPENT: &str =
+    "SELECT CAST(coalesce(sum(mails), 0) AS BIGINT) AS mails, count(*) AS calls FROM mail_spending
                       WHERE account = $1 AND at > $2";
 /// The end of the earliest calls that have to leave the window until one more fits.
 const ENDS: &str = "SELECT at, mails FROM mail_spending WHERE account = $1 AND at > $2 ORDER BY at LIMIT $3";
@@ -98,12 +99,7 @@ impl Asked<'_> {
     }
 }
 
-async fn room(
-    mut asked: Asked<'_>,
-    account: &str,
-    now: DateTime<Utc>,
-    budgets: &[Budget],
-) -> Result<Room> {
+async fn room(mut asked: Asked<'_>, account: &str, now: DateTime<Utc>, budgets: &[Budget]) -> Result<Room> {
     let mut room = Room::UNLIMITED;
     for budget in budgets {
         let from = budget.from(now);
@@ -126,7 +122,8 @@ async fn room(
             let mut at = None;
             for row in asked.all(ENDS, values![account, from, excess]).await? {
                 excess -= if budget.unit == Unit::Mails { row.number("mails")? } else { 1 };
-                at = Some(row.number("at")?);
+                // A call that is under way may end at any moment.
+                at = Some(row.number("at")?.min(millis(now)));
                 if excess <= 0 {
                     break;
                 }
@@ -143,12 +140,7 @@ async fn room(
 
 impl Outbox {
     /// What is left of the budgets of an account, as far as can be seen without a lock.
-    pub(super) async fn room(
-        &self,
-        account: &str,
-        now: DateTime<Utc>,
-        budgets: &[Budget],
-    ) -> Result<Room> {
+    pub(super) async fn room(&self, account: &str, now: DateTime<Utc>, budgets: &[Budget]) -> Result<Room> {
         if budgets.is_empty() {
             return Ok(Room::UNLIMITED);
         }

@@ -30,8 +30,7 @@ impl Outbox {
     /// [`ErrorKind::Storage`](mkt_connect::ErrorKind::Storage).
     pub async fn resume(&self, campaign: &str) -> Result<bool> {
         let mut tx = self.store.begin("resume", Access::Alone).await?;
-        let resumed =
-            tx.run("DELETE FROM mail_campaigns WHERE campaign = $1", values![campaign]).await?;
+        let resumed = tx.run("DELETE FROM mail_campaigns WHERE campaign = $1", values![campaign]).await?;
         tx.commit().await?;
         Ok(resumed > 0)
     }

@@ -1,8 +1,8 @@
 //! Taking mails that are due, and giving them back. Each transition is one statement that names the state it starts
 //! from; nothing here calls a provider.
 
-use super::store::{Access, Row, Tx, values};
 use super::solitude::Dead;
+use super::store::{Access, Row, Tx, values};
 use super::{Outbox, damaged, gate, json, millis};
 use crate::id::{IdempotencyKey, MailId};
 use crate::message::{Attachment, FileName, Message};
@@ -243,10 +243,7 @@ impl Stored {
                 Some(content) => Arc::clone(content),
                 None => {
                     let rows = tx
-                        .all(
-                            "SELECT content FROM mail_blobs WHERE sha256 = $1",
-                            values![&attachment.sha256],
-                        )
+                        .all("SELECT content FROM mail_blobs WHERE sha256 = $1", values![&attachment.sha256])
                         .await?;
                     let Some(row) = rows.first() else { return Ok(None) };
                     let content: Arc<[u8]> = row.bytes("content")?.into();

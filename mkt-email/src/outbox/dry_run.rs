@@ -69,7 +69,8 @@ impl Outbox {
         let count = |name: &str| row.number(name).map(|count| u64::try_from(count).unwrap_or(0));
         (told.unknown, told.paused, told.later) = (count("unknown")?, count("paused")?, count("later")?);
         let room = self.room(provider.account(), now, &options.budgets).await?;
-        told.room = (!options.budgets.is_empty()).then_some(room.mails as u64).filter(|room| *room < u64::MAX);
+        told.room =
+            (!options.budgets.is_empty()).then_some(room.mails as u64).filter(|room| *room < u64::MAX);
         told.not_before = self.paused_until(provider.account(), now).await?.max(room.again_at);
         let mut last = String::new();
         loop {
@@ -78,7 +79,7 @@ impl Outbox {
                 .all(
                     OPERATION,
                     concat!(
-                        "SELECT id, bytes, CASE WHEN expires_at <= $1 THEN 1 ELSE 0 END AS expired, ",
+                        "SELECT id, bytes, CASE WHEN expires_at <= $1 THEN id END AS expired, ",
                         gate!(),
                         " AS reason
                            FROM mail_outbox
@@ -103,8 +104,8 @@ impl Outbox {
                     break;
                 }
                 row.text("id")?.clone_into(&mut last);
-                match (row.number("expired")?, row.maybe_text("reason")?) {
-                    (1, _) => told.expired += 1,
+                match (row.maybe_text("expired")?, row.maybe_text("reason")?) {
+                    (Some(_), _) => told.expired += 1,
                     (_, Some(reason)) => *told.suppressed.entry(reason.to_owned()).or_default() += 1,
                     (_, None) => ids.push([row.text("id")?]),
                 }

@@ -9,7 +9,6 @@ use mkt_connect::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
 
 const OPERATION: &str = "enqueue";
 /// Mails to a statement, and bytes of their messages: one argument holds them all.
@@ -97,7 +96,8 @@ impl NewMail {
         Self { key, purpose, message, priority: 0, not_before: None, expires_at: None, at_least_once: false }
     }
 
-    /// Marketing mail of no list.
+    /// Marketing mail of no list. Its message must have a [link to unsubscribe](crate::MessageBuilder::list_unsubscribe),
+    /// such as [`UnsubscribeKeys`](crate::UnsubscribeKeys) makes: without one the outbox refuses it.
     #[must_use]
     pub fn marketing(key: DedupKey, message: Message) -> Self {
         Self::new(key, Purpose::Marketing { list: None }, message)
@@ -151,14 +151,22 @@ impl Outbox {
     /// as it is. One answer per mail, in order.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for a key or list with a NUL in it, and for marketing mail that asks to be sent at least
-    /// once; [`ErrorKind::Storage`].
+    /// [`ErrorKind::Input`] for a key or list with a NUL in it, for marketing mail that asks to be sent at least once or
+    /// has no [link to unsubscribe](crate::MessageBuilder::list_unsubscribe); [`ErrorKind::Storage`].
     pub async fn enqueue(&self, mails: &[NewMail], now: DateTime<Utc>) -> Result<Vec<Enqueued>> {
-        let refuse = |detail: &str| Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_detail(detail);
+        let refuse =
+            |detail: &str| Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_detail(detail);
         for mail in mails {
             let list = match &mail.purpose {
+                Purpose::Marketing { .. } if mail.message.list_unsubscribe().is_none() => {
+                    return Err(refuse(
+                        "marketing mail needs a link to unsubscribe: MessageBuilder::list_unsubscribe",
+                    ));
+                }
                 Purpose::Marketing { .. } if mail.at_least_once => {
-                    return Err(refuse("marketing mail is never sent twice: at_least_once is for transactional mail"));
+                    return Err(refuse(
+                        "marketing mail is never sent twice: at_least_once is for transactional mail",
+                    ));
                 }
                 Purpose::Marketing { list } => list.as_deref(),
                 Purpose::Transactional => None,
@@ -182,8 +190,14 @@ impl Outbox {
         let mut known: HashMap<MailId, Enqueued> = HashMap::new();
         let mut inserted: Vec<[String; 1]> = Vec::with_capacity(sorted.len());
         let mut chunk = Chunk::default();
-        for (id, (position, mail)) in &sorted {
-            chunk.add(*id, *position, mail)?;
+        let mut in_turn: Vec<_> =
+            sorted.iter().map(|(id, (position, mail))| (*id, *position, *mail)).collect();
+        if self.store.has_one_writer() {
+            // Nobody to wait for: in the order given, which is that of the log and of the disk.
+            in_turn.sort_by_key(|(_, position, _)| *position);
+        }
+        for (id, position, mail) in in_turn {
+            chunk.add(id, position, mail)?;
             if chunk.is_full() {
                 inserted.extend(std::mem::take(&mut chunk).insert(&mut tx, now).await?);
             }
@@ -249,11 +263,13 @@ impl<'a> Chunk<'a> {
             Purpose::Transactional => ("transactional", None),
             Purpose::Marketing { list } => ("marketing", list.as_deref()),
         };
-        let unwritable =
-            |cause: serde_json::Error| Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_source(cause);
+        let unwritable = |cause: serde_json::Error| {
+            Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_source(cause)
+        };
         let address = &mail.message.to().address;
         let payload = serde_json::to_string(&mail.message).map_err(unwritable)?;
-        let stored: Vec<StoredAttachment> = mail.message.attachments().iter().map(StoredAttachment::of).collect();
+        let stored: Vec<StoredAttachment> =
+            mail.message.attachments().iter().map(StoredAttachment::of).collect();
         let attachments = match stored.is_empty() {
             true => None,
             false => Some(serde_json::to_string(&stored).map_err(unwritable)?),
@@ -339,7 +355,7 @@ async fn store_attachments(tx: &mut Tx, mails: &[NewMail]) -> Result<()> {
     // Mails of a campaign share the bytes themselves: hashed once.
     let mut seen = std::collections::HashSet::new();
     for attachment in mails.iter().flat_map(|mail| mail.message.attachments()) {
-        if seen.insert(Arc::as_ptr(attachment.content())) {
+        if seen.insert((attachment.content().as_ptr().addr(), attachment.content().len())) {
             contents.entry(sha256_hex(attachment.content())).or_insert(attachment.content());
         }
     }

@@ -167,13 +167,7 @@ impl Outbox {
                         provider = $4, account = $5, reason = NULL, stage = NULL, updated_at = $1
                    FROM json_each($2) AS j
                   WHERE mail_outbox.id = j.value ->> 0 AND mail_outbox.state = 'claimed'",
-                values![
-                    now,
-                    json(&entries)?,
-                    millis(step.lease_until),
-                    step.provider,
-                    step.account
-                ],
+                values![now, json(&entries)?, millis(step.lease_until), step.provider, step.account],
             )
             .await?;
         }

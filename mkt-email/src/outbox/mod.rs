@@ -47,7 +47,8 @@ pub use erase::Erased;
 pub use options::{RunOptions, RunReport, Stop};
 pub use suppression::{Suppression, SuppressionReason, SuppressionScope};
 pub use suppression_csv::{
-    ErasedSuppression, SuppressionImport, SuppressionProblem, SuppressionRow, SuppressionRowError, Suppressions,
+    ErasedSuppression, SuppressionImport, SuppressionProblem, SuppressionRow, SuppressionRowError,
+    Suppressions,
 };
 
 use chrono::{DateTime, Utc};

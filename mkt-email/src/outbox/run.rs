@@ -14,9 +14,7 @@ use super::{Outbox, SERVICE};
 use crate::Clock;
 use crate::id::MailId;
 use crate::message::Message;
-use crate::provider::{
-    EmailProvider, Group, Outcome, Plan, RejectReason, Scope, Settlement,
-};
+use crate::provider::{EmailProvider, Group, Outcome, Plan, RejectReason, Scope, Settlement};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -223,7 +221,9 @@ impl Run<'_> {
         Ok(wave.marked)
     }
 
-    /// What an answered call means for its mails. What was refused as a group is put first in the queue, in halves.
+    /// What an answered call means for its mails. What was refused as a group is put last in the queue, in
+    /// halves: the good halves of all groups go before any is searched to its end, so that a run which is cut short
+    /// over and over gets on all the same.
     fn take(&mut self, called: Called, answers: &mut Answers, waiting: &mut VecDeque<Vec<Taken>>) {
         let Called { marked: Marked { rows, reservation, .. }, answer } = called;
         let max_attempts = self.options.max_attempts;
@@ -253,10 +253,7 @@ impl Run<'_> {
                 if !refused.is_empty() {
                     took_nothing = true;
                     self.report.split += 1;
-                    let second = refused.split_off(refused.len().div_ceil(2));
-                    for half in [second, refused].into_iter().filter(|half| !half.is_empty()) {
-                        waiting.push_front(half);
-                    }
+                    waiting.extend(halves(refused));
                 }
             }
             Err(error) if error.leaves_doubt() => {
@@ -305,8 +302,11 @@ impl Run<'_> {
                 .filter(|at| left.remove(at))
                 .filter_map(|at| rows.get_mut(at).and_then(Option::take))
                 .collect();
-            if !mails.is_empty() {
-                groups.push(mails);
+            // What was refused together before is not tried together again.
+            match mails.len() > 1 && mails.iter().all(|row| row.splits > 0) {
+                true => groups.extend(halves(mails)),
+                false if mails.is_empty() => {}
+                false => groups.push(mails),
             }
         }
         // A plan that leaves mails out breaks its contract; they must not come round for ever.
@@ -401,6 +401,12 @@ impl Answers {
             self.pause = Some(pause);
         }
     }
+}
+
+/// Two halves, or what there is.
+fn halves(mut rows: Vec<Taken>) -> impl Iterator<Item = Vec<Taken>> {
+    let second = rows.split_off(rows.len().div_ceil(2));
+    [rows, second].into_iter().filter(|half| !half.is_empty())
 }
 
 /// Mails without what the plan leaves out of them.

@@ -7,10 +7,11 @@
 
 use super::store::{Access, values};
 use super::{Outbox, SERVICE, instant};
+use crate::EmailAddress;
 use mkt_connect::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 const OPERATION: &str = "write the send log";
@@ -126,9 +127,95 @@ impl Outbox {
 }
 
 impl Outbox {
+    /// Takes an erased person's address out of a send log: their lines stay, with `"recipient":null`. The file is
+    /// written anew beside the old one and takes its place. Returns how many lines named the person.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`] when it cannot be read or written; [`ErrorKind::Conflict`] when it is the log of another
+    /// outbox or no send log at all. Then it is unchanged.
+    pub async fn erase_from_send_log(&self, path: impl AsRef<Path>, address: &EmailAddress) -> Result<u64> {
+        const OPERATION: &str = "erase from the send log";
+        let (outbox, path) = (self.identity().await?, path.as_ref().to_owned());
+        let person = address.normalised();
+        let done = tokio::task::spawn_blocking(move || rewrite(&path, &outbox, &person)).await;
+        let failed = |cause: io::Error| {
+            let foreign = cause.kind() == io::ErrorKind::InvalidData;
+            let kind = if foreign { ErrorKind::Conflict } else { ErrorKind::Storage };
+            Error::new(kind, SERVICE, OPERATION).with_source(cause)
+        };
+        done.unwrap_or_else(|cause| Err(io::Error::other(cause))).map_err(failed)
+    }
+
     async fn identity(&self) -> Result<String> {
         let row = self.store.one(OPERATION, "SELECT outbox_id FROM mail_identity", values![]).await?;
         row.text("outbox_id").map(str::to_owned)
+    }
+}
+
+/// Blocking. Whoever waits for the lock of the old file then writes to a file that nobody finds any more; what it wrote
+/// is appended to the new one by the next copy, which goes by the last line it finds.
+fn rewrite(path: &Path, outbox: &str, person: &str) -> io::Result<u64> {
+    let foreign =
+        || io::Error::new(io::ErrorKind::InvalidData, "the file is not the send log of this outbox");
+    let mut old = open(path)?;
+    old.lock()?;
+    match last_mark(&mut old)? {
+        Tail::Empty => return Ok(0),
+        Tail::Mark(mark) if mark.outbox == outbox => {}
+        Tail::Mark(_) | Tail::Foreign => return Err(foreign()),
+    }
+    old.seek(SeekFrom::Start(0))?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".erasing");
+    let new = Path::new(&name);
+    let mut out = BufWriter::new(open(new)?);
+    out.get_ref().set_len(0)?;
+    let mut found = 0;
+    for line in BufReader::new(&old).split(b'\n') {
+        let line = line?;
+        let mut value: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(&line).map_err(|_| foreign())?;
+        let named = value.get("recipient").and_then(serde_json::Value::as_str);
+        if named.is_some_and(|named| named.eq_ignore_ascii_case(person)) {
+            found += 1;
+            value.insert("recipient".to_owned(), serde_json::Value::Null);
+            // In the order of every other line, which begin with their number.
+            let text = serde_json::to_vec(&Reordered(&value))?;
+            out.write_all(&text)?;
+        } else {
+            out.write_all(&line)?;
+        }
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    out.get_ref().sync_all()?;
+    match found {
+        0 => std::fs::remove_file(new)?,
+        _ => std::fs::rename(new, path)?,
+    }
+    Ok(found)
+}
+
+/// A line read back, in the order in which lines are written.
+struct Reordered<'a>(&'a serde_json::Map<String, serde_json::Value>);
+
+impl Serialize for Reordered<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        const ORDER: [&str; 12] = [
+            "seq",
+            "outbox",
+            "at",
+            "mail",
+            "campaign",
+            "recipient",
+            "attempt",
+            "outcome",
+            "provider",
+            "id",
+            "reason",
+            "stage",
+        ];
+        serializer.collect_map(ORDER.iter().filter_map(|name| self.0.get(*name).map(|value| (name, value))))
     }
 }
 

@@ -145,7 +145,16 @@ impl Outbox {
             let listed: Vec<_> = distinct
                 .values()
                 .map(|(row, ends)| {
-                    (&row.address_key, row.scope, &row.list, &row.address, row.reason, &row.source, row.at, ends)
+                    (
+                        &row.address_key,
+                        row.scope,
+                        &row.list,
+                        &row.address,
+                        row.reason,
+                        &row.source,
+                        row.at,
+                        ends,
+                    )
                 })
                 .collect();
             // The later end wins: a lasting reason must not be shortened by a passing one.

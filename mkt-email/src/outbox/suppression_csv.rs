@@ -267,17 +267,21 @@ impl<R: Read> Iterator for Suppressions<R> {
                 } else {
                     self.row()
                 };
-                Some(Ok(row.unwrap_or_else(|problem| SuppressionRow::Bad(SuppressionRowError { line, problem }))))
+                Some(Ok(
+                    row.unwrap_or_else(|problem| SuppressionRow::Bad(SuppressionRowError { line, problem }))
+                ))
             }
             Err(cause) => Some(Err(match cause.into_kind() {
                 csv::ErrorKind::Io(cause) => unreadable(cause),
-                _ => Error::new(ErrorKind::Input, SERVICE, "read suppressions").with_detail("the file is not CSV"),
+                _ => Error::new(ErrorKind::Input, SERVICE, "read suppressions")
+                    .with_detail("the file is not CSV"),
             })),
         }
     }
 }
 
 /// Ends a file whose quotes are broken before it fills the memory: past 16 MiB without a line break nothing is a row.
+/// Line ends of two bytes become one, because the reader of rows miscounts them.
 struct Lines<R> {
     inner: BufReader<R>,
     run: usize,
@@ -285,7 +289,31 @@ struct Lines<R> {
 
 impl<R: Read> Read for Lines<R> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.inner.read(into)?;
+        let mut read = self.inner.read(into)?;
+        if into.get(..read).is_some_and(|part| part.contains(&b'\r')) {
+            let next = if into.get(..read).is_some_and(|part| part.ends_with(b"\r")) {
+                self.inner.fill_buf()?.first().copied()
+            } else {
+                None
+            };
+            let mut kept = 0;
+            for at in 0..read {
+                let follows = if at + 1 < read { into.get(at + 1).copied() } else { next };
+                let byte = into.get(at).copied().unwrap_or_default();
+                if byte == b'\r' && follows == Some(b'\n') {
+                    continue;
+                }
+                if let Some(place) = into.get_mut(kept) {
+                    *place = byte;
+                    kept += 1;
+                }
+            }
+            // A lone `\r` at the end of what was read, whose `\n` comes next: nothing is not the end.
+            if kept == 0 {
+                return self.read(into);
+            }
+            read = kept;
+        }
         let part = into.get(..read).unwrap_or_default();
         match part.iter().rposition(|byte| *byte == b'\n') {
             Some(at) => self.run = part.len() - at,
@@ -342,11 +370,18 @@ impl Columns {
 }
 
 fn brevo_code(reason: &str) -> &str {
-    if reason.starts_with("unsubscribedVia") { "unsubscribed" } else if reason == "unsubscribed" { "" } else { reason }
+    if reason.starts_with("unsubscribedVia") {
+        "unsubscribed"
+    } else if reason == "unsubscribed" {
+        ""
+    } else {
+        reason
+    }
 }
 
 fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
-    let plain = || chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok().map(|at| at.and_utc());
+    let plain =
+        || chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok().map(|at| at.and_utc());
     // Mailgun ends its dates with the name of a zone that RFC 2822 calls obsolete, and sometimes with "UTC".
     let named = text.strip_suffix("UTC").map(|head| format!("{head}GMT"));
     let mail = DateTime::parse_from_rfc2822(named.as_deref().unwrap_or(text));
@@ -356,7 +391,8 @@ fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
 
 /// Whether a spreadsheet would take a field for a formula (OWASP, CSV injection), full-width signs included.
 fn is_formula(text: &str) -> bool {
-    let first = text.trim_start_matches([' ', '\'', '"', ',', ';', '\n', '\u{feff}', '\u{a0}']).chars().next();
+    let first =
+        text.trim_start_matches([' ', '\'', '"', ',', ';', '\n', '\u{feff}', '\u{a0}']).chars().next();
     let first = if text.starts_with(['\t', '\r', '\0']) { Some('=') } else { first };
     matches!(first, Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\0' | '＝' | '＋' | '－' | '＠'))
 }

@@ -186,11 +186,9 @@ impl Tx {
     pub(super) async fn all(&mut self, statement: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
         match &mut self.inner {
             #[cfg(feature = "sqlite")]
-            Inner::Sqlite(tx) => {
-                ask!(sqlx::Sqlite, Dialect::Sqlite, &mut **tx, statement, values, fetch_all)
-                    .map(|rows| rows.into_iter().map(Row::Sqlite).collect())
-                    .map_err(|cause| sqlite::failed(self.operation, cause))
-            }
+            Inner::Sqlite(tx) => ask!(sqlx::Sqlite, Dialect::Sqlite, &mut **tx, statement, values, fetch_all)
+                .map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+                .map_err(|cause| sqlite::failed(self.operation, cause)),
             #[cfg(feature = "postgres")]
             Inner::Postgres(tx) => {
                 ask!(sqlx::Postgres, Dialect::Postgres, &mut **tx, statement, values, fetch_all)
@@ -251,9 +249,7 @@ impl Tx {
     pub(super) async fn commit(self) -> Result<()> {
         match self.inner {
             #[cfg(feature = "sqlite")]
-            Inner::Sqlite(tx) => {
-                tx.commit().await.map_err(|cause| sqlite::failed(self.operation, cause))
-            }
+            Inner::Sqlite(tx) => tx.commit().await.map_err(|cause| sqlite::failed(self.operation, cause)),
             #[cfg(feature = "postgres")]
             Inner::Postgres(tx) => {
                 tx.commit().await.map_err(|cause| postgres::failed(self.operation, &cause))
@@ -273,6 +269,16 @@ impl Store {
         };
         let _ = access;
         Ok(Tx { inner, operation })
+    }
+
+    /// Whether a transaction that writes has the place to itself.
+    pub(super) fn has_one_writer(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => true,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => false,
+        }
     }
 
     /// The rows of one question, outside of any transaction.

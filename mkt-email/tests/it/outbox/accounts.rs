@@ -1,0 +1,70 @@
+//! What the account of a provider asks for: pauses, throttling, an end.
+
+use super::*;
+
+on_each_engine!(
+    a_pause_begins_when_it_is_asked_for_and_lasts_a_second_at_least,
+    a_throttled_account_does_not_use_up_the_attempts_of_its_mails,
+    an_account_that_asks_for_a_pause_gets_it_from_every_run,
+    a_throttled_call_pauses_the_account_and_its_mails_wait,
+    a_provider_that_cannot_be_used_ends_the_run_and_loses_nothing,
+);
+
+async fn a_pause_begins_when_it_is_asked_for_and_lasts_a_second_at_least(engine: Engine) {
+    let (outbox, clock) = (engine.with(2).await, clock());
+    let provider = Meddling::with(Memory::new(), &outbox, Act::Nothing, &clock);
+    provider.inner.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!(report.next_due, Some(instant("2026-10-26T12:01:06Z")));
+
+    for scope in [Scope::Account, Scope::Recipient] {
+        let (outbox, provider) = (engine.with(1).await, Memory::new());
+        provider.script(&reader(0), Script::Defer { wait: Duration::ZERO, scope });
+        let report = outbox.run(&provider, &self::clock(), &RunOptions::default()).await.unwrap();
+        assert_eq!(report.next_due, Some(instant("2026-10-26T12:00:01Z")), "{scope:?}");
+    }
+}
+
+async fn a_throttled_account_does_not_use_up_the_attempts_of_its_mails(engine: Engine) {
+    let (outbox, provider, clock) = (engine.with(1).await, Memory::new(), clock());
+    for _ in 0..3 {
+        provider.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
+    }
+    provider.script(&reader(0), Script::Defer { wait: Duration::from_secs(1), scope: Scope::Recipient });
+    let mut options = RunOptions::default();
+    options.max_attempts = 2;
+    options.wait_up_to = Duration::from_secs(3600);
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!((report.deferred, report.accepted, report.rejected), (1, 1, 0));
+}
+
+async fn an_account_that_asks_for_a_pause_gets_it_from_every_run(engine: Engine) {
+    let (outbox, provider, clock) = (engine.with(5).await, forgetful(), clock());
+    provider.script(&reader(1), Script::Defer { wait: Duration::from_secs(60), scope: Scope::Account });
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.deferred, provider.calls()), (1, 1, 2));
+    assert_eq!(report.next_due, Some(instant("2026-10-26T12:01:00Z")));
+    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!(provider.calls(), 2);
+    clock.advance(Duration::from_secs(60));
+    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!(provider.delivered().len(), 5);
+}
+
+async fn a_throttled_call_pauses_the_account_and_its_mails_wait(engine: Engine) {
+    let (outbox, provider, clock) = (engine.with(5).await, Memory::new(), clock());
+    provider.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.next_due), (0, Some(instant("2026-10-26T12:01:00Z"))));
+    assert_eq!(counts(&outbox).await.pending, 5);
+}
+
+async fn a_provider_that_cannot_be_used_ends_the_run_and_loses_nothing(engine: Engine) {
+    let (outbox, provider) = (engine.with(5).await, Memory::new());
+    provider.fail_next_call(ErrorKind::Auth, Delivery::Answered);
+    let error = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    assert_eq!(counts(&outbox).await, Counts { recipients: 5, pending: 5, ..Counts::default() });
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!(provider.delivered().len(), 5);
+}

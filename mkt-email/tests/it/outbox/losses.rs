@@ -1,0 +1,118 @@
+//! Lost answers: unknown, settled, or sent again by choice.
+
+use super::*;
+
+on_each_engine!(
+    an_answer_that_is_no_refusal_leaves_the_mails_unknown,
+    a_lost_answer_is_settled_where_the_provider_can_tell,
+    a_call_that_fails_without_an_answer_is_settled_too,
+    a_lost_answer_stays_unknown_where_the_provider_cannot_tell_and_is_never_sent_again,
+    a_key_that_the_provider_has_forgotten_is_not_asked_about,
+    a_lost_mail_of_a_cancelled_campaign_is_not_sent_again,
+    a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows,
+    marketing_mail_is_never_sent_twice,
+);
+
+async fn an_answer_that_is_no_refusal_leaves_the_mails_unknown(engine: Engine) {
+    for kind in [ErrorKind::Unavailable, ErrorKind::Protocol, ErrorKind::Other] {
+        let (outbox, provider) = (engine.with(3).await, forgetful());
+        provider.fail_next_call(kind, Delivery::Answered);
+        outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
+        assert_eq!(counts(&outbox).await.unknown, 1, "{kind:?}");
+    }
+}
+
+async fn a_lost_answer_is_settled_where_the_provider_can_tell(engine: Engine) {
+    let (outbox, provider) = (engine.with(5).await, Memory::new());
+    provider.script(&reader(1), Script::LoseAnswer);
+    provider.script(&reader(2), Script::LoseRequest);
+    let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.unknown, report.settled), (5, 2, 2));
+    assert_eq!(counts(&outbox).await.sent, 5);
+    let mut reached = reached(&provider);
+    reached.sort();
+    reached.dedup();
+    assert_eq!((reached.len(), provider.delivered().len()), (5, 5));
+}
+
+async fn a_call_that_fails_without_an_answer_is_settled_too(engine: Engine) {
+    let (outbox, provider) = (engine.with(5).await, Memory::new());
+    provider.fail_next_call(ErrorKind::Unavailable, Delivery::Unknown);
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
+    assert_eq!(counts(&outbox).await.unknown, 5);
+    let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!((report.settled, provider.delivered().len()), (5, 5));
+    assert_eq!(counts(&outbox).await.sent, 5);
+}
+
+async fn a_lost_answer_stays_unknown_where_the_provider_cannot_tell_and_is_never_sent_again(engine: Engine) {
+    let (outbox, provider) = (engine.with(3).await, forgetful());
+    provider.script(&reader(1), Script::LoseAnswer);
+    for _ in 0..3 {
+        outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    }
+    assert_eq!(counts(&outbox).await, Counts { recipients: 3, sent: 2, unknown: 1, ..Counts::default() });
+    assert_eq!(provider.delivered().len(), 3);
+}
+
+async fn a_key_that_the_provider_has_forgotten_is_not_asked_about(engine: Engine) {
+    let mut capabilities = Memory::new().capabilities().clone();
+    capabilities.idempotency = Idempotency::Key { within: Some(Duration::from_secs(900)) };
+    let (outbox, provider, clock) = (engine.with(1).await, Memory::with_capabilities(capabilities), clock());
+    provider.fail_next_call(ErrorKind::Unavailable, Delivery::Unknown);
+    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap_err();
+    clock.advance(Duration::from_secs(901));
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.settled, provider.calls()), (0, 1));
+    assert_eq!(counts(&outbox).await.unknown, 1);
+}
+
+async fn a_lost_mail_of_a_cancelled_campaign_is_not_sent_again(engine: Engine) {
+    let (outbox, provider) = (engine.with(2).await, Memory::new());
+    provider.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
+    assert_eq!(outbox.cancel("test", noon()).await.unwrap(), 0);
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!(counts(&outbox).await, Counts { recipients: 2, cancelled: 2, ..Counts::default() });
+    assert_eq!(provider.delivered().len(), 0);
+}
+
+async fn a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows(engine: Engine) {
+    let (outbox, provider, clock) = (engine.outbox().await, forgetful(), clock());
+    let mails = [transactional("test", &reader(0)).at_least_once(), transactional("test", &reader(1))];
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    for number in 0..2 {
+        provider.script(&reader(number), Script::LoseAnswer);
+    }
+    let mut options = RunOptions::default();
+    options.wait_up_to = Duration::from_secs(60);
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!((report.repeated, report.unknown), (1, 2));
+    assert_eq!(counts(&outbox).await, Counts { recipients: 2, sent: 1, unknown: 1, ..Counts::default() });
+    // It arrived twice, as its sender chose; under one key, so that a provider which knows keys would have noticed.
+    let keys: Vec<_> = provider
+        .delivered()
+        .iter()
+        .filter(|mail| mail.message.to().address == reader(0))
+        .map(|mail| mail.key)
+        .collect();
+    assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
+
+    // Not for ever.
+    let (outbox, provider) = (engine.outbox().await, forgetful());
+    outbox.enqueue(&mails[..1], noon()).await.unwrap();
+    for _ in 0..20 {
+        provider.script(&reader(0), Script::LoseAnswer);
+    }
+    options.max_attempts = 3;
+    outbox.run(&provider, &self::clock(), &options).await.unwrap();
+    assert_eq!((provider.calls(), counts(&outbox).await.unknown), (3, 1));
+}
+
+async fn marketing_mail_is_never_sent_twice(engine: Engine) {
+    let outbox = engine.outbox().await;
+    outbox.record_consents(&[consent(&reader(0))]).await.unwrap();
+    let mail = marketing("test", &reader(0)).at_least_once();
+    assert_eq!(outbox.enqueue(&[mail], noon()).await.unwrap_err().kind(), ErrorKind::Input);
+    assert_eq!(counts(&outbox).await.recipients, 0);
+}

@@ -1,0 +1,121 @@
+//! What the outbox promises, with providers that do what they are told, on every engine.
+
+mod accounts;
+mod budgets;
+mod campaigns;
+mod erasure;
+mod files;
+mod groups;
+mod losses;
+mod sending;
+mod suppression_csv;
+mod wishes;
+mod workers;
+
+use crate::engines::{Engine, fill, on_each_engine};
+use crate::help::{address, clock, consent, instant, marketing, message, noon, reader, transactional};
+use async_trait::async_trait;
+use mkt_connect::{Delivery, ErrorKind, Result};
+use mkt_email::{
+    Attachment, Capabilities, Clock, Consent, ConsentScope, Counts, DedupKey, EmailAddress, EmailProvider,
+    Enqueued, Feature, Group, Idempotency, ManualClock, Memory, NewMail, Outbox, Outcome, Purpose,
+    RejectReason, RunOptions, Scope, Script, State, Stop, Suppression, SuppressionReason, SuppressionScope,
+    SystemClock,
+};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn reached(provider: &Memory) -> Vec<String> {
+    provider.delivered().iter().map(|mail| mail.message.to().address.as_str().to_owned()).collect()
+}
+
+/// Delivers a repeated key again and settles nothing, one mail to the call: like SMTP.
+fn forgetful() -> Memory {
+    let mut capabilities = Capabilities::minimal();
+    capabilities.features.extend(Feature::ALL);
+    Memory::with_capabilities(capabilities)
+}
+
+fn suppression(to: &EmailAddress, scope: SuppressionScope) -> Suppression {
+    Suppression {
+        address: to.clone(),
+        scope,
+        reason: SuppressionReason::Unsubscribed,
+        source: "test".to_owned(),
+        at: noon(),
+        expires_at: None,
+    }
+}
+
+async fn counts(outbox: &Outbox) -> Counts {
+    let counts = outbox.counts(None).await.unwrap();
+    assert!(counts.add_up(), "{counts:?}");
+    counts
+}
+
+/// Does something to the outbox while it makes its first call.
+#[derive(Debug)]
+struct Meddling {
+    inner: Memory,
+    outbox: Outbox,
+    act: Act,
+    clock: ManualClock,
+    done: Mutex<bool>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Nothing,
+    Suppress,
+    Cancel,
+    Pause,
+}
+
+impl Meddling {
+    /// Meddles in the first call; every call takes six seconds of `clock`.
+    fn with(inner: Memory, outbox: &Outbox, act: Act, clock: &ManualClock) -> Self {
+        let (outbox, clock) = (outbox.clone(), clock.clone());
+        Self { inner, outbox, act, clock, done: Mutex::new(false) }
+    }
+}
+
+#[async_trait]
+impl EmailProvider for Meddling {
+    fn name(&self) -> &'static str {
+        "meddling"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        let first = !std::mem::replace(&mut *self.done.lock().unwrap(), true);
+        match self.act {
+            Act::Suppress if first => {
+                self.outbox.suppress(&[suppression(&reader(2), SuppressionScope::All)]).await?;
+            }
+            Act::Pause if first => drop(self.outbox.pause("test", noon()).await?),
+            Act::Cancel if first => {
+                self.outbox.cancel("test", noon()).await?;
+            }
+            _ => {}
+        }
+        let answer = self.inner.send(group).await;
+        self.clock.advance(Duration::from_secs(6));
+        answer
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Recognises repeated keys, one mail to the call.
+fn one_by_one() -> Memory {
+    let mut capabilities = Memory::new().capabilities().clone();
+    capabilities.max_recipients = 1;
+    Memory::with_capabilities(capabilities)
+}

@@ -1,0 +1,334 @@
+//! Sending: every mail once, in its turn, whole.
+
+use super::*;
+
+on_each_engine!(
+    every_mail_is_sent_once_and_a_second_run_sends_none,
+    a_mail_is_the_same_mail_by_campaign_contact_and_entity,
+    mails_wait_for_their_time_expire_after_it_and_go_by_priority,
+    a_mail_that_expires_while_another_is_sent_is_not_sent,
+    a_deferred_mail_is_sent_when_its_time_has_come,
+    a_run_that_may_wait_waits_on_its_clock,
+    a_mail_that_is_always_deferred_is_given_up_after_the_last_attempt,
+    one_bad_recipient_does_not_sink_the_others,
+    what_a_provider_cannot_do_is_rejected_by_name_and_the_others_go,
+    attachments_are_stored_once_and_arrive_whole,
+    a_run_can_be_stopped_between_two_calls_and_taken_up_again,
+    only_the_campaign_asked_for_is_sent,
+    a_damaged_row_does_not_stop_the_others,
+    a_run_claims_no_more_bytes_than_it_may_hold,
+    calls_are_made_side_by_side_and_each_mail_once,
+    a_key_that_one_engine_could_not_store_is_refused_by_both,
+);
+
+async fn every_mail_is_sent_once_and_a_second_run_sends_none(engine: Engine) {
+    let (outbox, provider) = (engine.with(250).await, Memory::new());
+    let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.next_due), (250, None));
+    assert_eq!(counts(&outbox).await, Counts { recipients: 250, sent: 250, ..Counts::default() });
+
+    let again = outbox.enqueue(&[transactional("test", &reader(3))], noon()).await.unwrap();
+    let id = DedupKey::for_address("test", &reader(3)).id();
+    assert_eq!(again, [Enqueued::AlreadyThere(id, State::Accepted)]);
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!(provider.delivered().len(), 250);
+}
+
+async fn a_mail_is_the_same_mail_by_campaign_contact_and_entity(engine: Engine) {
+    let outbox = engine.outbox().await;
+    let to = reader(1);
+    let mail = |key| NewMail::transactional(key, message(&to));
+    let answers = outbox
+        .enqueue(
+            &[
+                mail(DedupKey::new("relaunch", "7").about("cart 1")),
+                mail(DedupKey::new("relaunch", "7").about("cart 2")),
+                mail(DedupKey::new("relaunch", "7").about("cart 1")),
+                mail(DedupKey::new("relaunch-2", "7").about("cart 1")),
+                mail(DedupKey::for_address("welcome", &address("A@Example.org"))),
+                mail(DedupKey::for_address("welcome", &address("a@example.org"))),
+            ],
+            noon(),
+        )
+        .await
+        .unwrap();
+    let new: Vec<bool> = answers.iter().map(|answer| matches!(answer, Enqueued::Enqueued(_))).collect();
+    assert_eq!(new, [true, true, false, true, true, false]);
+    assert_eq!(counts(&outbox).await.recipients, 4);
+}
+
+async fn mails_wait_for_their_time_expire_after_it_and_go_by_priority(engine: Engine) {
+    let (outbox, provider, clock) = (engine.outbox().await, Memory::new(), clock());
+    let mut mails: Vec<_> = (0..4).map(|number| transactional("test", &reader(number))).collect();
+    mails[1].not_before = Some(instant("2026-10-26T13:00:00Z"));
+    mails[2].expires_at = Some(noon());
+    mails[3].priority = 5;
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.expired), (2, 1));
+    assert_eq!(report.next_due, Some(instant("2026-10-26T13:00:00Z")));
+    assert_eq!(reached(&provider), ["reader3@example.org", "reader0@example.org"]);
+    assert_eq!(
+        counts(&outbox).await,
+        Counts { recipients: 4, sent: 2, failed: 1, pending: 1, ..Counts::default() }
+    );
+}
+
+async fn a_mail_that_expires_while_another_is_sent_is_not_sent(engine: Engine) {
+    let (outbox, clock) = (engine.outbox().await, clock());
+    let until = noon() + chrono::TimeDelta::seconds(3);
+    let mails =
+        [0, 1].map(|number| NewMail { expires_at: Some(until), ..transactional("test", &reader(number)) });
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    let provider = Meddling::with(forgetful(), &outbox, Act::Nothing, &clock);
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.expired, provider.inner.calls()), (1, 1, 1));
+}
+
+async fn a_deferred_mail_is_sent_when_its_time_has_come(engine: Engine) {
+    let (outbox, provider, clock) = (engine.with(2).await, Memory::new(), clock());
+    let wait = Duration::from_secs(600);
+    provider.script(&reader(1), Script::Defer { wait, scope: Scope::Recipient });
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.deferred), (1, 1));
+    assert_eq!(report.next_due, Some(instant("2026-10-26T12:10:00Z")));
+    assert_eq!(counts(&outbox).await.pending, 1);
+
+    clock.advance(Duration::from_secs(599));
+    assert_eq!(outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap().accepted, 0);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap().accepted, 1);
+    assert_eq!(provider.delivered().len(), 2);
+}
+
+async fn a_run_that_may_wait_waits_on_its_clock(engine: Engine) {
+    let (outbox, provider, clock) = (engine.with(2).await, Memory::new(), clock());
+    provider.script(&reader(1), Script::Defer { wait: Duration::from_secs(600), scope: Scope::Recipient });
+    let mut options = RunOptions::default();
+    options.wait_up_to = Duration::from_secs(3600);
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!((report.accepted, report.deferred), (2, 1));
+    assert_eq!(clock.now(), instant("2026-10-26T12:10:00Z"));
+}
+
+async fn a_mail_that_is_always_deferred_is_given_up_after_the_last_attempt(engine: Engine) {
+    let (outbox, provider, clock) = (engine.with(1).await, Memory::new(), clock());
+    for _ in 0..10 {
+        provider.script(&reader(0), Script::Defer { wait: Duration::from_secs(1), scope: Scope::Recipient });
+    }
+    let mut options = RunOptions::default();
+    options.max_attempts = 3;
+    options.wait_up_to = Duration::from_secs(3600);
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!((report.deferred, report.rejected, provider.calls()), (2, 1, 3));
+    assert_eq!(counts(&outbox).await.failed, 1);
+}
+
+async fn one_bad_recipient_does_not_sink_the_others(engine: Engine) {
+    let (outbox, provider) = (engine.with(5).await, Memory::new());
+    provider.script(&reader(2), Script::Reject(RejectReason::InvalidAddress));
+    let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.rejected), (4, 1));
+    assert_eq!(counts(&outbox).await, Counts { recipients: 5, sent: 4, failed: 1, ..Counts::default() });
+}
+
+async fn what_a_provider_cannot_do_is_rejected_by_name_and_the_others_go(engine: Engine) {
+    let mut capabilities = forgetful().capabilities().clone();
+    capabilities.features.remove(&Feature::Attachments);
+    let (outbox, provider) = (engine.with(1).await, Memory::with_capabilities(capabilities));
+    let to = reader(9);
+    let file = Attachment::new("a.txt".parse().unwrap(), "text/plain", b"a".as_slice()).unwrap();
+    let with_file = mkt_email::Message::builder(
+        "news@example.com".parse().unwrap(),
+        to.clone().into(),
+        "Hello".parse().unwrap(),
+    )
+    .text("Hello")
+    .attach(file)
+    .build()
+    .unwrap();
+    let mail = NewMail::transactional(DedupKey::for_address("file", &to), with_file);
+    outbox.enqueue(&[mail], noon()).await.unwrap();
+    let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.rejected), (1, 1));
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("send.ndjson");
+    outbox.write_send_log(&log).await.unwrap();
+    let text = std::fs::read_to_string(log).unwrap();
+    assert!(text.contains("unsupported: attachments not supported"), "{text}");
+}
+
+async fn attachments_are_stored_once_and_arrive_whole(engine: Engine) {
+    let (outbox, provider) = (engine.outbox().await, Memory::new());
+    let content: Vec<u8> = (0..=255).collect();
+    for number in 0..3 {
+        let to = reader(number);
+        let file =
+            Attachment::new("a.bin".parse().unwrap(), "application/octet-stream", content.clone()).unwrap();
+        let mail = mkt_email::Message::builder(
+            "news@example.com".parse().unwrap(),
+            to.clone().into(),
+            "Hello".parse().unwrap(),
+        )
+        .text("Hello")
+        .attach(file)
+        .build()
+        .unwrap();
+        outbox
+            .enqueue(&[NewMail::transactional(DedupKey::for_address("file", &to), mail)], noon())
+            .await
+            .unwrap();
+    }
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    for mail in provider.delivered() {
+        assert_eq!(mail.message.attachments()[0].content().as_ref(), content.as_slice());
+    }
+    assert_eq!(provider.delivered().len(), 3);
+}
+
+async fn a_run_can_be_stopped_between_two_calls_and_taken_up_again(engine: Engine) {
+    let (outbox, provider) = (engine.with(30).await, forgetful());
+    let stop = Stop::default();
+    let mut options = RunOptions::default();
+    options.batch = 10;
+    options.stop = stop.clone();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let options = options.on_progress(move |report| {
+        told.lock().unwrap().push(report.accepted);
+        if report.accepted >= 20 {
+            stop.stop();
+        }
+    });
+    let report = outbox.run(&provider, &clock(), &options).await.unwrap();
+    assert!(report.stopped);
+    assert_eq!(*seen.lock().unwrap(), [10, 20]);
+    assert_eq!(counts(&outbox).await, Counts { recipients: 30, sent: 20, pending: 10, ..Counts::default() });
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!(provider.delivered().len(), 30);
+}
+
+async fn only_the_campaign_asked_for_is_sent(engine: Engine) {
+    let (outbox, provider) = (engine.with(2).await, Memory::new());
+    outbox.enqueue(&[transactional("other", &reader(9))], noon()).await.unwrap();
+    let mut options = RunOptions::default();
+    options.campaign = Some("other".to_owned());
+    outbox.run(&provider, &clock(), &options).await.unwrap();
+    assert_eq!(reached(&provider), ["reader9@example.org"]);
+    assert_eq!(outbox.counts(Some("other")).await.unwrap().sent, 1);
+    assert_eq!(outbox.counts(Some("test")).await.unwrap().pending, 2);
+}
+
+/// A row that cannot be read is set aside; the others go.
+async fn a_damaged_row_does_not_stop_the_others(engine: Engine) {
+    let place = engine.place().await;
+    let outbox = place.open().await;
+    let mails: Vec<_> = (0..3).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    place
+        .execute(
+            r#"UPDATE mail_messages SET payload = '{"from":{"address":"a@b.org","name":"Eve\nBcc: x"},
+                "to":{"address":"a@b.org","name":null},"subject":"x","text":"x"}'
+              WHERE mail_id IN (SELECT id FROM mail_outbox WHERE recipient = 'reader1@example.org')"#,
+        )
+        .await;
+    let provider = Memory::new();
+    let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.rejected), (2, 1));
+    assert_eq!(counts(&outbox).await.failed, 1);
+}
+
+#[tokio::test]
+async fn the_bytes_claimed_at_a_time_are_measured_with_attachments_and_shared_ones_are_one() {
+    let (outbox, provider) = (Engine::Sqlite.outbox().await, Memory::new());
+    let mails: Vec<_> = (0..10)
+        .map(|number| {
+            let to = reader(number);
+            let content = vec![7; 1000];
+            let file =
+                Attachment::new("a.bin".parse().unwrap(), "application/octet-stream", content).unwrap();
+            let builder = mkt_email::Message::builder(
+                "news@example.com".parse().unwrap(),
+                to.clone().into(),
+                "Hello".parse().unwrap(),
+            );
+            let message = builder.text("Hello").attach(file).build().unwrap();
+            NewMail::transactional(DedupKey::for_address("file", &to), message)
+        })
+        .collect();
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    let batches = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&batches);
+    let mut options = RunOptions::default();
+    // Two mails of some 1100 bytes fit, three do not.
+    options.bytes = 3000;
+    let options = options.on_progress(move |report| told.lock().unwrap().push(report.accepted));
+    outbox.run(&provider, &clock(), &options).await.unwrap();
+    assert_eq!(*batches.lock().unwrap(), [2, 4, 6, 8, 10]);
+    // Within a claim the content is in memory once, whoever carries it.
+    let delivered = provider.delivered();
+    let content = |at: usize| Arc::as_ptr(delivered[at].message.attachments()[0].content());
+    assert_eq!(content(0), content(1));
+}
+
+async fn a_run_claims_no_more_bytes_than_it_may_hold(engine: Engine) {
+    let (outbox, provider) = (engine.with(20).await, Memory::new());
+    let batches = Arc::new(Mutex::new(0));
+    let told = Arc::clone(&batches);
+    let mut options = RunOptions::default();
+    options.bytes = 1;
+    let options = options.on_progress(move |_| *told.lock().unwrap() += 1);
+    outbox.run(&provider, &clock(), &options).await.unwrap();
+    assert_eq!((*batches.lock().unwrap(), provider.delivered().len()), (20, 20));
+}
+
+/// Ends its calls in groups of four only: whoever makes them one after the other waits for ever.
+#[derive(Debug)]
+struct Crowd(Memory, tokio::sync::Barrier);
+
+#[async_trait]
+impl EmailProvider for Crowd {
+    fn name(&self) -> &'static str {
+        "crowd"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        let answer = self.0.send(group).await;
+        self.1.wait().await;
+        answer
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+async fn calls_are_made_side_by_side_and_each_mail_once(engine: Engine) {
+    let outbox = engine.with(40).await;
+    let provider = Crowd(forgetful(), tokio::sync::Barrier::new(4));
+    let mut options = RunOptions::default();
+    options.calls_in_flight = 4;
+    let (clock, limit) = (clock(), Duration::from_secs(30));
+    let run = tokio::time::timeout(limit, outbox.run(&provider, &clock, &options));
+    assert_eq!(run.await.expect("calls are made one after the other").unwrap().accepted, 40);
+    let mut reached = reached(&provider.0);
+    reached.sort();
+    reached.dedup();
+    assert_eq!((reached.len(), provider.0.delivered().len()), (40, 40));
+}
+
+async fn a_key_that_one_engine_could_not_store_is_refused_by_both(engine: Engine) {
+    let outbox = engine.outbox().await;
+    let mail = NewMail::transactional(DedupKey::new("a\0b", "7"), message(&reader(1)));
+    assert_eq!(outbox.enqueue(&[mail], noon()).await.unwrap_err().kind(), ErrorKind::Input);
+    // A provider's words are stored whatever they are.
+    let provider = Memory::new();
+    fill(&outbox, 1).await;
+    provider.script(&reader(0), Script::Reject(RejectReason::Other));
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!(counts(&outbox).await.failed, 1);
+}

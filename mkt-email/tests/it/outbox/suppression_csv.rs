@@ -1,0 +1,154 @@
+//! Suppression lists as files.
+
+use super::*;
+use mkt_email::{SuppressionProblem, SuppressionRow, Suppressions};
+
+on_each_engine!(
+    a_list_that_goes_out_and_comes_in_is_the_same_list,
+    a_row_that_does_not_read_is_named_by_its_line_and_the_others_go,
+);
+
+fn read(text: &str) -> Vec<SuppressionRow> {
+    Suppressions::read(text.as_bytes(), "file.csv", noon()).unwrap().collect::<Result<_>>().unwrap()
+}
+
+fn one(text: &str) -> Suppression {
+    match read(text).remove(0) {
+        SuppressionRow::Suppression(row) => *row,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn export(outbox: &Outbox) -> String {
+    let mut out = Vec::new();
+    outbox.export_suppressions(&mut out, noon()).await.unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+async fn a_list_that_goes_out_and_comes_in_is_the_same_list(engine: Engine) {
+    let outbox = engine.outbox().await;
+    let ends = Some(instant("2027-01-01T00:00:00Z"));
+    let rows = [
+        suppression(&reader(1), SuppressionScope::All),
+        Suppression {
+            reason: SuppressionReason::Complaint,
+            ..suppression(&reader(2), SuppressionScope::Marketing)
+        },
+        Suppression {
+            expires_at: ends,
+            source: "=HYPERLINK(\"http://evil\")".to_owned(),
+            ..suppression(&reader(3), SuppressionScope::List("-news;\"à\"".to_owned()))
+        },
+        suppression(&address("+cmd@example.org"), SuppressionScope::All),
+        // Over when the list is written.
+        Suppression { expires_at: Some(noon()), ..suppression(&reader(4), SuppressionScope::All) },
+        suppression(&reader(5), SuppressionScope::All),
+    ];
+    outbox.suppress(&rows).await.unwrap();
+    outbox.erase(&reader(5), noon()).await.unwrap();
+    let text = export(&outbox).await;
+    assert!(!text.contains("reader5") && !text.contains("reader4"), "{text}");
+    // No field that a spreadsheet would run: every one is quoted, none begins with a sign.
+    for sign in ["=", "+", "-", "@"] {
+        assert!(!text.contains(&format!("\"{sign}")), "{sign} in {text}");
+    }
+    assert!(text.contains("\"'+cmd@example.org\"") && text.contains("\"'=HYPERLINK"), "{text}");
+
+    let other = engine.outbox().await;
+    let file = || Suppressions::read(text.as_bytes(), "export.csv", noon()).unwrap();
+    let told = other.import_suppressions(file()).await.unwrap();
+    assert_eq!((told.rows, told.added, told.bad), (5, 5, 0));
+    assert_eq!(export(&other).await, text);
+    let again = other.import_suppressions(file()).await.unwrap();
+    assert_eq!((again.rows, again.added), (5, 0));
+    let mails = [1, 2, 5].map(|number| transactional("test", &reader(number)));
+    assert_eq!(other.enqueue(&mails, noon()).await.unwrap().map_to_new(), [false, true, false]);
+}
+
+trait MapToNew {
+    fn map_to_new(&self) -> Vec<bool>;
+}
+
+impl MapToNew for Vec<Enqueued> {
+    fn map_to_new(&self) -> Vec<bool> {
+        self.iter().map(|answer| matches!(answer, Enqueued::Enqueued(_))).collect()
+    }
+}
+
+async fn a_row_that_does_not_read_is_named_by_its_line_and_the_others_go(engine: Engine) {
+    let outbox = engine.outbox().await;
+    let text = "\u{feff}address;scope;list;reason;at\r\n\
+        reader1@example.org;all;;manual;2026-01-01\r\n\
+        reader2@example.org;all;;manual;2026-01-01T00:00:00Z\r\n\
+        nobody;all;;manual;\r\n\
+        ;all;;manual;\r\n\
+        reader3@example.org;some;;manual;\r\n\
+        reader4@example.org;list;;manual;\r\n\
+        reader5@example.org;all;;whim;\r\n\
+        \"reader6@example.org\r\n\";marketing;;complaint;\r\n\
+        reader7@example.org;list;news;unsubscribed;\r\n";
+    let file = Suppressions::read(text.as_bytes(), "list.csv", noon()).unwrap();
+    let told = outbox.import_suppressions(file).await.unwrap();
+    let problems: Vec<_> = told.errors.iter().map(|error| (error.line, error.problem.clone())).collect();
+    assert_eq!(
+        problems,
+        [
+            (2, SuppressionProblem::Instant),
+            (4, SuppressionProblem::Address),
+            (5, SuppressionProblem::Nobody),
+            (6, SuppressionProblem::Scope),
+            (7, SuppressionProblem::Scope),
+            (8, SuppressionProblem::Reason),
+        ]
+    );
+    assert_eq!((told.rows, told.added, told.bad), (9, 3, 6));
+    assert_eq!(told.errors[1].to_string(), "line 4: the address is not an e-mail address");
+}
+
+#[test]
+fn vendors_files_are_known_by_their_columns() {
+    let bounce =
+        one("address,code,error,created_at\na@b.org,550,no such user,\"Fri, 21 Oct 2011 11:02:55 GMT\"\n");
+    assert_eq!((bounce.scope, bounce.reason), (SuppressionScope::All, SuppressionReason::HardBounce));
+    assert_eq!((bounce.at, bounce.source.as_str()), (instant("2011-10-21T11:02:55Z"), "file.csv"));
+    let row = one("address,tags,created_at\na@b.org,*,\"Fri, 21 Oct 2011 11:02:55 UTC\"\n");
+    assert_eq!((row.scope, row.reason), (SuppressionScope::Marketing, SuppressionReason::Unsubscribed));
+    assert_eq!(row.at, instant("2011-10-21T11:02:55Z"));
+    let row = one("address,tags\na@b.org,news\n");
+    assert_eq!(row.scope, SuppressionScope::List("news".to_owned()));
+    let row = one("address,created_at\na@b.org,\n");
+    assert_eq!(
+        (row.scope, row.reason, row.at),
+        (SuppressionScope::All, SuppressionReason::Complaint, noon())
+    );
+    for (code, scope, reason) in [
+        ("hardBounce", SuppressionScope::All, SuppressionReason::HardBounce),
+        ("contactFlaggedAsSpam", SuppressionScope::All, SuppressionReason::Complaint),
+        ("adminBlocked", SuppressionScope::All, SuppressionReason::Manual),
+        ("unsubscribedViaEmail", SuppressionScope::Marketing, SuppressionReason::Unsubscribed),
+        ("unsubscribedViaApi", SuppressionScope::Marketing, SuppressionReason::Unsubscribed),
+    ] {
+        let row = one(&format!("email,blockedAt,reason.code\na@b.org,2017-05-01T12:30:00Z,{code}\n"));
+        assert_eq!(
+            (row.scope, row.reason, row.at),
+            (scope, reason, instant("2017-05-01T12:30:00Z")),
+            "{code}"
+        );
+    }
+    let row = one("Email\na@b.org\n");
+    assert_eq!((row.scope, row.reason), (SuppressionScope::All, SuppressionReason::Manual));
+    let file = Suppressions::read("email\na@b.org\n".as_bytes(), "f", noon()).unwrap();
+    let file = file.meaning(SuppressionScope::Marketing, SuppressionReason::Unsubscribed);
+    let rows: Vec<_> = file.map(|row| row.unwrap()).collect();
+    assert!(matches!(&rows[0], SuppressionRow::Suppression(row) if row.scope == SuppressionScope::Marketing));
+}
+
+#[test]
+fn a_file_without_addresses_or_without_end_is_an_error() {
+    let error = Suppressions::read("name,age\n".as_bytes(), "f", noon()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    // A quote that is never closed, before more than anybody wants to hold.
+    let endless = "address\n\"".bytes().chain(std::iter::repeat_n(b'x', 40 << 20)).collect::<Vec<_>>();
+    let mut rows = Suppressions::read(endless.as_slice(), "f", noon()).unwrap();
+    assert!(rows.any(|row| row.is_err()));
+}

@@ -1,0 +1,138 @@
+//! Several workers, late workers, dropped runs; and the counts while they work.
+
+use super::*;
+
+on_each_engine!(
+    a_worker_that_is_late_loses_its_mails_to_another_and_none_is_sent_twice,
+    four_senders_at_once_send_every_mail_once,
+    the_counts_add_up_at_every_instant,
+    a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody,
+);
+
+/// Takes a mail and never answers: a worker that is alive and stuck.
+#[derive(Debug)]
+struct Stuck(Memory);
+
+#[async_trait]
+impl EmailProvider for Stuck {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        self.0.send(group).await?;
+        std::future::pending().await
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+async fn a_worker_that_is_late_loses_its_mails_to_another_and_none_is_sent_twice(engine: Engine) {
+    let outbox = engine.outbox().await;
+    let mails: Vec<_> = (0..3).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    let (provider, clock) = (Memory::new(), clock());
+    let stuck = {
+        let (outbox, provider, clock) = (outbox.clone(), Stuck(provider.clone()), clock.clone());
+        tokio::spawn(async move { outbox.run(&provider, &clock, &RunOptions::default()).await })
+    };
+    while provider.calls() == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // The first worker is alive and within its lease: nothing is taken from it.
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.settled, counts(&outbox).await.pending), (0, 0, 3));
+    clock.advance(Duration::from_secs(301));
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.settled), (3, 3));
+    assert_eq!(provider.delivered().len(), 3);
+    stuck.abort();
+}
+
+async fn four_senders_at_once_send_every_mail_once(engine: Engine) {
+    let place = engine.place().await;
+    let provider = forgetful();
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (place, provider) = (place.clone(), provider.clone());
+        senders.spawn(async move {
+            let outbox = place.open().await;
+            let mails: Vec<_> = (0..200).map(|number| transactional("test", &reader(number))).collect();
+            outbox.enqueue(&mails, noon()).await.unwrap();
+            let mut options = RunOptions::default();
+            options.batch = 7;
+            outbox.run(&provider, &SystemClock::new(), &options).await.unwrap().accepted
+        });
+    }
+    let accepted: u64 = senders.join_all().await.into_iter().sum();
+    let mut reached = reached(&provider);
+    reached.sort();
+    reached.dedup();
+    assert_eq!((accepted, reached.len(), provider.delivered().len()), (200, 200, 200));
+}
+
+/// Every commit of a run is followed by the identity P2, seen from another connection.
+async fn the_counts_add_up_at_every_instant(engine: Engine) {
+    let place = engine.place().await;
+    let outbox = place.open().await;
+    let mails: Vec<_> = (0..300).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    let provider = forgetful();
+    for number in 0..300 {
+        match number % 5 {
+            1 => provider.script(&reader(number), Script::Reject(RejectReason::Policy)),
+            2 => provider.script(&reader(number), Script::LoseAnswer),
+            3 => {
+                let wait = Duration::from_secs(60);
+                provider.script(&reader(number), Script::Defer { wait, scope: Scope::Recipient });
+            }
+            _ => {}
+        }
+    }
+    let watched = place.open().await;
+    let running = tokio::spawn(async move { outbox.run(&provider, &clock(), &RunOptions::default()).await });
+    let mut polls = 0;
+    while !running.is_finished() {
+        assert_eq!(counts(&watched).await.recipients, 300);
+        polls += 1;
+    }
+    running.await.unwrap().unwrap();
+    assert!(polls > 10, "{polls}");
+    let expected =
+        Counts { recipients: 300, sent: 120, failed: 60, unknown: 60, pending: 60, ..Counts::default() };
+    assert_eq!(counts(&watched).await, expected);
+}
+
+/// Ctrl-C in a program that selects on it: the run is dropped wherever it waits, also inside a transaction.
+async fn a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody(engine: Engine) {
+    let outbox = engine.outbox().await;
+    let mails: Vec<_> = (0..150).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    let provider = forgetful();
+    let mut random = SplitMix64::seed_from_u64(7);
+    let mut dropped = 0;
+    for _ in 0..60 {
+        let patience = Duration::from_micros(random.random_range(100..12_000));
+        let clock = clock();
+        let options = RunOptions::default();
+        let run = outbox.run(&provider, &clock, &options);
+        dropped += u64::from(tokio::time::timeout(patience, run).await.is_err());
+        counts(&outbox).await;
+    }
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    let counts = counts(&outbox).await;
+    assert_eq!((counts.recipients, counts.sent + counts.unknown), (150, 150));
+    assert!(dropped > 0 && counts.unknown <= dropped, "{counts:?}, {dropped} dropped");
+    let mut reached = reached(&provider);
+    let all = reached.len() as u64;
+    reached.sort();
+    reached.dedup();
+    assert_eq!(reached.len() as u64, all, "somebody was mailed twice");
+    assert!((counts.sent..=150).contains(&all), "{all} delivered, {counts:?}");
+}
