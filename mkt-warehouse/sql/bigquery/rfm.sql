@@ -60,7 +60,7 @@ ranked as (
     select
         person, recency_days, frequency,
         rank() over (order by recency_days desc) - 1 as staler,
-        row_number() over (order by frequency) - 1 as rarer,
+        rank() over (order by frequency) - 1 as rarer,
         count(*) over () as people
     from people
 ),

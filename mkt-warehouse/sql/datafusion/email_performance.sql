@@ -17,7 +17,7 @@ with messages as (
         max(case when e.event_type = 'accepted' then 1 else 0 end) as accepted,
         max(case when e.event_type = 'delivered' then 1 else 0 end) as delivered,
         max(case when e.event_type = 'bounced' then 1 else 0 end) as bounced,
-        sum(case when e.event_type = 'opened' then 1 else 0 end) as opened,
+        max(case when e.event_type = 'opened' then 1 else 0 end) as opened,
         max(case when e.event_type = 'clicked' then 1 else 0 end) as clicked,
         max(case when e.event_type = 'unsubscribed' then 1 else 0 end) as unsubscribed,
         max(case when e.event_type = 'complained' then 1 else 0 end) as complained,

@@ -31,8 +31,9 @@ with slices as (
 spans as (
     select
         source, stream, site, day_from,
-        lag(day_until) over (
+        max(day_until) over (
             partition by source, stream, site order by day_from, day_until
+            rows between unbounded preceding and 1 preceding
         ) as held_until
     from slices
     where day_from is not null

@@ -151,7 +151,7 @@ async fn random_events_are_counted_as_plain_rust_counts_them() {
             .collect();
         for site in [None, Some("blog")] {
             let mut scope = Scope::days("Europe/Paris", day("2026-08-20"), day("2026-10-26")).unwrap();
-            scope = site.into_iter().fold(scope, |scope, site| scope.site(site));
+            scope = site.into_iter().fold(scope, Scope::site);
             let mut messages: BTreeMap<(&str, &str, &str), Vec<&EmailEvent>> = BTreeMap::new();
             for event in events.iter().filter(|event| site.is_none_or(|site| site == event.site)) {
                 messages.entry((&event.source, &event.site, &event.message_id)).or_default().push(event);

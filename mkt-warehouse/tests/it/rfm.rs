@@ -196,8 +196,8 @@ async fn random_worlds_are_scored_as_plain_rust_scores_them() {
                 ("Asia/Kolkata", Some("blog"), None, 7),
             ] {
                 let mut scope = Scope::days(zone, day("2026-08-10"), day("2026-11-11")).unwrap();
-                scope = site.into_iter().fold(scope, |scope, site| scope.site(site));
-                scope = source.into_iter().fold(scope, |scope, source| scope.source(source));
+                scope = site.into_iter().fold(scope, Scope::site);
+                scope = source.into_iter().fold(scope, Scope::source);
                 let (from, until) = (scope.from(), scope.until());
                 let oracle = Oracle { world: &world, zone: zone.parse().unwrap(), from, until, site, source };
                 let expected = expected(&oracle, day("2026-11-10"), quantiles);
