@@ -1,6 +1,6 @@
 //! A loader that is killed at any instant, seen from outside: whole slices, and after a rerun the tables of a clean run.
 //!
-//! `MKT_TEST_KILLS` (default 12) and `MKT_TEST_SEED` choose how often and when. A killed process loses nothing that it
+//! `MKT_TEST_KILLS` (default 8) and `MKT_TEST_SEED` choose how often and when. A killed process loses nothing that it
 //! handed to the operating system: this says nothing about a power cut.
 
 use super::engines;
@@ -172,12 +172,12 @@ async fn killed_after(url: &str, warehouse: &dyn Warehouse, round: u64, wait: Du
 }
 
 async fn a_killed_loader(url: String) {
-    let (kills, mut seed) = (number("MKT_TEST_KILLS", 12), number("MKT_TEST_SEED", 7));
+    let (kills, mut seed) = (number("MKT_TEST_KILLS", 8), number("MKT_TEST_SEED", 7));
     let warehouse: Arc<dyn Warehouse> = open(&url).await.unwrap();
     warehouse.migrate(&model::SCHEMA).await.unwrap();
     let (mut reads, mut rounds) = (0, std::collections::BTreeSet::new());
     for kill in 0..kills {
-        let wait = Duration::from_millis(30 + random(&mut seed, 600));
+        let wait = Duration::from_millis(30 + random(&mut seed, 1_200));
         reads += killed_after(&url, &*warehouse, kill * 1_000, wait).await;
         assert_eq!(torn(&*warehouse).await.unwrap().0, 0, "kill {kill}");
         let revisions = Query::new("select sum(revision) from loads")
