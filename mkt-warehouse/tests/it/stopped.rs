@@ -28,7 +28,7 @@ impl Server {
             println!("skipped: PostgreSQL's server programs are not installed");
             return None;
         };
-        let root = text(Command::new("id").arg("-u").output().unwrap()).trim() == "0";
+        let root = text(&Command::new("id").arg("-u").output().unwrap()).trim() == "0";
         let user = ["postgres", "nobody"]
             .into_iter()
             .find(|user| Command::new("id").arg(user).output().is_ok_and(|output| output.status.success()));
@@ -51,7 +51,7 @@ impl Server {
         let made =
             server.run("initdb", &["-D", &data, "-U", "mkt", "-A", "trust", "-E", "UTF8", "--locale=C"]);
         if !made.status.success() {
-            println!("skipped: initdb failed: {}", text(made));
+            println!("skipped: initdb failed: {}", text(&made));
             return None;
         }
         server.up();
@@ -89,13 +89,13 @@ impl Server {
         );
         let log = self.folder.path().join("log").display().to_string();
         let started = self.run("pg_ctl", &["-D", &self.data(), "-w", "-l", &log, "-o", &options, "start"]);
-        assert!(started.status.success(), "{} {:?}", text(started), std::fs::read_to_string(&log));
+        assert!(started.status.success(), "{} {:?}", text(&started), std::fs::read_to_string(&log));
     }
 
     /// As a power cut for the processes: nothing is written any more, and the next start recovers from the log.
     fn down(&self) {
         let stopped = self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "stop"]);
-        assert!(stopped.status.success(), "{}", text(stopped));
+        assert!(stopped.status.success(), "{}", text(&stopped));
     }
 
     fn url(&self, database: &str) -> String {
@@ -109,7 +109,7 @@ impl Drop for Server {
     }
 }
 
-fn text(output: Output) -> String {
+fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
