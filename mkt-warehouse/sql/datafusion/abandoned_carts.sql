@@ -14,6 +14,7 @@
 --   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'idle_since': datetime.fromisoformat('2026-10-31 22:00:00+00:00'),  # carts touched after this instant are not abandoned yet
 --   'now': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # the instant of asking
+-- })
 
 with touches as  (
     select e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp

@@ -20,6 +20,7 @@
 --   'last_day': date.fromisoformat('2026-10-31'),  # last day
 --   'look_back_s': 2592000,  # seconds that a conversion looks back at most
 --   'look_from': datetime.fromisoformat('2026-08-31 22:00:00+00:00'),  # look_back_s before the period
+-- })
 
 with visits as (
     select

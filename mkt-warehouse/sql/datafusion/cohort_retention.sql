@@ -15,6 +15,7 @@
 --   'last_month': date.fromisoformat('2026-10-01'),  # first day of the period's last month
 --   'open_month': date.fromisoformat('2026-11-01'),  # first day of the first month not complete at the period's end
 --   'first_day': date.fromisoformat('2026-10-01'),  # first day
+-- })
 
 with months as (
     select unnest(generate_series(cast(0 as bigint), cast(((extract(year from $last_month) - extract(year from $first_day)) * 12 + extract(month from $last_month) - extract(month from $first_day)) as bigint))) as number

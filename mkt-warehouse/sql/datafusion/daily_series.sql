@@ -14,6 +14,7 @@
 --   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'first_day': date.fromisoformat('2026-10-01'),  # first day
 --   'last_day': date.fromisoformat('2026-10-31'),  # last day
+-- })
 
 with days as (
     select unnest(generate_series(cast($first_day as date), cast($last_day as date), interval '1 day')) as day

@@ -9,6 +9,7 @@
 --   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+-- })
 
 with messages as (
     select

@@ -11,6 +11,7 @@
 --   'last_day': date.fromisoformat('2026-10-31'),  # last day
 --   'now': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # the instant of asking
 --   'endless': date.fromisoformat('9999-12-31'),  # window_until of a slice that is a whole stream
+-- })
 
 with slices as (
     select

@@ -23,6 +23,7 @@
 --   'step_eight': None,  # null for none
 --   'window_s': 604800,  # seconds from the entry to the last step at most
 --   'window_until': datetime.fromisoformat('2026-11-07 23:00:00+00:00'),  # the period's end and window_s later
+-- })
 
 with acts as (
     select

@@ -16,6 +16,7 @@
 --   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'last_day': date.fromisoformat('2026-10-31'),  # last day
 --   'quantiles': 5,  # scores run from 1 to this
+-- })
 
 with sales as (
     select

@@ -14,6 +14,7 @@
 --   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 --   'minimum': 1,  # sessions that an hour needs
 --   'hours': 5,  # rows at most
+-- })
 
 with visits as (
     select

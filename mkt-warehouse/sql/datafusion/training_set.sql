@@ -10,6 +10,7 @@
 --   'channels': None,  # channels joined by commas, or null for all
 --   'devices': None,  # devices joined by commas, or null for all
 --   'campaigns': None,  # values of campaign_id joined by commas, or null for all
+-- })
 
 with visits as (
     select

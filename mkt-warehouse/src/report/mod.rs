@@ -28,7 +28,7 @@
 //!   needs it fails when it does not cover the period.
 //!
 //! The rendered texts are under `sql/<engine>/`, to read and to run by hand; a test keeps them equal to the code.
-//! Reports only read.
+//! Reports only read. With the feature `charts` their answers draw: `Answer::charts`.
 
 mod campaigns;
 mod carts;

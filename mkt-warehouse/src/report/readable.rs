@@ -78,6 +78,9 @@ pub(super) fn for_people(report: &Report, dialect: Dialect) -> String {
     for (name, meaning, sample) in used {
         file.push_str(&setting(&mark(name, dialect), meaning, *sample, dialect));
     }
+    if dialect == Dialect::DataFusion && !names.is_empty() {
+        file.push_str("-- })\n");
+    }
     file.push('\n');
     file.push_str(&sql);
     file.push_str(";\n");
