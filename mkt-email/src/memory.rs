@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use mkt_connect::clock::later;
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,9 +41,12 @@ pub enum Script {
     LoseAnswer,
     /// Lose the mail, and know nothing.
     LoseRequest,
+    /// Refuse every call of two or more mails that names the address, as vendors do that check a call as a whole; a call
+    /// of this mail alone is answered with a rejection, once.
+    RefuseGroup(RejectReason),
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     delivered: Vec<Delivered>,
     seen: HashSet<IdempotencyKey>,
@@ -68,10 +72,22 @@ struct State {
 /// assert_eq!(provider.delivered().len(), 1);
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Memory {
     capabilities: Capabilities,
     state: Arc<Mutex<State>>,
+}
+
+impl fmt::Debug for Memory {
+    /// Scripts are kept by address, so only their number is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Memory")
+            .field("delivered", &state.delivered.len())
+            .field("calls", &state.calls)
+            .field("scripts", &state.scripts.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Memory {
@@ -133,6 +149,14 @@ impl Memory {
     }
 }
 
+/// Why a call with this mail is refused as a whole, if it is.
+fn refusal(state: &State, mail: &Outgoing) -> Option<RejectReason> {
+    match state.scripts.get(&mail.message.to().address.normalised())?.front()? {
+        Script::RefuseGroup(reason) => Some(*reason),
+        _ => None,
+    }
+}
+
 #[async_trait]
 impl EmailProvider for Memory {
     fn name(&self) -> &'static str {
@@ -154,13 +178,21 @@ impl EmailProvider for Memory {
             }
             return Err(Error::new(kind, SERVICE, "send").delivered(delivery).with_detail("told to fail"));
         }
+        if group.mails().len() > 1
+            && let Some(reason) = group.mails().iter().find_map(|mail| refusal(&state, mail))
+        {
+            let refused = Outcome::GroupRefused { reason, detail: "told to".to_owned() };
+            return Ok(vec![refused; group.mails().len()]);
+        }
         let mut outcomes = Vec::with_capacity(group.mails().len());
         for mail in group.mails() {
             let address = mail.message.to().address.normalised();
             let script = state.scripts.get_mut(&address).and_then(VecDeque::pop_front);
             let detail = "told to".to_owned();
             outcomes.push(match script {
-                Some(Script::Reject(reason)) => Outcome::Rejected { reason, detail },
+                Some(Script::Reject(reason) | Script::RefuseGroup(reason)) => {
+                    Outcome::Rejected { reason, detail }
+                }
                 Some(Script::Defer { wait, scope }) => {
                     Outcome::Deferred { retry_at: later(group.at(), wait), scope, detail }
                 }

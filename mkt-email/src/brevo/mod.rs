@@ -2,19 +2,6 @@
 //!
 //! Built from the vendor's documentation as of November 2026 and tested against a fake made from the same
 //! documentation ([`FakeBrevo`](crate::testing::FakeBrevo)); no live account was used.
-//!
-//! | what | how, and where it is documented |
-//! |---|---|
-//! | several mails in one call | `messageVersions`, one recipient to a version, at most 1 000: <https://developers.brevo.com/docs/batch-send-transactional-emails> |
-//! | a lost answer | `idempotencyKey` in the body's `headers`; a repetition is answered `duplicate_parameter` and not processed. The guide says for 30 minutes (<https://developers.brevo.com/docs/heterogenous-versions-batch-emails>), the change log of 10 November 2021 says 15: 15 are relied upon |
-//! | throttling | `x-sib-ratelimit-*` headers, 429: <https://developers.brevo.com/docs/limit-headers> |
-//! | sandbox | `X-Sib-Sandbox: drop`: <https://developers.brevo.com/docs/using-sandbox-mode> |
-//! | metadata | the header `X-Mailin-custom`, as JSON. **Recipients can read it**, and tags and headers too |
-//!
-//! In doubt: whether `List-Unsubscribe` in `headers` reaches the recipient ("standard email headers are not
-//! supported"); look at a first mail before a campaign. Headers belong to the call, not to the version, by the
-//! description: mails with an unsubscribe link of their own go one to a call, unless
-//! [`headers_per_version`](BrevoBuilder::headers_per_version) is set.
 
 mod error;
 mod limit;
@@ -40,6 +27,29 @@ const KEY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends through Brevo. Clones share connections and the account's pauses.
+///
+/// Built from the vendor's documentation as of November 2026; no live account was used.
+///
+/// | what | how, and where it is documented |
+/// |---|---|
+/// | several mails in one call | `messageVersions`, one recipient to a version, at most 1 000: <https://developers.brevo.com/docs/batch-send-transactional-emails> |
+/// | a lost answer | `idempotencyKey` in the body's `headers`; a repetition is answered `duplicate_parameter` and not processed. That a refused call's key is not remembered is assumed. The guide says for 30 minutes (<https://developers.brevo.com/docs/heterogenous-versions-batch-emails>), the change log of 10 November 2021 says 15: 15 are relied upon |
+/// | throttling | `x-sib-ratelimit-*` headers, 429: <https://developers.brevo.com/docs/limit-headers> |
+/// | sandbox | `X-Sib-Sandbox: drop`: <https://developers.brevo.com/docs/using-sandbox-mode> |
+/// | metadata | the header `X-Mailin-custom`, as JSON. **Recipients can read it**, and tags and headers too |
+///
+/// In doubt: whether `List-Unsubscribe` in `headers` reaches the recipient ("standard email headers are not
+/// supported"); look at a first mail before a campaign. Headers belong to the call, not to the version, by the
+/// description: mails with an unsubscribe link of their own go one to a call, unless
+/// [`BrevoBuilder::headers_per_version`] is set.
+///
+/// ```
+/// use mkt_connect::Secret;
+/// use mkt_email::{Brevo, EmailProvider};
+/// let provider = Brevo::builder(Secret::new("xkeysib-0123")).sandbox(true).build()?; // or Brevo::from_env()
+/// assert_eq!(provider.capabilities().max_recipients, 1000);
+/// # Ok::<(), mkt_connect::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Brevo {
     client: Client,

@@ -2,23 +2,6 @@
 //!
 //! Built from the vendor's documentation as of November 2026 and tested against a fake made from the same
 //! documentation ([`FakeMailgun`](crate::testing::FakeMailgun)); no live account was used.
-//!
-//! | what | how, and where it is documented |
-//! |---|---|
-//! | several mails in one call | `recipient-variables`, at most 1 000 recipients: <https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/batch-sending>. Every recipient has variables; without them all would see each other |
-//! | a lost answer | there is no idempotency key; each mail carries its key in the variable `mkt-mail`, which is looked for in the log half an hour later: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/logs/post-v1-analytics-logs> |
-//! | throttling | 429, 420, 421 with "try again after …" in the text |
-//! | sandbox | `o:testmode`: <https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/send-test-mode> |
-//! | metadata | `v:` variables. **Recipients can read them**, in `X-Mailgun-Variables` |
-//!
-//! # How a campaign becomes few calls
-//!
-//! A call has one body. Mails whose subject, text and HTML are the same share a call, whatever their metadata, headers
-//! and unsubscribe links; and so do mails of one vendor template, whatever their parameters
-//! ([`VendorTemplate`](crate::VendorTemplate)). Mails that were rendered for each person go one to a call. Putting rendered
-//! bodies into variables would save calls, but how the vendor escapes variables is not documented.
-//!
-//! A text that holds `%recipient` is refused: the vendor would put something else in its place.
 
 mod error;
 mod form;
@@ -70,6 +53,33 @@ impl Region {
 }
 
 /// Sends through one domain of a Mailgun account. Clones share connections.
+///
+/// Built from the vendor's documentation as of November 2026; no live account was used.
+///
+/// | what | how, and where it is documented |
+/// |---|---|
+/// | several mails in one call | `recipient-variables`, at most 1 000 recipients: <https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/batch-sending>. Every recipient has variables; without them all would see each other |
+/// | a lost answer | there is no idempotency key; each mail carries its key in the variable `mkt-mail`, which is looked for in the log half an hour later: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/logs/post-v1-analytics-logs> |
+/// | throttling | 429, 420, 421 with "try again after …" in the text |
+/// | sandbox | `o:testmode`: <https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/send-test-mode> |
+/// | metadata | `v:` variables. **Recipients can read them**, in `X-Mailgun-Variables` |
+///
+/// # How a campaign becomes few calls
+///
+/// A call has one body. Mails whose subject, text and HTML are the same share a call, whatever their metadata, headers
+/// and unsubscribe links; and so do mails of one vendor template, whatever their parameters
+/// ([`VendorTemplate`](crate::VendorTemplate)). Mails that were rendered for each person go one to a call. Putting rendered
+/// bodies into variables would save calls, but how the vendor escapes variables is not documented.
+///
+/// A text that holds `%recipient` is refused: the vendor would put something else in its place.
+///
+/// ```
+/// use mkt_connect::Secret;
+/// use mkt_email::{EmailProvider, Mailgun, Region};
+/// let provider = Mailgun::builder(Secret::new("key-0123"), "mg.shop.example").region(Region::Eu).build()?;
+/// assert_eq!(provider.account(), "mailgun:mg.shop.example");
+/// # Ok::<(), mkt_connect::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Mailgun {
     client: Client,

@@ -9,7 +9,7 @@ use mkt_email::testing::{
 };
 use mkt_email::{
     Capabilities, Degrade, EmailAddress, EmailProvider, Feature, Group, Idempotency, Maildir, ManualClock,
-    Memory, Message, Outcome, Outgoing, Plan, RejectReason, Scope, Settlement, Stage,
+    Memory, Message, Outcome, Outgoing, Plan, RejectReason, Scope, Script, Settlement, Stage,
 };
 use std::sync::{Arc, Mutex};
 
@@ -18,8 +18,22 @@ fn addresses(provider: &Memory) -> Vec<EmailAddress> {
 }
 
 fn in_memory(provider: Memory) -> Fixture {
-    let inside = provider.clone();
+    let (inside, refusing, failing) = (provider.clone(), provider.clone(), provider.clone());
     Fixture::new(provider, move || addresses(&inside))
+        .with_refusals(move |address| {
+            refusing.script(address, Script::RefuseGroup(RejectReason::InvalidAddress))
+        })
+        .with_faults(move |fault| {
+            let (kind, delivery) = match fault {
+                Fault::LostAnswer => (ErrorKind::Unavailable, Delivery::Unknown),
+                Fault::ServerError => (ErrorKind::Unavailable, Delivery::Answered),
+                Fault::Throttled(0) => (ErrorKind::RateLimited, Delivery::Answered),
+                Fault::Unauthorised => (ErrorKind::Auth, Delivery::Answered),
+                _ => return false,
+            };
+            failing.fail_next_call(kind, delivery);
+            true
+        })
 }
 
 mkt_email::provider_conformance!(memory, || in_memory(Memory::new()));

@@ -2,6 +2,7 @@
 
 mod brevo;
 mod mailgun;
+mod outbox;
 mod secrets;
 
 use crate::help::{noon, reader};

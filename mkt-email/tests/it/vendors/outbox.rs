@@ -1,0 +1,126 @@
+//! The outbox in front of the vendors: nobody is lost, nobody is mailed twice, and one bad address spoils nothing,
+//! however the vendor misbehaves.
+
+use super::{common, rendered};
+use crate::help::{noon, reader};
+use mkt_connect::ErrorKind;
+use mkt_email::testing::{FakeBrevo, FakeMail, FakeMailgun, Fault};
+use mkt_email::{
+    Clock as _, Counts, DedupKey, EmailProvider, ManualClock, Message, NewMail, Outbox, RunOptions,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+async fn outbox(messages: impl Iterator<Item = Message>) -> Outbox {
+    let outbox = Outbox::in_memory().await.unwrap();
+    let mails: Vec<_> = messages
+        .map(|message| NewMail::transactional(DedupKey::for_address("test", &message.to().address), message))
+        .collect();
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    outbox
+}
+
+/// Runs until nothing is left to do, as a cron job would: errors end a run, the next one comes five minutes later.
+async fn run_until_done(outbox: &Outbox, provider: &dyn EmailProvider, clock: &ManualClock) -> Counts {
+    let mut options = RunOptions::default();
+    options.batch = 1000;
+    for _ in 0..20 {
+        let run = outbox.run(provider, clock, &options).await;
+        let expected = [ErrorKind::Unavailable, ErrorKind::Protocol];
+        assert!(run.as_ref().err().is_none_or(|error| expected.contains(&error.kind())), "{run:?}");
+        let counts = outbox.counts(None).await.unwrap();
+        if counts.pending + counts.unknown == 0 {
+            return counts;
+        }
+        clock.advance(Duration::from_secs(300));
+    }
+    outbox.counts(None).await.unwrap()
+}
+
+fn by_recipient(mails: &[FakeMail]) -> BTreeMap<String, usize> {
+    let mut all = BTreeMap::new();
+    for mail in mails {
+        *all.entry(mail.to.normalised()).or_default() += 1;
+    }
+    all
+}
+
+const COUNT: usize = 300;
+
+/// Everybody but the readers who are refused, once.
+fn assert_once(mails: &[FakeMail], refused: &[usize]) {
+    let wanted =
+        (0..COUNT).filter(|number| !refused.contains(number)).map(|number| (reader(number).normalised(), 1));
+    assert_eq!(by_recipient(mails), wanted.collect::<BTreeMap<_, _>>());
+}
+
+fn done(sent: u64, failed: u64) -> Counts {
+    Counts { recipients: COUNT as u64, sent, failed, ..Counts::default() }
+}
+
+#[tokio::test]
+async fn brevo_reaches_everybody_once_through_bad_addresses_lost_answers_and_throttling() {
+    let faults = [
+        Fault::LostAnswer,
+        Fault::LostRequest,
+        Fault::CutAnswer,
+        Fault::GarbledAnswer,
+        Fault::BadGateway,
+        Fault::ServerError,
+        Fault::Throttled(0),
+        Fault::Throttled(1),
+    ];
+    for fault in faults {
+        let clock = ManualClock::new(noon());
+        let fake = FakeBrevo::start(Arc::new(clock.clone())).await.unwrap();
+        let outbox = outbox((0..COUNT).map(rendered)).await;
+        fake.refuse(&reader(7));
+        fake.refuse(&reader(260));
+        fake.inject(fault);
+        fake.inject_every(std::num::NonZeroUsize::new(23).unwrap(), fault);
+        let provider = fake.provider().build().unwrap();
+        let counts = run_until_done(&outbox, &provider, &clock).await;
+        assert_eq!(counts, done(298, 2), "{fault:?}");
+        assert_once(&fake.delivered(), &[7, 260]);
+        // Two bad ones of 300: about twice log2(300) calls more, and those that were disturbed.
+        assert!(fake.calls() < 80, "{fault:?}: {} calls", fake.calls());
+    }
+}
+
+#[tokio::test]
+async fn brevo_is_not_asked_again_once_it_may_have_forgotten() {
+    let clock = ManualClock::new(noon());
+    let fake = FakeBrevo::start(Arc::new(clock.clone())).await.unwrap();
+    let outbox = outbox((0..COUNT).map(rendered)).await;
+    let provider = fake.provider().build().unwrap();
+    fake.inject(Fault::BadGateway);
+    let mut options = RunOptions::default();
+    options.batch = 1000;
+    outbox.run(&provider, &clock, &options).await.unwrap_err();
+    clock.advance(Duration::from_secs(15 * 60));
+    outbox.run(&provider, &clock, &options).await.unwrap();
+    let counts = outbox.counts(None).await.unwrap();
+    assert_eq!((counts.unknown, counts.sent, fake.calls()), (COUNT as u64, 0, 1));
+    assert_once(&fake.delivered(), &[]);
+}
+
+#[tokio::test]
+async fn mailgun_reaches_everybody_once_through_bad_addresses_lost_answers_and_throttling() {
+    let faults =
+        [Fault::LostAnswer, Fault::LostRequest, Fault::CutAnswer, Fault::BadGateway, Fault::Throttled(1)];
+    for fault in faults {
+        let clock = ManualClock::new(noon());
+        let fake = FakeMailgun::start(Arc::new(clock.clone())).await.unwrap();
+        let outbox = outbox((0..COUNT).map(common)).await;
+        fake.refuse(&reader(7));
+        fake.inject(fault);
+        fake.inject_every(std::num::NonZeroUsize::new(23).unwrap(), fault);
+        let provider = fake.provider().build().unwrap();
+        let counts = run_until_done(&outbox, &provider, &clock).await;
+        assert_eq!(counts, done(299, 1), "{fault:?}");
+        assert_once(&fake.delivered(), &[7]);
+        assert!(fake.delivered().iter().all(|mail| mail.others_shown == 0));
+        assert!(clock.now() > noon() || !matches!(fault, Fault::LostAnswer));
+    }
+}
