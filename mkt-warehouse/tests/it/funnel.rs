@@ -113,12 +113,18 @@ async fn one_event_is_one_step() {
 #[tokio::test]
 async fn the_window_includes_its_last_instant_and_runs_past_the_periods_end() {
     let world = numbered(vec![
-        // The last instant of October, and seven days later to the microsecond.
+        // The last instant of October, and seven days later to the microsecond: a purchase, and a cart.
         event("u1", VIEW, "2026-10-31T22:59:59.999999Z"),
-        event("u1", CART, "2026-11-07T22:59:59.999999Z"),
+        event("u1", CART, "2026-11-01T22:59:59.999999Z"),
+        event("u1", BUY, "2026-11-07T22:59:59.999999Z"),
+        event("u2", VIEW, "2026-10-31T22:59:59.999999Z"),
+        event("u2", CART, "2026-11-07T22:59:59.999999Z"),
         // One microsecond too late.
-        event("u2", VIEW, "2026-10-10T10:00:00Z"),
-        event("u2", CART, "2026-10-17T10:00:00.000001Z"),
+        event("u5", VIEW, "2026-10-10T10:00:00Z"),
+        event("u5", CART, "2026-10-17T10:00:00.000001Z"),
+        event("u6", VIEW, "2026-10-10T10:00:00Z"),
+        event("u6", CART, "2026-10-11T10:00:00Z"),
+        event("u6", BUY, "2026-10-17T10:00:00.000001Z"),
         // Entries of November and of September are none.
         event("u3", VIEW, "2026-10-31T23:00:00Z"),
         event("u3", CART, "2026-11-01T10:00:00Z"),
@@ -127,9 +133,15 @@ async fn the_window_includes_its_last_instant_and_runs_past_the_periods_end() {
     ]);
     for engine in engines::all().await {
         world.load_into(&engine).await;
-        let options = FunnelOptions { steps: vec![VIEW, CART], ..FunnelOptions::default() };
-        let rows = asked(&engine, &october(), &options).await;
-        assert_eq!(rows, [(2, Some(100.0), None, Some(0.0)), (1, Some(50.0), Some(50.0), Some(604_800.0))]);
+        // To the cart: one day, seven days, one day.
+        assert_eq!(
+            asked(&engine, &october(), &FunnelOptions::default()).await,
+            [
+                (4, Some(100.0), None, Some(0.0)),
+                (3, Some(75.0), Some(75.0), Some(259_200.0)),
+                (1, Some(25.0), Some(100.0 / 3.0), Some(604_800.0)),
+            ]
+        );
     }
 }
 
