@@ -4,7 +4,7 @@ use super::auth::{Credentials, TokenSource};
 use super::pool::{Pool, Wear};
 use super::settings::{Security, Settings, Timeouts, is_loopback, tls};
 use super::{Inner, SERVICE, Smtp};
-use crate::id::sha256_hex;
+use crate::id::IdempotencyKey;
 use crate::message::EmailAddress;
 use crate::provider::{Capabilities, Feature, Idempotency};
 use mkt_connect::{Error, ErrorKind, Result, Secret};
@@ -225,8 +225,11 @@ impl SmtpBuilder {
         };
         let port = self.port.unwrap_or(default_port);
         // The user may be an address: the account is named without showing it.
-        let user = self.credentials.as_ref().map(|credentials| sha256_hex(credentials.user().as_bytes()));
-        let user = user.map(|hash| format!("#{hash:.8}")).unwrap_or_default();
+        let user = self.credentials.as_ref().map(|credentials| {
+            let key = IdempotencyKey::from_text(credentials.user()).to_string();
+            format!("#{key:.8}")
+        });
+        let user = user.unwrap_or_default();
         let account = format!("{SERVICE}:{}:{port}{user}", self.host.to_ascii_lowercase());
         let capabilities = self.capabilities();
         let settings = Settings {

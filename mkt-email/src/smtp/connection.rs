@@ -194,12 +194,18 @@ async fn tls(settings: &Settings, stream: TcpStream) -> Result<Stream> {
         Err(_) => Err(unreachable(HANDSHAKE, Fault::Silent)),
         Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
         // Not to be tried again in a minute: a certificate does not become right by asking.
-        Ok(Err(cause)) if cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+        Ok(Err(cause)) if is_about_tls(&cause) => {
             Err(fail(ErrorKind::Protocol, "the server did not prove that it is the host asked for")
                 .with_source(cause))
         }
         Ok(Err(cause)) => Err(unreachable(HANDSHAKE, cause.into())),
     }
+}
+
+/// Whether TLS itself failed, and not the connection below it.
+fn is_about_tls(cause: &io::Error) -> bool {
+    let Some(inner) = cause.get_ref() else { return false };
+    inner.is::<rustls::Error>()
 }
 
 #[cfg(test)]

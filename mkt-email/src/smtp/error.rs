@@ -49,6 +49,8 @@ enum Meaning {
     Later(Duration, Scope),
     /// The server wants other credentials, or other encryption: no mail will pass.
     Credentials,
+    /// The server thinks that the dialogue is elsewhere.
+    Astray,
 }
 
 fn meaning(step: Step, reply: &Reply) -> Meaning {
@@ -59,6 +61,10 @@ fn meaning(step: Step, reply: &Reply) -> Meaning {
         || (reply.class() == 5 && matches!(about, Some((7, 8 | 9))))
     {
         return Meaning::Credentials;
+    }
+    // "bad sequence of commands" is not about a mail, and would be said to the next one too.
+    if reply.code == 503 {
+        return Meaning::Astray;
     }
     // "550 5.4.5 Daily SMTP relay limit exceeded for user", "550 5.7.1 Daily SMTP relay limit exceeded for customer",
     // "450 4.2.1 Peak SMTP relay limit exceeded for customer": the account's limits, whatever the code says.
@@ -102,7 +108,7 @@ fn never(step: Step, code: u16, about: About, says: &dyn Fn(&[&str]) -> bool) ->
     match about {
         Some((3, 4) | (2, 3)) => RejectReason::TooLarge,
         // RFC 6531: the address or the content needs an extension.
-        Some((6, 7 | 8 | 9 | 10)) => RejectReason::Unsupported,
+        Some((6, 7..=10)) => RejectReason::Unsupported,
         // Before a recipient is named it is the sender that is refused.
         _ if step == Step::Sender && code != 552 => RejectReason::Policy,
         // A mailbox that is switched off is as good as none.
@@ -143,7 +149,8 @@ fn never(step: Step, code: u16, about: About, says: &dyn Fn(&[&str]) -> bool) ->
 /// What a refusal makes of a mail.
 ///
 /// # Errors
-/// [`ErrorKind::Auth`] when it concerns the credentials: no mail of the account would pass.
+/// [`ErrorKind::Auth`] when it concerns the credentials, [`ErrorKind::Protocol`] when the server has lost the thread: no
+/// mail of the account would pass.
 pub(super) fn outcome(
     step: Step,
     reply: &Reply,
@@ -154,6 +161,11 @@ pub(super) fn outcome(
     match meaning(step, reply) {
         Meaning::Credentials => Err(Error::new(ErrorKind::Auth, SERVICE, "send")
             .delivered(Delivery::Answered)
+            .with_status(reply.code)
+            .with_detail(detail)),
+        // A refusal all the same, so it leaves no doubt.
+        Meaning::Astray => Err(Error::new(ErrorKind::Protocol, SERVICE, "send")
+            .delivered(Delivery::NotSent)
             .with_status(reply.code)
             .with_detail(detail)),
         Meaning::Never(reason) => Ok(Outcome::Rejected { reason, detail }),

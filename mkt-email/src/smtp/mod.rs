@@ -73,7 +73,9 @@ const REST: Duration = Duration::from_mins(1);
 ///
 /// The id of an accepted mail is its `Message-ID`: queue numbers have no common form.
 ///
-/// Clones share the connections.
+/// Clones share the connections. An outbox makes use of several where its `RunOptions::calls_in_flight` says so, and its
+/// lease should be longer than a call may take (see [`Timeouts`]): a worker whose lease runs out in the middle of a call
+/// has its mail called unknown.
 #[derive(Clone)]
 pub struct Smtp(Arc<Inner>);
 
@@ -106,6 +108,7 @@ impl Smtp {
     ///
     /// Limits (<https://support.google.com/a/answer/166852>, 2026-11): 2 000 mails a day, 500 for consumers and trials,
     /// over a rolling window; beyond them mails are deferred by a day.
+    #[expect(clippy::needless_pass_by_value, reason = "the same form as `login`")]
     pub fn gmail(user: &str, app_password: Secret) -> SmtpBuilder {
         let password = Secret::new(app_password.expose().replace(' ', ""));
         Self::google().login(user, password)

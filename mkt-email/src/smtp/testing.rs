@@ -349,6 +349,7 @@ impl Session<'_> {
     }
 
     async fn fill(&mut self) -> io::Result<bool> {
+        self.buffer.reserve(16 * 1024);
         Ok(self.stream.read_buf(&mut self.buffer).await? > 0)
     }
 
@@ -551,21 +552,22 @@ impl Session<'_> {
             return Ok(());
         }
         let mut mail = Vec::new();
-        loop {
-            let end = loop {
-                if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
-                    break end;
+        let mut ended = false;
+        while !ended {
+            // Whole lines only; what is left waits for its end.
+            let mut used = 0;
+            while let Some(end) = self.buffer[used..].windows(2).position(|pair| pair == b"\r\n") {
+                let line = &self.buffer[used..used + end + 2];
+                used += line.len();
+                if line == b".\r\n" {
+                    ended = true;
+                    break;
                 }
-                if self.buffer.len() > MAX_MAIL || !self.fill().await? {
-                    return hang_up();
-                }
-            };
-            let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
-            if line == b".\r\n" {
-                break;
+                mail.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
             }
-            mail.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
-            if mail.len() > MAX_MAIL {
+            self.buffer.drain(..used);
+            let too_much = mail.len() + self.buffer.len() > MAX_MAIL;
+            if !ended && (too_much || !self.fill().await?) {
                 return hang_up();
             }
         }

@@ -151,7 +151,7 @@ impl Connection {
         let (wire, within) = (&mut self.wire, times.command);
         wire.write(lines.as_bytes(), within).await.map_err(Lost::first)?;
         if reset {
-            wire.reply(within).await.map_err(Lost::first)?;
+            was_reset(&wire.reply(within).await.map_err(Lost::first)?)?;
         }
         let sender = wire.reply(within).await.map_err(Lost::first)?;
         let mut envelope = Envelope { sender, recipient: None, announced: None, whole: false };
@@ -182,7 +182,7 @@ impl Connection {
         let mut next = || lines.next().unwrap_or_default();
         if reset {
             wire.write(next(), within).await.map_err(Lost::first)?;
-            wire.reply(within).await.map_err(Lost::first)?;
+            was_reset(&wire.reply(within).await.map_err(Lost::first)?)?;
         }
         wire.write(next(), within).await.map_err(Lost::first)?;
         let sender = wire.reply(within).await.map_err(Lost::first)?;
@@ -227,6 +227,11 @@ impl Connection {
             Ok(_) | Err(_) => Ok(Outcome::Unknown { stage: Stage::AwaitingAnswer }),
         }
     }
+}
+
+/// A server that does not end the mail before has no use for the next one on this connection.
+fn was_reset(reply: &Reply) -> Result<(), Lost> {
+    if reply.is_yes() { Ok(()) } else { Err(Lost::Before(Fault::Closed)) }
 }
 
 fn nonsense(what: &'static str) -> Error {

@@ -26,7 +26,8 @@ enum Verdict {
 async fn verdict(server: &SmtpServer) -> Verdict {
     let begun = Instant::now();
     let result = send_one(&to(server).build().unwrap(), 1).await;
-    assert!(begun.elapsed() < PATIENCE * 4, "it took {:?}", begun.elapsed());
+    // One deadline after another at the most; a server that could hold the line would do so for minutes.
+    assert!(begun.elapsed() < PATIENCE * 12, "it took {:?}", begun.elapsed());
     let shown = format!("{result:?}");
     assert!(!shown.contains("reader1") && !shown.contains("canary"), "{shown}");
     match result {
@@ -142,6 +143,7 @@ async fn refusals_of_a_mail_are_told_apart_at_every_step() {
             .await;
         check(step, Act::ReplyThenClose("550 5.7.1 no".to_owned()), Verdict::No).await;
         check(step, Act::reply("550 5.4.5 Daily limit exceeded"), Verdict::Later(Scope::Account)).await;
+        check(step, Act::reply("503 5.5.1 bad sequence"), Verdict::Failed(ErrorKind::Protocol)).await;
         check(step, Act::reply("530 5.7.0 Authentication required"), Verdict::Failed(ErrorKind::Auth)).await;
         check(step, Act::reply("550-5.1.1 canary@example.org\r\n550 5.1.1 reader1@example.org"), Verdict::No)
             .await;
@@ -194,10 +196,9 @@ async fn a_connection_lost_in_the_middle_of_the_content_leaves_no_doubt() {
 #[tokio::test]
 async fn a_server_that_stops_reading_is_not_waited_for() {
     let server = at(Step::Content, Act::Silence);
-    let begun = Instant::now();
-    let outcomes = to(&server).build().unwrap().send(&large()).await.unwrap();
+    let (smtp, group) = (to(&server).build().unwrap(), large());
+    let outcomes = tokio::time::timeout(PATIENCE * 20, smtp.send(&group)).await.expect("it waits").unwrap();
     assert!(matches!(outcomes[0], Outcome::Deferred { .. }), "{outcomes:?}");
-    assert!(begun.elapsed() < PATIENCE * 4);
 }
 
 #[tokio::test]
@@ -217,7 +218,8 @@ async fn what_a_server_says_before_it_hangs_up_in_the_middle_of_the_content_is_h
 async fn a_large_mail_arrives_whole() {
     let server = good();
     let group = large();
-    let outcomes = to(&server).build().unwrap().send(&group).await.unwrap();
+    let patient = Timeouts::all(PATIENCE * 20);
+    let outcomes = to(&server).timeouts(patient).build().unwrap().send(&group).await.unwrap();
     assert!(is_accepted(&outcomes[0]), "{outcomes:?}");
     let mail = &group.mails()[0];
     assert_eq!(server.mails()[0].bytes, mail.message.to_mime(mail.key, noon()).unwrap());

@@ -99,6 +99,42 @@ async fn a_kept_connection_that_the_server_is_done_with_is_replaced_unseen() {
     survives(Act::reply("421 4.7.0 too many mails on this connection"), Step::Sender).await;
 }
 
+/// After a refused recipient the next mail begins with RSET; a server that will not have it is left alone.
+#[tokio::test]
+async fn a_mail_that_cannot_be_reset_costs_the_connection_and_not_the_next_mail() {
+    for extensions in [&["PIPELINING"][..], &[]] {
+        for reset in ["250 ok", "502 5.5.1 not implemented", "421 4.4.2 timeout"] {
+            let server = SmtpServer::builder()
+                .extensions(extensions)
+                .behave(move |seen| match seen.step {
+                    Step::Recipient if seen.line.contains("reader0@") => {
+                        Some(Act::reply("550 5.1.1 unknown"))
+                    }
+                    Step::Reset => Some(Act::reply(reset)),
+                    _ => None,
+                })
+                .start()
+                .unwrap();
+            let outcomes = send_many(&to(&server).build().unwrap(), 0..3).await;
+            assert!(matches!(outcomes[0], Outcome::Rejected { .. }), "{outcomes:?}");
+            assert!(outcomes[1..].iter().all(is_accepted), "{reset} {outcomes:?}");
+            let connections = if reset.starts_with('2') { 1 } else { 2 };
+            assert_eq!((server.connections(), server.mails().len()), (connections, 2), "{reset}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_end_was_announced_is_not_kept() {
+    for step in [Step::Sender, Step::Recipient, Step::Data, Step::End] {
+        let server = at(step, Act::reply("421 4.3.2 going down"));
+        let smtp = to(&server).build().unwrap();
+        let outcome = send_one(&smtp, 0).await.unwrap();
+        assert!(matches!(outcome, Outcome::Deferred { scope: Scope::Account, .. }), "{step:?} {outcome:?}");
+        assert_eq!(smtp.resting_connections(), 0, "{step:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_connection_that_ended_while_it_rested_is_noticed_before_it_is_used() {
     for farewell in [&b""[..], b"421 4.4.2 timeout\r\n"] {
@@ -149,7 +185,7 @@ async fn what_fails_later_is_not_tried_again() {
         let smtp = to(&server).build().unwrap();
         let outcomes = send_many(&smtp, 0..2).await;
         assert!(matches!(outcomes[1], Outcome::Deferred { .. }), "{outcomes:?}");
-        assert_eq!(server.connections(), 1);
+        assert_eq!((server.connections(), smtp.resting_connections()), (1, 0), "a broken connection is kept");
     }
 }
 
