@@ -53,7 +53,7 @@ pub(crate) fn quote(words: &str, secret: &Secret, group: &Group) -> String {
         let named = [message.from(), message.to()].into_iter().chain(message.reply_to());
         let names = named.flat_map(|mailbox| {
             let local = mailbox.address.as_str().split('@').next();
-            [Some(mailbox.address.as_str()), local, mailbox.name.as_ref().map(|name| name.as_str())]
+            [Some(mailbox.address.as_str()), local, mailbox.name.as_ref().map(crate::DisplayName::as_str)]
         });
         let said = message.template().into_iter().flat_map(|template| template.params().values());
         let said = said.chain(message.metadata().values()).map(|value| Some(value.as_str()));

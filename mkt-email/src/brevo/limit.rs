@@ -92,7 +92,8 @@ fn refuse(position: usize, message: &Message) -> Option<Refusal> {
 fn shared(message: &Message, own_headers: bool) -> String {
     let files = message.attachments().iter();
     let files: Vec<_> = files.map(|file| (file.name().as_str(), sha256_hex(file.content()))).collect();
-    let from = (message.from().address.as_str(), message.from().name.as_ref().map(|name| name.as_str()));
+    let from =
+        (message.from().address.as_str(), message.from().name.as_ref().map(crate::DisplayName::as_str));
     let headers = if own_headers { None } else { Some(wire::custom_headers(message)) };
     let template = message.template().map(crate::VendorTemplate::id);
     let with_text = !message.text().trim().is_empty();

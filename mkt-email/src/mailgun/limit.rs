@@ -65,7 +65,7 @@ fn texts(message: &Message) -> impl Iterator<Item = &str> {
     let name = |mailbox: &'_ Mailbox| mailbox.name.is_some();
     let names = [Some(message.from()), Some(message.to()), message.reply_to()];
     let names = names.into_iter().flatten().filter(move |mailbox| name(mailbox));
-    let names = names.filter_map(|mailbox| mailbox.name.as_ref().map(|name| name.as_str()));
+    let names = names.filter_map(|mailbox| mailbox.name.as_ref().map(crate::DisplayName::as_str));
     let params = message.template().into_iter().flat_map(|template| template.params().values());
     [message.subject().as_str(), message.text(), message.html().unwrap_or_default()]
         .into_iter()

@@ -295,7 +295,7 @@ pub(super) fn option_bytes(message: &Message) -> usize {
         .iter()
         .map(|own| field(&own.field(), own.value(message).map_or(0, |value| value.len())))
         .sum::<usize>();
-    let params = message.template().into_iter().flat_map(|template| template.params());
+    let params = message.template().into_iter().flat_map(crate::VendorTemplate::params);
     bytes + params.map(|(name, value)| field(name, value.len()) + 6).sum::<usize>() + "t:variables".len()
 }
 

@@ -173,7 +173,7 @@ impl Reply {
         Self { status, body: body.to_string(), headers: Vec::new() }
     }
 
-    fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    fn with(mut self, name: &'static str, value: impl fmt::Display + Copy) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
