@@ -41,8 +41,18 @@ signups as (
     where u.signed_up_at < :until and (:site is null or u.site = :site)
     group by coalesce(i.person_id, u.user_id)
 ),
+-- The visits are read once, and there are many of them: who was there in which month, and since when.
+months_seen as @once() (
+    select
+        v.person,
+        case when v.start_time >= :from then @month(@local(v.start_time, z.offset_s)) end as active_in,
+        min(v.start_time) as since
+    from visits v
+    left join zone_offsets z on {zone at v.start_time}
+    group by 1, 2
+),
 seen as (
-    select person, min(start_time) as since from visits group by person
+    select person, min(since) as since from months_seen group by person
 ),
 people as (
     select person, since from signups
@@ -56,19 +66,19 @@ cohorts as (
     where p.since >= :from
 ),
 activity as (
-    select distinct v.person, @month(@local(v.start_time, z.offset_s)) as active_in
-    from visits v
-    join zone_offsets z on {zone at v.start_time}
-    where v.start_time >= :from
+    select person, active_in from months_seen where active_in is not null
 ),
 sizes as (
     select cohort, count(*) as users from cohorts group by cohort
 ),
-counts as (
-    select c.cohort, @month_diff(c.cohort, a.active_in) as month, count(*) as active
+pairs as (
+    select c.cohort, a.active_in, count(*) as active
     from cohorts c
     join activity a on a.person = c.person
-    group by 1, 2
+    group by c.cohort, a.active_in
+),
+counts as (
+    select cohort, @month_diff(cohort, active_in) as month, active from pairs
 )
 select
     s.cohort,
