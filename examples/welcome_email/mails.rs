@@ -5,7 +5,8 @@ use crate::arguments::Arguments;
 use crate::named::Named;
 use mkt_connect::campaign::{CampaignTags, TagFamily};
 use mkt_email::{
-    DedupKey, Language, Mailbox, Message, NewMail, Row, RowCounts, Subscriber, Subscribers, Template,
+    DedupKey, DisplayName, Language, Mailbox, Message, NewMail, Row, RowCounts, Subscriber, Subscribers,
+    Template,
 };
 use serde::Serialize;
 use std::fs::File;
@@ -97,7 +98,7 @@ impl Mails {
 
     fn mail(&self, person: &Subscriber) -> Step<NewMail> {
         let rendered = self.template.render(&Context {
-            prenom: person.prenom.as_ref().map(|name| name.as_str()),
+            prenom: person.prenom.as_ref().map(DisplayName::as_str),
             email: person.email.as_str(),
             date_inscription: person.date_inscription.map(|day| day.to_string()),
             site: &self.site,

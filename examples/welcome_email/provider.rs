@@ -4,7 +4,7 @@ use crate::Step;
 use crate::arguments::{Arguments, Provider};
 use crate::named::Named;
 use mkt_connect::Secret;
-use mkt_email::{Brevo, EmailProvider, Maildir, Mailgun, Region, Smtp};
+use mkt_email::{Brevo, BrevoBuilder, EmailProvider, Maildir, Mailgun, MailgunBuilder, Region, Smtp};
 
 /// Makes the provider. Nothing is sent.
 pub(crate) fn open(arguments: &Arguments) -> Step<Box<dyn EmailProvider>> {
@@ -17,14 +17,14 @@ pub(crate) fn open(arguments: &Arguments) -> Step<Box<dyn EmailProvider>> {
     Ok(match arguments.provider {
         Provider::Brevo => {
             let builder = Brevo::builder(key("BREVO_API_KEY")?);
-            Box::new(base_url.into_iter().fold(builder, |builder, url| builder.base_url(url)).build()?)
+            Box::new(base_url.into_iter().fold(builder, BrevoBuilder::base_url).build()?)
         }
         Provider::Mailgun => {
             let domain = key("MAILGUN_DOMAIN")?;
             let europe = std::env::var("MAILGUN_REGION").is_ok_and(|region| region.trim() == "eu");
             let builder = Mailgun::builder(key("MAILGUN_API_KEY")?, domain.expose());
             let builder = builder.region(if europe { Region::Eu } else { Region::Us });
-            Box::new(base_url.into_iter().fold(builder, |builder, url| builder.base_url(url)).build()?)
+            Box::new(base_url.into_iter().fold(builder, MailgunBuilder::base_url).build()?)
         }
         Provider::Smtp if base_url.is_some() => {
             Err("--base-url is for brevo and mailgun; SMTP_URL names the server")?

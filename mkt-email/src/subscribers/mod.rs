@@ -260,9 +260,8 @@ impl<R: Read> Subscribers<R> {
     /// [`ErrorKind::Input`] for an empty file, a header without an address column or with two of one name, UTF-16, or a
     /// first line without end; [`ErrorKind::Storage`] when reading fails.
     pub fn read_with(input: R, columns: &Columns) -> Result<Self> {
-        let refused = |detail| fail(ErrorKind::Input, detail);
         let mut records = Records::new(input);
-        let mut head = records.peek_line().map_err(unread)?;
+        let mut head = records.peek_line().map_err(|cause| unread(&cause))?;
         // UTF-16 has a NUL in every other byte of a header; its line end has one on one of its sides.
         if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || head.contains(&0) {
             return Err(refused("the file is UTF-16 or binary; save it as UTF-8"));
@@ -270,7 +269,7 @@ impl<R: Read> Subscribers<R> {
         let utf8 = head.starts_with(UTF8_BOM);
         if utf8 {
             records.skip(UTF8_BOM.len());
-            head = records.peek_line().map_err(unread)?;
+            head = records.peek_line().map_err(|cause| unread(&cause))?;
         }
         if head.iter().all(u8::is_ascii_whitespace) {
             return Err(refused("the file is empty or begins with an empty line"));
@@ -287,9 +286,9 @@ impl<R: Read> Subscribers<R> {
         let guessed = DELIMITERS.into_iter().max_by_key(|&byte| (count(byte), byte == b','));
         records.delimiter = named.or(guessed).unwrap_or(b',');
         if named.is_some() {
-            records.next().map_err(unread)?;
+            records.next().map_err(|cause| unread(&cause))?;
         }
-        match records.next().map_err(unread)? {
+        match records.next().map_err(|cause| unread(&cause))? {
             Some(header) if header.fault.is_none() => {}
             _ => return Err(refused("the header is not a line of column names")),
         }
@@ -301,7 +300,7 @@ impl<R: Read> Subscribers<R> {
                 let mut found = header.iter().enumerate().filter(|(_, title)| **title == wanted);
                 match (found.next(), found.next()) {
                     (Some(_), Some(_)) => {
-                        return Err(refused_owned(format!("the header has two columns {name}")));
+                        return Err(refused(format!("the header has two columns {name}")));
                     }
                     (Some((index, _)), None) => return Ok(Some(index)),
                     _ => {}
@@ -311,7 +310,7 @@ impl<R: Read> Subscribers<R> {
         };
         let email = find(&columns.email)?.ok_or_else(|| {
             let wanted = columns.email.first().map_or("email", String::as_str);
-            refused_owned(format!("the header has no column {wanted}"))
+            refused(format!("the header has no column {wanted}"))
         })?;
         let (prenom, date) = (find(&columns.prenom)?, find(&columns.date_inscription)?);
         Ok(Subscribers {
@@ -391,7 +390,7 @@ impl<R: Read> Iterator for Subscribers<R> {
             Ok(Some(place)) => place,
             other => {
                 self.ended = true;
-                return other.err().map(|cause| Err(unread(cause)));
+                return other.err().map(|cause| Err(unread(&cause)));
             }
         };
         let line = place.line;
@@ -425,11 +424,11 @@ impl<R: Read> Iterator for Subscribers<R> {
     }
 }
 
-fn refused_owned(detail: String) -> Error {
+fn refused(detail: impl Into<String>) -> Error {
     fail(ErrorKind::Input, detail)
 }
 
-fn unread(cause: io::Error) -> Error {
+fn unread(cause: &io::Error) -> Error {
     match cause.kind() {
         io::ErrorKind::FileTooLarge => {
             fail(ErrorKind::Input, "a line has no end within 64 mebibytes; the file is not a list of people")

@@ -131,7 +131,7 @@ fn links_without_or_with_two_tokens_are_refused() {
         (format!("u={}", "A".repeat(1 << 20)), false),
     ] {
         let link: Url = format!("https://shop.example/leave?{query}").parse().unwrap();
-        assert_eq!(keys(NEW).verify_link(&link, noon()).is_ok(), good, "{:.80}", query);
+        assert_eq!(keys(NEW).verify_link(&link, noon()).is_ok(), good, "{query:.80}");
     }
 }
 
