@@ -65,7 +65,12 @@ impl Postgres {
             Error::new(ErrorKind::Config, SERVICE, "connect").with_detail("the URL does not read")
         })?;
         let options = options
-            .options([("idle_in_transaction_session_timeout", "60s"), ("timezone", "UTC")])
+            .options([
+                ("idle_in_transaction_session_timeout", "60s"),
+                ("timezone", "UTC"),
+                // Reports drop the filters that are null while they are planned; a plan for any value could not.
+                ("plan_cache_mode", "force_custom_plan"),
+            ])
             .disable_statement_logging();
         // By itself first: a pool repeats a refused connection until its timeout.
         let first = options.connect().await.map_err(|cause| storage("connect", &cause))?;
