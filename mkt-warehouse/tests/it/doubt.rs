@@ -5,7 +5,7 @@ use super::killed::{clean, content, load_all, number, random, torn, whole};
 use super::rows::at;
 use mkt_connect::{Delivery, ErrorKind};
 use mkt_warehouse::{ColumnType, Postgres, Query, Value, Warehouse, model};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -102,7 +102,7 @@ async fn backends_that_are_ended_in_mid_load_lose_and_double_nothing() {
     )
     .bind(Value::Text(name))
     .column("ended", ColumnType::Int);
-    let (mut failed, mut round) = (0, 0);
+    let (mut failed, mut round, mut takes) = (0, 0, Duration::from_millis(50));
     while failed < terminations {
         round += 1;
         assert!(round < 100 * terminations, "only {failed} of {round} loads were ended");
@@ -111,7 +111,9 @@ async fn backends_that_are_ended_in_mid_load_lose_and_double_nothing() {
             let (loader, batch) = (loader.clone(), batch.clone());
             tokio::spawn(async move { loader.load(&batch, at("2026-11-01T00:00:00Z")).await })
         };
-        tokio::time::sleep(Duration::from_millis(random(&mut seed, 150))).await;
+        // Anywhere within what a load takes on this machine.
+        let wait = random(&mut seed, takes.as_micros().max(1) as u64);
+        tokio::time::sleep(Duration::from_micros(wait)).await;
         other.query(&end).await.unwrap();
         match loading.await.unwrap() {
             Ok(_) => {}
@@ -121,7 +123,10 @@ async fn backends_that_are_ended_in_mid_load_lose_and_double_nothing() {
             }
         }
         assert_eq!(torn(&other).await.unwrap().0, 0, "round {round}");
-        loader.load(&batch, at("2026-11-01T00:00:00Z")).await.unwrap();
+        let next = content(round % 3, round + 1_000);
+        let begin = Instant::now();
+        loader.load(&next, at("2026-11-01T00:00:00Z")).await.unwrap();
+        takes = begin.elapsed();
     }
     load_all(&loader, 1_000_000).await;
     assert!(whole(&other).await == clean(1_000_000).await, "the tables are not those of a clean run");
