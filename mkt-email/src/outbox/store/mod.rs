@@ -110,7 +110,7 @@ pub(super) enum Row {
 
 macro_rules! column {
     ($name:ident -> $type:ty) => {
-        pub(super) fn $name<'r>(&'r self, column: &str) -> Result<$type> {
+        pub(super) fn $name(&self, column: &str) -> Result<$type> {
             match self {
                 #[cfg(feature = "sqlite")]
                 Self::Sqlite(row) => row.try_get(column),
@@ -127,8 +127,8 @@ macro_rules! column {
 }
 
 impl Row {
-    column!(text -> &'r str);
-    column!(maybe_text -> Option<&'r str>);
+    column!(text -> &str);
+    column!(maybe_text -> Option<&str>);
     column!(number -> i64);
     column!(maybe_number -> Option<i64>);
     column!(bytes -> Vec<u8>);

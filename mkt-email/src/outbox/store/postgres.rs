@@ -21,7 +21,7 @@ const MIGRATION_LOCK: i64 = 0x6d6b_742d_7273_2f65;
 #[derive(Clone)]
 pub(in crate::outbox) struct Server {
     pub(super) pool: PgPool,
-    options: PgConnectOptions,
+    options: Box<PgConnectOptions>,
     /// The lock of this outbox, by its identity: other outboxes in other schemas have others.
     lock: i64,
 }
@@ -50,7 +50,7 @@ impl Server {
             .max_connections(CONNECTIONS)
             .acquire_timeout(Duration::from_secs(30))
             .connect_lazy_with(options.clone());
-        let mut server = Self { pool, options, lock: 0 };
+        let mut server = Self { pool, options: Box::new(options), lock: 0 };
         server.prepare().await?;
         Ok(server)
     }

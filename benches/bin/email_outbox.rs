@@ -1,0 +1,64 @@
+//! The outbox end to end, enqueue → accepted by the in-memory provider; the Rust side of `outbox.py`.
+//!
+//! `email_outbox URL RECIPIENTS GROUP IN_FLIGHT`: the URL of a fresh outbox, mails to a call (1: a provider that knows
+//! no keys, as SMTP), calls side by side. Every commit is durable.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring program")]
+
+use mkt_email::{
+    Capabilities, Clock, DedupKey, EmailAddress, Feature, Idempotency, Memory, Message, NewMail, Outbox,
+    RunOptions, SystemClock,
+};
+use std::time::Instant;
+
+fn mail(number: usize) -> NewMail {
+    let to: EmailAddress = format!("reader{number}@mail{}.example.org", number % 1000).parse().unwrap();
+    let text = format!("Bienvenue reader {number} !\n{}", "Merci de votre inscription. ".repeat(20));
+    let message = Message::builder(
+        "Boutique <bonjour@boutique.example>".parse().unwrap(),
+        to.clone().into(),
+        "Bienvenue !".parse().unwrap(),
+    )
+    .html(format!("<html><body><p>{text}</p></body></html>"))
+    .text(text)
+    .build()
+    .unwrap();
+    NewMail::transactional(DedupKey::for_address("welcome", &to), message)
+}
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| arguments[at].parse::<usize>().unwrap();
+    let (count, group, in_flight) = (number(1), number(2), number(3));
+    let outbox = Outbox::connect(&arguments[0]).await.unwrap();
+    let mails: Vec<NewMail> = (0..count).map(mail).collect();
+    let mut capabilities = Capabilities::minimal();
+    capabilities.features.extend(Feature::ALL);
+    capabilities.max_recipients = group;
+    if group > 1 {
+        capabilities.idempotency = Idempotency::Key { within: None };
+    }
+    let provider = Memory::with_capabilities(capabilities);
+    let clock = SystemClock::new();
+    let mut options = RunOptions::default();
+    options.batch = 1000;
+    options.calls_in_flight = in_flight;
+
+    let begun = Instant::now();
+    for chunk in mails.chunks(5000) {
+        outbox.enqueue(chunk, clock.now()).await.unwrap();
+    }
+    let enqueued = begun.elapsed().as_secs_f64();
+    let accepted = outbox.run(&provider, &clock, &options).await.unwrap().accepted;
+    let seconds = begun.elapsed().as_secs_f64();
+    assert_eq!(accepted, count as u64);
+    println!(
+        "{}",
+        serde_json::json!({
+            "recipients": count, "group": group, "in_flight": in_flight,
+            "enqueue_seconds": enqueued, "seconds": seconds,
+            "recipients_per_second": count as f64 / seconds,
+        })
+    );
+}
