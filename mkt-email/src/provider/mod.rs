@@ -47,7 +47,10 @@ impl Group {
     }
 
     /// The mails of an earlier call whose answers are lost, under that call's name.
-    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), expect(dead_code, reason = "only the outbox comes back to a call"))]
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres")),
+        expect(dead_code, reason = "only the outbox comes back to a call")
+    )]
     pub(crate) fn of_earlier_call(key: IdempotencyKey, at: DateTime<Utc>, mails: Vec<Outgoing>) -> Self {
         Self { key, at, mails }
     }

@@ -21,7 +21,7 @@ fn in_memory(provider: Memory) -> Fixture {
     let (inside, refusing, failing) = (provider.clone(), provider.clone(), provider.clone());
     Fixture::new(provider, move || addresses(&inside))
         .with_refusals(move |address| {
-            refusing.script(address, Script::RefuseGroup(RejectReason::InvalidAddress))
+            refusing.script(address, Script::RefuseGroup(RejectReason::InvalidAddress));
         })
         .with_faults(move |fault| {
             let (kind, delivery) = match fault {

@@ -182,7 +182,7 @@ async fn what_the_vendor_would_refuse_or_replace_is_refused_before_the_call() {
     let provider = fake.provider().build().unwrap();
     let refusal = |message: Message| {
         let plan = provider.plan(&[&message], noon());
-        plan.refused.first().map(|refusal| refusal.to_string()).unwrap_or_default()
+        plan.refused.first().map(ToString::to_string).unwrap_or_default()
     };
     let placeholder = "%recipient.mkt0%";
     assert!(refusal(mail(1, |builder| builder.html(placeholder))).contains("%recipient"));

@@ -40,12 +40,16 @@ fn assert_clean(what: &str, text: &str) {
 
 fn secretive(number: usize) -> Message {
     let to = Mailbox::named(address(&format!("canary{number}@example.org")), "canary name").unwrap();
-    Message::builder("Shop <canary.of.the.shop@shop.example>".parse().unwrap(), to, "canary subject".parse().unwrap())
-        .html("<p>canary</p>")
-        .metadata("person", "canary-person")
-        .header("X-Person".parse().unwrap(), "canary-header".parse().unwrap())
-        .build()
-        .unwrap()
+    Message::builder(
+        "Shop <canary.of.the.shop@shop.example>".parse().unwrap(),
+        to,
+        "canary subject".parse().unwrap(),
+    )
+    .html("<p>canary</p>")
+    .metadata("person", "canary-person")
+    .header("X-Person".parse().unwrap(), "canary-header".parse().unwrap())
+    .build()
+    .unwrap()
 }
 
 fn answers() -> Vec<Answer> {
