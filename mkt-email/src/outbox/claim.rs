@@ -158,7 +158,8 @@ impl Outbox {
             "UPDATE mail_outbox SET state = 'rejected', reason = j.value ->> 1, worker = NULL, lease_until = NULL,
                     updated_at = $1
                FROM json_each($2) AS j
-              WHERE mail_outbox.id = j.value ->> 0 AND mail_outbox.state = 'claimed' AND mail_outbox.worker = $3",
+              WHERE mail_outbox.id = j.value ->> 0 AND mail_outbox.state = 'claimed' AND mail_outbox.worker = $3
+                    /*postgres: AND mail_outbox.id IN (SELECT j.value ->> 0 FROM json_each($2) AS j) */",
             values![millis(now), json(&refused)?, worker],
         )
         .await?;

@@ -113,7 +113,8 @@ impl Outbox {
             tx.run(
                 "UPDATE mail_outbox SET state = j.value ->> 1, reason = j.value ->> 2, worker = NULL,
                         lease_until = NULL, updated_at = $1
-                   FROM json_each($2) AS j WHERE mail_outbox.id = j.value ->> 0",
+                   FROM json_each($2) AS j WHERE mail_outbox.id = j.value ->> 0
+                        /*postgres: AND mail_outbox.id IN (SELECT j.value ->> 0 FROM json_each($2) AS j) */",
                 values![now, json(&stopped)?],
             )
             .await?;
@@ -166,7 +167,8 @@ impl Outbox {
                         attempt = CAST(j.value ->> 4 AS BIGINT), attempted_at = $1, lease_until = $3,
                         provider = $4, account = $5, reason = NULL, stage = NULL, updated_at = $1
                    FROM json_each($2) AS j
-                  WHERE mail_outbox.id = j.value ->> 0 AND mail_outbox.state = 'claimed'",
+                  WHERE mail_outbox.id = j.value ->> 0 AND mail_outbox.state = 'claimed'
+                        /*postgres: AND mail_outbox.id IN (SELECT j.value ->> 0 FROM json_each($2) AS j) */",
                 values![now, json(&entries)?, millis(step.lease_until), step.provider, step.account],
             )
             .await?;

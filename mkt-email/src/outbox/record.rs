@@ -174,7 +174,8 @@ pub(super) async fn record(
             AND mail_outbox.idempotency_key = j.value ->> 'key'
             AND mail_outbox.attempt = CAST(j.value ->> 'attempt' AS BIGINT)
             AND (mail_outbox.state = 'unknown'
-                 OR (mail_outbox.state = 'sending' AND mail_outbox.worker = $3))",
+                 OR (mail_outbox.state = 'sending' AND mail_outbox.worker = $3))
+            /*postgres: AND mail_outbox.id = ANY (ARRAY(SELECT j.value ->> 'id' FROM json_each($2) AS j)) */",
         values![millis(now), verdicts, worker, millis(lease_until)],
     )
     .await?;

@@ -36,6 +36,7 @@ pub(crate) use on_each_engine;
 
 /// Whether `MKT_TEST_POSTGRES` names a server. On CI it must.
 #[cfg_attr(not(feature = "postgres"), expect(dead_code))]
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 pub(crate) fn postgres_is_there() -> bool {
     if std::env::var_os("MKT_TEST_POSTGRES").is_some() {
         return true;

@@ -2,7 +2,7 @@
 //!
 //! Every statement of the outbox is written once, in SQLite's words, which PostgreSQL understands but for two things
 //! that [`Dialect::text`] puts in their place: `json_each($2)`, the rows of an argument, and what is marked
-//! `/*postgres: … */`, the row locks that SQLite does not need because it has one writer. Numbers are 64 bits wide,
+//! `/*postgres: … */`: row locks, which SQLite does not need because it has one writer, and hints. Numbers are 64 bits wide,
 //! instants milliseconds, truth 0 or 1, and lists travel as one JSON argument.
 //!
 //! # One writer, many writers
@@ -235,7 +235,7 @@ impl Tx {
         if let Inner::Postgres(tx) = &mut self.inner {
             sqlx::query(
                 "SELECT 1 FROM mail_outbox
-                  WHERE id IN (SELECT j.value ->> 'id' FROM json_array_elements(CAST($1 AS json)) AS j)
+                  WHERE id = ANY (ARRAY(SELECT j.value ->> 'id' FROM json_array_elements(CAST($1 AS json)) AS j))
                   ORDER BY id FOR UPDATE",
             )
             .bind(listed)

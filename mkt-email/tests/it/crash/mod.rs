@@ -224,6 +224,7 @@ impl Scene {
     }
 
     /// Compares what was delivered with what the outbox says.
+    #[expect(clippy::print_stdout, reason = "figures for the record")]
     async fn judge(&self, mode: Mode, interrupted: u64) {
         let delivered = self.delivered();
         let outbox = self.place.open().await;

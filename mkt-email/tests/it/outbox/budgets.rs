@@ -12,12 +12,14 @@ on_each_engine!(
     a_budget_of_nought_sends_nothing_and_says_so,
 );
 
+type Arrivals = Arc<Mutex<Vec<(DateTime<Utc>, usize)>>>;
+
 /// Notes when mails arrive; every call takes 200 ms.
 #[derive(Debug, Clone)]
 struct Peer {
     inner: Memory,
     clock: ManualClock,
-    arrivals: Arc<Mutex<Vec<(DateTime<Utc>, usize)>>>,
+    arrivals: Arrivals,
 }
 
 impl Peer {

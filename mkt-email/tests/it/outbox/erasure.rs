@@ -37,7 +37,7 @@ async fn dump(place: &crate::engines::Place) -> String {
                     .unwrap();
             text += &rows.join("\n");
         }
-        return text;
+        text
     }
     #[cfg(not(feature = "postgres"))]
     unreachable!()
