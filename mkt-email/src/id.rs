@@ -39,7 +39,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailId(u128);
 
-#[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), expect(dead_code, reason = "only the outbox names mails"))]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "only the outbox names mails")
+)]
 impl MailId {
     pub(crate) fn of(campaign: &str, contact: &str, entity: &str) -> Self {
         Self(digest("mkt-email mail", &[campaign.as_bytes(), contact.as_bytes(), entity.as_bytes()]))

@@ -19,8 +19,8 @@
 //! by us**: a mail whose call was on the wire when the process died is settled by asking the provider, and where the
 //! provider cannot tell it is reported `unknown` and never sent again. `sent + failed + suppressed + cancelled +
 //! unknown + pending = recipients` holds at every instant (`Outbox::counts`, one query). After an unsubscription is
-//! recorded, no mail that it covers is claimed or marked for sending any more; what was marked before, for calls that
-//! begin within 5 s, may still go. No address appears in an error or a `Debug` text.
+//! recorded, no mail that it covers is claimed or marked for sending any more, nor asked about where asking may send; what
+//! was marked before, for a call that begins at once, may still go. No address appears in an error or a `Debug` text.
 //!
 //! # From a file of sign-ups to mails on disk
 //!
@@ -112,9 +112,9 @@ pub use message::{
 pub use mkt_connect::clock::{Clock, ManualClock, SystemClock};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use outbox::{
-    Budget, Consent, ConsentScope, Counts, DedupKey, DryRun, Enqueued, Erased, ErasedSuppression, NewMail, Outbox, Purpose,
-    RunOptions, RunReport, State, Stop, Suppression, SuppressionImport, SuppressionProblem, SuppressionReason,
-    SuppressionRow, SuppressionRowError, SuppressionScope, Suppressions,
+    Budget, Consent, ConsentScope, Counts, DedupKey, DryRun, Enqueued, Erased, ErasedSuppression, NewMail,
+    Outbox, Purpose, RunOptions, RunReport, State, Stop, Suppression, SuppressionImport, SuppressionProblem,
+    SuppressionReason, SuppressionRow, SuppressionRowError, SuppressionScope, Suppressions,
 };
 pub use provider::{
     Capabilities, Degrade, Dropped, EmailProvider, EmailProviderExt, Feature, Group, Idempotency, Outcome,

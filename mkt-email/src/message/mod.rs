@@ -178,7 +178,10 @@ impl Message {
     }
 
     // The outbox stores attachments apart and is their only other writer.
-    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), expect(dead_code, reason = "only the outbox stores messages"))]
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres")),
+        expect(dead_code, reason = "only the outbox stores messages")
+    )]
     pub(crate) fn set_attachments(&mut self, attachments: Vec<Attachment>) {
         self.attachments = attachments;
     }

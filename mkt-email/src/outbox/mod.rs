@@ -136,8 +136,9 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Opens the file, making it and its tables where they are missing. Other crates may keep tables in it. Runs put an
-    /// empty file of the same name with `.workers` added beside it.
+    /// Opens the file, making it and its tables where they are missing. A file that is made can be read by its owner
+    /// only (mode 0600); one that is there keeps its mode. Other crates may keep tables in it. Runs put an empty file of
+    /// the same name with `.workers` added beside it. `:memory:` is [`in_memory`](Self::in_memory).
     ///
     /// # Errors
     /// [`ErrorKind::Storage`] when the file cannot be opened, made or written, or is not a database.

@@ -30,8 +30,10 @@ impl Stop {
     }
 
     pub(super) async fn stopped(&self) {
+        // Listens first: a stop between the look and the wait must not be missed.
+        let stopped = self.0.1.notified();
         if !self.is_stopped() {
-            self.0.1.notified().await;
+            stopped.await;
         }
     }
 }
@@ -53,9 +55,9 @@ pub struct RunOptions {
     pub budgets: Vec<Budget>,
     /// What may be left out of mails when the provider lacks it (nothing).
     pub degrade: Degrade,
-    /// After how long a worker that says nothing is taken for dead though it lives (5 minutes). It must exceed the
-    /// longest call. Workers that are dead are known to be at once: in a file those of this machine, once no other is
-    /// alive; on a server those of any machine.
+    /// After how long a worker that says nothing is taken for dead though it lives (5 minutes). A worker that waits for
+    /// a call, however long, prolongs it. Workers that are dead are known to be at once: in a file those of this
+    /// machine, once no other is alive; on a server those of any machine, whose clocks must agree to well within this.
     pub lease: Duration,
     /// Calls for one mail after which a deferral becomes a rejection (8). Calls that failed as a whole without taking
     /// anything do not count.
@@ -112,7 +114,7 @@ impl fmt::Debug for RunOptions {
     }
 }
 
-/// What one run did. How all mails stand is told by [`Outbox::counts`].
+/// What one run did. How all mails stand is told by [`Outbox::counts`](super::Outbox::counts).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunReport {

@@ -32,6 +32,9 @@ const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 /// The shortest rest: whoever asks for none, or for one that is over when the answer arrives, would be called again in a
 /// loop that never rests.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// The shortest time between two signs of life, whatever the lease.
+const LEAST_BEAT: Duration = Duration::from_millis(20);
+
 /// Everything that stays the same during a run.
 struct Run<'a> {
     outbox: &'a Outbox,
@@ -85,7 +88,6 @@ impl Outbox {
         let mut run = Run { outbox: self, provider, clock, options, worker, report, calls: 0 };
         self.recover(begun, &presence.dead(&self.store).await?).await?;
         presence.share().await;
-        run.settle().await?;
         run.send_what_is_due().await?;
         tracing::debug!(accepted = run.report.accepted, unknown = run.report.unknown, "run ended");
         Ok(run.report)
@@ -95,7 +97,8 @@ impl Outbox {
 impl Run<'_> {
     async fn send_what_is_due(&mut self) -> Result<()> {
         let deadline = later(self.clock.now(), self.options.wait_up_to);
-        let mut lost = 0;
+        // How many answers were lost when the provider was last asked about them.
+        let mut asked = None;
         loop {
             if self.options.stop.is_stopped() {
                 self.report.stopped = true;
@@ -103,6 +106,11 @@ impl Run<'_> {
             }
             let now = self.clock.now();
             let mut due = self.outbox.paused_until(self.provider.account(), now).await?;
+            // Asking is a call too: not while the account rests.
+            if due.is_none() && asked.is_none() {
+                asked = Some(self.report.unknown);
+                self.settle().await?;
+            }
             let room = self.outbox.room(self.provider.account(), now, &self.options.budgets).await?;
             if due.is_none() && !room.is_empty() {
                 let claim = self.claim(now, room.mails).await?;
@@ -122,8 +130,8 @@ impl Run<'_> {
                     }
                     continue;
                 }
-                if self.report.unknown > lost {
-                    lost = self.report.unknown;
+                if asked != Some(self.report.unknown) {
+                    asked = Some(self.report.unknown);
                     self.settle().await?;
                     continue;
                 }
@@ -162,6 +170,7 @@ impl Run<'_> {
         let mut waiting: VecDeque<Vec<Taken>> = self.plan(taken).await?.into();
         let mut calls: FuturesUnordered<BoxFuture<'_, Called>> = FuturesUnordered::new();
         let mut answers = Answers { verdicts: Vec::new(), ended: Vec::new(), pause: None, next: Next::Go };
+        let beat = (self.options.lease / 3).max(LEAST_BEAT);
         loop {
             let open = matches!(answers.next, Next::Go) && !self.options.stop.is_stopped();
             let free = self.options.calls_in_flight.max(1).saturating_sub(calls.len());
@@ -178,7 +187,14 @@ impl Run<'_> {
                     );
                 }
             }
-            match calls.next().await {
+            let called = loop {
+                tokio::select! {
+                    biased;
+                    called = calls.next() => break called,
+                    () = tokio::time::sleep(beat) => self.hold_on().await,
+                }
+            };
+            match called {
                 Some(called) => self.take(called, &mut answers, &mut waiting),
                 None if open && !waiting.is_empty() => {}
                 None => return Ok(answers.next),
@@ -186,6 +202,16 @@ impl Run<'_> {
             while let Some(Some(called)) = calls.next().now_or_never() {
                 self.take(called, &mut answers, &mut waiting);
             }
+        }
+    }
+
+    /// A call may take longer than a lease; while it is waited for, the lease goes on. Should that not be possible, the
+    /// next commit tells why.
+    async fn hold_on(&self) {
+        let (account, now) = (self.provider.account(), self.clock.now());
+        let until = later(now, self.options.lease);
+        if let Err(error) = self.outbox.hold_on(&self.worker, account, now, until).await {
+            tracing::warn!(%error, "the lease could not be prolonged");
         }
     }
 
@@ -325,13 +351,14 @@ impl Run<'_> {
     /// back.
     async fn settle(&mut self) -> Result<()> {
         let (provider, now) = (self.provider, self.clock.now());
-        let window = Window::of(provider.capabilities().idempotency, now);
+        let window = Window::of(provider.capabilities(), now);
         let mut after = String::new();
         while let Some(window) = window {
             if self.options.stop.is_stopped() {
                 return Ok(());
             }
-            let Some(lost) = self.outbox.unsettled(provider.account(), window, &after).await? else { break };
+            let (account, now) = (provider.account(), self.clock.now());
+            let Some(lost) = self.outbox.unsettled(account, now, window, &after).await? else { break };
             after = lost.group.key().to_string();
             let lost = self.as_it_was_sent(lost);
             if lost.rows.is_empty() {

@@ -3,9 +3,9 @@
 use super::claim::{Taken, read_messages};
 use super::mark::Marked;
 use super::store::{Access, values};
-use super::{Outbox, damaged, instant, millis};
+use super::{Outbox, damaged, gate, instant, json, millis};
 use crate::id::IdempotencyKey;
-use crate::provider::{Group, Idempotency, Outgoing};
+use crate::provider::{Capabilities, Group, Idempotency, Outgoing};
 use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::Result;
 use std::collections::HashMap;
@@ -17,29 +17,33 @@ use std::time::Duration;
 pub(super) struct Window {
     from: i64,
     until: i64,
+    /// Whether asking may send.
+    sends: bool,
 }
 
 impl Window {
-    pub(super) fn of(idempotency: Idempotency, now: DateTime<Utc>) -> Option<Self> {
+    pub(super) fn of(capabilities: &Capabilities, now: DateTime<Utc>) -> Option<Self> {
         let ago = |time: Duration| {
             TimeDelta::from_std(time).map_or(i64::MIN, |time| millis(now) - time.num_milliseconds())
         };
-        let (from, until) = match idempotency {
+        let (from, until) = match capabilities.idempotency {
             Idempotency::None => return None,
             Idempotency::Key { within: None } => (i64::MIN, i64::MAX),
             Idempotency::Key { within: Some(time) } => (ago(time), i64::MAX),
             Idempotency::LookUp { after } => (i64::MIN, ago(after)),
         };
-        Some(Self { from, until })
+        Some(Self { from, until, sends: capabilities.settles_by_sending })
     }
 }
 
 impl Outbox {
     /// The next call of an account, in the order of their keys, whose answers are lost and about which the provider can
-    /// still tell. One at a time: there may be any number.
+    /// still tell. One at a time: there may be any number. Where asking may send, mails that must not be sent any more
+    /// are left out and stay unknown; a call may have none left.
     pub(super) async fn unsettled(
         &self,
         account: &str,
+        now: DateTime<Utc>,
         window: Window,
         after: &str,
     ) -> Result<Option<Marked>> {
@@ -55,16 +59,44 @@ impl Outbox {
             )
             .await?;
         let Some(group_key) = found.maybe_text("group_key")? else { return Ok(None) };
-        let mut tx = self.store.begin(OPERATION, Access::Open).await?;
-        let rows = tx
+        // The gate of a call that may send has to see what was committed before it.
+        let access = if window.sends { Access::Shared } else { Access::Open };
+        let mut tx = self.store.begin(OPERATION, access).await?;
+        let found = tx
             .all(
-                "SELECT id, attempt, splits, idempotency_key, attempted_at FROM mail_outbox
-                  WHERE state = 'unknown' AND account = $1 AND group_key = $2 AND attempted_at BETWEEN $3 AND $4
-                    AND recipient <> ''
-                  ORDER BY group_position",
-                values![account, group_key, window.from, window.until],
+                concat!(
+                    "SELECT id, attempt, splits, idempotency_key, attempted_at, CAST(CASE
+                            WHEN $6 = 0 THEN 1
+                            WHEN expires_at <= $1 OR reason = 'cancelled' THEN 0
+                            WHEN EXISTS (SELECT 1 FROM mail_campaigns AS p
+                                          WHERE p.campaign = mail_outbox.campaign) THEN 0
+                            WHEN ",
+                    gate!(),
+                    " IS NOT NULL THEN 0 ELSE 1 END AS BIGINT) AS askable
+                       FROM mail_outbox
+                      WHERE state = 'unknown' AND account = $2 AND group_key = $3
+                        AND attempted_at BETWEEN $4 AND $5 AND recipient <> ''
+                      ORDER BY group_position"
+                ),
+                values![millis(now), account, group_key, window.from, window.until, window.sends],
             )
             .await?;
+        let (mut rows, mut left_out) = (Vec::with_capacity(found.len()), Vec::new());
+        for row in found {
+            match row.number("askable")? {
+                0 => left_out.push([row.text("id")?.to_owned()]),
+                _ => rows.push(row),
+            }
+        }
+        if !left_out.is_empty() && !rows.is_empty() {
+            // The others may be sent under the key of the call. Asked under it later, these would seem to have been too.
+            tx.run(
+                "UPDATE mail_outbox SET group_key = NULL
+                  WHERE id IN (SELECT j.value ->> 0 FROM json_each($1) AS j) AND state = 'unknown'",
+                values![json(&left_out)?],
+            )
+            .await?;
+        }
         let ids: Vec<[&str; 1]> = rows.iter().map(|row| Ok([row.text("id")?])).collect::<Result<_>>()?;
         let mut messages = read_messages(&mut tx, &ids).await?;
         let (mut blobs, mut taken, mut mails) = (HashMap::new(), Vec::new(), Vec::new());

@@ -1,6 +1,7 @@
 //! Knowing that another worker is dead.
 //!
-//! A lease tells that a worker is late; only the operating system, or the server, tells that it is dead.
+//! A lease tells that a worker is late; only the operating system, or the server, tells that it is dead. A worker that
+//! waits for a call prolongs its lease, so that only one that is stopped, or stuck outside of a call, is late.
 //!
 //! **In a file**, every run holds a shared lock on a file beside the database. Who gets it exclusively is alone, so
 //! every claimed or sending row belongs to the dead and can be taken over at once. Where files cannot be locked,
@@ -13,7 +14,9 @@
 //! gate before its next call lets none of it through; what it was sending becomes unknown, and its answer, should it
 //! come, is still written down.
 
-use super::store::Store;
+use super::store::{Access, Store, values};
+use super::{Outbox, millis};
+use chrono::{DateTime, Utc};
 use mkt_connect::Result;
 
 /// Whose rows may be taken over at once.
@@ -24,6 +27,30 @@ pub(super) enum Dead {
     Everybody,
     /// These workers'.
     These(Vec<String>),
+}
+
+impl Outbox {
+    /// A sign of life: prolongs the lease of what a worker holds, and the time until which its calls may be under way.
+    pub(super) async fn hold_on(
+        &self,
+        worker: &str,
+        account: &str,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<()> {
+        let mut tx = self.store.begin("hold on", Access::Shared).await?;
+        tx.run(
+            "UPDATE mail_outbox SET lease_until = $1 WHERE state IN ('claimed', 'sending') AND worker = $2",
+            values![millis(until), worker],
+        )
+        .await?;
+        tx.run(
+            "UPDATE mail_spending SET at = $1 WHERE account = $2 AND at > $3 AND call LIKE $4",
+            values![millis(until), account, millis(now), format!("{worker} %")],
+        )
+        .await?;
+        tx.commit().await
+    }
 }
 
 /// Held for as long as a run lasts.

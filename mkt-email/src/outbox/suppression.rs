@@ -2,7 +2,7 @@
 
 use super::store::{Access, values};
 use super::{Outbox, json, millis, storable};
-use crate::EmailAddress;
+use crate::{EmailAddress, UnsubscribeClaim};
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
 
@@ -91,7 +91,7 @@ pub(super) struct StoredSuppression {
     pub(super) address_key: String,
     pub(super) scope: &'static str,
     pub(super) list: String,
-    /// Not known of somebody who was erased.
+    /// Not known of somebody who was erased, or who followed a link.
     pub(super) address: Option<String>,
     pub(super) reason: &'static str,
     pub(super) source: String,
@@ -125,6 +125,28 @@ impl Outbox {
     pub async fn suppress(&self, suppressions: &[Suppression]) -> Result<()> {
         let rows: Vec<StoredSuppression> = suppressions.iter().map(StoredSuppression::from).collect();
         self.store_suppressions(&rows).await.map(|_| ())
+    }
+
+    /// Acts upon a link to unsubscribe that [`UnsubscribeKeys`](crate::UnsubscribeKeys) has verified: as
+    /// [`suppress`](Self::suppress), for whoever it is about. The link knows the key of the address and not the address;
+    /// the source is the campaign whose mail carried it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`](mkt_connect::ErrorKind::Storage).
+    pub async fn unsubscribe(&self, claim: &UnsubscribeClaim, at: DateTime<Utc>) -> Result<()> {
+        let scope = SuppressionScope::from(claim.scope().clone());
+        let (scope, list) = scope.columns();
+        let row = StoredSuppression {
+            address_key: claim.address_key(),
+            scope,
+            list: storable(list),
+            address: None,
+            reason: SuppressionReason::Unsubscribed.as_str(),
+            source: storable(&format!("link in a mail of {}", claim.campaign())),
+            at: millis(at),
+            expires_at: None,
+        };
+        self.store_suppressions(&[row]).await.map(|_| ())
     }
 
     /// Returns how many were new, by person and scope.

@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | our own | `address` or `key`, `scope`, `list`, `reason`, `source`, `at`, `expires_at` | what it was |
 //! | Mailgun, bounces | `address`, `code`, `error`, `created_at` | hard bounce, scope all |
-//! | Mailgun, unsubscribes | `address`, `tags`, `created_at` | unsubscribed, scope marketing; a tag other than `*`: that list |
+//! | Mailgun, unsubscribes | `address`, `tags`, `created_at` | unsubscribed, scope marketing; a tag other than `*`: that list; several: marketing |
 //! | Mailgun, complaints | `address`, `created_at` | complaint, scope all |
 //! | Brevo, blocked contacts | `email`, `blockedAt`, `reason.code` (or `reason`) | by the code, see below |
 //!
@@ -25,18 +25,22 @@
 //! `contactFlaggedAsSpam` a complaint, `adminBlocked` manual, all of scope all; `unsubscribedVia…` is unsubscribed, scope
 //! marketing. A file with nothing but addresses is taken as the options of the reader say.
 //!
-//! A row that does not read is set aside with its line and the reason; the others go.
+//! A row that does not read is set aside with its line and the reason; the others go. A quote that is not closed costs
+//! one line: nobody behind it is forgotten.
 
 use super::store::values;
 use super::suppression::{StoredSuppression, Suppression, SuppressionReason, SuppressionScope};
 use super::{Outbox, SERVICE, instant};
 use crate::EmailAddress;
+use crate::subscribers::records::Records;
 use chrono::{DateTime, SecondsFormat, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 
+const MARK: &[u8] = b"\xef\xbb\xbf";
 const PAGE: i64 = 1000;
 /// Rows to a transaction.
 const BATCH: usize = 1000;
@@ -134,10 +138,10 @@ struct Defaults {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Suppressions<R> {
-    reader: csv::Reader<Lines<R>>,
+    records: Records<R>,
     columns: Columns,
     defaults: Defaults,
-    record: csv::ByteRecord,
+    ended: bool,
 }
 
 impl<R> fmt::Debug for Suppressions<R> {
@@ -146,8 +150,14 @@ impl<R> fmt::Debug for Suppressions<R> {
     }
 }
 
-fn unreadable(cause: std::io::Error) -> Error {
-    Error::new(ErrorKind::Storage, SERVICE, "read suppressions").with_source(cause)
+fn unreadable(cause: io::Error) -> Error {
+    let error = |kind| Error::new(kind, SERVICE, "read suppressions");
+    match cause.kind() {
+        io::ErrorKind::FileTooLarge => {
+            error(ErrorKind::Input).with_detail("a line has no end within 64 mebibytes")
+        }
+        _ => error(ErrorKind::Storage).with_source(cause),
+    }
 }
 
 impl<R: Read> Suppressions<R> {
@@ -156,23 +166,24 @@ impl<R: Read> Suppressions<R> {
     /// # Errors
     /// [`ErrorKind::Input`] for a file without a column of addresses; [`ErrorKind::Storage`] when it cannot be read.
     pub fn read(file: R, source: impl Into<String>, at: DateTime<Utc>) -> Result<Self> {
-        let mut lines = Lines { inner: BufReader::new(file), run: 0 };
-        let start = lines.inner.fill_buf().map_err(unreadable)?;
-        let mark = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let header = start.get(mark..).unwrap_or_default();
-        let header = header.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
-        let separator = if count(b';') > count(b',') { b';' } else { b',' };
-        lines.inner.consume(mark);
-        let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(lines);
         let input = |detail| Error::new(ErrorKind::Input, SERVICE, "read suppressions").with_detail(detail);
-        let headers = reader.byte_headers().map_err(|_| input("the header does not read"))?;
-        let columns = Columns::of(headers);
+        let mut records = Records::new(file);
+        if records.peek_line().map_err(unreadable)?.starts_with(MARK) {
+            records.skip(MARK.len());
+        }
+        let header = records.peek_line().map_err(unreadable)?;
+        let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
+        records.delimiter = if count(b';') > count(b',') { b';' } else { b',' };
+        match records.next().map_err(unreadable)? {
+            Some(place) if place.fault.is_some() => return Err(input("the header does not read")),
+            _ => {}
+        }
+        let columns = Columns::of((0..records.width()).map(|at| records.field(at).0));
         if !columns.has("address") && !columns.has("key") {
             return Err(input("there is no column of addresses (address, email or key)"));
         }
         let defaults = columns.defaults(source.into(), at);
-        Ok(Self { reader, columns, defaults, record: csv::ByteRecord::new() })
+        Ok(Self { records, columns, defaults, ended: false })
     }
 
     /// What a file that names no scope and no reason means: without this, that somebody decided, for all mail.
@@ -184,22 +195,26 @@ impl<R: Read> Suppressions<R> {
     }
 
     fn row(&self) -> Result<SuppressionRow, SuppressionProblem> {
-        let field = |name: &str| -> Result<&str, SuppressionProblem> {
-            let Some(at) = self.columns.0.get(name) else { return Ok("") };
-            let text = std::str::from_utf8(self.record.get(*at).unwrap_or_default());
-            Ok(bare(text.map_err(|_| SuppressionProblem::Broken)?.trim()))
+        let field = |name: &str| -> Result<Cow<'_, str>, SuppressionProblem> {
+            let Some(at) = self.columns.0.get(name) else { return Ok(Cow::Borrowed("")) };
+            let (bytes, doubled) = self.records.field(*at);
+            let text = std::str::from_utf8(bytes).map_err(|_| SuppressionProblem::Broken)?;
+            Ok(match doubled {
+                true => Cow::Owned(bare(text.replace("\"\"", "\"").trim()).to_owned()),
+                false => Cow::Borrowed(bare(text.trim())),
+            })
         };
-        let at = match field("at")? {
+        let at = match &*field("at")? {
             "" => self.defaults.at,
             text => parse_instant(text).ok_or(SuppressionProblem::Instant)?,
         };
-        let expires_at = match field("expires_at")? {
+        let expires_at = match &*field("expires_at")? {
             "" => None,
             text => Some(parse_instant(text).ok_or(SuppressionProblem::Instant)?),
         };
         let (mut scope, mut reason) = (self.defaults.scope.clone(), self.defaults.reason);
         if let text @ ("hardBounce" | "contactFlaggedAsSpam" | "adminBlocked" | "unsubscribed") =
-            brevo_code(field("reason")?)
+            brevo_code(&field("reason")?)
         {
             (scope, reason) = match text {
                 "hardBounce" => (SuppressionScope::All, SuppressionReason::HardBounce),
@@ -211,21 +226,23 @@ impl<R: Read> Suppressions<R> {
             reason = field("reason")?.parse().map_err(|()| SuppressionProblem::Reason)?;
         }
         let list = field("list")?;
-        scope = match field("scope")? {
-            "" => match field("tags")? {
+        scope = match &*field("scope")? {
+            "" => match &*field("tags")? {
                 "" | "*" => scope,
+                // Several, or in a form that is not known: rather too much than too little.
+                tags if tags.contains([',', ';', '[', '*']) => scope,
                 tag => SuppressionScope::List(tag.to_owned()),
             },
             "all" => SuppressionScope::All,
             "marketing" => SuppressionScope::Marketing,
-            "list" if !list.is_empty() => SuppressionScope::List(list.to_owned()),
+            "list" if !list.is_empty() => SuppressionScope::List(list.into_owned()),
             _ => return Err(SuppressionProblem::Scope),
         };
-        let source = match field("source")? {
+        let source = match &*field("source")? {
             "" => self.defaults.source.clone(),
             text => text.to_owned(),
         };
-        match (field("address")?, field("key")?) {
+        match (&*field("address")?, &*field("key")?) {
             ("", "") => Err(SuppressionProblem::Nobody),
             ("", key) => {
                 let digits = key.len() == 64 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -257,79 +274,27 @@ impl<R: Read> Iterator for Suppressions<R> {
     type Item = Result<SuppressionRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let line = self.reader.position().line();
-        match self.reader.read_byte_record(&mut self.record) {
-            Ok(false) => None,
-            Ok(true) => {
-                let line = self.record.position().map_or(line, csv::Position::line);
-                let row = if self.record.as_slice().len() > LONGEST_RECORD {
-                    Err(SuppressionProblem::Broken)
-                } else {
-                    self.row()
-                };
-                Some(Ok(
-                    row.unwrap_or_else(|problem| SuppressionRow::Bad(SuppressionRowError { line, problem }))
-                ))
+        if self.ended {
+            return None;
+        }
+        let place = match self.records.next() {
+            Ok(Some(place)) => place,
+            other => {
+                self.ended = true;
+                return other.err().map(|cause| Err(unreadable(cause)));
             }
-            Err(cause) => Some(Err(match cause.into_kind() {
-                csv::ErrorKind::Io(cause) => unreadable(cause),
-                _ => Error::new(ErrorKind::Input, SERVICE, "read suppressions")
-                    .with_detail("the file is not CSV"),
-            })),
-        }
-    }
-}
-
-/// Ends a file whose quotes are broken before it fills the memory: past 16 MiB without a line break nothing is a row.
-/// Line ends of two bytes become one, because the reader of rows miscounts them.
-struct Lines<R> {
-    inner: BufReader<R>,
-    run: usize,
-}
-
-impl<R: Read> Read for Lines<R> {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let mut read = self.inner.read(into)?;
-        if into.get(..read).is_some_and(|part| part.contains(&b'\r')) {
-            let next = if into.get(..read).is_some_and(|part| part.ends_with(b"\r")) {
-                self.inner.fill_buf()?.first().copied()
-            } else {
-                None
-            };
-            let mut kept = 0;
-            for at in 0..read {
-                let follows = if at + 1 < read { into.get(at + 1).copied() } else { next };
-                let byte = into.get(at).copied().unwrap_or_default();
-                if byte == b'\r' && follows == Some(b'\n') {
-                    continue;
-                }
-                if let Some(place) = into.get_mut(kept) {
-                    *place = byte;
-                    kept += 1;
-                }
-            }
-            // A lone `\r` at the end of what was read, whose `\n` comes next: nothing is not the end.
-            if kept == 0 {
-                return self.read(into);
-            }
-            read = kept;
-        }
-        let part = into.get(..read).unwrap_or_default();
-        match part.iter().rposition(|byte| *byte == b'\n') {
-            Some(at) => self.run = part.len() - at,
-            None => self.run += part.len(),
-        }
-        if self.run > 16 << 20 {
-            return Err(std::io::Error::other("16 MiB without a line break"));
-        }
-        Ok(read)
+        };
+        let whole = place.fault.is_none() && self.records.bytes().len() <= LONGEST_RECORD;
+        let row = if whole { self.row() } else { Err(SuppressionProblem::Broken) };
+        let bad = |problem| SuppressionRow::Bad(SuppressionRowError { line: place.line, problem });
+        Some(Ok(row.unwrap_or_else(bad)))
     }
 }
 
 impl Columns {
-    fn of(headers: &csv::ByteRecord) -> Self {
+    fn of<'a>(headers: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut columns = BTreeMap::new();
-        for (at, name) in headers.iter().enumerate() {
+        for (at, name) in headers.enumerate() {
             let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
             let name = match bare(&name) {
                 "address" | "email" | "e-mail" | "adresse" => "address",

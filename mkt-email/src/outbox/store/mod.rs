@@ -232,6 +232,7 @@ impl Tx {
     /// Locks the rows that a list of objects names by `id`, in one order.
     #[cfg(feature = "postgres")]
     pub(super) async fn lock_rows(&mut self, listed: &str) -> Result<()> {
+        #[cfg_attr(not(feature = "sqlite"), expect(irrefutable_let_patterns))]
         if let Inner::Postgres(tx) = &mut self.inner {
             sqlx::query(
                 "SELECT 1 FROM mail_outbox

@@ -27,6 +27,10 @@ pub(in crate::outbox) struct File {
 
 impl File {
     pub(in crate::outbox) async fn open(path: &Path) -> Result<Self> {
+        if path == Path::new(":memory:") {
+            return Self::in_memory().await;
+        }
+        make_private(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -84,12 +88,28 @@ impl File {
 
     /// Folds the write-ahead log, which holds earlier states of pages, into the file, and empties it.
     pub(super) async fn scrub(&self) -> Result<()> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&self.pool)
+        let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&self.pool)
             .await
-            .map(|_| ())
-            .map_err(|cause| failed("scrub", cause))
+            .map_err(|cause| failed("scrub", cause))?;
+        match busy {
+            0 => Ok(()),
+            _ => Err(Error::new(ErrorKind::Storage, SERVICE, "scrub")
+                .with_detail("another connection reads, and the write-ahead log cannot be emptied")),
+        }
     }
+}
+
+/// Makes a missing file for its owner only, since it names people. SQLite gives the files beside it the same mode. What
+/// is wrong with the path SQLite will say.
+fn make_private(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    }
+    #[cfg(not(unix))]
+    let _ = path;
 }
 
 /// Connects. Turning a fresh file to write-ahead logging takes it alone, and SQLite does not wait its busy timeout for
