@@ -80,9 +80,9 @@
 #[cfg(feature = "http")]
 mod brevo;
 mod id;
+mod maildir;
 #[cfg(feature = "http")]
 mod mailgun;
-mod maildir;
 mod memory;
 mod message;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -101,9 +101,9 @@ mod vendor;
 #[cfg(feature = "http")]
 pub use brevo::{Brevo, BrevoBuilder};
 pub use id::{IdempotencyKey, MailId};
+pub use maildir::Maildir;
 #[cfg(feature = "http")]
 pub use mailgun::{Mailgun, MailgunBuilder, Region};
-pub use maildir::Maildir;
 pub use memory::{Delivered, Memory, Script};
 pub use message::{
     Attachment, DisplayName, EmailAddress, FileName, HeaderName, HeaderValue, ListUnsubscribe, Mailbox,

@@ -5,7 +5,7 @@
 //! - **Only POST unsubscribes.** A GET shows a page with a button: link scanners and previewers follow every link of a
 //!   mail with GET, and must not end anybody's subscription.
 //! - The POST needs no cookie, no login, and gets no redirect (RFC 8058 §3.2).
-//! - The claim of a verified link is acted upon at once, whatever became of the campaign since.
+//! - The claim of a verified link is acted upon at once (`Outbox::unsubscribe`), whatever became of the campaign since.
 //!
 //! A link names its reader by the SHA-256 of the address, under which suppressions are kept too
 //! ([`EmailAddress::key`]). It shows no address. It is a pseudonym and not an anonym: whoever guesses the address can

@@ -129,7 +129,9 @@ async fn room(mut asked: Asked<'_>, account: &str, now: DateTime<Utc>, budgets: 
                 }
             }
             let at = match at.filter(|_| budget.most > 0) {
-                Some(at) => instant(at.saturating_add(budget.per_millis())).unwrap_or(DateTime::<Utc>::MAX_UTC),
+                Some(at) => {
+                    instant(at.saturating_add(budget.per_millis())).unwrap_or(DateTime::<Utc>::MAX_UTC)
+                }
                 None => DateTime::<Utc>::MAX_UTC,
             };
             room.again_at = room.again_at.max(Some(at));

@@ -97,6 +97,9 @@ pub struct Capabilities {
     pub schedule_horizon: Option<Duration>,
     /// What it does with a repeated call.
     pub idempotency: Idempotency,
+    /// Whether [`settle`](crate::EmailProvider::settle) asks by sending again under the same key: a mail that had not
+    /// arrived is sent then. An outbox does not ask so about a mail that must not be sent any more.
+    pub settles_by_sending: bool,
     /// Whether the mails of one call get ids of their own; otherwise they share one.
     pub id_per_recipient: bool,
     /// Whether it only pretends: the vendor checks the mails and delivers none.
@@ -114,6 +117,7 @@ impl Capabilities {
             max_tags: None,
             schedule_horizon: None,
             idempotency: Idempotency::None,
+            settles_by_sending: false,
             id_per_recipient: true,
             sandbox: false,
         }

@@ -69,7 +69,8 @@ impl Server {
         let mut migrator = migrator(&STEPS);
         // Our own lock ends with the transaction; sqlx's would outlive an error.
         migrator.set_locking(false);
-        let mut tx = begin(&self.pool, "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned()).await.map_err(broken)?;
+        let mut tx =
+            begin(&self.pool, "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned()).await.map_err(broken)?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)")
             .bind(MIGRATION_LOCK)
             .execute(&mut *tx)

@@ -11,7 +11,136 @@ on_each_engine!(
     a_lost_mail_of_a_cancelled_campaign_is_not_sent_again,
     a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows,
     marketing_mail_is_never_sent_twice,
+    a_mail_that_must_not_be_sent_any_more_is_not_asked_about_by_sending,
+    what_was_left_out_of_a_call_is_not_asked_about_under_its_key,
+    an_account_that_rests_is_not_asked_about_lost_answers,
 );
+
+/// Settles by sending again under the same keys, as Brevo does.
+#[derive(Debug)]
+struct AsksBySending {
+    inner: Memory,
+    capabilities: Capabilities,
+}
+
+impl AsksBySending {
+    fn new() -> Self {
+        let inner = Memory::new();
+        let mut capabilities = inner.capabilities().clone();
+        capabilities.settles_by_sending = true;
+        Self { inner, capabilities }
+    }
+}
+
+#[async_trait]
+impl EmailProvider for AsksBySending {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        self.inner.send(group).await
+    }
+
+    async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
+        Ok(self.inner.send(group).await?.into_iter().map(Settlement::Known).collect())
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The call was lost before it arrived: asking sends its mails now, and somebody has left in between.
+async fn a_mail_that_must_not_be_sent_any_more_is_not_asked_about_by_sending(engine: Engine) {
+    let (outbox, provider) = (engine.outbox().await, AsksBySending::new());
+    let mut mails: Vec<_> = (0..4).map(|number| transactional("test", &reader(number))).collect();
+    mails.extend([transactional("paused", &reader(4)), transactional("cancelled", &reader(5))]);
+    mails[2].expires_at = Some(instant("2026-10-26T12:00:30Z"));
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
+    let clock = clock();
+    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap_err();
+    assert_eq!(counts(&outbox).await.unknown, 6);
+
+    outbox.suppress(&[suppression(&reader(1), SuppressionScope::All)]).await.unwrap();
+    outbox.pause("paused", noon()).await.unwrap();
+    outbox.cancel("cancelled", noon()).await.unwrap();
+    clock.advance(Duration::from_secs(30));
+    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!(reached(&provider.inner), ["reader0@example.org", "reader3@example.org"]);
+    assert_eq!(counts(&outbox).await, Counts { recipients: 6, sent: 2, unknown: 4, ..Counts::default() });
+}
+
+/// Remembers calls and not mails, as Brevo does: a key that it has seen is "arrived", whatever the call holds.
+#[derive(Debug, Default)]
+struct KnowsCalls {
+    inner: Memory,
+    seen: Mutex<Vec<mkt_email::IdempotencyKey>>,
+    capabilities: std::sync::OnceLock<Capabilities>,
+}
+
+#[async_trait]
+impl EmailProvider for KnowsCalls {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.capabilities.get_or_init(|| AsksBySending::new().capabilities)
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        if self.seen.lock().unwrap().contains(&group.key()) {
+            return Ok(vec![Outcome::Accepted { id: "seen".to_owned() }; group.mails().len()]);
+        }
+        let outcomes = self.inner.send(group).await?;
+        self.seen.lock().unwrap().push(group.key());
+        Ok(outcomes)
+    }
+
+    async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
+        Ok(self.send(group).await?.into_iter().map(Settlement::Known).collect())
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+async fn what_was_left_out_of_a_call_is_not_asked_about_under_its_key(engine: Engine) {
+    let (outbox, provider) = (engine.outbox().await, KnowsCalls::default());
+    let mails = [transactional("test", &reader(0)), transactional("paused", &reader(1))];
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
+    outbox.pause("paused", noon()).await.unwrap();
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    outbox.resume("paused").await.unwrap();
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    assert_eq!(reached(&provider.inner), ["reader0@example.org"]);
+    assert_eq!(counts(&outbox).await, Counts { recipients: 2, sent: 1, unknown: 1, ..Counts::default() });
+}
+
+async fn an_account_that_rests_is_not_asked_about_lost_answers(engine: Engine) {
+    let (outbox, provider, clock) = (engine.with(2).await, AsksBySending::new(), clock());
+    let mut options = RunOptions::default();
+    options.batch = 1;
+    provider.inner.script(&reader(0), Script::LoseRequest);
+    provider.inner.script(&reader(1), Script::Defer { wait: Duration::from_secs(60), scope: Scope::Account });
+    outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!((counts(&outbox).await.unknown, provider.inner.calls()), (1, 2));
+    outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!(provider.inner.calls(), 2);
+    // A run that waits for the pause to end asks then.
+    options.wait_up_to = Duration::from_secs(60);
+    outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!(provider.inner.delivered().len(), 2);
+}
 
 async fn an_answer_that_is_no_refusal_leaves_the_mails_unknown(engine: Engine) {
     for kind in [ErrorKind::Unavailable, ErrorKind::Protocol, ErrorKind::Other] {

@@ -19,8 +19,8 @@ use mkt_connect::{Delivery, ErrorKind, Result};
 use mkt_email::{
     Attachment, Capabilities, Clock, Consent, ConsentScope, Counts, DedupKey, EmailAddress, EmailProvider,
     Enqueued, Feature, Group, Idempotency, ManualClock, Memory, NewMail, Outbox, Outcome, Purpose,
-    RejectReason, RunOptions, Scope, Script, State, Stop, Suppression, SuppressionReason, SuppressionScope,
-    SystemClock,
+    RejectReason, RunOptions, Scope, Script, Settlement, State, Stop, Suppression, SuppressionReason,
+    SuppressionScope, SystemClock, UnsubscribeClaim, UnsubscribeKeys,
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;

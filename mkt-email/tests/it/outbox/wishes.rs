@@ -8,7 +8,40 @@ on_each_engine!(
     who_unsubscribes_after_the_mail_was_enqueued_gets_none,
     a_wish_that_comes_in_between_two_calls_of_a_batch_is_heard,
     a_wish_is_heard_before_every_call_of_a_provider_that_knows_keys_too,
+    who_follows_the_link_of_a_mail_is_not_mailed_any_more,
 );
+
+async fn who_follows_the_link_of_a_mail_is_not_mailed_any_more(engine: Engine) {
+    let (outbox, provider) = (engine.outbox().await, Memory::new());
+    let keys = UnsubscribeKeys::new(&mkt_connect::Secret::new("24 bytes or more from a key store")).unwrap();
+    let base = "https://shop.example/leave".parse().unwrap();
+    outbox.record_consents(&[consent(&reader(0)), consent(&reader(1)), consent(&reader(2))]).await.unwrap();
+    for claim in [
+        UnsubscribeClaim::marketing(&reader(0), "spring"),
+        UnsubscribeClaim::list(&reader(1), "news", "spring"),
+    ] {
+        let link = keys.link(&base, &claim).unwrap();
+        let claim = keys.verify_link(link.link(), noon()).unwrap();
+        outbox.unsubscribe(&claim, noon()).await.unwrap();
+        outbox.unsubscribe(&claim, noon()).await.unwrap();
+    }
+    let list = |number: usize, list: &str| {
+        let purpose = Purpose::Marketing { list: Some(list.to_owned()) };
+        NewMail { purpose, ..marketing(list, &reader(number)) }
+    };
+    let mails = [0, 1, 2].map(|number| [list(number, "news"), list(number, "offers")]).concat();
+    outbox.enqueue(&mails, noon()).await.unwrap();
+    outbox.enqueue(&[transactional("receipt", &reader(0))], noon()).await.unwrap();
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    let mut reached = reached(&provider);
+    reached.sort();
+    assert_eq!(reached, [0, 1, 2, 2].map(|number| reader(number).as_str().to_owned()));
+    // The list that goes out names them by their key, and comes in again.
+    let (mut out, other) = (Vec::new(), engine.outbox().await);
+    assert_eq!(outbox.export_suppressions(&mut out, noon()).await.unwrap(), 2);
+    let file = mkt_email::Suppressions::read(out.as_slice(), "export.csv", noon()).unwrap();
+    assert_eq!(other.import_suppressions(file).await.unwrap().added, 2);
+}
 
 async fn marketing_mail_needs_consent_and_the_latest_word_counts(engine: Engine) {
     let outbox = engine.outbox().await;

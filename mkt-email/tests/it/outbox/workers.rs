@@ -7,7 +7,53 @@ on_each_engine!(
     four_senders_at_once_send_every_mail_once,
     the_counts_add_up_at_every_instant,
     a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody,
+    a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost,
 );
+
+/// Takes its time.
+#[derive(Debug)]
+struct Slow(Memory);
+
+#[async_trait]
+impl EmailProvider for Slow {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        self.0.send(group).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// An SMTP server may take ten minutes for its last answer (RFC 5321), twice the lease.
+async fn a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost(engine: Engine) {
+    let (outbox, provider) = (engine.with(2).await, forgetful());
+    let mut options = RunOptions::default();
+    options.lease = Duration::from_secs(3);
+    options.calls_in_flight = 2;
+    options.budgets = vec![mkt_email::Budget::calls(2, Duration::from_millis(1))];
+    let (slow, clock) = (Slow(provider.clone()), SystemClock::new());
+    let first = outbox.run(&slow, &clock, &options);
+    let others = async {
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            // Past the lease the calls still hold the budget, and nothing is taken over.
+            let report = outbox.run(&provider, &clock, &options).await.unwrap();
+            assert_eq!((report.accepted, report.settled, counts(&outbox).await.pending), (0, 0, 2));
+        }
+    };
+    let (report, ()) = tokio::join!(first, others);
+    assert_eq!((report.unwrap().accepted, provider.delivered().len()), (2, 2));
+}
 
 /// Takes a mail and never answers: a worker that is alive and stuck.
 #[derive(Debug)]
@@ -135,4 +181,23 @@ async fn a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody(engine: 
     reached.dedup();
     assert_eq!(reached.len() as u64, all, "somebody was mailed twice");
     assert!((counts.sent..=150).contains(&all), "{all} delivered, {counts:?}");
+}
+
+/// A transaction that saw the tables before it had its lock would miss a wish, or end with an error.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_serializable_by_default_is_not_in_the_way_of_workers() {
+    if !crate::engines::postgres_is_there() {
+        return;
+    }
+    let mut place = Engine::Postgres.place().await;
+    place.url.push_str("&options[default_transaction_isolation]=serializable");
+    let outbox = place.open().await;
+    fill(&outbox, 200).await;
+    let (provider, clock, mut options) = (forgetful(), SystemClock::new(), RunOptions::default());
+    options.batch = 7;
+    let run = || outbox.run(&provider, &clock, &options);
+    let (a, b, c, d) = tokio::join!(run(), run(), run(), run());
+    let accepted: u64 = [a, b, c, d].into_iter().map(|report| report.unwrap().accepted).sum();
+    assert_eq!((accepted, provider.delivered().len()), (200, 200));
 }
