@@ -4,7 +4,7 @@
 //! Rows that do not fit are handed out as [`RowError`]s with their line, offset and bytes, never skipped in silence:
 //! rows read = subscribers + quarantined + duplicates. Nothing here writes or sends.
 
-mod records;
+pub(crate) mod records;
 
 use crate::message::{DisplayName, EmailAddress, Unfit};
 use chrono::NaiveDate;

@@ -8,14 +8,14 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 /// The longest record. Beyond it there is no subscriber, only a file that is something else.
-pub(super) const MAX_RECORD: usize = 1 << 20;
+pub(crate) const MAX_RECORD: usize = 1 << 20;
 /// The longest line that is skipped; without an end within it, reading ends.
-pub(super) const MAX_SKIPPED: u64 = 64 << 20;
+pub(crate) const MAX_SKIPPED: u64 = 64 << 20;
 const CHUNK: usize = 1 << 16;
 
 /// Why a record cannot be cut into fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// A quote is opened and not closed, or something follows the closing one.
     Quote,
     /// There is no end within [`MAX_RECORD`].
@@ -24,12 +24,12 @@ pub(super) enum Fault {
 
 /// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Its first line, from 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Its first byte, from 0.
-    pub(super) offset: u64,
-    pub(super) fault: Option<Fault>,
+    pub(crate) offset: u64,
+    pub(crate) fault: Option<Fault>,
 }
 
 /// A field: where it is in the record, and whether doubled quotes stand for single ones in it.
@@ -41,9 +41,9 @@ struct Field {
 
 /// The records of a reader.
 #[derive(Debug)]
-pub(super) struct Records<R> {
+pub(crate) struct Records<R> {
     reader: R,
-    pub(super) delimiter: u8,
+    pub(crate) delimiter: u8,
     buffer: Vec<u8>,
     /// Where the next record begins in the buffer.
     start: usize,
@@ -72,7 +72,7 @@ enum Found {
 }
 
 impl<R: Read> Records<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self {
             reader,
             delimiter: b',',
@@ -87,7 +87,7 @@ impl<R: Read> Records<R> {
     }
 
     /// The first line without its end, as far as it is within [`MAX_RECORD`]; nothing is used up.
-    pub(super) fn peek_line(&mut self) -> io::Result<&[u8]> {
+    pub(crate) fn peek_line(&mut self) -> io::Result<&[u8]> {
         loop {
             let held = self.buffer.get(self.start..).unwrap_or_default();
             let end = held.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
@@ -100,13 +100,13 @@ impl<R: Read> Records<R> {
     }
 
     /// Steps over bytes that were peeked at.
-    pub(super) fn skip(&mut self, bytes: usize) {
+    pub(crate) fn skip(&mut self, bytes: usize) {
         self.start = (self.start + bytes).min(self.buffer.len());
         self.offset += bytes as u64;
     }
 
     /// The next record that is not an empty line. Its bytes and fields can be read until the next call.
-    pub(super) fn next(&mut self) -> io::Result<Option<Place>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Place>> {
         loop {
             let window = self.start + MAX_RECORD + 2;
             let held = self.buffer.get(self.start..window.min(self.buffer.len())).unwrap_or_default();
@@ -129,17 +129,17 @@ impl<R: Read> Records<R> {
 
     /// What the record that was read last looks like in the file, without its line end; of one that is too long, the
     /// first [`MAX_RECORD`] bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.buffer.get(self.record.clone()).unwrap_or_default()
     }
 
     /// How many fields it has.
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.fields.len()
     }
 
     /// One of its fields without the quotes around it, and whether doubled quotes have to be made single.
-    pub(super) fn field(&self, index: usize) -> (&[u8], bool) {
+    pub(crate) fn field(&self, index: usize) -> (&[u8], bool) {
         match self.fields.get(index) {
             Some(field) => (self.bytes().get(field.bytes.clone()).unwrap_or_default(), field.doubled),
             None => (&[], false),

@@ -149,3 +149,35 @@ async fn a_url_that_does_not_read_is_a_typed_error_that_does_not_repeat_it() {
         assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_made_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Engine::Sqlite.place().await;
+    let outbox = place.open().await;
+    fill(&outbox, 1).await;
+    for ending in ["", "-wal", "-shm"] {
+        let mut name = place.file().into_os_string();
+        name.push(ending);
+        let mode = std::fs::metadata(&name).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{name:?}");
+    }
+    outbox.close().await;
+    // What its owner has let others read stays so.
+    let shared = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(place.file(), shared).unwrap();
+    place.open().await.close().await;
+    assert_eq!(std::fs::metadata(place.file()).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+/// Each connection of a pool would have an empty database of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outbox_named_memory_is_one_outbox() {
+    let outbox = Outbox::connect("sqlite::memory:").await.unwrap();
+    fill(&outbox, 3).await;
+    let look = || outbox.counts(None);
+    let (a, b, c, d) = tokio::join!(look(), look(), look(), look());
+    assert!([a, b, c, d].into_iter().all(|counts| counts.unwrap().recipients == 3));
+    assert!(!std::path::Path::new(":memory:").exists());
+}

@@ -147,8 +147,31 @@ fn vendors_files_are_known_by_their_columns() {
 fn a_file_without_addresses_or_without_end_is_an_error() {
     let error = Suppressions::read("name,age\n".as_bytes(), "f", noon()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
-    // A quote that is never closed, before more than anybody wants to hold.
-    let endless = "address\n\"".bytes().chain(std::iter::repeat_n(b'x', 40 << 20)).collect::<Vec<_>>();
-    let mut rows = Suppressions::read(endless.as_slice(), "f", noon()).unwrap();
-    assert!(rows.any(|row| row.is_err()));
+    // A line that never ends, before more than anybody wants to hold.
+    let endless = std::io::Read::chain("address\n\"".as_bytes(), std::io::repeat(b'x'));
+    let mut rows = Suppressions::read(endless, "f", noon()).unwrap();
+    assert_eq!(rows.next().unwrap().unwrap_err().kind(), ErrorKind::Input);
+    assert!(rows.next().is_none());
+}
+
+/// Read as one field to the end of the file, it would let everybody behind it be mailed, without a word.
+#[test]
+fn a_quote_that_is_not_closed_costs_one_line_and_nobody_behind_it() {
+    let rows = read(
+        "address,code,error,created_at\nreader1@example.org,550,\"no such user,\nreader2@example.org,550,gone,\n\
+         reader3@example.org,550,\"said \"\"no\"\"\",\n",
+    );
+    assert!(
+        matches!(&rows[0], SuppressionRow::Bad(error) if error.line == 2 && error.problem == SuppressionProblem::Broken)
+    );
+    let named = |row: &SuppressionRow, number| matches!(row, SuppressionRow::Suppression(row) if row.address == reader(number));
+    assert!(rows.len() == 3 && named(&rows[1], 2) && named(&rows[2], 3), "{rows:?}");
+}
+
+#[test]
+fn several_tags_of_one_who_left_are_all_marketing_mail() {
+    for tags in ["\"news,offers\"", "[*]", "\"[\"\"news\"\"]\""] {
+        let row = one(&format!("address,tags,created_at\na@b.org,{tags},\n"));
+        assert_eq!(row.scope, SuppressionScope::Marketing, "{tags}");
+    }
 }
