@@ -1,7 +1,8 @@
 -- cohort_retention
--- Users by month of sign-up (users.signed_up_at; for a user without one, the first session ever seen), and the
--- share of them with a session in each calendar month since. A cohort holds who signed up in the period; sessions
--- count from the period's start. Months that are not complete at the period's end are null.
+-- Users by month of sign-up, and the share of them with a session in each calendar month since. The month is that
+-- of users.signed_up_at, whichever source tells it; for a user without one, that of the first session ever seen. A
+-- cohort holds who signed up in the period; sessions count from the period's start. Months that are not complete
+-- at the period's end are null.
 --
 -- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
 -- from: first instant
@@ -57,7 +58,7 @@ signups as (
     where u.signed_up_at < :until and (:site is null or u.site = :site)
     group by coalesce(i.person_id, u.user_id)
 ),
--- The visits are read once, and there are many of them: who was there in which month, and since when.
+-- Who was there in which month, and since when. The visits are read once, for there are many of them.
 months_seen as materialized  (
     select
         v.person,

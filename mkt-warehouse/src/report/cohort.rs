@@ -25,10 +25,10 @@ record! {
 
 pub(super) const REPORT: Report = Report {
     name: "cohort_retention",
-    describe: "Users by month of sign-up (users.signed_up_at; for a user without one, the first session ever seen), \
-               and the share of them with a session in each calendar month since. A cohort holds who signed up in the \
-               period; sessions count from the period's start. Months that are not complete at the period's end are \
-               null.",
+    describe: "Users by month of sign-up, and the share of them with a session in each calendar month since. The month \
+               is that of users.signed_up_at, whichever source tells it; for a user without one, that of the first \
+               session ever seen. A cohort holds who signed up in the period; sessions count from the period's start. \
+               Months that are not complete at the period's end are null.",
     text: "
 with months as (
     @numbers(@month_diff(:first_day, :last_month))
@@ -41,7 +41,7 @@ signups as (
     where u.signed_up_at < :until and (:site is null or u.site = :site)
     group by coalesce(i.person_id, u.user_id)
 ),
--- The visits are read once, and there are many of them: who was there in which month, and since when.
+-- Who was there in which month, and since when. The visits are read once, for there are many of them.
 months_seen as @once() (
     select
         v.person,
@@ -96,8 +96,8 @@ order by s.cohort, m.number",
 
 /// Users by month of sign-up, and the share of them with a session in each calendar month since, in the scope's zone.
 ///
-/// The month of sign-up is that of `users.signed_up_at` (the earliest, for a person with several user ids); for a user
-/// without one, that of the first session ever seen. A cohort holds who signed up in the period; sessions count from the
+/// The month of sign-up is that of `users.signed_up_at` (the earliest, for a person with several user ids; whichever
+/// source tells it, [`Scope::source`] is not asked); for a user without one, that of the first session ever seen. A cohort holds who signed up in the period; sessions count from the
 /// period's start, so let it start with a month. Active means having a session. Months that are not complete at the
 /// period's end are null.
 ///
