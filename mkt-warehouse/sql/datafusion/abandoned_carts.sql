@@ -1,8 +1,9 @@
 -- abandoned_carts
 -- The events of every abandoned cart. A cart is what a user put in (add_to_cart, or cart_abandoned from a source
 -- that tells) in the period and after the last purchase; it is abandoned when it was not touched since idle_since.
--- With it come the products looked at since that purchase. The function of this name folds the events into one row
--- per cart: id, value, up to six products.
+-- With it come the products looked at since that purchase. Filters choose the carts into which something was put
+-- through such traffic; these are shown whole, and whatever traffic a later purchase came through, it empties
+-- them. The function of this name folds the events into one row per cart: id, value, up to six products.
 --
 -- Parameters, with values to try. In Python: SessionContext().sql(text, param_values={
 --   'from': datetime.fromisoformat('2026-09-30 22:00:00+00:00'),  # first instant
@@ -16,8 +17,13 @@
 --   'now': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # the instant of asking
 -- })
 
-with touches as  (
-    select e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp
+with touches as (
+    select
+        e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp,
+        case when e.timestamp < $until and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', coalesce(s.channel, e.channel), ',')) > 0 and strpos(coalesce(s.channel, e.channel), ',') = 0))
+      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
+      and ($campaigns is null
+        or (strpos(concat(',', $campaigns, ','), concat(',', case when s.session_id is null then e.campaign_id else s.campaign_id end, ',')) > 0 and strpos(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0)) then 1 else 0 end as chosen
     from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
@@ -25,24 +31,20 @@ with touches as  (
     where s.bot is null
       and ($site is null or e.site = $site)
       and coalesce(e.source = $source, t.record_source = e.source, true)
-      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', coalesce(s.channel, e.channel), ',')) > 0 and strpos(coalesce(s.channel, e.channel), ',') = 0))
-      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
-      and ($campaigns is null
-        or (strpos(concat(',', $campaigns, ','), concat(',', case when s.session_id is null then e.campaign_id else s.campaign_id end, ',')) > 0 and strpos(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
       and e.timestamp >= $from and e.timestamp <= $now
       and e.event_type in ('add_to_cart', 'cart_abandoned', 'purchase')
 ),
-bought as  (
+bought as (
     select site, person, max(timestamp) as last_bought from touches where event_type = 'purchase' group by site, person
 ),
-carts as  (
+carts as (
     select a.site, a.person, b.last_bought
     from touches a
     left join bought b on b.site = a.site and b.person = a.person
     where a.event_type <> 'purchase'
       and (b.last_bought is null or a.timestamp > b.last_bought)
     group by a.site, a.person, b.last_bought
-    having max(a.timestamp) <= $idle_since and min(a.timestamp) < $until
+    having max(a.timestamp) <= $idle_since and max(a.chosen) = 1
 ),
 acts as (
     select
@@ -55,11 +57,7 @@ acts as (
     where s.bot is null
       and ($site is null or e.site = $site)
       and coalesce(e.source = $source, t.record_source = e.source, true)
-      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', coalesce(s.channel, e.channel), ',')) > 0 and strpos(coalesce(s.channel, e.channel), ',') = 0))
-      and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
-      and ($campaigns is null
-        or (strpos(concat(',', $campaigns, ','), concat(',', case when s.session_id is null then e.campaign_id else s.campaign_id end, ',')) > 0 and strpos(case when s.session_id is null then e.campaign_id else s.campaign_id end, ',') = 0))
-      and e.timestamp >= $from and e.timestamp < $until
+      and e.timestamp >= $from and e.timestamp < $until and e.timestamp <= $now
       and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned')
 )
 select a.site, a.person, a.user_id, a.event_type, a.timestamp, a.currency, a.properties

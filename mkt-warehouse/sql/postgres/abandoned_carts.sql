@@ -1,8 +1,9 @@
 -- abandoned_carts
 -- The events of every abandoned cart. A cart is what a user put in (add_to_cart, or cart_abandoned from a source
 -- that tells) in the period and after the last purchase; it is abandoned when it was not touched since idle_since.
--- With it come the products looked at since that purchase. The function of this name folds the events into one row
--- per cart: id, value, up to six products.
+-- With it come the products looked at since that purchase. Filters choose the carts into which something was put
+-- through such traffic; these are shown whole, and whatever traffic a later purchase came through, it empties
+-- them. The function of this name folds the events into one row per cart: id, value, up to six products.
 --
 -- Parameters, with values to try. For psql: psql URL -f this file
 -- from: first instant
@@ -24,8 +25,13 @@
 -- now: the instant of asking
 \set now 'timestamptz ''2026-10-31 23:00:00+00'''
 
-with touches as materialized  (
-    select e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp
+with touches as materialized (
+    select
+        e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp,
+        case when e.timestamp < :until and (:channels is null or coalesce(s.channel, e.channel) = any (string_to_array(:channels, ',')))
+      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
+      and (:campaigns is null
+        or case when s.session_id is null then e.campaign_id else s.campaign_id end = any (string_to_array(:campaigns, ','))) then 1 else 0 end as chosen
     from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
@@ -33,24 +39,20 @@ with touches as materialized  (
     where s.bot is null
       and (:site is null or e.site = :site)
       and coalesce(e.source = :source, t.record_source = e.source, true)
-      and (:channels is null or coalesce(s.channel, e.channel) = any (string_to_array(:channels, ',')))
-      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
-      and (:campaigns is null
-        or case when s.session_id is null then e.campaign_id else s.campaign_id end = any (string_to_array(:campaigns, ',')))
       and e.timestamp >= :from and e.timestamp <= :now
       and e.event_type in ('add_to_cart', 'cart_abandoned', 'purchase')
 ),
-bought as materialized  (
+bought as materialized (
     select site, person, max(timestamp) as last_bought from touches where event_type = 'purchase' group by site, person
 ),
-carts as materialized  (
+carts as materialized (
     select a.site, a.person, b.last_bought
     from touches a
     left join bought b on b.site = a.site and b.person = a.person
     where a.event_type <> 'purchase'
       and (b.last_bought is null or a.timestamp > b.last_bought)
     group by a.site, a.person, b.last_bought
-    having max(a.timestamp) <= :idle_since and min(a.timestamp) < :until
+    having max(a.timestamp) <= :idle_since and max(a.chosen) = 1
 ),
 acts as (
     select
@@ -63,11 +65,7 @@ acts as (
     where s.bot is null
       and (:site is null or e.site = :site)
       and coalesce(e.source = :source, t.record_source = e.source, true)
-      and (:channels is null or coalesce(s.channel, e.channel) = any (string_to_array(:channels, ',')))
-      and (:devices is null or s.device = any (string_to_array(:devices, ',')))
-      and (:campaigns is null
-        or case when s.session_id is null then e.campaign_id else s.campaign_id end = any (string_to_array(:campaigns, ',')))
-      and e.timestamp >= :from and e.timestamp < :until
+      and e.timestamp >= :from and e.timestamp < :until and e.timestamp <= :now
       and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned')
 )
 select a.site, a.person, a.user_id, a.event_type, a.timestamp, a.currency, a.properties

@@ -9,6 +9,7 @@ use crate::warehouse::Warehouse;
 use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::{Currency, Result};
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -27,9 +28,9 @@ record! {
         first_added_at: DateTime<Utc>,
         /// When the cart was last touched.
         last_added_at: DateTime<Utc>,
-        /// The value of the products in it, where every one of them has a price.
+        /// The value of the products in it, where every one of them has a price in one currency.
         value: Option<Amount>,
-        /// Its currency.
+        /// Its currency; null where neither event nor site tells it, or where they are several.
         currency: Option<Currency>,
         /// Up to six products as JSON, see [`AbandonedCart::products`].
         items: Json,
@@ -45,14 +46,15 @@ pub struct CartItem {
     pub name: Option<String>,
     /// Its price, as the source wrote it.
     pub price: Option<Decimal>,
-    /// How many; 1 where the source does not tell.
+    /// How many; 1 where the source does not tell a whole number.
     pub quantity: i64,
     /// Whether it is in the cart, rather than only looked at.
     pub in_cart: bool,
 }
 
 impl AbandonedCart {
-    /// The products: those in the cart first, then those looked at, the latest first, each once, at most six.
+    /// The products: those in the cart first, then those looked at, the latest first, each once, at most six. One that was
+    /// put in several times has the sum of the quantities, and its latest price.
     #[must_use]
     pub fn products(&self) -> Vec<CartItem> {
         serde_json::from_value(self.items.0.clone()).unwrap_or_default()
@@ -101,33 +103,37 @@ pub(super) const REPORT: Report = Report {
     name: "abandoned_carts",
     describe: "The events of every abandoned cart. A cart is what a user put in (add_to_cart, or cart_abandoned from a \
                source that tells) in the period and after the last purchase; it is abandoned when it was not touched \
-               since idle_since. With it come the products looked at since that purchase. The function of this name \
-               folds the events into one row per cart: id, value, up to six products.",
+               since idle_since. With it come the products looked at since that purchase. Filters choose the carts \
+               into which something was put through such traffic; these are shown whole, and whatever traffic a later \
+               purchase came through, it empties them. The function of this name folds the events into one row per \
+               cart: id, value, up to six products.",
     text: "
-with touches as @once() (
-    select e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp
-    {events}
+with touches as @once()(
+    select
+        e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp,
+        case when e.timestamp < :until and {kept} then 1 else 0 end as chosen
+    {all events}
       and e.timestamp >= :from and e.timestamp <= :now
       and e.event_type in ('add_to_cart', 'cart_abandoned', 'purchase')
 ),
-bought as @once() (
+bought as @once()(
     select site, person, max(timestamp) as last_bought from touches where event_type = 'purchase' group by site, person
 ),
-carts as @once() (
+carts as @once()(
     select a.site, a.person, b.last_bought
     from touches a
     left join bought b on b.site = a.site and b.person = a.person
     where a.event_type <> 'purchase'
       and (b.last_bought is null or a.timestamp > b.last_bought)
     group by a.site, a.person, b.last_bought
-    having max(a.timestamp) <= :idle_since and min(a.timestamp) < :until
+    having max(a.timestamp) <= :idle_since and max(a.chosen) = 1
 ),
 acts as (
     select
         e.site, coalesce(i.person_id, e.user_id) as person, e.user_id, e.event_id, e.event_type, e.timestamp,
         coalesce(e.currency, t.currency) as currency, e.properties
-    {events}
-      and e.timestamp >= :from and e.timestamp < :until
+    {all events}
+      and e.timestamp >= :from and e.timestamp < :until and e.timestamp <= :now
       and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned')
 )
 select a.site, a.person, a.user_id, a.event_type, a.timestamp, a.currency, a.properties
@@ -143,11 +149,16 @@ order by a.site, a.person, a.timestamp, a.event_id",
 /// The carts that were left: what a user put in (`add_to_cart`, or `cart_abandoned` from a source that tells) in the
 /// period and after the last purchase, and did not touch for [`CartOptions::idle`] before [`CartOptions::now`].
 ///
-/// - `first_added_at` is the first such event since the last purchase. `cart_id` is the source's (`cart_id` in the
-///   properties), else a stable hash of the user and that instant, so that asking again gives the same id.
+/// - `first_added_at` is the first such event of the period since the last purchase. `cart_id` is the source's (`cart_id`
+///   in the properties), else a stable hash of the user and that instant, so that asking again gives the same id. A period
+///   that begins after a cart does not know its beginning: where ids must not change from one question to the next, let
+///   all of them begin with the same day.
 /// - The cart's content is that of the last `cart_abandoned` with items (the source lists the whole cart), else of all
-///   `add_to_cart` events. `value` is Σ price × quantity, and null where a product has no price.
+///   `add_to_cart` events. `value` is Σ price × quantity, and null where a product has no price, a quantity does not read,
+///   or the products were added in several currencies.
 /// - Products looked at since the last purchase follow, so that a mail can show up to six.
+/// - **Filters** choose the carts into which something was put through such traffic. These are shown whole, and whatever
+///   traffic a later purchase came through, it empties them: nobody who bought is asked to come back.
 ///
 /// One row per site and person, in that order.
 ///
@@ -172,25 +183,37 @@ pub async fn abandoned_carts<W: Warehouse + ?Sized>(
 fn fold(events: &[CartEvent]) -> Option<AbandonedCart> {
     let touches: Vec<&CartEvent> = events.iter().filter(|event| event.event_type != "product_view").collect();
     let (first, last) = (touches.first()?, touches.last()?);
+    // The latest first.
     let whole = touches
         .iter()
         .rev()
         .find(|event| event.event_type == "cart_abandoned" && !items(event, true).is_empty());
-    let cart: Vec<CartItem> = match whole {
-        Some(event) => items(event, true),
-        // The latest first.
-        None => touches.iter().rev().flat_map(|event| items(event, true)).collect(),
+    let told: Vec<&CartEvent> = match whole {
+        Some(event) => vec![event],
+        None => touches.iter().rev().copied().filter(|event| !items(event, true).is_empty()).collect(),
+    };
+    let cart: Vec<Listed> = told.iter().flat_map(|event| items(event, true)).collect();
+    let (currency, value) = match told.split_first() {
+        None => (touches.iter().rev().find_map(|event| event.currency), None),
+        Some((one, others)) if others.iter().all(|event| event.currency == one.currency) => {
+            (one.currency, value(&cart))
+        }
+        Some(_) => (None, None),
     };
     let own_id = touches.iter().rev().find_map(|event| text(event.properties.0.get("cart_id")?));
     let viewed = events.iter().rev().filter(|event| event.event_type == "product_view");
     let mut shown: Vec<CartItem> = Vec::new();
-    for item in cart.iter().cloned().chain(viewed.flat_map(|event| items(event, false))) {
-        let known = shown.iter().any(|held| match (&held.sku, &item.sku) {
+    for Listed { item, .. } in cart.into_iter().chain(viewed.flat_map(|event| items(event, false))) {
+        let known = shown.iter().position(|held| match (&held.sku, &item.sku) {
             (Some(a), Some(b)) => a == b,
             _ => held.name == item.name,
         });
-        if !known && shown.len() < MOST_ITEMS {
-            shown.push(item);
+        match known {
+            Some(at) if item.in_cart => {
+                shown[at].quantity = shown[at].quantity.saturating_add(item.quantity);
+            }
+            None if shown.len() < MOST_ITEMS => shown.push(item),
+            _ => {}
         }
     }
     Some(AbandonedCart {
@@ -200,34 +223,40 @@ fn fold(events: &[CartEvent]) -> Option<AbandonedCart> {
         cart_id: own_id.unwrap_or_else(|| id::cart_id(&first.user_id, first.timestamp)),
         first_added_at: first.timestamp,
         last_added_at: last.timestamp,
-        value: value(&cart),
-        currency: touches.iter().rev().find_map(|event| event.currency),
+        value,
+        currency,
         items: Json(serde_json::to_value(&shown).unwrap_or_default()),
     })
 }
 
+/// A product as an event lists it.
+struct Listed {
+    item: CartItem,
+    /// Price × quantity, where both are told.
+    worth: Option<Decimal>,
+}
+
 /// The products of an event; what is not a product is passed over.
-fn items(event: &CartEvent, in_cart: bool) -> Vec<CartItem> {
+fn items(event: &CartEvent, in_cart: bool) -> Vec<Listed> {
     let listed = event.properties.0.get("items").and_then(serde_json::Value::as_array);
-    listed
-        .into_iter()
-        .flatten()
-        .filter_map(|item| {
-            let sku = item.get("sku").and_then(text);
-            let name = item.get("name").and_then(text);
-            (sku.is_some() || name.is_some()).then(|| CartItem {
-                sku,
-                name,
-                price: item.get("price").and_then(text).and_then(|price| price.parse().ok()),
-                quantity: item
-                    .get("quantity")
-                    .and_then(serde_json::Value::as_i64)
-                    .filter(|n| *n > 0)
-                    .unwrap_or(1),
-                in_cart,
-            })
-        })
-        .collect()
+    listed.into_iter().flatten().filter_map(|item| product(item, in_cart)).collect()
+}
+
+fn product(item: &serde_json::Value, in_cart: bool) -> Option<Listed> {
+    let (sku, name) = (item.get("sku").and_then(text), item.get("name").and_then(text));
+    if sku.is_none() && name.is_none() {
+        return None;
+    }
+    let number = |value: &serde_json::Value| text(value)?.parse::<Decimal>().ok();
+    let price = item.get("price").and_then(number);
+    // Two kilos and a half are worth what they are worth; one that does not read is worth nobody knows what.
+    let quantity = match item.get("quantity") {
+        None | Some(serde_json::Value::Null) => Some(Decimal::ONE),
+        Some(told) => number(told).filter(|quantity| *quantity > Decimal::ZERO),
+    };
+    let worth = price.zip(quantity).and_then(|(price, quantity)| price.checked_mul(quantity));
+    let quantity = quantity.filter(Decimal::is_integer).and_then(|quantity| quantity.to_i64()).unwrap_or(1);
+    Some(Listed { item: CartItem { sku, name, price, quantity, in_cart }, worth })
 }
 
 /// A text or a number as text.
@@ -239,16 +268,8 @@ fn text(value: &serde_json::Value) -> Option<String> {
     }
 }
 
-fn value(cart: &[CartItem]) -> Option<Amount> {
-    if cart.is_empty() {
-        return None;
-    }
-    cart.iter()
-        .try_fold(Decimal::ZERO, |sum, item| {
-            sum.checked_add(item.price?.checked_mul(Decimal::from(item.quantity))?)
-        })
-        .map(|mut sum| {
-            sum.rescale(2);
-            Amount(sum)
-        })
+fn value(cart: &[Listed]) -> Option<Amount> {
+    let mut sum = cart.iter().try_fold(Decimal::ZERO, |sum, listed| sum.checked_add(listed.worth?))?;
+    sum.rescale(2);
+    Some(Amount(sum))
 }

@@ -27,15 +27,17 @@ const VISITS: &str = "visits as (
       and (:campaigns is null or @listed(s.campaign_id, :campaigns))
 )";
 
-/// Which events count; the report adds its own conditions. An event is filtered through its session.
+/// Which events count whatever the filters; the report adds its own conditions.
 const EVENTS: &str = "from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
     where s.bot is null
       and (:site is null or e.site = :site)
-      and coalesce(e.source = :source, t.record_source = e.source, true)
-      and (:channels is null or @listed(coalesce(s.channel, e.channel), :channels))
+      and coalesce(e.source = :source, t.record_source = e.source, true)";
+
+/// Which of them the filters keep: an event is filtered through its session.
+const KEPT: &str = "(:channels is null or @listed(coalesce(s.channel, e.channel), :channels))
       and (:devices is null or @listed(s.device, :devices))
       and (:campaigns is null
         or @listed(case when s.session_id is null then e.campaign_id else s.campaign_id end, :campaigns))";
@@ -47,7 +49,9 @@ pub(super) fn rendered(text: &str, dialect: Dialect) -> String {
     let text = text
         .replace("{visits}", &VISITS.replace("{from}", ":from"))
         .replace("{visits so far}", &VISITS.replace("s.start_time >= {from} and ", ""))
-        .replace("{events}", EVENTS);
+        .replace("{events}", &format!("{EVENTS}\n      and {KEPT}"))
+        .replace("{all events}", EVENTS)
+        .replace("{kept}", KEPT);
     let mut joined = String::new();
     let mut rest = text.as_str();
     // `{zone at X}` names the instant X.

@@ -2,7 +2,7 @@
 
 use super::engines;
 use super::rows::{World, at, day, event, same_person};
-use mkt_connect::Currency;
+use mkt_connect::{Channel, Currency};
 use mkt_warehouse::model::{Event, EventType, Json};
 use mkt_warehouse::report::{self, AbandonedCart, CartOptions, Scope};
 use serde_json::{Value, json};
@@ -134,6 +134,98 @@ async fn a_product_without_a_price_leaves_the_value_unknown_and_six_are_enough()
     .await;
     assert_eq!((found[0].value, found[0].products().len()), (None, 0));
     assert_eq!((found[1].value, found[1].products().len()), (None, 6));
+}
+
+#[tokio::test]
+async fn filters_choose_carts_and_hide_no_purchase() {
+    let by = |channel: Channel, event: Event| Event { channel, ..event };
+    let world = World {
+        events: vec![
+            by(Channel::Email, with("bought", EventType::ADD_TO_CART, "10:00", item("A", "1"))),
+            by(Channel::Direct, with("bought", EventType::PURCHASE, "10:30", json!({}))),
+            by(Channel::Direct, with("both", EventType::ADD_TO_CART, "10:00", item("A", "1"))),
+            by(Channel::Email, with("both", EventType::ADD_TO_CART, "10:30", item("B", "2"))),
+            by(Channel::Email, with("busy", EventType::ADD_TO_CART, "10:00", item("A", "1"))),
+            by(Channel::Direct, with("busy", EventType::ADD_TO_CART, "13:30", item("B", "2"))),
+            by(Channel::Direct, with("other", EventType::ADD_TO_CART, "10:00", item("A", "1"))),
+        ],
+        ..World::default()
+    };
+    let scope = Scope::days("Europe/Paris", day("2026-10-26"), day("2026-10-27")).unwrap();
+    let options = CartOptions { now: Some(at("2026-10-26T14:00:00Z")), ..CartOptions::default() };
+    for engine in engines::all().await {
+        world.load_into(&engine).await;
+        let email = scope.clone().channels([Channel::Email]);
+        let found = report::abandoned_carts(&engine, &email, options).await.unwrap().rows;
+        let people: Vec<&str> = found.iter().map(|cart| cart.person.as_str()).collect();
+        // Whoever bought, or is still at it, is not asked to come back; the cart is shown whole, under its own id.
+        assert_eq!(people, ["both"]);
+        assert_eq!(found[0].value.unwrap().0.to_string(), "3.00");
+        assert_eq!(found[0].cart_id, mkt_warehouse::id::cart_id("both", at("2026-10-26T10:00:00Z")));
+    }
+}
+
+#[tokio::test]
+async fn what_came_after_the_instant_of_asking_is_not_shown() {
+    let found = carts(vec![
+        with("u1", EventType::ADD_TO_CART, "10:00", item("A", "10")),
+        with("u1", EventType::PRODUCT_VIEW, "14:30", item("V", "1")),
+        with("u1", EventType::ADD_TO_CART, "15:00", item("B", "5")),
+    ])
+    .await;
+    assert_eq!(found[0].last_added_at, at("2026-10-26T10:00:00Z"));
+    assert_eq!((found[0].value.unwrap().0.to_string(), found[0].products().len()), ("10.00".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn prices_in_several_currencies_are_not_added() {
+    let dollars = |event: Event| Event { currency: Some(Currency::USD), ..event };
+    let found = carts(vec![
+        dollars(with("u1", EventType::ADD_TO_CART, "10:00", item("A", "10"))),
+        with("u1", EventType::ADD_TO_CART, "10:30", item("B", "5")),
+        dollars(with("u2", EventType::ADD_TO_CART, "10:00", item("A", "10"))),
+        with("u2", EventType::ADD_TO_CART, "10:30", json!({})),
+    ])
+    .await;
+    assert_eq!((found[0].value, found[0].currency), (None, None), "the site's euros and dollars");
+    assert_eq!(found[0].products().len(), 2);
+    let u2 = (found[1].value.unwrap().0.to_string(), found[1].currency);
+    assert_eq!(u2, ("10.00".to_owned(), Some(Currency::USD)), "the second event lists nothing");
+}
+
+#[tokio::test]
+async fn quantities_are_read_as_they_are_written_and_added() {
+    let of =
+        |sku: &str, quantity: Value| json!({"items": [{"sku": sku, "price": "2.10", "quantity": quantity}]});
+    let found = carts(vec![
+        with("u1", EventType::ADD_TO_CART, "10:00", of("A", json!("2"))),
+        with("u1", EventType::ADD_TO_CART, "10:10", of("B", json!(1))),
+        with("u1", EventType::ADD_TO_CART, "10:20", of("A", json!(3.0))),
+        with("u2", EventType::ADD_TO_CART, "10:00", of("kilos", json!(2.5))),
+        with("u3", EventType::ADD_TO_CART, "10:00", of("A", json!("a few"))),
+        with("u4", EventType::ADD_TO_CART, "10:00", of("A", json!(null))),
+    ])
+    .await;
+    let shown: Vec<_> = found
+        .iter()
+        .map(|cart| {
+            let products: Vec<_> =
+                cart.products().into_iter().map(|p| (p.sku.unwrap(), p.quantity)).collect();
+            (cart.value.map(|value| value.0.to_string()), products)
+        })
+        .collect();
+    let row = |value: Option<&str>, products: &[(&str, i64)]| {
+        let products: Vec<_> = products.iter().map(|(sku, n)| ((*sku).to_owned(), *n)).collect();
+        (value.map(str::to_owned), products)
+    };
+    // Five of A and one of B are 6 × 2.10.
+    let expected = [
+        row(Some("12.60"), &[("A", 5), ("B", 1)]),
+        row(Some("5.25"), &[("kilos", 1)]),
+        row(None, &[("A", 1)]),
+        row(Some("2.10"), &[("A", 1)]),
+    ];
+    assert_eq!(shown, expected);
 }
 
 #[tokio::test]
