@@ -50,7 +50,7 @@ impl Dialect {
     /// | `@numbers(last)` | a query: column `number`, 0 to last, none where last is negative |
     /// | `@union()` | `union` that keeps one of equal rows |
     /// | `@month_diff(a, b)` | calendar months from day a to day b |
-    /// | `@seconds(a, b)` | whole seconds from instant a to instant b |
+    /// | `@seconds(a, b)` | whole seconds from instant a to instant b, negative where b is earlier; fractions are cut off |
     /// | `@day_diff(a, b)` | days from day a to day b |
     /// | `@previous_day(day)` | the day before |
     /// | `@int(truth)` | 1 or 0 |
@@ -139,7 +139,8 @@ fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
         ("int", [truth]) => (*truth).to_owned(),
         ("percent", [a, b]) => format!("cast(100 * {a} as real) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
-            "case when {money} < 0 then -1 else 1 end * ((abs({money}) * 20000 + {n}) / (2 * nullif({n}, 0)))"
+            "case when {money} < 0 then -1 else 1 end * {}",
+            whole_mean(&format!("abs({money})"), n)
         ),
         ("once", [""]) => "materialized ".to_owned(),
         ("later", [instant, seconds]) => format!("({instant} + {seconds} * 1000000)"),
@@ -149,6 +150,14 @@ fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Hundredths ≥ 0 divided by n, as millionths, halves up. Quotient and remainder are scaled apart: 20 000 times a sum of
+/// 5 000 000 000 000.00 would no longer be an integer of 64 bits.
+fn whole_mean(hundredths: &str, n: &str) -> String {
+    format!(
+        "({hundredths} / nullif({n}, 0) * 10000 + ({hundredths} % nullif({n}, 0) * 20000 + {n}) / (2 * nullif({n}, 0)))"
+    )
 }
 
 fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
@@ -167,7 +176,7 @@ fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
         ("month_diff", [a, b]) => format!(
             "cast((extract(year from {b}) - extract(year from {a})) * 12 + extract(month from {b}) - extract(month from {a}) as bigint)"
         ),
-        ("seconds", [a, b]) => format!("cast(floor(extract(epoch from {b} - {a})) as bigint)"),
+        ("seconds", [a, b]) => format!("cast(trunc(extract(epoch from {b} - {a})) as bigint)"),
         ("day_diff", [a, b]) => format!("cast({b} - {a} as bigint)"),
         ("previous_day", [day]) => format!("{day} - 1"),
         ("div", [a, b]) => format!("({a}) / ({b})"),
@@ -224,7 +233,8 @@ fn datafusion(name: &str, arguments: &[&str]) -> Option<String> {
         ("int", [truth]) => format!("cast({truth} as bigint)"),
         ("percent", [a, b]) => format!("cast(100 * {a} as double) / nullif({b}, 0)"),
         ("mean", [money, n]) => format!(
-            "cast(cast(case when {money} < 0 then -1 else 1 end * ((abs(cast({money} * 100 as bigint)) * 20000 + {n}) / (2 * nullif({n}, 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6))"
+            "cast(cast(case when {money} < 0 then -1 else 1 end * {} as decimal(28, 6)) / 1000000 as decimal(18, 6))",
+            whole_mean(&format!("abs(cast({money} * 100 as bigint))"), n)
         ),
         ("once", [""]) => String::new(),
         ("later", [instant, seconds]) => format!(
@@ -263,7 +273,7 @@ fn bigquery(name: &str, arguments: &[&str]) -> Option<String> {
         ("percent", [a, b]) => format!("cast(100 * {a} as float64) / nullif({b}, 0)"),
         // NUMERIC division keeps nine digits, and rounding these again to six would be wrong by one now and then.
         ("mean", [money, n]) => format!(
-            "cast(case when {money} < 0 then -1 else 1 end * div(cast(abs({money}) * 100 as int64) * 20000 + {n}, 2 * nullif({n}, 0)) as numeric) / 1000000"
+            "cast(case when {money} < 0 then -1 else 1 end * (div(cast(abs({money}) * 100 as int64), nullif({n}, 0)) * 10000 + div(mod(cast(abs({money}) * 100 as int64), nullif({n}, 0)) * 20000 + {n}, 2 * nullif({n}, 0))) as numeric) / 1000000"
         ),
         ("once", [""]) => String::new(),
         ("later", [instant, seconds]) => format!("timestamp_add({instant}, interval {seconds} second)"),
@@ -293,7 +303,7 @@ fn snowflake(name: &str, arguments: &[&str]) -> Option<String> {
         // Counts the first days of a month between the two.
         ("month_diff", [a, b]) => format!("datediff(month, {a}, {b})"),
         // datediff(second, …) counts the beginnings of seconds.
-        ("seconds", [a, b]) => format!("cast(floor(datediff(microsecond, {a}, {b}) / 1000000) as integer)"),
+        ("seconds", [a, b]) => format!("cast(trunc(datediff(microsecond, {a}, {b}) / 1000000) as integer)"),
         ("day_diff", [a, b]) => format!("datediff(day, {a}, {b})"),
         ("previous_day", [day]) => format!("dateadd(day, -1, {day})"),
         ("div", [a, b]) => format!("cast((({a}) - mod({a}, {b})) / ({b}) as integer)"),

@@ -60,7 +60,7 @@ select
     r.currency,
     coalesce(r.revenue, 0) as revenue,
     u.users,
-    cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * div(cast(abs(coalesce(r.revenue, 0)) * 100 as int64) * 20000 + u.users, 2 * nullif(u.users, 0)) as numeric) / 1000000 as arpu
+    cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * (div(cast(abs(coalesce(r.revenue, 0)) * 100 as int64), nullif(u.users, 0)) * 10000 + div(mod(cast(abs(coalesce(r.revenue, 0)) * 100 as int64), nullif(u.users, 0)) * 20000 + u.users, 2 * nullif(u.users, 0))) as numeric) / 1000000 as arpu
 from users u
 left join revenue r on r.one = u.one
 order by coalesce(r.currency, '');

@@ -74,7 +74,7 @@ select
     r.currency,
     coalesce(r.revenue, 0) as revenue,
     coalesce(u.users, 0) as users,
-    cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * div(cast(abs(coalesce(r.revenue, 0)) * 100 as int64) * 20000 + coalesce(u.users, 0), 2 * nullif(coalesce(u.users, 0), 0)) as numeric) / 1000000 as arpu
+    cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * (div(cast(abs(coalesce(r.revenue, 0)) * 100 as int64), nullif(coalesce(u.users, 0), 0)) * 10000 + div(mod(cast(abs(coalesce(r.revenue, 0)) * 100 as int64), nullif(coalesce(u.users, 0), 0)) * 20000 + coalesce(u.users, 0), 2 * nullif(coalesce(u.users, 0), 0))) as numeric) / 1000000 as arpu
 from months m
 left join users u on u.month = m.month
 left join revenue r on r.month = m.month

@@ -54,7 +54,7 @@ select
     r.currency,
     coalesce(r.revenue, 0) as revenue,
     u.users,
-    cast(cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * ((abs(cast(coalesce(r.revenue, 0) * 100 as bigint)) * 20000 + u.users) / (2 * nullif(u.users, 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6)) as arpu
+    cast(cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * (abs(cast(coalesce(r.revenue, 0) * 100 as bigint)) / nullif(u.users, 0) * 10000 + (abs(cast(coalesce(r.revenue, 0) * 100 as bigint)) % nullif(u.users, 0) * 20000 + u.users) / (2 * nullif(u.users, 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6)) as arpu
 from users u
 left join revenue r on r.one = u.one
 order by coalesce(r.currency, '');

@@ -67,7 +67,7 @@ select
     r.currency,
     coalesce(r.revenue, 0) as revenue,
     coalesce(u.users, 0) as users,
-    cast(cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * ((abs(cast(coalesce(r.revenue, 0) * 100 as bigint)) * 20000 + coalesce(u.users, 0)) / (2 * nullif(coalesce(u.users, 0), 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6)) as arpu
+    cast(cast(case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * (abs(cast(coalesce(r.revenue, 0) * 100 as bigint)) / nullif(coalesce(u.users, 0), 0) * 10000 + (abs(cast(coalesce(r.revenue, 0) * 100 as bigint)) % nullif(coalesce(u.users, 0), 0) * 20000 + coalesce(u.users, 0)) / (2 * nullif(coalesce(u.users, 0), 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6)) as arpu
 from months m
 left join users u on u.month = m.month
 left join revenue r on r.month = m.month

@@ -70,7 +70,7 @@ select
     s.day_until - 1 as last_day,
     coalesce(g.missing_days, 0) as missing_days,
     s.last_load,
-    case when s.last_load > :now then 0.0 else cast(100 * cast(floor(extract(epoch from :now - s.last_load)) as bigint) as double precision) / nullif(cast(100 * 3600 as double precision), 0) end as hours_since,
+    case when s.last_load > :now then 0.0 else cast(100 * cast(trunc(extract(epoch from :now - s.last_load)) as bigint) as double precision) / nullif(cast(100 * 3600 as double precision), 0) end as hours_since,
     s.row_count, s.revisions,
     s.planned, s.provisional, s.settled, s.suspect_empty, s.truncated, s.sampled, s.failed
 from streams s

@@ -37,7 +37,7 @@ with visits as (
 )
 select
     session_id,
-    coalesce(time_on_site, cast(floor(extract(epoch from end_time - start_time)) as bigint)) as time_on_site,
+    coalesce(time_on_site, cast(trunc(extract(epoch from end_time - start_time)) as bigint)) as time_on_site,
     pages_viewed,
     channel as source,
     device,

@@ -70,7 +70,7 @@ select
     dateadd(day, -1, s.day_until) as last_day,
     coalesce(g.missing_days, 0) as missing_days,
     s.last_load,
-    case when s.last_load > $now then 0.0 else cast(100 * cast(floor(datediff(microsecond, s.last_load, $now) / 1000000) as integer) as double) / nullif(cast(100 * 3600 as double), 0) end as hours_since,
+    case when s.last_load > $now then 0.0 else cast(100 * cast(trunc(datediff(microsecond, s.last_load, $now) / 1000000) as integer) as double) / nullif(cast(100 * 3600 as double), 0) end as hours_since,
     s.row_count, s.revisions,
     s.planned, s.provisional, s.settled, s.suspect_empty, s.truncated, s.sampled, s.failed
 from streams s

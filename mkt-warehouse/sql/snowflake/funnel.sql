@@ -176,37 +176,37 @@ counts as (
     select 1 as step, count(*) as users, 0 as seconds from reached_two where first_entry = 1
     union all
     select 2, count(*), sum(seconds) from (
-        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        select min(cast(trunc(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
         from reached_two where entered is not null group by person
     ) fastest
     union all
     select 3, count(*), sum(seconds) from (
-        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        select min(cast(trunc(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
         from reached_three where entered is not null group by person
     ) fastest
     union all
     select 4, count(*), sum(seconds) from (
-        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        select min(cast(trunc(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
         from reached_four where entered is not null group by person
     ) fastest
     union all
     select 5, count(*), sum(seconds) from (
-        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        select min(cast(trunc(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
         from reached_five where entered is not null group by person
     ) fastest
     union all
     select 6, count(*), sum(seconds) from (
-        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        select min(cast(trunc(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
         from reached_six where entered is not null group by person
     ) fastest
     union all
     select 7, count(*), sum(seconds) from (
-        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        select min(cast(trunc(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
         from reached_seven where entered is not null group by person
     ) fastest
     union all
     select 8, count(*), sum(seconds) from (
-        select min(cast(floor(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
+        select min(cast(trunc(datediff(microsecond, entered, happened) / 1000000) as integer)) as seconds
         from reached_eight where entered is not null group by person
     ) fastest
 ),

@@ -37,7 +37,7 @@ with visits as (
 )
 select
     session_id,
-    coalesce(time_on_site, cast(floor(datediff(microsecond, start_time, end_time) / 1000000) as integer)) as time_on_site,
+    coalesce(time_on_site, cast(trunc(datediff(microsecond, start_time, end_time) / 1000000) as integer)) as time_on_site,
     pages_viewed,
     channel as source,
     device,

@@ -67,7 +67,7 @@ select
     r.currency,
     coalesce(r.revenue, 0) as revenue,
     coalesce(u.users, 0) as users,
-    case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * ((abs(coalesce(r.revenue, 0)) * 20000 + coalesce(u.users, 0)) / (2 * nullif(coalesce(u.users, 0), 0))) as arpu
+    case when coalesce(r.revenue, 0) < 0 then -1 else 1 end * (abs(coalesce(r.revenue, 0)) / nullif(coalesce(u.users, 0), 0) * 10000 + (abs(coalesce(r.revenue, 0)) % nullif(coalesce(u.users, 0), 0) * 20000 + coalesce(u.users, 0)) / (2 * nullif(coalesce(u.users, 0), 0))) as arpu
 from channels c
 left join users u on u.channel = c.channel
 left join revenue r on r.channel = c.channel

@@ -23,6 +23,9 @@
 //!   another source. A site that `sites` does not list counts with all its sources.
 //! - **Robots**: sessions with `bot` set, and events of such sessions, are left out.
 //! - **A user** is `identities.person_id` where it is known, else `user_id`.
+//! - **Revenue** is that of the events `purchase` and `refund`; a cash desk's `store_purchase` is in none of it.
+//! - **Provisional slices** count as they stand, and so do truncated and sampled ones: what was loaded is looked at,
+//!   whatever its state, and a later load of the slice takes its place. [`etl_status`] says how far that can be trusted.
 //! - **An empty denominator** gives null, never 0. **Currencies** are never added: one row each.
 //! - **Hours, days, months** are cut in the scope's zone by the table `zone_offsets`, see [`load_zone`]. A report that
 //!   needs it fails when it does not cover the period.

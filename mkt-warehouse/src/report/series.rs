@@ -27,7 +27,7 @@ record! {
 pub(super) const REPORT: Report = Report {
     name: "daily_series",
     describe: "Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases \
-               less refunds). With several currencies a day has a row for each, with the same visits and conversions; \
+               less refunds). Days of which the period holds a part show that part. With several currencies a day has a row for each, with the same visits and conversions; \
                do not add those up.",
     text: "
 with days as (
@@ -76,7 +76,7 @@ order by d.day, coalesce(c.currency, '')",
 
 /// Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases less refunds).
 ///
-/// With several currencies a day has a row for each, with the same visits and conversions; do not add those up.
+/// Days of which the period holds a part show that part. With several currencies a day has a row for each, with the same visits and conversions; do not add those up.
 ///
 /// # Errors
 /// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].

@@ -3,9 +3,9 @@
 use super::engines;
 use super::rows::{World, at, day, sale, same_person, session, user};
 use mkt_connect::{Channel, Currency};
-use mkt_warehouse::model::{Amount, EventType, Measure};
+use mkt_warehouse::model::{Amount, EventType, Measure, SliceState};
 use mkt_warehouse::report::{self, CohortMonth, HourOptions, Scope};
-use mkt_warehouse::{Dialect, Warehouse};
+use mkt_warehouse::{Batch, Dialect, SliceKey, Warehouse};
 
 /// 25 October 2026 in Paris: clocks go back from 03:00 (+2) to 02:00 (+1) at 01:00 UTC.
 fn october() -> World {
@@ -276,7 +276,10 @@ async fn a_training_row_has_the_time_between_first_and_last_event_where_the_sour
     told.time_on_site = Some(7);
     told.device = None;
     let untold = session("untold", "u1", "2026-10-25T10:00:00Z", Channel::Email, false);
-    for engine in filled(&World { sessions: vec![told, untold], ..World::default() }).await {
+    // A source's clocks may disagree: cut off, not rounded down, on every engine.
+    let mut wrong = session("wrong", "u1", "2026-10-25T10:00:00Z", Channel::Email, false);
+    wrong.end_time = at("2026-10-25T09:59:58.5Z");
+    for engine in filled(&World { sessions: vec![told, untold, wrong], ..World::default() }).await {
         let answer = report::training_set(&engine, &the_25th()).await.unwrap();
         let rows: Vec<_> = answer
             .rows
@@ -291,7 +294,14 @@ async fn a_training_row_has_the_time_between_first_and_last_event_where_the_sour
                 )
             })
             .collect();
-        assert_eq!(rows, [("told", 7, 3, None, true), ("untold", 90, 3, Some("desktop"), false)]);
+        assert_eq!(
+            rows,
+            [
+                ("told", 7, 3, None, true),
+                ("untold", 90, 3, Some("desktop"), false),
+                ("wrong", -1, 3, Some("desktop"), false)
+            ]
+        );
     }
 }
 
@@ -321,13 +331,43 @@ async fn an_average_rounds_halves_away_from_zero() {
 }
 
 #[tokio::test]
+async fn an_average_of_a_very_large_sum_is_exact() {
+    // 50 000 × 99 999 999.99 = 4 999 999 999 500.00: 20 000 times its hundredths do not fit in 64 bits. Divided by 7:
+    // 714 285 714 214.285714285….
+    let one = sale("u0", "2026-10-25T10:00:00Z", "99999999.99", Some(Currency::EUR));
+    let events = (0..50_000).map(|n| mkt_warehouse::model::Event { event_id: n, ..one.clone() }).collect();
+    let visit = |n| session(&format!("s{n}"), &format!("u{n}"), "2026-10-25T10:00:00Z", Channel::Paid, false);
+    let world = World { sessions: (0..7).map(visit).collect(), events, ..World::default() };
+    for engine in filled(&world).await {
+        let answer = report::arpu(&engine, &the_25th()).await.unwrap();
+        assert_eq!(answer.rows[0].revenue.0.to_string(), "4999999999500.00");
+        assert_eq!(answer.rows[0].arpu, Some(Measure("714285714214.285714".parse().unwrap())));
+    }
+}
+
+#[tokio::test]
+async fn a_provisional_slice_counts_as_it_stands() {
+    for engine in engines::all().await {
+        let key = SliceKey::day("csv", "visits", "shop", day("2026-10-25"));
+        let visit = session("s1", "u1", "2026-10-25T10:00:00Z", Channel::Paid, true);
+        World::default().load_into(&engine).await;
+        let batch = Batch::new(key).state(SliceState::Provisional).replace([visit]);
+        engine.load(&batch, at("2026-10-25T12:00:00Z")).await.unwrap();
+        let answer = report::conversion_by_channel(&engine, &the_25th()).await.unwrap();
+        assert_eq!(answer.rows.iter().map(|row| row.users).collect::<Vec<_>>(), [1]);
+    }
+}
+
+#[tokio::test]
 async fn every_report_runs_by_name_and_says_what_it_is() {
     for engine in filled(&october()).await {
+        let mut answered = std::collections::BTreeSet::new();
         for listed in report::REPORTS {
             let table = listed.run(&engine, &the_25th()).await.unwrap();
             assert!(!table.names().is_empty(), "{}", listed.name());
             assert!(listed.describe().len() > 40);
             assert_eq!(report::Report::named(listed.name()), Some(*listed));
+            assert!(answered.insert(table.names().to_vec()), "{} answers as another report", listed.name());
         }
     }
     assert_eq!(report::Report::named("nothing"), None);
