@@ -5,8 +5,9 @@
 -- person's last such session at most look_back_s seconds earlier. A purchase counts like its session (the one that
 -- it names), else like a direct visit at its own time; a refund goes where the person's last conversion before it
 -- went. The row without campaign_id holds all that belongs to no campaign, so that revenue adds up. ROAS is
--- revenue ÷ cost, CPA is cost ÷ conversions. With several currencies a campaign has a row for each, with the
--- same counts; do not add those up. Most sessions first.
+-- revenue ÷ cost, CPA is cost ÷ conversions; costs are filtered by their own channel and campaign, never by
+-- device. With several currencies a campaign has a row for each, with the same counts; do not add those up. Most
+-- sessions first.
 --
 -- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
 --   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'
@@ -148,6 +149,8 @@ spending as (
         sum(c.clicks) as clicks, sum(c.post_view_conversions) as post_view_conversions
     from costs c
     where c.day >= @first_day and c.day <= @last_day and c.site = coalesce(@site, c.site)
+      and (@channels is null or c.channel in unnest(split(@channels, ',')))
+      and (@campaigns is null or c.campaign_id in unnest(split(@campaigns, ',')))
     group by c.campaign_id, c.currency
 ),
 shown as (
@@ -187,7 +190,7 @@ select
     h.clicks,
     h.post_view_conversions,
     cast(100 * coalesce(t.revenue, 0) as float64) / nullif(cast(100 * s.cost as float64), 0) as roas,
-    cast(case when s.cost < 0 then -1 else 1 end * div(cast(abs(s.cost) * 100 as int64) * 20000 + coalesce(v.conversions, 0), 2 * nullif(coalesce(v.conversions, 0), 0)) as numeric) / 1000000 as cpa
+    cast(case when s.cost < 0 then -1 else 1 end * (div(cast(abs(s.cost) * 100 as int64), nullif(coalesce(v.conversions, 0), 0)) * 10000 + div(mod(cast(abs(s.cost) * 100 as int64), nullif(coalesce(v.conversions, 0), 0)) * 20000 + coalesce(v.conversions, 0), 2 * nullif(coalesce(v.conversions, 0), 0))) as numeric) / 1000000 as cpa
 from known k
 left join accounts a on a.campaign = k.campaign
 left join traffic f on f.campaign = k.campaign

@@ -5,8 +5,9 @@
 -- person's last such session at most look_back_s seconds earlier. A purchase counts like its session (the one that
 -- it names), else like a direct visit at its own time; a refund goes where the person's last conversion before it
 -- went. The row without campaign_id holds all that belongs to no campaign, so that revenue adds up. ROAS is
--- revenue ÷ cost, CPA is cost ÷ conversions. With several currencies a campaign has a row for each, with the
--- same counts; do not add those up. Most sessions first.
+-- revenue ÷ cost, CPA is cost ÷ conversions; costs are filtered by their own channel and campaign, never by
+-- device. With several currencies a campaign has a row for each, with the same counts; do not add those up. Most
+-- sessions first.
 --
 -- Parameters, with values to try. In Python: SessionContext().sql(text, param_values={
 --   'from': datetime.fromisoformat('2026-09-30 22:00:00+00:00'),  # first instant
@@ -138,6 +139,8 @@ spending as (
         sum(c.clicks) as clicks, sum(c.post_view_conversions) as post_view_conversions
     from costs c
     where c.day >= $first_day and c.day <= $last_day and c.site = coalesce($site, c.site)
+      and ($channels is null or (strpos(concat(',', $channels, ','), concat(',', c.channel, ',')) > 0 and strpos(c.channel, ',') = 0))
+      and ($campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', c.campaign_id, ',')) > 0 and strpos(c.campaign_id, ',') = 0))
     group by c.campaign_id, c.currency
 ),
 shown as (
@@ -177,7 +180,7 @@ select
     h.clicks,
     h.post_view_conversions,
     cast(100 * coalesce(t.revenue, 0) as double) / nullif(cast(100 * s.cost as double), 0) as roas,
-    cast(cast(case when s.cost < 0 then -1 else 1 end * ((abs(cast(s.cost * 100 as bigint)) * 20000 + coalesce(v.conversions, 0)) / (2 * nullif(coalesce(v.conversions, 0), 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6)) as cpa
+    cast(cast(case when s.cost < 0 then -1 else 1 end * (abs(cast(s.cost * 100 as bigint)) / nullif(coalesce(v.conversions, 0), 0) * 10000 + (abs(cast(s.cost * 100 as bigint)) % nullif(coalesce(v.conversions, 0), 0) * 20000 + coalesce(v.conversions, 0)) / (2 * nullif(coalesce(v.conversions, 0), 0))) as decimal(28, 6)) / 1000000 as decimal(18, 6)) as cpa
 from known k
 left join accounts a on a.campaign = k.campaign
 left join traffic f on f.campaign = k.campaign

@@ -5,8 +5,9 @@
 -- person's last such session at most look_back_s seconds earlier. A purchase counts like its session (the one that
 -- it names), else like a direct visit at its own time; a refund goes where the person's last conversion before it
 -- went. The row without campaign_id holds all that belongs to no campaign, so that revenue adds up. ROAS is
--- revenue ÷ cost, CPA is cost ÷ conversions. With several currencies a campaign has a row for each, with the
--- same counts; do not add those up. Most sessions first.
+-- revenue ÷ cost, CPA is cost ÷ conversions; costs are filtered by their own channel and campaign, never by
+-- device. With several currencies a campaign has a row for each, with the same counts; do not add those up. Most
+-- sessions first.
 --
 -- Parameters, with values to try. For psql: psql URL -f this file
 -- from: first instant
@@ -148,6 +149,8 @@ spending as (
         sum(c.clicks) as clicks, sum(c.post_view_conversions) as post_view_conversions
     from costs c
     where c.day >= :first_day and c.day <= :last_day and c.site = coalesce(:site, c.site)
+      and (:channels is null or c.channel = any (string_to_array(:channels, ',')))
+      and (:campaigns is null or c.campaign_id = any (string_to_array(:campaigns, ',')))
     group by c.campaign_id, c.currency
 ),
 shown as (

@@ -5,8 +5,9 @@
 -- person's last such session at most look_back_s seconds earlier. A purchase counts like its session (the one that
 -- it names), else like a direct visit at its own time; a refund goes where the person's last conversion before it
 -- went. The row without campaign_id holds all that belongs to no campaign, so that revenue adds up. ROAS is
--- revenue ÷ cost, CPA is cost ÷ conversions. With several currencies a campaign has a row for each, with the
--- same counts; do not add those up. Most sessions first.
+-- revenue ÷ cost, CPA is cost ÷ conversions; costs are filtered by their own channel and campaign, never by
+-- device. With several currencies a campaign has a row for each, with the same counts; do not add those up. Most
+-- sessions first.
 --
 -- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
 -- from: first instant
@@ -148,6 +149,8 @@ spending as (
         sum(c.clicks) as clicks, sum(c.post_view_conversions) as post_view_conversions
     from costs c
     where c.day >= :first_day and c.day <= :last_day and c.site = coalesce(:site, c.site)
+      and (:channels is null or (instr(',' || :channels || ',', ',' || c.channel || ',') > 0 and instr(c.channel, ',') = 0))
+      and (:campaigns is null or (instr(',' || :campaigns || ',', ',' || c.campaign_id || ',') > 0 and instr(c.campaign_id, ',') = 0))
     group by c.campaign_id, c.currency
 ),
 shown as (
@@ -187,7 +190,7 @@ select
     h.clicks,
     h.post_view_conversions,
     cast(coalesce(t.revenue, 0) as real) / nullif(s.cost, 0) as roas,
-    case when s.cost < 0 then -1 else 1 end * ((abs(s.cost) * 20000 + coalesce(v.conversions, 0)) / (2 * nullif(coalesce(v.conversions, 0), 0))) as cpa
+    case when s.cost < 0 then -1 else 1 end * (abs(s.cost) / nullif(coalesce(v.conversions, 0), 0) * 10000 + (abs(s.cost) % nullif(coalesce(v.conversions, 0), 0) * 20000 + coalesce(v.conversions, 0)) / (2 * nullif(coalesce(v.conversions, 0), 0))) as cpa
 from known k
 left join accounts a on a.campaign = k.campaign
 left join traffic f on f.campaign = k.campaign

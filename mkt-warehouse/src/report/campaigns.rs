@@ -66,7 +66,7 @@ pub(super) const REPORT: Report = Report {
                purchase counts like its session (the one that it names), else like a direct visit at its own time; a \
                refund goes where the person's last conversion before it went. The row without campaign_id holds all \
                that belongs to no campaign, so that revenue adds up. ROAS is revenue ÷ cost, CPA is cost ÷ \
-               conversions. With several currencies a campaign has a row for each, with the same counts; do not add \
+               conversions; costs are filtered by their own channel and campaign, never by device. With several currencies a campaign has a row for each, with the same counts; do not add \
                those up. Most sessions first.",
     text: "
 with {visits so far},
@@ -159,6 +159,8 @@ spending as (
         sum(c.clicks) as clicks, sum(c.post_view_conversions) as post_view_conversions
     from costs c
     where c.day >= :first_day and c.day <= :last_day and c.site = coalesce(:site, c.site)
+      and (:channels is null or @listed(c.channel, :channels))
+      and (:campaigns is null or @listed(c.campaign_id, :campaigns))
     group by c.campaign_id, c.currency
 ),
 shown as (
@@ -224,8 +226,9 @@ order by sessions desc, k.campaign, coalesce(a.currency, '')",
 ///   session, or to its own time, went, and takes from there; without one it counts like a purchase. So the revenue of
 ///   all rows of a currency is that of [`arpu`](super::arpu()).
 /// - **Cost, impressions, clicks, post-view conversions** are those of the days (site-local, as the source gave them)
-///   from the period's first to its last day, from every source of costs, for the scope's site;
-///   [`Scope::source`] names who told the traffic, and is not asked of costs. What no source tells is null, not 0.
+///   from the period's first to its last day, from every source of costs, for the scope's site, channels and campaigns;
+///   [`Scope::source`] names who told the traffic, and is not asked of costs. Costs know no device: where devices are
+///   asked for, they are still those of all, and ROAS and CPA mean little. What no source tells is null, not 0.
 ///   Post-view conversions stand beside the others and are in no other column.
 /// - **ROAS** is revenue ÷ cost, **CPA** is cost ÷ conversions; null where there is no cost, or the denominator is 0.
 /// - **Currencies** never meet: revenue in one and cost in another are two rows. Counts are the same in all rows of a

@@ -9,8 +9,8 @@ use mkt_connect::{Channel, Error, ErrorKind, Result};
 ///
 /// Filters keep sessions, and events through the session that they name: an event counts when its session does. An event
 /// without a session, or of one that is not in the warehouse, is filtered by its own channel and campaign, and left out
-/// when devices are asked for. Several filters must all hold. What is no traffic (sign-ups, costs, mails, loads) is not
-/// filtered by channel, device or campaign.
+/// when devices are asked for. Several filters must all hold. What is no traffic (sign-ups, mails, loads) is not filtered
+/// by channel, device or campaign; costs are, by their own channel and campaign.
 ///
 /// ```
 /// use chrono::NaiveDate;
@@ -210,9 +210,9 @@ pub(super) fn input(detail: impl Into<String>) -> Error {
 /// The first instant of a day. Midnight may not exist (clocks go forward at midnight in some zones) or exist twice.
 fn start_of_day(zone: Tz, day: NaiveDate) -> DateTime<Utc> {
     let midnight = day.and_time(NaiveTime::MIN);
-    // Quarter hours: every gap known to the IANA database since 1900 ends on one.
-    (0..=8)
-        .filter_map(|quarters| midnight.checked_add_signed(TimeDelta::minutes(15 * quarters)))
+    // Most gaps are an hour; Samoa left out a whole day, Liberia 44 minutes and a half.
+    (0..=86_400)
+        .filter_map(|seconds| midnight.checked_add_signed(TimeDelta::seconds(seconds)))
         .find_map(|local| zone.from_local_datetime(&local).earliest())
         .map_or_else(|| Utc.from_utc_datetime(&midnight), |at| at.with_timezone(&Utc))
 }
@@ -231,6 +231,18 @@ mod tests {
         let scope = Scope::days("Asia/Beirut", day(2024, 3, 31), day(2024, 4, 1)).unwrap();
         assert_eq!(scope.from().to_rfc3339(), "2024-03-30T22:00:00+00:00");
         assert_eq!((scope.until() - scope.from()).num_hours(), 23);
+    }
+
+    #[test]
+    fn a_day_that_was_left_out_is_empty_and_takes_nothing_from_the_day_before() {
+        // Samoa went from 29 December 2011, 24:00 (UTC−10) to 31 December, 00:00 (UTC+14): both are 10:00 UTC.
+        let scope =
+            |from, until| Scope::days("Pacific/Apia", day(2011, 12, from), day(2011, 12, until)).unwrap();
+        assert_eq!(scope(29, 30).until().to_rfc3339(), "2011-12-30T10:00:00+00:00");
+        assert_eq!(scope(30, 31).from(), scope(30, 31).until());
+        // Liberia, 7 January 1972: from 00:00:00 to 00:44:30, which is 00:44:30 UTC.
+        let liberia = Scope::days("Africa/Monrovia", day(1972, 1, 7), day(1972, 1, 8)).unwrap();
+        assert_eq!(liberia.from().to_rfc3339(), "1972-01-07T00:44:30+00:00");
     }
 
     #[test]

@@ -155,6 +155,27 @@ async fn the_last_click_that_is_not_direct_takes_the_credit() {
 }
 
 #[tokio::test]
+async fn costs_of_other_campaigns_and_channels_are_left_out() {
+    for engine in filled().await {
+        let costs = |scope: Scope| {
+            let engine = Arc::clone(&engine);
+            async move {
+                let answer = report::campaign_performance(&engine, &scope, CampaignOptions::default());
+                let rows = answer.await.unwrap().rows;
+                let paid = rows.into_iter().filter_map(|r| Some((r.campaign_id?, r.cost?.0.to_string())));
+                paid.collect::<Vec<_>>()
+            }
+        };
+        let row = |name: &str, cost: &str| (name.to_owned(), cost.to_owned());
+        let news = october().campaigns(["news", "free"]).unwrap();
+        assert_eq!(costs(news).await, [row("news", "3.00"), row("free", "0.00")]);
+        // All costs are those of the paid channel.
+        assert!(costs(october().channels([Channel::Email])).await.is_empty());
+        assert_eq!(costs(october().channels([Channel::Paid])).await.len(), 4);
+    }
+}
+
+#[tokio::test]
 async fn the_look_back_includes_its_last_instant_and_may_be_nothing() {
     for engine in filled().await {
         let less = CampaignOptions { look_back: Duration::from_secs(30 * 86_400 - 1) };
