@@ -44,9 +44,9 @@ pub(crate) fn refused(group: &Group, reason: RejectReason, detail: &str) -> Vec<
     }
 }
 
-/// A vendor's words without the key, without addresses, and without what the mails of the group say about people; cut
-/// short.
-pub(crate) fn quote(words: &str, secret: &Secret, group: &Group) -> String {
+/// A vendor's words without the key, without addresses, and without what the mails of the group say about people. What
+/// an answer means is read from these: nobody can decide it by the name that they sign up with.
+pub(crate) fn clean(words: &str, secret: &Secret, group: &Group) -> String {
     let mut words = secret.redact(words);
     for mail in group.mails() {
         let message = &mail.message;
@@ -65,9 +65,14 @@ pub(crate) fn quote(words: &str, secret: &Secret, group: &Group) -> String {
             }
         }
     }
-    let plain = words.split_whitespace().map(|word| if word.contains('@') { "…" } else { word });
-    let plain = plain.collect::<Vec<_>>().join(" ");
-    plain.chars().filter(|c| !c.is_control()).take(QUOTED).collect()
+    let address = |word: &str| word.contains('@') || word.contains("%40");
+    let plain = words.split_whitespace().map(|word| if address(word) { "…" } else { word });
+    plain.collect::<Vec<_>>().join(" ")
+}
+
+/// Clean words, cut short.
+pub(crate) fn quote(clean: &str) -> String {
+    clean.chars().filter(|c| !c.is_control()).take(QUOTED).collect()
 }
 
 /// Everything beyond ASCII as `\uXXXX`, which JSON reads back.
@@ -104,9 +109,10 @@ mod tests {
         let mail = Outgoing { key: IdempotencyKey::from_text("quote"), message: Arc::new(message) };
         let group = Group::new(chrono::Utc::now(), vec![mail]);
         let words = "to Jean Dupont <jean.dupont@example.org> eve@else.example key-0123 secret-7 \u{7}Bonjour Jean is bad";
-        let quoted = quote(words, &Secret::new("key-0123"), &group);
-        assert_eq!(quoted, "to … … … … … … is bad");
-        assert_eq!(quote(&"é".repeat(500), &Secret::new("key"), &group).chars().count(), QUOTED);
+        let quoted = quote(&clean(words, &Secret::new("key-0123"), &group));
+        assert_eq!(quoted, "to … <…> … … … … is bad");
+        assert_eq!(clean("see /u?a=eve%40else.example now", &Secret::new("key"), &group), "see … now");
+        assert_eq!(quote(&"é".repeat(500)).chars().count(), QUOTED);
     }
 
     #[test]

@@ -13,18 +13,21 @@ use std::time::Duration;
 pub(super) enum Said {
     /// The call was seen before under this key: its mails were taken then.
     Arrived,
+    /// Whether the mails were taken cannot be told from it.
+    Unclear,
     /// Nothing was taken, because of what the call holds. The words are the vendor's.
     Refused(RejectReason, String),
     /// The trouble is the account's or the vendor's.
     Failed(Error),
 }
 
-pub(super) fn judge(response: &Response) -> Said {
+/// Reads an answer; `clean` takes out of the vendor's words what was said to it.
+pub(super) fn judge(response: &Response, clean: &dyn Fn(&str) -> String) -> Said {
     let failed = |kind, detail: &str| Said::Failed(response.error(kind).with_detail(detail));
     let status = response.status();
     let body = response.json::<Refused>().ok();
     let code = body.as_ref().and_then(|body| body.code.as_deref()).unwrap_or_default();
-    let words = body.as_ref().map_or("", |body| body.message.as_str());
+    let words = clean(body.as_ref().map_or("", |body| body.message.as_str()));
     match (status, code) {
         (429 | 425, _) => Said::Failed(slow_down(response)),
         (500.., _) | (408, _) => failed(ErrorKind::Unavailable, "the server failed, or one on the way to it"),
@@ -40,21 +43,23 @@ pub(super) fn judge(response: &Response) -> Said {
         (_, "permission_denied" | "reseller_permission_denied") | (403, _) => {
             failed(ErrorKind::Auth, "the API key may not do this")
         }
+        // Only that of our key says that the mails are there.
+        (_, "duplicate_parameter") if is_of_another_parameter(&words) => Said::Unclear,
         (_, "duplicate_parameter") => Said::Arrived,
         // Whether an earlier call was taken, or another is under way, is not documented.
         (_, "duplicate_request") => failed(ErrorKind::Other, "the call was called a duplicate"),
         (_, "method_not_allowed" | "not_acceptable") | (405 | 406, _) => {
             failed(ErrorKind::Config, "the address does not take this call; check the base URL")
         }
-        (_, "document_not_found") if mentions(words, "template") => {
-            Said::Refused(RejectReason::Other, words.to_owned())
+        (_, "document_not_found") if mentions(&words, "template") => {
+            Said::Refused(RejectReason::Other, words)
         }
         (_, "document_not_found") | (404, _) => {
             failed(ErrorKind::NotFound, "nothing is at this address; check the base URL")
         }
-        (413, _) => Said::Refused(RejectReason::TooLarge, words.to_owned()),
+        (413, _) => Said::Refused(RejectReason::TooLarge, words),
         // All mails of the sender fail alike: none of them should be given up for it.
-        (400..=499, _) if mentions(words, "sender") => {
+        (400..=499, _) if mentions(&words, "sender") => {
             failed(ErrorKind::Config, "the sender is not one that the account may use")
         }
         (
@@ -64,8 +69,8 @@ pub(super) fn judge(response: &Response) -> Said {
             | "out_of_range"
             | "bad_request"
             | "unprocessable_entity",
-        ) => Said::Refused(reason(words), words.to_owned()),
-        (400 | 422, _) if body.is_some() => Said::Refused(reason(words), words.to_owned()),
+        ) => Said::Refused(reason(&words), words),
+        (400 | 422, _) if body.is_some() => Said::Refused(reason(&words), words),
         (300..=399, _) => failed(ErrorKind::Protocol, "it redirects elsewhere"),
         // Whoever wrote this is not the vendor: nothing is proved.
         _ => failed(ErrorKind::Protocol, "the answer is not one of the documented ones"),
@@ -94,6 +99,15 @@ pub(super) fn remaining(response: &Response) -> Option<u64> {
 fn header_number(response: &Response, name: &str) -> Option<u64> {
     // A day is longer than any of the documented windows.
     response.header(name)?.trim().parse().ok().map(|number: u64| number.min(86_400))
+}
+
+/// The words that come with the key's duplicate are not documented; those that name something else are not about it.
+fn is_of_another_parameter(words: &str) -> bool {
+    const OTHERS: [&str; 8] =
+        ["recipient", "email", "contact", "attachment", "tag", "header", "batch", "version"];
+    !mentions(words, "idempot")
+        && !mentions(words, "key")
+        && OTHERS.iter().any(|other| mentions(words, other))
 }
 
 fn mentions(words: &str, word: &str) -> bool {

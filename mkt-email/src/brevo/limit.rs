@@ -8,6 +8,8 @@ use crate::id::sha256_hex;
 use crate::message::Message;
 use crate::provider::{Capabilities, Feature, Plan, Refusal, Rules};
 use chrono::{DateTime, Utc};
+use std::collections::HashSet;
+use std::time::Duration;
 
 /// Versions of one call. With one recipient each, the vendor's 2 000 recipients of a call and 99 of a version are never
 /// reached.
@@ -16,6 +18,10 @@ pub(super) const VERSIONS: usize = 1_000;
 pub(super) const PARAMS_BYTES_PER_MAIL: usize = 100_000;
 /// The parameters of all mails of a call ("1000 KB").
 const PARAMS_BYTES_PER_CALL: usize = 1_000_000;
+/// Bytes of one mail with its files ("20MB", <https://help.brevo.com/hc/en-us/articles/4402811730962>).
+pub(super) const MESSAGE_BYTES: usize = 20_000_000;
+/// How far ahead a mail can be scheduled ("72 hours", <https://developers.brevo.com/docs/schedule-batch-sendings>).
+pub(super) const HORIZON: Duration = Duration::from_secs(72 * 3600);
 /// Characters of a name beside an address.
 const NAME: usize = 70;
 /// Bodies and files of one call. No page gives a limit; this is our own, so that a call stays one that can be made.
@@ -72,6 +78,10 @@ fn refuse(position: usize, message: &Message) -> Option<Refusal> {
     if message.headers().iter().any(|(name, _)| MAGIC.contains(&name.as_str().to_ascii_lowercase().as_str()))
     {
         return because("a header has a name that Brevo keeps for itself");
+    }
+    let mut names = HashSet::new();
+    if !message.headers().iter().all(|(name, _)| names.insert(name.as_str().to_ascii_lowercase())) {
+        return because("two headers have the same name, and Brevo takes one");
     }
     for file in message.attachments() {
         let name = file.name().as_str();

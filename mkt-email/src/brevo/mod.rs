@@ -96,9 +96,10 @@ impl Brevo {
         Ok(response)
     }
 
-    async fn submit(&self, group: &Group) -> Result<Vec<Outcome>> {
+    /// Makes the call of a group; what is scheduled for `due` or earlier goes at once.
+    async fn submit(&self, group: &Group, due: DateTime<Utc>) -> Result<Vec<Outcome>> {
         let Some(first) = group.mails().first() else { return Ok(Vec::new()) };
-        let body = wire::SendEmail::of(group, first, self.own_headers, self.capabilities.sandbox);
+        let body = wire::SendEmail::of(group, first, self.own_headers, self.capabilities.sandbox, due);
         let request = Request::post("smtp/email").operation("send").json(&body);
         let response = match self.call(&request).await {
             Ok(response) => response,
@@ -111,11 +112,10 @@ impl Brevo {
             let accepted = |ids: Vec<String>| ids.into_iter().map(|id| Outcome::Accepted { id }).collect();
             return Ok(ids.map_or_else(|| vendor::lost(group), accepted));
         }
-        match error::judge(&response) {
+        match error::judge(&response, &|words| vendor::clean(words, &self.key, group)) {
             Said::Arrived => Ok(arrived(group)),
-            Said::Refused(reason, words) => {
-                Ok(vendor::refused(group, reason, &vendor::quote(&words, &self.key, group)))
-            }
+            Said::Unclear => Ok(vendor::lost(group)),
+            Said::Refused(reason, words) => Ok(vendor::refused(group, reason, &vendor::quote(&words))),
             Said::Failed(error) => Err(error),
         }
     }
@@ -146,21 +146,25 @@ impl EmailProvider for Brevo {
     }
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
-        self.submit(group).await
+        self.submit(group, group.at()).await
     }
 
     /// Sends the call again under its key, while the vendor still remembers it: if the first one was taken, this one
-    /// is answered `duplicate_parameter` and does nothing. If it was not, its mails are sent now. Later than that
-    /// nothing is sent and nothing known.
+    /// is answered `duplicate_parameter` and does nothing. If it was not, its mails are sent now; those whose time has
+    /// come, or comes while the call is made, go at once, since a time that has passed would be refused and not be
+    /// compared with the first call. Later than that nothing is sent and nothing known; nor when the call seems to have
+    /// begun in the future, since clocks that differ cannot tell how old the key is.
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
         let unknown = || vec![Settlement::StillUnknown; group.mails().len()];
         let Idempotency::Key { within: Some(within) } = self.capabilities.idempotency else {
             return Ok(unknown());
         };
-        if self.clock.now() >= later(group.at(), within) {
+        let now = self.clock.now();
+        if now < group.at() || now >= later(group.at(), within) {
             return Ok(unknown());
         }
-        match self.submit(group).await {
+        let a_call = KEY_REMEMBERED.saturating_sub(within);
+        match self.submit(group, later(now, a_call)).await {
             Ok(outcomes) => Ok(outcomes
                 .into_iter()
                 .map(|outcome| match outcome {
@@ -176,13 +180,14 @@ impl EmailProvider for Brevo {
 
     /// Reads the account: `GET /account`.
     async fn check(&self) -> Result<()> {
-        let response = self.call(&Request::get("account").operation("check")).await?;
+        // Its count of calls is not that of sending.
+        let response = self.client.send(&Request::get("account").operation("check")).await?;
         if response.is_success() {
             return Ok(());
         }
-        match error::judge(&response) {
+        match error::judge(&response, &str::to_owned) {
             Said::Failed(error) => Err(error),
-            Said::Arrived | Said::Refused(..) => Err(response.error(ErrorKind::Protocol)),
+            Said::Arrived | Said::Unclear | Said::Refused(..) => Err(response.error(ErrorKind::Protocol)),
         }
     }
 }
@@ -291,7 +296,10 @@ impl BrevoBuilder {
         let mut capabilities = Capabilities::minimal();
         capabilities.features.extend(limit::features());
         capabilities.max_recipients = limit::VERSIONS;
+        capabilities.max_message_bytes = Some(limit::MESSAGE_BYTES);
+        capabilities.schedule_horizon = Some(limit::HORIZON);
         capabilities.idempotency = Idempotency::Key { within: Some(KEY_REMEMBERED - self.timeout) };
+        capabilities.settles_by_sending = true;
         capabilities.sandbox = self.sandbox;
         Ok(Brevo {
             client,

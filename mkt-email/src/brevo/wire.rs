@@ -7,7 +7,7 @@ use crate::provider::{Group, Outgoing};
 use crate::vendor::ascii_json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -106,8 +106,14 @@ pub(super) struct Refused {
 
 impl<'a> SendEmail<'a> {
     /// The body of one call. Everything that versions cannot differ in is taken from the first mail: the planner put
-    /// only mails together that agree in it.
-    pub(super) fn of(group: &'a Group, first: &'a Outgoing, own_headers: bool, sandbox: bool) -> Self {
+    /// only mails together that agree in it. What is scheduled for `due` or earlier goes at once.
+    pub(super) fn of(
+        group: &'a Group,
+        first: &'a Outgoing,
+        own_headers: bool,
+        sandbox: bool,
+        due: DateTime<Utc>,
+    ) -> Self {
         let message = &*first.message;
         let several = group.mails().len() > 1;
         let mut headers = if several && own_headers { BTreeMap::new() } else { custom_headers(message) };
@@ -140,7 +146,7 @@ impl<'a> SendEmail<'a> {
             // A time that has passed is refused; the mail is due then.
             scheduled_at: message
                 .send_at()
-                .filter(|at| *at > group.at())
+                .filter(|at| *at > due)
                 .map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)),
             message_versions: if several { group.mails().iter().map(version).collect() } else { Vec::new() },
         }

@@ -16,9 +16,10 @@ pub(super) enum Said {
     Failed(Error),
 }
 
-pub(super) fn judge(response: &Response) -> Said {
+/// Reads an answer; `clean` takes out of the vendor's words what was said to it.
+pub(super) fn judge(response: &Response, clean: &dyn Fn(&str) -> String) -> Said {
     let failed = |kind, detail: &str| Said::Failed(response.error(kind).with_detail(detail));
-    let words = response.json::<Refused>().ok().map(|body| body.message);
+    let words = response.json::<Refused>().ok().map(|body| clean(&body.message));
     let lower = words.as_deref().unwrap_or_default().to_ascii_lowercase();
     match response.status() {
         420 | 421 | 429 => failed(ErrorKind::RateLimited, "a limit of the account is reached"),

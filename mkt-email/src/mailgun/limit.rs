@@ -47,7 +47,8 @@ fn refuse(position: usize, message: &Message) -> Option<Refusal> {
             bytes,
         ));
     }
-    if texts(message).any(|text| text.contains("%recipient")) {
+    let link = message.list_unsubscribe().map(crate::ListUnsubscribe::header_value).unwrap_or_default();
+    if texts(message).chain([link.as_str()]).any(|text| text.contains("%recipient")) {
         return because("a text holds %recipient, which Mailgun would replace");
     }
     if message.metadata().keys().any(|key| [wire::MAIL, wire::CALL].contains(&key.as_str())) {
@@ -62,15 +63,16 @@ fn refuse(position: usize, message: &Message) -> Option<Refusal> {
 
 /// Everything in which the vendor looks for its placeholders.
 fn texts(message: &Message) -> impl Iterator<Item = &str> {
-    let name = |mailbox: &'_ Mailbox| mailbox.name.is_some();
-    let names = [Some(message.from()), Some(message.to()), message.reply_to()];
-    let names = names.into_iter().flatten().filter(move |mailbox| name(mailbox));
-    let names = names.filter_map(|mailbox| mailbox.name.as_ref().map(crate::DisplayName::as_str));
+    let named = [Some(message.from()), Some(message.to()), message.reply_to()].into_iter().flatten();
+    let named = named.flat_map(|mailbox| {
+        [Some(mailbox.address.as_str()), mailbox.name.as_ref().map(crate::DisplayName::as_str)]
+    });
     let params = message.template().into_iter().flat_map(|template| template.params().values());
     [message.subject().as_str(), message.text(), message.html().unwrap_or_default()]
         .into_iter()
-        .chain(names)
-        .chain(message.headers().iter().map(|(_, value)| value.as_str()))
+        .chain(named.flatten())
+        .chain(message.headers().iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]))
+        .chain(message.tags().iter().map(crate::Tag::as_str))
         .chain(message.metadata().values().chain(params).map(String::as_str))
 }
 

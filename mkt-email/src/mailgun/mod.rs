@@ -27,8 +27,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const SETTLED_AFTER: Duration = Duration::from_secs(30 * 60);
 /// A day is what the smallest plan keeps of the log.
 const LOG_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// The window of the log in which the events of a call lie, around its instant.
-const WINDOW: (TimeDelta, TimeDelta) = (TimeDelta::minutes(-1), TimeDelta::minutes(10));
+/// How far the vendor's clock may be from ours: events are looked for from so long before a call to so long after its
+/// end.
+const SKEW: TimeDelta = TimeDelta::minutes(10);
 /// The most items of a page of the log, and the most pages that are read for one call.
 const PAGE: usize = 100;
 const PAGES: usize = 300;
@@ -88,6 +89,7 @@ pub struct Mailgun {
     account: Arc<str>,
     capabilities: Capabilities,
     log_kept: Duration,
+    timeout: Duration,
     clock: Arc<dyn Clock>,
 }
 
@@ -131,8 +133,8 @@ impl Mailgun {
     /// All accepted mails of the domain around the instant of a call, or nothing when the log cannot be read to its
     /// end.
     async fn look_up(&self, group: &Group) -> Result<Option<Vec<wire::LogItem>>> {
-        let around = |shift: TimeDelta| group.at().checked_add_signed(shift).unwrap_or(group.at());
-        let window = (around(WINDOW.0), around(WINDOW.1));
+        let shifted = |at: DateTime<Utc>, by: TimeDelta| at.checked_add_signed(by).unwrap_or(at);
+        let window = (shifted(group.at(), -SKEW), shifted(later(group.at(), self.timeout), SKEW));
         let mut found = Vec::new();
         let mut token: Option<String> = None;
         for _ in 0..PAGES {
@@ -141,16 +143,19 @@ impl Mailgun {
             let request = Request::post("v1/analytics/logs").operation("settle").json(&query);
             let response = self.client.send(&request).await?;
             if !response.is_success() {
-                return match error::judge(&response) {
+                return match error::judge(&response, &|words| vendor::clean(words, &self.key, group)) {
                     Said::Failed(error) => Err(error),
                     Said::Refused(..) => Ok(None),
                 };
             }
             let Ok(page) = response.json::<wire::LogPage>() else { return Ok(None) };
-            let last = page.items.is_empty();
-            found.extend(page.items.into_iter().filter(|item| item.event == "accepted"));
+            let count = page.items.len();
+            let accepted = page.items.into_iter().filter(|item| item.event == "accepted");
+            found.extend(accepted.map(wire::LogItem::read));
             match page.pagination.next.filter(|next| !next.is_empty()) {
-                Some(next) if !last && token.as_deref() != Some(next.as_str()) => token = Some(next),
+                Some(next) if count > 0 && token.as_deref() != Some(next.as_str()) => token = Some(next),
+                // A page that names itself as the next one is the last, unless it is full.
+                Some(_) if count >= PAGE => return Ok(None),
                 _ => return Ok(Some(found)),
             }
         }
@@ -191,21 +196,20 @@ impl EmailProvider for Mailgun {
                 return Ok(vec![Outcome::Accepted { id }; count]);
             }
             // Only the greeting proves that nothing was done; any other success that cannot be read is an answer lost.
-            return match error::judge(&response) {
+            return match error::judge(&response, &str::to_owned) {
                 Said::Failed(error) if !error.leaves_doubt() => Err(error),
                 _ => Ok(vendor::lost(group)),
             };
         }
-        match error::judge(&response) {
-            Said::Refused(reason, words) => {
-                Ok(vendor::refused(group, reason, &vendor::quote(&words, &self.key, group)))
-            }
+        match error::judge(&response, &|words| vendor::clean(words, &self.key, group)) {
+            Said::Refused(reason, words) => Ok(vendor::refused(group, reason, &vendor::quote(&words))),
             Said::Failed(error) => Err(error),
         }
     }
 
     /// Looks for the mails in the vendor's log, by the variable that they carry. Before half an hour has passed an
-    /// absence proves nothing, and when the log is no longer kept neither.
+    /// absence proves nothing, and when the log is no longer kept neither. Nor does it where the log names the recipient
+    /// and shows no variables that can be read: it cuts them off after 4 KB.
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
         let unknown = || Ok(vec![Settlement::StillUnknown; group.mails().len()]);
         let now = self.clock.now();
@@ -219,15 +223,15 @@ impl EmailProvider for Mailgun {
             Err(error) if error.is_retryable() || error.leaves_doubt() => return unknown(),
             Err(error) => return Err(error),
         };
-        let call = group.key().to_string();
-        let settled =
-            group.mails().iter().map(|mail| match found.iter().find(|item| item.is_of(&call, mail)) {
-                Some(item) => {
-                    let id = item.message_id().map_or_else(|| mail.key.to_string(), str::to_owned);
-                    Settlement::Known(Outcome::Accepted { id })
-                }
-                None => Settlement::NotArrived,
-            });
+        let log = wire::Log::of(&found, &group.key().to_string());
+        let settled = group.mails().iter().map(|mail| match log.find(mail) {
+            Some(item) => {
+                let id = item.message_id().map_or_else(|| mail.key.to_string(), str::to_owned);
+                Settlement::Known(Outcome::Accepted { id })
+            }
+            None if log.may_hide(mail) => Settlement::StillUnknown,
+            None => Settlement::NotArrived,
+        });
         Ok(settled.collect())
     }
 
@@ -238,7 +242,7 @@ impl EmailProvider for Mailgun {
         if response.is_success() && response.is_type("application/json") {
             return Ok(());
         }
-        match error::judge(&response) {
+        match error::judge(&response, &str::to_owned) {
             Said::Failed(error) => Err(error),
             Said::Refused(..) => Err(response.error(ErrorKind::Protocol)),
         }
@@ -390,6 +394,7 @@ impl MailgunBuilder {
             account: account.into(),
             capabilities,
             log_kept: self.log_kept,
+            timeout: self.timeout,
             clock: self.clock,
         })
     }

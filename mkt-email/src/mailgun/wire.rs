@@ -8,7 +8,7 @@ use crate::provider::{Group, Outgoing};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The variable that carries the key of a mail's attempt. Recipients can read it.
 pub(super) const MAIL: &str = "mkt-mail";
@@ -125,17 +125,57 @@ struct LoggedMessage {
     headers: BTreeMap<String, Value>,
 }
 
+/// The events of a log by what they say about mails.
+pub(super) struct Log<'a> {
+    by_mail: HashMap<&'a str, &'a LogItem>,
+    /// Those of the call.
+    by_address: HashMap<String, &'a LogItem>,
+    /// Addresses of events whose variables cannot be read; nothing for an event that names nobody.
+    unreadable: HashSet<Option<String>>,
+}
+
+impl<'a> Log<'a> {
+    pub(super) fn of(items: &'a [LogItem], call: &str) -> Self {
+        let mut log =
+            Self { by_mail: HashMap::new(), by_address: HashMap::new(), unreadable: HashSet::new() };
+        for item in items {
+            let address = item.recipient.as_ref().map(|address| address.to_ascii_lowercase());
+            if let Some(key) = item.variable(MAIL) {
+                log.by_mail.insert(key, item);
+            }
+            if !item.user_variables.is_object() {
+                log.unreadable.insert(address);
+            } else if let Some(address) = address.filter(|_| item.variable(CALL) == Some(call)) {
+                log.by_address.insert(address, item);
+            }
+        }
+        log
+    }
+
+    /// The event of this mail: its own variable says so, or the call's together with the address.
+    pub(super) fn find(&self, mail: &Outgoing) -> Option<&'a LogItem> {
+        let own = self.by_mail.get(mail.key.to_string().as_str());
+        own.or_else(|| self.by_address.get(&mail.message.to().address.normalised())).copied()
+    }
+
+    /// Whether an event that does not say of what mail it is may be this one's.
+    pub(super) fn may_hide(&self, mail: &Outgoing) -> bool {
+        self.unreadable.contains(&None)
+            || self.unreadable.contains(&Some(mail.message.to().address.normalised()))
+    }
+}
+
 impl LogItem {
-    /// Whether this event is about this mail: its own variable says so, or the call's together with the address.
-    pub(super) fn is_of(&self, call: &str, mail: &Outgoing) -> bool {
-        let variables = match &self.user_variables {
-            Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-            other => other.clone(),
-        };
-        let says = |name: &str, value: &str| variables.get(name).and_then(Value::as_str) == Some(value);
-        let address = mail.message.to().address.normalised();
-        let theirs = self.recipient.as_deref().is_some_and(|to| to.eq_ignore_ascii_case(&address));
-        says(MAIL, &mail.key.to_string()) || (says(CALL, call) && theirs)
+    /// With its variables read: where they are a text, from that.
+    pub(super) fn read(mut self) -> Self {
+        if let Value::String(text) = &self.user_variables {
+            self.user_variables = serde_json::from_str(text).unwrap_or_default();
+        }
+        self
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.user_variables.get(name)?.as_str()
     }
 
     pub(super) fn message_id(&self) -> Option<&str> {
@@ -296,7 +336,9 @@ pub(super) fn option_bytes(message: &Message) -> usize {
         .map(|own| field(&own.field(), own.value(message).map_or(0, |value| value.len())))
         .sum::<usize>();
     let params = message.template().into_iter().flat_map(crate::VendorTemplate::params);
-    bytes + params.map(|(name, value)| field(name, value.len()) + 6).sum::<usize>() + "t:variables".len()
+    let json = |value: &String| serde_json::to_string(value).map_or(usize::MAX / 2, |json| json.len());
+    let given: usize = params.map(|(name, value)| field(name, json(value)) + 6).sum();
+    bytes + given + "t:variables".len()
 }
 
 /// The bytes that a mail adds to the recipient variables.

@@ -258,9 +258,10 @@ fn shared(message: &Message) -> Shared {
 }
 
 fn refuse(can: &Capabilities, position: usize, message: &Message, now: DateTime<Utc>) -> Option<Refusal> {
+    let bare = message.html().is_none_or(|html| html.trim().is_empty());
     let ascii = message.headers().iter().all(|(_, value)| value.as_str().is_ascii());
     let wanted = [
-        (message.html().is_none() && message.template().is_none(), Feature::TextOnly),
+        (bare && message.template().is_none(), Feature::TextOnly),
         (!message.attachments().is_empty(), Feature::Attachments),
         (message.reply_to().is_some(), Feature::ReplyTo),
         (!message.headers().is_empty(), Feature::CustomHeaders),

@@ -184,6 +184,8 @@ impl Vendor {
         let now = self.common.clock.now();
         self.keys.retain(|_, at| now < *at + REMEMBERED);
         let headers = object(&body, "headers")?;
+        // Whether the vendor looks at the key or at the rest first is not documented; this order asks for more care.
+        let mut mails = self.read(&body, headers)?;
         let key = headers.get("idempotencyKey").and_then(Value::as_str).map(str::to_owned);
         if let Some(key) = &key {
             if !is_uuid(key) {
@@ -197,7 +199,6 @@ impl Vendor {
                 ));
             }
         }
-        let mut mails = self.read(&body, headers)?;
         if self.credit.is_some_and(|credit| credit < mails.len()) {
             return Err((402, "not_enough_credits", "You do not have enough credits".to_owned()));
         }

@@ -335,7 +335,8 @@ impl Vendor {
                     "domain": {"name": DOMAIN},
                     "recipient": event.recipient,
                     "message": {"headers": {"message-id": event.id}},
-                    "user-variables": json!(event.variables).to_string(),
+                    // What is longer is cut off.
+                    "user-variables": json!(event.variables).to_string().chars().take(4_096).collect::<String>(),
                 })
             })
             .collect();

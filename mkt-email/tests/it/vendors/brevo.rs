@@ -178,6 +178,17 @@ async fn what_the_vendor_would_refuse_or_garble_is_refused_before_the_call() {
     for name in ["X-Sib-Sandbox", "idempotencykey", "x-mailin-custom", "sender.ip"] {
         assert!(refusal(magic(name)).contains("keeps for itself"), "{name}");
     }
+    let twice = mail(1, |builder| {
+        let builder = builder.html("x").header("X-A".parse().unwrap(), "1".parse().unwrap());
+        builder.header("x-a".parse().unwrap(), "2".parse().unwrap())
+    });
+    assert!(refusal(twice).contains("two headers"));
+    let ahead =
+        |hours: i64| mail(1, |builder| builder.html("x").send_at(noon() + chrono::TimeDelta::hours(hours)));
+    assert_eq!(refusal(ahead(72)), "");
+    assert!(refusal(ahead(73)).contains("seconds ahead"));
+    assert!(refusal(html(&"x".repeat(20_000_001))).contains("20000000 is the most"));
+    assert_eq!(refusal(mail(1, |builder| builder.html(" ").text("x"))), "mail without HTML not supported");
     let named = |name: &str| {
         let to = Mailbox::named(reader(1), name).unwrap();
         Message::builder("a@shop.example".parse().unwrap(), to, "x".parse().unwrap())
@@ -486,4 +497,105 @@ async fn the_log_of_the_fake_has_a_line_for_each_delivery_at_once() {
     let to: Vec<_> =
         lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["to"].clone()).collect();
     assert_eq!(to, (0..4).map(|number| json!(reader(number).as_str())).collect::<Vec<_>>());
+}
+
+/// Anybody can sign up under such a name, and a vendor may repeat it.
+#[tokio::test]
+async fn what_a_vendor_repeats_of_a_recipient_decides_nothing() {
+    let (fake, _) = fake().await;
+    let provider = fake.provider().build().unwrap();
+    let (address, name): (mkt_email::EmailAddress, _) = ("sender@example.org".parse().unwrap(), "Sender");
+    fake.refuse(&address);
+    let to = Mailbox::named(address, name).unwrap();
+    let message = Message::builder("news@shop.example".parse().unwrap(), to, "x".parse().unwrap()).html("x");
+    let outcomes = provider.send(&group(vec![message.build().unwrap()])).await.unwrap();
+    assert!(
+        matches!(&outcomes[..], [Outcome::Rejected { reason: RejectReason::InvalidAddress, .. }]),
+        "{outcomes:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_scheduled_mail_whose_time_came_before_it_was_settled_goes_once_and_at_once() {
+    for fault in [Fault::LostAnswer, Fault::LostRequest] {
+        for minutes in [5, 10] {
+            let (fake, clock) = fake().await;
+            let provider = fake.provider().build().unwrap();
+            let scheduled = |number: usize| {
+                mail(number, |builder| {
+                    builder.html("x").send_at(noon() + chrono::TimeDelta::minutes(minutes))
+                })
+            };
+            let group = group(vec![scheduled(1), scheduled(2)]);
+            fake.inject(fault);
+            provider.send(&group).await.unwrap();
+            clock.advance(Duration::from_secs(599));
+            let settled = provider.settle(&group).await.unwrap();
+            let known = settled.iter().all(|one| matches!(one, Settlement::Known(Outcome::Accepted { .. })));
+            assert!(known, "{fault:?} {minutes}: {settled:?}");
+            assert_eq!(fake.delivered().len(), 2, "{fault:?} {minutes}");
+            if fault == Fault::LostRequest {
+                // A second before its time a call may arrive after it.
+                assert!(fake.delivered().iter().all(|mail| mail.at.is_none()), "{minutes}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_duplicate_of_something_else_proves_no_arrival() {
+    for (words, arrived) in [
+        ("Request with the same idempotencyKey was seen", true),
+        ("Duplicate request", true),
+        ("", true),
+        ("a recipient is named twice in to", false),
+        ("duplicate attachment name", false),
+        ("batchId is used already", false),
+    ] {
+        let answer = Answer::json(json!({"code": "duplicate_parameter", "message": words}).to_string());
+        let answer = answer.with_status(400);
+        let server = Server::start(move |_| answer.clone()).await.unwrap();
+        let clock = Arc::new(ManualClock::new(noon()));
+        let provider = Brevo::builder(Secret::new("k")).base_url(&server.url()).clock(clock).build().unwrap();
+        let group = group(vec![rendered(1), rendered(2)]);
+        let outcomes = provider.send(&group).await.unwrap();
+        let settled = provider.settle(&group).await.unwrap();
+        if arrived {
+            assert_eq!(accepted(&outcomes).len(), 2);
+            assert!(settled.iter().all(|one| matches!(one, Settlement::Known(Outcome::Accepted { .. }))));
+        } else {
+            assert!(
+                outcomes.iter().all(|one| matches!(one, Outcome::Unknown { .. })),
+                "{words}: {outcomes:?}"
+            );
+            assert_eq!(settled, vec![Settlement::StillUnknown; 2], "{words}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_the_future_is_not_relied_upon() {
+    let (fake, _) = fake().await;
+    let provider = fake.provider().build().unwrap();
+    // Another machine's clock is ahead: when the key will be forgotten cannot be told.
+    let mails = group(vec![rendered(1)]).mails().to_vec();
+    let ahead = mkt_email::Group::new(noon() + chrono::TimeDelta::minutes(10), mails);
+    assert_eq!(provider.settle(&ahead).await.unwrap(), [Settlement::StillUnknown]);
+    assert_eq!((fake.calls(), fake.delivered().len()), (0, 0));
+}
+
+/// The account has a limit of its own (100 calls an hour), which says nothing about sending.
+#[tokio::test]
+async fn what_a_check_may_still_ask_is_not_what_may_still_be_sent() {
+    let server = Server::start(move |request| match request.method.as_str() {
+        "GET" => Answer::json("{}")
+            .header("x-sib-ratelimit-remaining", "0")
+            .header("x-sib-ratelimit-reset", "3600"),
+        _ => Answer::json(r#"{"messageId":"<a@b>"}"#).with_status(201),
+    })
+    .await
+    .unwrap();
+    let provider = Brevo::builder(Secret::new("k")).base_url(&server.url()).build().unwrap();
+    provider.check().await.unwrap();
+    assert_eq!(accepted(&provider.send(&group(vec![rendered(1)])).await.unwrap()), ["a@b"]);
 }
