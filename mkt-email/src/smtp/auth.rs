@@ -13,11 +13,12 @@ use mkt_connect::{Delivery, Error, ErrorKind, Result, Secret};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 const AUTH: &str = "authenticate";
 
 /// Hands out OAuth 2 access tokens. It is asked once for every connection that is made, so it should keep a token until
-/// shortly before it runs out.
+/// shortly before it runs out. It is waited for as long as for a reply.
 ///
 /// A [`Secret`] is a source of itself, for tokens that outlive the process.
 #[async_trait]
@@ -126,7 +127,9 @@ pub(super) async fn authenticate(
             return Err(lacking("the server takes no password (it offers neither AUTH PLAIN nor LOGIN)"));
         }
         Credentials::Token { user, source } if offered.xoauth2 => {
-            let token = source.token().await?;
+            let token = timeout(within, source.token()).await.map_err(|_| {
+                Error::new(ErrorKind::Unavailable, SERVICE, AUTH).with_detail("no token came in time")
+            })??;
             let response = format!("user={user}\x01auth=Bearer {}\x01\x01", token.expose());
             let mut reply = talk.say(format!("AUTH XOAUTH2 {}", encoded(&response))).await?;
             if reply.code == 334 {

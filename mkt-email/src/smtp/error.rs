@@ -68,8 +68,11 @@ fn meaning(step: Step, reply: &Reply) -> Meaning {
     }
     // "550 5.4.5 Daily SMTP relay limit exceeded for user", "550 5.7.1 Daily SMTP relay limit exceeded for customer",
     // "450 4.2.1 Peak SMTP relay limit exceeded for customer": the account's limits, whatever the code says.
-    let limit =
-        says(&["limit exceeded", "sending limit", "rate limit"]) && !says(&["mailbox", "message size"]);
+    // Limits of a mailbox and of one mail are told in the same words.
+    let one_mails = matches!(about, Some((2, 2 | 3) | (3, 4)))
+        || reply.code == 552
+        || says(&["mailbox", "message size", "size limit", "storage"]);
+    let limit = !one_mails && says(&["limit exceeded", "sending limit", "rate limit"]);
     if about == Some((4, 5)) || limit {
         let daily = says(&["daily", "per day"]) || (reply.class() == 5 && about == Some((4, 5)));
         return Meaning::Later(if daily { DAY } else { QUARTER }, Scope::Account);
@@ -343,6 +346,10 @@ mod tests {
             (Step::Recipient, "554 5.7.1 Relay access denied", Policy),
             (Step::Recipient, "552 5.2.2 The email account is over quota", Other),
             (Step::Sender, "552 5.3.4 Message size exceeds fixed limit", TooLarge),
+            // One mail's limits, and not the account's.
+            (Step::Sender, "552 5.3.4 size limit exceeded", TooLarge),
+            (Step::Content, "552 size limit exceeded", TooLarge),
+            (Step::Recipient, "552 5.2.2 storage limit exceeded", Other),
             (Step::Sender, "552 Message size exceeds maximum permitted", TooLarge),
             (Step::Sender, "553 5.1.8 Sender domain does not exist", Policy),
             (Step::Sender, "550 5.1.1 Sender unknown", Policy),
@@ -386,6 +393,7 @@ mod tests {
             (Step::Content, "451 4.7.0 Temporary rate limit", QUARTER, Scope::Account),
             (Step::Content, "452 4.3.1 Insufficient system storage", FIVE_MINUTES, Scope::Account),
             (Step::Recipient, "451 4.3.0 Temporary lookup failure", QUARTER, Scope::Recipient),
+            (Step::Recipient, "452 4.2.2 user storage limit exceeded", FOUR_HOURS, Scope::Recipient),
             (Step::Sender, "452 Insufficient system storage", FIVE_MINUTES, Scope::Account),
             (Step::Content, "451 4.4.1 Connection timed out", QUARTER, Scope::Recipient),
             (Step::Content, "550 5.4.5 Daily user sending quota exceeded", DAY, Scope::Account),

@@ -67,7 +67,8 @@ const REST: Duration = Duration::from_mins(1);
 ///   attempts of a mail differ in their `Message-ID`; whoever repeats one by hand should do so with the same key, by
 ///   which most receivers recognise it.
 /// - 4yz and 5yz are told apart by their enhanced codes (RFC 3463) and by who was concerned: the recipient, or the
-///   account (421, 4.7.x, Gmail's 5.4.5). Wrong credentials are an error of the call, and no mail's fault.
+///   account (421, 4.7.x, Gmail's 5.4.5), with which the rest of a call waits too. Wrong credentials are an error of the
+///   call, and no mail's fault.
 /// - A kept connection that the server closed in the meantime is replaced once per mail, before the server has seen
 ///   anything of it but a sender.
 ///
@@ -218,6 +219,11 @@ impl EmailProvider for Smtp {
         let mut hand = None;
         for mail in group.mails() {
             match self.carry(mail, group.at(), &mut hand).await {
+                // Whoever is told to slow down does not go on with the rest.
+                Ok(rest @ Outcome::Deferred { scope: Scope::Account, .. }) => {
+                    outcomes.resize(group.mails().len(), rest);
+                    break;
+                }
                 Ok(outcome) => outcomes.push(outcome),
                 Err(error) if outcomes.is_empty() => return Err(error),
                 // Mails before this one have their answers, so the call as a whole cannot fail; this one and those
@@ -246,6 +252,10 @@ impl EmailProvider for Smtp {
                 Error::new(ErrorKind::Cancelled, SERVICE, CHECK).with_detail("the provider is closed")
             );
         };
+        // The place in hand may be that of a connection which rests.
+        if let Some(resting) = self.0.pool.take().await {
+            resting.quit(Duration::ZERO).await;
+        }
         let mut connection = Box::pin(Connection::open(settings)).await?;
         let within = settings.timeouts.command;
         connection.wire.write(b"NOOP\r\n", within).await.map_err(|fault| unreachable(CHECK, fault))?;

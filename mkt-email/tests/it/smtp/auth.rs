@@ -161,3 +161,20 @@ async fn a_mail_to_a_server_that_wants_credentials_is_kept() {
     assert_eq!((error.kind(), error.leaves_doubt()), (ErrorKind::Auth, false));
     assert!(server.mails().is_empty());
 }
+
+/// It would hold a place in the pool for ever.
+#[tokio::test]
+async fn a_token_that_never_comes_is_not_waited_for() {
+    #[derive(Debug)]
+    struct Never;
+    #[async_trait::async_trait]
+    impl mkt_email::TokenSource for Never {
+        async fn token(&self) -> mkt_connect::Result<Secret> {
+            std::future::pending().await
+        }
+    }
+    let server = locked();
+    let smtp = to(&server).xoauth2("canary@shop.example", Never).credentials_in_the_clear().build().unwrap();
+    let error = tokio::time::timeout(PATIENCE * 4, send_one(&smtp, 1)).await.expect("it waits").unwrap_err();
+    assert_eq!((error.kind(), error.leaves_doubt()), (ErrorKind::Unavailable, false));
+}

@@ -262,3 +262,25 @@ async fn content_that_is_asked_for_without_a_recipient_is_not_given() {
     assert!(server.mails().is_empty());
     assert_eq!(server.connections(), 2, "a connection that waits for content was used again");
 }
+
+/// Who is told to slow down does not go on with the rest of the call.
+#[tokio::test]
+async fn an_account_that_is_told_to_wait_sends_no_more_of_the_call() {
+    for line in ["450 4.2.1 Peak SMTP relay limit exceeded for customer", "421 4.7.0 try again in 2 minutes"]
+    {
+        let server = SmtpServer::builder()
+            .behave(move |seen| {
+                let second = seen.step == Step::Recipient && seen.line.contains("reader1@");
+                second.then(|| Act::reply(line))
+            })
+            .start()
+            .unwrap();
+        let outcomes = to(&server).mails_per_call(5).build().unwrap().send(&group(0..5)).await.unwrap();
+        assert!(is_accepted(&outcomes[0]), "{outcomes:?}");
+        for outcome in &outcomes[1..] {
+            assert!(matches!(outcome, Outcome::Deferred { scope: Scope::Account, .. }), "{outcomes:?}");
+        }
+        let named = server.lines().iter().filter(|line| line.starts_with("RCPT")).count();
+        assert_eq!((outcomes.len(), named, server.mails().len()), (5, 2, 1), "{line}");
+    }
+}

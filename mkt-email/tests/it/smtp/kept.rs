@@ -234,3 +234,18 @@ async fn closing_says_goodbye_and_waits_for_nobody() {
     smtp.close().await;
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
+
+#[tokio::test]
+async fn a_check_does_not_make_a_connection_too_many() {
+    let server = good();
+    let smtp = to(&server).connections(1).build().unwrap();
+    send_one(&smtp, 0).await.unwrap();
+    assert_eq!(smtp.resting_connections(), 1);
+    smtp.check().await.unwrap();
+    assert_eq!(
+        (server.connections(), smtp.resting_connections()),
+        (2, 0),
+        "one rested while another was made"
+    );
+    assert!(is_accepted(&send_one(&smtp, 1).await.unwrap()));
+}

@@ -10,13 +10,13 @@ mod tls;
 
 use crate::help::{noon, reader};
 use mkt_connect::{Error, Secret};
-use mkt_email::testing::Fixture;
-use mkt_email::testing::smtp::{Act, SmtpServer, Step};
+use mkt_email::testing::smtp::{Act, Seen, SmtpServer, Step};
+use mkt_email::testing::{Fault, Fixture, start};
 use mkt_email::{
-    EmailAddress, EmailProvider, Group, IdempotencyKey, Message, Outcome, Outgoing, RejectReason, Scope,
-    Smtp, SmtpBuilder, Stage, Timeouts,
+    EmailAddress, EmailProvider, Group, IdempotencyKey, ManualClock, Message, Outcome, Outgoing,
+    RejectReason, Scope, Smtp, SmtpBuilder, Stage, Timeouts,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Shorter than a test's patience, longer than loopback needs on a busy machine.
@@ -59,21 +59,66 @@ fn addresses(server: &SmtpServer) -> Vec<EmailAddress> {
     server.mails().iter().flat_map(|mail| mail.to.clone()).map(|to| to.parse().unwrap()).collect()
 }
 
-fn fixture(builder: impl Fn(&SmtpServer) -> SmtpBuilder) -> Fixture {
-    let server = good();
-    let smtp = builder(&server).build().unwrap();
-    Fixture::new(smtp, move || addresses(&server))
+/// What a fault is in this protocol. Throttling and refused credentials concern one mail, the others every mail until
+/// the next fault.
+fn disturbance(seen: &Seen, next: &mut Option<Fault>) -> Option<Act> {
+    let fault = (*next)?;
+    let (step, act) = match fault {
+        Fault::LostRequest => (Step::End, Act::Close),
+        Fault::LostAnswer => (Step::End, Act::TakeThenClose),
+        Fault::CutAnswer => (Step::End, Act::TakeThenRaw(b"250 2.0.0 que".to_vec())),
+        Fault::GarbledAnswer => (Step::End, Act::TakeThenRaw(b"queued, canary\r\n".to_vec())),
+        Fault::Throttled(0) => (Step::Sender, Act::reply("421 4.7.0 try again after 120 seconds")),
+        Fault::Throttled(1) => {
+            (Step::Recipient, Act::reply("450 4.2.1 Peak SMTP relay limit exceeded for customer"))
+        }
+        Fault::Throttled(2) => (Step::Data, Act::reply("451 4.7.28 unusual rate of mail")),
+        Fault::Throttled(3) => (Step::End, Act::reply("550 5.4.5 Daily SMTP relay limit exceeded for user")),
+        Fault::Unauthorised => (Step::Sender, Act::reply("530 5.7.0 Authentication Required")),
+        _ => return None,
+    };
+    if seen.step != step {
+        return None;
+    }
+    if matches!(fault, Fault::Throttled(_) | Fault::Unauthorised) {
+        *next = None;
+    }
+    Some(act)
 }
 
-mkt_email::provider_conformance!(contract, || fixture(to));
-mkt_email::provider_conformance!(contract_with_several_mails_to_the_call, || {
-    fixture(|server| to(server).mails_per_call(20).labels_in_headers())
-});
-mkt_email::provider_conformance!(contract_without_extensions, || {
-    let server = SmtpServer::builder().extensions(&[]).start().unwrap();
-    let smtp = to(&server).build().unwrap();
+/// A server that can be disturbed, and that names whom it refuses.
+fn fixture(extensions: &[&str], builder: impl Fn(&SmtpServer) -> SmtpBuilder) -> Fixture {
+    let (fault, refused) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(Vec::<EmailAddress>::new())));
+    let (next, bad) = (Arc::clone(&fault), Arc::clone(&refused));
+    let server = SmtpServer::builder()
+        .extensions(extensions)
+        .behave(move |seen| {
+            let named = |address: &&EmailAddress| seen.line.contains(&format!("<{}>", address.as_str()));
+            match bad.lock().unwrap().iter().find(named).filter(|_| seen.step == Step::Recipient) {
+                Some(address) => Some(Act::Reply(format!("550 5.1.1 <{}> is unknown", address.as_str()))),
+                None => disturbance(seen, &mut next.lock().unwrap()),
+            }
+        })
+        .start()
+        .unwrap();
+    let smtp = builder(&server).build().unwrap();
     Fixture::new(smtp, move || addresses(&server))
+        .with_clock(ManualClock::new(start()))
+        .with_refusals(move |address| refused.lock().unwrap().push(address.clone()))
+        .with_faults(move |asked| {
+            *fault.lock().unwrap() = Some(asked);
+            // A 5yz is a refusal here, and there is no gateway.
+            !matches!(asked, Fault::BadGateway | Fault::ServerError | Fault::Throttled(4..))
+        })
+}
+
+const EXTENSIONS: [&str; 3] = ["PIPELINING", "8BITMIME", "SIZE 10485760"];
+
+mkt_email::provider_conformance!(contract, || fixture(&EXTENSIONS, to));
+mkt_email::provider_conformance!(contract_with_several_mails_to_the_call, || {
+    fixture(&EXTENSIONS, |server| to(server).mails_per_call(20).labels_in_headers())
 });
+mkt_email::provider_conformance!(contract_without_extensions, || fixture(&[], to));
 
 #[tokio::test]
 async fn what_arrives_is_what_was_built_with_the_envelope_it_belongs_to() {
