@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::RwLock;
 
 const SERVICE: &str = "maildir";
 const WRITE: &str = "write mails";
@@ -44,6 +45,8 @@ const ABANDONED: Duration = Duration::from_hours(36);
 pub struct Maildir {
     root: Arc<PathBuf>,
     capabilities: Capabilities,
+    /// Shared by calls that write, since one that is dropped goes on writing: what is not there after them stays away.
+    writing: Arc<RwLock<()>>,
 }
 
 impl Maildir {
@@ -63,7 +66,7 @@ impl Maildir {
         capabilities.features.extend(Feature::ALL.into_iter().filter(|feature| !ELSEWHERE.contains(feature)));
         capabilities.max_recipients = GROUP;
         capabilities.idempotency = Idempotency::Key { within: None };
-        let maildir = Self { root: Arc::new(root), capabilities };
+        let maildir = Self { root: Arc::new(root), capabilities, writing: Arc::default() };
         // First of all: what is swept may be what fills the disk.
         maildir.sweep();
         maildir.probe()?;
@@ -275,10 +278,17 @@ impl EmailProvider for Maildir {
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
         let (maildir, group) = (self.clone(), group.clone());
-        on_a_blocking_thread(WRITE, move || maildir.deliver(&group)).await
+        let writing = Arc::clone(&self.writing).read_owned().await;
+        on_a_blocking_thread(WRITE, move || {
+            let _until_written = writing;
+            maildir.deliver(&group)
+        })
+        .await
     }
 
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
+        // Calls that were begun through this provider have ended then, also those that nobody waits for.
+        drop(self.writing.write().await);
         let (maildir, group) = (self.clone(), group.clone());
         on_a_blocking_thread("look for mails", move || {
             let there = maildir.there(group.mails());

@@ -8,8 +8,8 @@ use mkt_email::testing::{
     FakeBrevo, FakeMail, FakeMailgun, Fault, Fixture, start, violations, violations_of,
 };
 use mkt_email::{
-    Capabilities, Degrade, EmailAddress, EmailProvider, Feature, Group, Idempotency, Maildir, ManualClock,
-    Memory, Message, Outcome, Outgoing, Plan, RejectReason, Scope, Script, Settlement, Stage,
+    Capabilities, Degrade, EmailAddress, EmailProvider, Feature, Group, Idempotency, IdempotencyKey, Maildir,
+    ManualClock, Memory, Message, Outcome, Outgoing, Plan, RejectReason, Scope, Script, Settlement, Stage,
 };
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +25,7 @@ fn in_memory(provider: Memory) -> Fixture {
         })
         .with_faults(move |fault| {
             let (kind, delivery) = match fault {
+                Fault::LostRequest => (ErrorKind::Unavailable, Delivery::NotSent),
                 Fault::LostAnswer => (ErrorKind::Unavailable, Delivery::Unknown),
                 Fault::ServerError => (ErrorKind::Unavailable, Delivery::Answered),
                 Fault::Throttled(0) => (ErrorKind::RateLimited, Delivery::Answered),
@@ -99,7 +100,48 @@ fn recipients(directory: &std::path::Path) -> Vec<EmailAddress> {
 fn in_a_directory() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let provider = Maildir::open(directory.path()).unwrap();
-    Fixture::new(provider, move || recipients(directory.path()))
+    let (new, away) = (directory.path().join("new"), directory.path().join("away"));
+    let lost = (new.clone(), away.clone());
+    let seen = move || {
+        if away.exists() {
+            std::fs::rename(&away, &new).unwrap();
+        }
+        recipients(directory.path())
+    };
+    // Where mails go cannot be written to until somebody looks.
+    Fixture::new(provider, seen)
+        .with_faults(move |fault| fault == Fault::LostRequest && std::fs::rename(&lost.0, &lost.1).is_ok())
+}
+
+/// A call that is dropped goes on writing; what is said to have stayed away must not come after that.
+#[tokio::test]
+async fn a_mail_directory_that_still_writes_is_waited_for_when_it_is_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let maildir = Maildir::open(directory.path()).unwrap();
+    let message = Message::builder(
+        "news@example.com".parse().unwrap(),
+        "reader@example.org".parse().unwrap(),
+        "Hello".parse().unwrap(),
+    );
+    let message = Arc::new(message.text("Hello").build().unwrap());
+    for round in 0..3 {
+        let mails = (0..64).map(|number| Outgoing {
+            key: IdempotencyKey::from_text(&format!("{round} {number}")),
+            message: Arc::clone(&message),
+        });
+        let group = Group::new(start(), mails.collect());
+        // Polled once, and dropped.
+        let _ = tokio::time::timeout(std::time::Duration::ZERO, maildir.send(&group)).await;
+        let settled = maildir.settle(&group).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        for (mail, settlement) in group.mails().iter().zip(&settled) {
+            let there = maildir.path_of(mail.key).exists();
+            assert!(
+                !there || *settlement != Settlement::NotArrived,
+                "it came after it was said to be absent"
+            );
+        }
+    }
 }
 
 /// Claims everything, delivers twice, plans by the phase of a counter, answers short, invents arrivals, and prints
