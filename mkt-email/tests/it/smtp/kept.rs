@@ -143,7 +143,7 @@ async fn a_connection_that_ended_while_it_rested_is_noticed_before_it_is_used() 
                 let first = (seen.connection, seen.step) == (1, Step::End);
                 let mut bytes = b"250 2.0.0 queued\r\n".to_vec();
                 bytes.extend_from_slice(farewell);
-                first.then(|| Act::TakeThenRaw(bytes))
+                first.then_some(Act::TakeThenRaw(bytes))
             })
             .start()
             .unwrap();

@@ -37,6 +37,7 @@ fn root() -> bool {
 }
 
 /// Starts `smtp-sink` in a directory, or says that it is not there.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 async fn sink(directory: &Path, options: &[&str]) -> Option<(Process, u16)> {
     let port = free_port();
     let name = ["smtp-sink", "/usr/sbin/smtp-sink"]
@@ -130,6 +131,7 @@ async fn smtp_sinks_faults_have_the_outcomes_of_the_contract() {
 }
 
 /// aiosmtpd with our certificate and a user, or nothing where it is not installed. It writes a line of JSON per mail.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 async fn python_server(directory: &Path, implicit: bool) -> Option<(Process, ChildStdout, u16, String)> {
     let there = Command::new("python3").args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
