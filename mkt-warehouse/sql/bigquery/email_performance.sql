@@ -1,8 +1,9 @@
 -- email_performance
 -- Per provider and campaign, the messages whose first event lies in the period and what became of them, also after
 -- the period: every count is of distinct messages. Percentages: delivery and bounces of accepted; opens, clicks,
--- unsubscribes and complaints of delivered; click-to-open of opened. Opens and clicks by machines (privacy proxies
--- that load every picture, scanners that follow every link) are in them.
+-- unsubscribes and complaints of delivered; click-to-open of opened. Of the filters only that of campaigns
+-- applies, by the campaign that any event of a message names. Opens and clicks by machines (privacy proxies that
+-- load every picture, scanners that follow every link) are in them.
 --
 -- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
 --   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'
@@ -13,6 +14,8 @@
 --       a site, or null for all
 --   --parameter='source:STRING:NULL'
 --       a source, or null for each site's system of record
+--   --parameter='campaigns:STRING:NULL'
+--       values of campaign_id joined by commas, or null for all
 
 with messages as (
     select
@@ -38,6 +41,7 @@ counts as (
         sum(clicked) as clicked, sum(unsubscribed) as unsubscribed, sum(complained) as complained,
         sum(rejected) as rejected
     from messages
+    where @campaigns is null or campaign_id in unnest(split(@campaigns, ','))
     group by source, campaign_id
 )
 select

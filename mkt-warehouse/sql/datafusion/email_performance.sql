@@ -1,14 +1,16 @@
 -- email_performance
 -- Per provider and campaign, the messages whose first event lies in the period and what became of them, also after
 -- the period: every count is of distinct messages. Percentages: delivery and bounces of accepted; opens, clicks,
--- unsubscribes and complaints of delivered; click-to-open of opened. Opens and clicks by machines (privacy proxies
--- that load every picture, scanners that follow every link) are in them.
+-- unsubscribes and complaints of delivered; click-to-open of opened. Of the filters only that of campaigns
+-- applies, by the campaign that any event of a message names. Opens and clicks by machines (privacy proxies that
+-- load every picture, scanners that follow every link) are in them.
 --
 -- Parameters, with values to try. In Python: SessionContext().sql(text, param_values={
 --   'from': datetime.fromisoformat('2026-09-30 22:00:00+00:00'),  # first instant
 --   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
+--   'campaigns': None,  # values of campaign_id joined by commas, or null for all
 -- })
 
 with messages as (
@@ -35,6 +37,7 @@ counts as (
         sum(clicked) as clicked, sum(unsubscribed) as unsubscribed, sum(complained) as complained,
         sum(rejected) as rejected
     from messages
+    where $campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', campaign_id, ',')) > 0 and strpos(campaign_id, ',') = 0)
     group by source, campaign_id
 )
 select

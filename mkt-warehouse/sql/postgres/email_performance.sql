@@ -1,8 +1,9 @@
 -- email_performance
 -- Per provider and campaign, the messages whose first event lies in the period and what became of them, also after
 -- the period: every count is of distinct messages. Percentages: delivery and bounces of accepted; opens, clicks,
--- unsubscribes and complaints of delivered; click-to-open of opened. Opens and clicks by machines (privacy proxies
--- that load every picture, scanners that follow every link) are in them.
+-- unsubscribes and complaints of delivered; click-to-open of opened. Of the filters only that of campaigns
+-- applies, by the campaign that any event of a message names. Opens and clicks by machines (privacy proxies that
+-- load every picture, scanners that follow every link) are in them.
 --
 -- Parameters, with values to try. For psql: psql URL -f this file
 -- from: first instant
@@ -13,6 +14,8 @@
 \set site 'cast(null as text)'
 -- source: a source, or null for each site's system of record
 \set source 'cast(null as text)'
+-- campaigns: values of campaign_id joined by commas, or null for all
+\set campaigns 'cast(null as text)'
 
 with messages as (
     select
@@ -38,6 +41,7 @@ counts as (
         sum(clicked) as clicked, sum(unsubscribed) as unsubscribed, sum(complained) as complained,
         sum(rejected) as rejected
     from messages
+    where :campaigns is null or campaign_id = any (string_to_array(:campaigns, ','))
     group by source, campaign_id
 )
 select

@@ -1,8 +1,9 @@
 -- email_performance
 -- Per provider and campaign, the messages whose first event lies in the period and what became of them, also after
 -- the period: every count is of distinct messages. Percentages: delivery and bounces of accepted; opens, clicks,
--- unsubscribes and complaints of delivered; click-to-open of opened. Opens and clicks by machines (privacy proxies
--- that load every picture, scanners that follow every link) are in them.
+-- unsubscribes and complaints of delivered; click-to-open of opened. Of the filters only that of campaigns
+-- applies, by the campaign that any event of a message names. Opens and clicks by machines (privacy proxies that
+-- load every picture, scanners that follow every link) are in them.
 --
 -- Parameters, with values to try. Session variables, for a worksheet or snowsql -f this file.
 -- since: first instant
@@ -13,6 +14,8 @@ set until = to_timestamp_ntz('2026-10-31 23:00:00');
 set site = (select cast(null as varchar));
 -- source: a source, or null for each site's system of record
 set source = (select cast(null as varchar));
+-- campaigns: values of campaign_id joined by commas, or null for all
+set campaigns = (select cast(null as varchar));
 
 with messages as (
     select
@@ -38,6 +41,7 @@ counts as (
         sum(clicked) as clicked, sum(unsubscribed) as unsubscribed, sum(complained) as complained,
         sum(rejected) as rejected
     from messages
+    where $campaigns is null or array_contains(to_variant(campaign_id), split($campaigns, ','))
     group by source, campaign_id
 )
 select

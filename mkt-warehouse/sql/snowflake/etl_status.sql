@@ -2,7 +2,7 @@
 -- Per source, stream and site, over the slices of the ledger (loads) that touch the period: how many, first and
 -- last day, days between them that no slice holds, the last change and the hours since, rows, changes of content
 -- after the first load, and slices by state. Slices that hold a whole stream without days count, but have no first
--- and last day.
+-- and last day. Filters by channel, device and campaign do not apply.
 --
 -- Parameters, with values to try. Session variables, for a worksheet or snowsql -f this file.
 -- site: a site, or null for all

@@ -5,7 +5,7 @@
 -- through such traffic; these are shown whole, and whatever traffic a later purchase came through, it empties
 -- them. The function of this name folds the events into one row per cart: id, value, up to six products.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last

@@ -3,7 +3,7 @@
 -- session that starts in the period. An event without a currency has its site's. Without any revenue there is one
 -- row, of 0 in no currency; without users the average is null.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last

@@ -4,7 +4,7 @@
 -- to its own. A user of two channels counts in both, so the users of the channels are not to be added; the
 -- revenues of one currency add up to those of arpu.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last

@@ -2,7 +2,7 @@
 -- Per channel: distinct users with a converted session ÷ distinct users with a session × 100, over the sessions
 -- that start in the period. A user with sessions in two channels counts in both. Best first.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last

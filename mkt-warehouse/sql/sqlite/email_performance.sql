@@ -1,10 +1,11 @@
 -- email_performance
 -- Per provider and campaign, the messages whose first event lies in the period and what became of them, also after
 -- the period: every count is of distinct messages. Percentages: delivery and bounces of accepted; opens, clicks,
--- unsubscribes and complaints of delivered; click-to-open of opened. Opens and clicks by machines (privacy proxies
--- that load every picture, scanners that follow every link) are in them.
+-- unsubscribes and complaints of delivered; click-to-open of opened. Of the filters only that of campaigns
+-- applies, by the campaign that any event of a message names. Opens and clicks by machines (privacy proxies that
+-- load every picture, scanners that follow every link) are in them.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last
@@ -13,6 +14,8 @@
 .parameter set :site "null"
 -- source: a source, or null for each site's system of record
 .parameter set :source "null"
+-- campaigns: values of campaign_id joined by commas, or null for all
+.parameter set :campaigns "null"
 
 with messages as (
     select
@@ -38,6 +41,7 @@ counts as (
         sum(clicked) as clicked, sum(unsubscribed) as unsubscribed, sum(complained) as complained,
         sum(rejected) as rejected
     from messages
+    where :campaigns is null or (instr(',' || :campaigns || ',', ',' || campaign_id || ',') > 0 and instr(campaign_id, ',') = 0)
     group by source, campaign_id
 )
 select

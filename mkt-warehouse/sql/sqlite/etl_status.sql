@@ -2,9 +2,9 @@
 -- Per source, stream and site, over the slices of the ledger (loads) that touch the period: how many, first and
 -- last day, days between them that no slice holds, the last change and the hours since, rows, changes of content
 -- after the first load, and slices by state. Slices that hold a whole stream without days count, but have no first
--- and last day.
+-- and last day. Filters by channel, device and campaign do not apply.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- site: a site, or null for all
 .parameter set :site "null"
 -- source: a source, or null for each site's system of record

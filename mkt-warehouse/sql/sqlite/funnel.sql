@@ -5,7 +5,7 @@
 -- counts once per step. seconds_from_first is the mean, over the people who reached the step, of the whole seconds
 -- on their fastest way from an entry. Steps that are null are not asked for.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last

@@ -7,7 +7,7 @@
 -- With several currencies a path has a row for each, with the same counts; do not add those up. Most conversions
 -- first.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last

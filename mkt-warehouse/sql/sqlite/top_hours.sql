@@ -3,7 +3,7 @@
 -- the session's start, for hours with enough sessions. Equal rates come in the order of the hour. The hour that a
 -- clock change repeats counts once, as one hour.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last

@@ -2,7 +2,7 @@
 -- One row per session that starts in the period: time_on_site in seconds (from first to last event where the
 -- source does not tell), pages_viewed, source (the channel), device, converted.
 --
--- Parameters, with values to try. For the sqlite3 shell: sqlite3 FILE < this file
+-- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last

@@ -28,7 +28,8 @@ pub(super) const REPORT: Report = Report {
     describe: "Users by month of sign-up, and the share of them with a session in each calendar month since. The month \
                is that of users.signed_up_at, whichever source tells it; for a user without one, that of the first \
                session ever seen. A cohort holds who signed up in the period; sessions count from the period's start. \
-               Months that are not complete at the period's end are null.",
+               Months that are not complete at the period's end are null. Filters by channel, device and campaign keep \
+               sessions, not sign-ups.",
     text: "
 with months as (
     @numbers(@month_diff(:first_day, :last_month))
@@ -100,6 +101,9 @@ order by s.cohort, m.number",
 /// source tells it, [`Scope::source`] is not asked); for a user without one, that of the first session ever seen. A cohort holds who signed up in the period; sessions count from the
 /// period's start, so let it start with a month. Active means having a session. Months that are not complete at the
 /// period's end are null.
+///
+/// Filters by channel, device and campaign keep sessions, not sign-ups: of everybody who signed up, so many came back in
+/// that way.
 ///
 /// # Errors
 /// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].

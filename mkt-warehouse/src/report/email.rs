@@ -49,7 +49,8 @@ pub(super) const REPORT: Report = Report {
     name: "email_performance",
     describe: "Per provider and campaign, the messages whose first event lies in the period and what became of them, \
                also after the period: every count is of distinct messages. Percentages: delivery and bounces of \
-               accepted; opens, clicks, unsubscribes and complaints of delivered; click-to-open of opened. Opens and \
+               accepted; opens, clicks, unsubscribes and complaints of delivered; click-to-open of opened. Of the \
+               filters only that of campaigns applies, by the campaign that any event of a message names. Opens and \
                clicks by machines (privacy proxies that load every picture, scanners that follow every link) are in \
                them.",
     text: "
@@ -77,6 +78,7 @@ counts as (
         sum(clicked) as clicked, sum(unsubscribed) as unsubscribed, sum(complained) as complained,
         sum(rejected) as rejected
     from messages
+    where :campaigns is null or @listed(campaign_id, :campaigns)
     group by source, campaign_id
 )
 select
@@ -98,7 +100,8 @@ order by source, coalesce(campaign_id, '')",
 /// - Every count is of distinct messages, so that an event told twice, or a mail opened ten times, counts once. A
 ///   message belongs to the period of its first event, and all its events count, whenever they came: rates of one
 ///   period go on moving for some days and then stand.
-/// - A message has the campaign that any of its events names.
+/// - A message has the campaign that any of its events names. [`Scope::campaigns`] chooses by it; channels and devices
+///   are those of traffic, and are not asked for.
 /// - Rates are percent, each of the messages that its name says: `delivery_rate` and `bounce_rate` of accepted ones;
 ///   `open_rate`, `click_rate`, `unsubscribe_rate`, `complaint_rate` of delivered ones; `click_to_open_rate` of opened
 ///   ones. A provider that tells no deliveries (plain SMTP) has null for rates over delivered messages. An event that

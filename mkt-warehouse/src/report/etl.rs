@@ -62,7 +62,7 @@ pub(super) const REPORT: Report = Report {
     describe: "Per source, stream and site, over the slices of the ledger (loads) that touch the period: how many, \
                first and last day, days between them that no slice holds, the last change and the hours since, rows, \
                changes of content after the first load, and slices by state. Slices that hold a whole stream without \
-               days count, but have no first and last day.",
+               days count, but have no first and last day. Filters by channel, device and campaign do not apply.",
     text: "
 with slices as (
     select
@@ -128,7 +128,7 @@ order by s.source, s.stream, s.site",
 /// Per source, stream and site: how far it was loaded, how long ago, and how far that can be trusted.
 ///
 /// Answered from the ledger `loads` alone, over the slices that touch the period's days; their first and last days are
-/// told whole. [`Scope::site`] and [`Scope::source`] choose; no system of record applies. `missing_days` are days
+/// told whole. [`Scope::site`] and [`Scope::source`] choose; no system of record and no other filter applies. `missing_days` are days
 /// between the first and the last that no slice holds: a day that was loaded and found empty is not missing. A slice that
 /// holds a whole stream ([`crate::SliceKey::whole`]) counts, but has no days. The states add up to `slices`.
 ///

@@ -226,11 +226,15 @@ async fn answer<R: Record, W: Warehouse + ?Sized>(
     scope: &Scope,
     options: Vec<(&'static str, Value)>,
 ) -> Result<Answer<R>> {
+    let mut values = scope.values();
+    values.extend(options);
+    // SQLite would find nothing by it, and PostgreSQL refuse it in words of its own.
+    if values.iter().any(|(_, value)| matches!(value, Value::Text(text) if text.contains('\0'))) {
+        return Err(scope::input("a name in the scope has a NUL character"));
+    }
     if report.local {
         zone::require(warehouse, scope).await?;
     }
-    let mut values = scope.values();
-    values.extend(options);
     let mut query = report.query(warehouse.dialect(), &values);
     for column in R::SCHEMA.columns {
         query = query.column(column.name, column.ty);

@@ -101,7 +101,7 @@ fn mark(name: &str, dialect: Dialect) -> String {
 
 fn how(dialect: Dialect) -> &'static str {
     match dialect {
-        Dialect::Sqlite => "For the sqlite3 shell: sqlite3 FILE < this file",
+        Dialect::Sqlite => "For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file",
         Dialect::Postgres => "For psql: psql URL -f this file",
         Dialect::DataFusion => "In Python: SessionContext().sql(text, param_values={",
         Dialect::BigQuery => {

@@ -9,8 +9,8 @@ use mkt_connect::{Channel, Error, ErrorKind, Result};
 ///
 /// Filters keep sessions, and events through the session that they name: an event counts when its session does. An event
 /// without a session, or of one that is not in the warehouse, is filtered by its own channel and campaign, and left out
-/// when devices are asked for. Several filters must all hold. What is no traffic (sign-ups, mails, loads) is not filtered
-/// by channel, device or campaign; costs are, by their own channel and campaign.
+/// when devices are asked for. Several filters must all hold. What is no traffic is filtered by what it has: costs by
+/// channel and campaign, mails by campaign, sign-ups and loads by neither.
 ///
 /// ```
 /// use chrono::NaiveDate;
@@ -70,7 +70,8 @@ impl Scope {
         })
     }
 
-    /// Only this site. Without, all sites.
+    /// Only this site. Without, all sites. A name with NUL in it, here or in [`source`](Self::source), is an error of the
+    /// report.
     #[must_use]
     pub fn site(mut self, site: impl Into<String>) -> Self {
         self.site = Some(site.into());

@@ -128,6 +128,24 @@ async fn a_message_belongs_to_the_period_of_its_first_event() {
     }
 }
 
+#[tokio::test]
+async fn mails_are_chosen_by_the_campaign_that_any_of_their_events_names() {
+    let events = [
+        mail(1, "a", Type::Accepted, "2026-10-02T10:00:00Z", None),
+        mail(2, "a", Type::Clicked, "2026-10-02T11:00:00Z", Some("spring")),
+        mail(3, "b", Type::Accepted, "2026-10-02T10:00:00Z", Some("autumn")),
+        mail(4, "c", Type::Accepted, "2026-10-02T10:00:00Z", None),
+    ];
+    let scope = Scope::days("Europe/Paris", day("2026-10-01"), day("2026-11-01")).unwrap();
+    let scope = scope.campaigns(["spring", "winter"]).unwrap();
+    for engine in engines::all().await {
+        load(&engine, &events).await;
+        let rows = report::email_performance(&engine, &scope).await.unwrap().rows;
+        let shown: Vec<_> = rows.iter().map(|row| (row.campaign_id.as_deref(), counts(row))).collect();
+        assert_eq!(shown, [(Some("spring"), [1, 0, 0, 0, 1, 0, 0, 0])]);
+    }
+}
+
 /// `MKT_TEST_SEED` chooses other events, `MKT_TEST_WORLDS` more of them.
 #[tokio::test]
 async fn random_events_are_counted_as_plain_rust_counts_them() {

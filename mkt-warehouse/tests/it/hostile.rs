@@ -1,9 +1,10 @@
 //! Content that breaks databases: names that are SQL, documents of 16 MiB, texts that are too large.
 
 use super::engines;
-use super::rows::{at, day, event};
+use super::rows::{World, at, day, event};
 use mkt_connect::ErrorKind;
 use mkt_warehouse::model::{Event, EventType, Json, Site};
+use mkt_warehouse::report::{REPORTS, Scope};
 use mkt_warehouse::{
     Batch, ColumnSchema, ColumnType, Dialect, Migration, Query, Record, Schema, SliceKey, Table, TableError,
     TableSchema, Value, Warehouse,
@@ -85,6 +86,34 @@ async fn names_are_never_sql() {
         assert_eq!(Bobby::read(&held, 11_999).unwrap(), bobby(11_999));
         assert_eq!(tables(&engine).await, before, "{}", engine.dialect());
         assert_eq!(engine.query(&Query::table(&Site::SCHEMA)).await.unwrap().rows(), 1);
+    }
+}
+
+#[tokio::test]
+async fn values_of_a_scope_are_never_sql() {
+    for engine in engines::all().await {
+        World::default().load_into(&engine).await;
+        let before = tables(&engine).await;
+        for name in ["'; drop table sites; --", "\\", "$1 ?1 :1 :site", "%_", "\u{202e}é\u{1f600}", "\"\n/*"]
+        {
+            let long: Vec<String> = (0..5_000).map(|n| format!("{name}{n}")).collect();
+            let scope = || Scope::days("Europe/Paris", day("2026-10-25"), day("2026-10-26")).unwrap();
+            for scope in
+                [scope().site(name).source(name), scope().devices([name]).unwrap().campaigns(&long).unwrap()]
+            {
+                for report in REPORTS {
+                    report.run(&engine, &scope).await.unwrap();
+                }
+            }
+        }
+        assert_eq!(tables(&engine).await, before);
+        assert_eq!(engine.query(&Query::table(&Site::SCHEMA)).await.unwrap().rows(), 1);
+        // PostgreSQL would refuse it in words of its own.
+        let scope = Scope::days("Europe/Paris", day("2026-10-25"), day("2026-10-26")).unwrap().site("a\0b");
+        for report in REPORTS {
+            let error = report.run(&engine, &scope).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Input, "{} {error}", report.name());
+        }
     }
 }
 
