@@ -119,3 +119,27 @@ fn one_by_one() -> Memory {
     capabilities.max_recipients = 1;
     Memory::with_capabilities(capabilities)
 }
+
+/// Takes its time.
+#[derive(Debug)]
+struct Slow(Memory, Duration);
+
+#[async_trait]
+impl EmailProvider for Slow {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        tokio::time::sleep(self.1).await;
+        self.0.send(group).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}

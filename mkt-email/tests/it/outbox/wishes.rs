@@ -9,7 +9,43 @@ on_each_engine!(
     a_wish_that_comes_in_between_two_calls_of_a_batch_is_heard,
     a_wish_is_heard_before_every_call_of_a_provider_that_knows_keys_too,
     who_follows_the_link_of_a_mail_is_not_mailed_any_more,
+    nobody_is_sent_anything_who_left_before_their_mail_was_marked,
 );
+
+/// Two workers race with people who leave. What is not marked when `suppress` has returned is never sent.
+async fn nobody_is_sent_anything_who_left_before_their_mail_was_marked(engine: Engine) {
+    const COUNT: usize = 300;
+    let place = engine.place().await;
+    let (outbox, provider) = (place.open().await, forgetful());
+    fill(&outbox, COUNT).await;
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let (outbox, provider) = (place.open().await, Slow(provider.clone(), Duration::from_millis(5)));
+        workers.spawn(async move {
+            let mut options = RunOptions::default();
+            (options.batch, options.calls_in_flight) = (40, 3);
+            outbox.run(&provider, &SystemClock::new(), &options).await.unwrap();
+        });
+    }
+    let mut random = SplitMix64::seed_from_u64(5);
+    let mut stopped = Vec::new();
+    for _ in 0..COUNT / 2 {
+        let who = reader(random.random_range(0..COUNT));
+        outbox.suppress(&[suppression(&who, SuppressionScope::All)]).await.unwrap();
+        let there = outbox.enqueue(&[transactional("test", &who)], noon()).await.unwrap();
+        if matches!(
+            there[0],
+            Enqueued::Suppressed(..) | Enqueued::AlreadyThere(_, State::Pending | State::Claimed)
+        ) {
+            stopped.push(who.as_str().to_owned());
+        }
+    }
+    workers.join_all().await;
+    assert!(stopped.len() > 10, "{}: nobody left in time", stopped.len());
+    let reached = reached(&provider);
+    let wronged: Vec<_> = stopped.iter().filter(|who| reached.contains(who)).collect();
+    assert!(wronged.is_empty(), "{wronged:?}");
+}
 
 async fn who_follows_the_link_of_a_mail_is_not_mailed_any_more(engine: Engine) {
     let (outbox, provider) = (engine.outbox().await, Memory::new());

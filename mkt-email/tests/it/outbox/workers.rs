@@ -10,30 +10,6 @@ on_each_engine!(
     a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost,
 );
 
-/// Takes its time.
-#[derive(Debug)]
-struct Slow(Memory);
-
-#[async_trait]
-impl EmailProvider for Slow {
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        self.0.capabilities()
-    }
-
-    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        self.0.send(group).await
-    }
-
-    async fn check(&self) -> Result<()> {
-        Ok(())
-    }
-}
-
 /// An SMTP server may take ten minutes for its last answer (RFC 5321), twice the lease.
 async fn a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost(engine: Engine) {
     let (outbox, provider) = (engine.with(2).await, forgetful());
@@ -41,7 +17,7 @@ async fn a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost(engine: Eng
     options.lease = Duration::from_secs(3);
     options.calls_in_flight = 2;
     options.budgets = vec![mkt_email::Budget::calls(2, Duration::from_millis(1))];
-    let (slow, clock) = (Slow(provider.clone()), SystemClock::new());
+    let (slow, clock) = (Slow(provider.clone(), Duration::from_secs(5)), SystemClock::new());
     let first = outbox.run(&slow, &clock, &options);
     let others = async {
         for _ in 0..3 {
