@@ -8,9 +8,10 @@ mod page;
 mod scope;
 
 use arguments::{Arguments, Engine};
+use chrono::{DateTime, Utc};
 use clap::Parser;
 use mkt_connect::sentence;
-use mkt_warehouse::report::{REPORTS, Report};
+use mkt_warehouse::report::{self, CartOptions, EtlOptions, REPORTS, Report, Scope};
 use mkt_warehouse::{Dialect, Table, Warehouse, model, open};
 use serde::Serialize;
 use std::error::Error;
@@ -63,7 +64,7 @@ async fn run(arguments: &Arguments) -> Step<String> {
     let scope = scope::scope(warehouse.as_ref(), arguments).await?;
     let mut answers = Vec::new();
     for report in &reports {
-        let table = report.run(warehouse.as_ref(), &scope).await?;
+        let table = answered(report, warehouse.as_ref(), &scope, Utc::now()).await?;
         answers.push(Answer { report, table });
     }
     if let Some(path) = &arguments.page {
@@ -78,6 +79,27 @@ async fn run(arguments: &Arguments) -> Step<String> {
         return Ok(json + "\n");
     }
     Ok(answers.iter().map(|answer| answer.text(arguments.rows)).collect::<Vec<_>>().join("\n"))
+}
+
+/// The answer to a question that is asked now: the end of today has not come yet.
+async fn answered(
+    report: &Report,
+    warehouse: &dyn Warehouse,
+    scope: &Scope,
+    now: DateTime<Utc>,
+) -> mkt_connect::Result<Table> {
+    let asked = Some(now).filter(|now| (scope.from()..scope.until()).contains(now));
+    Ok(match report.name() {
+        "etl_status" => {
+            let options = EtlOptions { now: Some(now) };
+            report::etl_status(warehouse, scope, options).await?.table().clone()
+        }
+        "abandoned_carts" => {
+            let options = CartOptions { now: asked, ..CartOptions::default() };
+            report::abandoned_carts(warehouse, scope, options).await?.table().clone()
+        }
+        _ => report.run(warehouse, scope).await?,
+    })
 }
 
 fn chosen(name: &str) -> Step<Vec<&'static Report>> {

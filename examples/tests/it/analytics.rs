@@ -202,6 +202,24 @@ fn the_same_file_again_changes_nothing_and_another_under_its_key_replaces_it() {
 }
 
 #[test]
+fn what_has_just_happened_is_told_as_of_now_and_not_of_midnight() {
+    // Added to the cart ten minutes ago: nobody left it yet, though the day asked about ends hours later.
+    let time = |minutes| (chrono::Utc::now() - TimeDelta::minutes(minutes)).format("%Y-%m-%d %H:%M:%S");
+    let row = |id: u8, minutes| format!("{id},u{id},add_to_cart,{},email,0,{{}}\n", time(minutes));
+    for place in Place::every() {
+        let file = place.file("now.csv", HEADER.to_owned() + &row(1, 10) + &row(2, 90));
+        place.load(&file, &["--zone", "UTC"]);
+        let carts = place.ask("abandoned_carts", &[]);
+        let people: Vec<&Value> = carts["rows"].as_array().unwrap().iter().map(|row| &row[1]).collect();
+        assert_eq!(people, [&json!("u2")], "{carts}");
+        let loads = place.ask("etl_status", &[]);
+        let hours = loads["columns"].as_array().unwrap().iter().position(|name| name == "hours_since").unwrap();
+        let longest = loads["rows"].as_array().unwrap().iter().map(|row| row[hours].as_f64().unwrap());
+        assert!(longest.fold(0.0, f64::max) < 0.5, "{loads}");
+    }
+}
+
+#[test]
 fn rows_without_ids_are_known_by_their_content() {
     let text = "user_id,event_type,timestamp,channel\n\
                 u1,page_view,2026-03-01 10:00:00,email\n\
@@ -235,12 +253,15 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     let file = place.file("events.csv", purchases(&[1]));
     place.load(&file, &[]);
     let nothing = place.folder.path().join("nothing.db");
-    let cases: [(Output, &str); 7] = [
+    place.ask("arpu", &["--zone", "UTC"]);
+    let cases: [(Output, &str); 8] = [
         (place.try_load(Path::new("no/such.csv"), &[]), "such.csv"),
         (place.try_load(&file, &["--key", "a/b"]), "the key is not"),
         (place.try_load(&place.file("odd.csv", "a,b\n1,2\n"), &[]), "has no column user_id"),
         (place.try_ask("arp", &[]), "there is no report \"arp\""),
         (place.try_ask("arpu", &["--site", "shpo"]), "there is no site \"shpo\"; there are shop"),
+        // Its offsets are loaded under that name.
+        (place.try_ask("arpu", &["--site", "UTC"]), "there is no site \"UTC\"; there are shop"),
         (place.try_ask("arpu", &["--zone", "Europe/Lutece"]), "not a time zone"),
         (
             program("sql_analytics")
