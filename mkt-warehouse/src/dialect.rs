@@ -11,7 +11,7 @@ use std::fmt;
 pub enum Dialect {
     /// SQLite 3.44 or newer.
     Sqlite,
-    /// PostgreSQL 13 or newer.
+    /// PostgreSQL 14 or newer.
     Postgres,
     /// DataFusion 55, over tables whose instants are `Timestamp(Microsecond, UTC)`.
     DataFusion,
@@ -43,6 +43,7 @@ impl Dialect {
     /// | function | is |
     /// |---|---|
     /// | `@local(instant, offset)` | the local time of an instant, given the zone's offset in seconds |
+    /// | `@quarter(instant)` | the beginning of its quarter of an hour in UTC |
     /// | `@hour(local)` | its hour, 0 to 23 |
     /// | `@day(local)` | its day |
     /// | `@month(local)` | the first day of its month |
@@ -108,6 +109,8 @@ fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
     Some(match (name, arguments) {
         ("local", [instant, offset]) => format!("({instant} + {offset} * 1000000)"),
         // The remainder has the sign of its left side, so instants before 1970 need the day added.
+        // The remainder has the sign of its left side, so instants before 1970 need the quarter added.
+        ("quarter", [instant]) => format!("({instant} - ({instant} % 900000000 + 900000000) % 900000000)"),
         ("hour", [local]) => format!("({local} % 86400000000 + 86400000000) % 86400000000 / 3600000000"),
         ("day", [local]) => format!("date({local} / 1000000, 'unixepoch')"),
         ("month", [local]) => format!("date({local} / 1000000, 'unixepoch', 'start of month')"),
@@ -165,6 +168,9 @@ fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
         ("local", [instant, offset]) => {
             format!("({instant} at time zone 'UTC' + make_interval(secs => {offset}))")
         }
+        ("quarter", [instant]) => {
+            format!("date_bin(interval '15 minutes', {instant}, to_timestamp(0))")
+        }
         ("hour", [local]) => format!("cast(extract(hour from {local}) as bigint)"),
         ("day", [local]) => format!("cast({local} as date)"),
         ("month", [local]) => format!("cast(date_trunc('month', {local}) as date)"),
@@ -206,6 +212,7 @@ fn datafusion(name: &str, arguments: &[&str]) -> Option<String> {
         ("local", [instant, offset]) => {
             format!("to_timestamp_micros(cast({instant} as bigint) + {offset} * 1000000)")
         }
+        ("quarter", [instant]) => format!("date_bin(interval '15 minutes', {instant})"),
         ("hour", [local]) => format!("cast(extract(hour from {local}) as bigint)"),
         ("day", [local]) => format!("cast({local} as date)"),
         ("month", [local]) => format!("cast(date_trunc('month', {local}) as date)"),
@@ -253,6 +260,9 @@ fn bigquery(name: &str, arguments: &[&str]) -> Option<String> {
         ("local", [instant, offset]) => {
             format!("datetime(timestamp_add({instant}, interval {offset} second))")
         }
+        ("quarter", [instant]) => {
+            format!("timestamp_seconds(cast(floor(unix_seconds({instant}) / 900) as int64) * 900)")
+        }
         ("hour", [local]) => format!("extract(hour from {local})"),
         ("day", [local]) => format!("date({local})"),
         ("month", [local]) => format!("date_trunc(date({local}), month)"),
@@ -288,6 +298,7 @@ fn bigquery(name: &str, arguments: &[&str]) -> Option<String> {
 fn snowflake(name: &str, arguments: &[&str]) -> Option<String> {
     Some(match (name, arguments) {
         ("local", [instant, offset]) => format!("dateadd(second, {offset}, {instant})"),
+        ("quarter", [instant]) => format!("time_slice({instant}, 15, 'minute')"),
         ("hour", [local]) => format!("extract(hour from {local})"),
         ("day", [local]) => format!("cast({local} as date)"),
         ("month", [local]) => format!("cast(date_trunc('month', {local}) as date)"),

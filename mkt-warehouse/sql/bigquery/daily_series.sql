@@ -45,13 +45,19 @@ visits as (
       and (@devices is null or s.device in unnest(split(@devices, ',')))
       and (@campaigns is null or s.campaign_id in unnest(split(@campaigns, ',')))
 ),
+-- Clocks change on quarters of an hour@ few instants are left to be looked up in the zone.
+quarters as (
+    select timestamp_seconds(cast(floor(unix_seconds(v.start_time) / 900) as int64) * 900) as quarter, count(*) as visits, sum(cast(v.converted as int64)) as conversions
+    from visits v
+    group by 1
+),
 traffic as (
     select
-        date(datetime(timestamp_add(v.start_time, interval z.offset_s second))) as day,
-        count(*) as visits,
-        sum(cast(v.converted as int64)) as conversions
-    from visits v
-    join zone_offsets z on z.zone = @zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+        date(datetime(timestamp_add(q.quarter, interval z.offset_s second))) as day,
+        sum(q.visits) as visits,
+        sum(q.conversions) as conversions
+    from quarters q
+    join zone_offsets z on z.zone = @zone and z.from_utc <= q.quarter and z.until_utc > q.quarter
     group by 1
 ),
 sales as (

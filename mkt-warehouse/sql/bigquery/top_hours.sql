@@ -42,13 +42,19 @@ with visits as (
       and (@devices is null or s.device in unnest(split(@devices, ',')))
       and (@campaigns is null or s.campaign_id in unnest(split(@campaigns, ',')))
 ),
+-- Clocks change on quarters of an hour@ few instants are left to be looked up in the zone.
+quarters as (
+    select timestamp_seconds(cast(floor(unix_seconds(v.start_time) / 900) as int64) * 900) as quarter, count(*) as sessions, sum(cast(v.converted as int64)) as converted_sessions
+    from visits v
+    group by 1
+),
 hours as (
     select
-        extract(hour from datetime(timestamp_add(v.start_time, interval z.offset_s second))) as hour,
-        count(*) as sessions,
-        sum(cast(v.converted as int64)) as converted_sessions
-    from visits v
-    join zone_offsets z on z.zone = @zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+        extract(hour from datetime(timestamp_add(q.quarter, interval z.offset_s second))) as hour,
+        sum(q.sessions) as sessions,
+        sum(q.converted_sessions) as converted_sessions
+    from quarters q
+    join zone_offsets z on z.zone = @zone and z.from_utc <= q.quarter and z.until_utc > q.quarter
     group by 1
 ),
 ranked as (

@@ -48,13 +48,19 @@ visits as (
       and (:devices is null or (instr(',' || :devices || ',', ',' || s.device || ',') > 0 and instr(s.device, ',') = 0))
       and (:campaigns is null or (instr(',' || :campaigns || ',', ',' || s.campaign_id || ',') > 0 and instr(s.campaign_id, ',') = 0))
 ),
+-- Clocks change on quarters of an hour: few instants are left to be looked up in the zone.
+quarters as (
+    select (v.start_time - (v.start_time % 900000000 + 900000000) % 900000000) as quarter, count(*) as visits, sum(v.converted) as conversions
+    from visits v
+    group by 1
+),
 traffic as (
     select
-        date((v.start_time + z.offset_s * 1000000) / 1000000, 'unixepoch') as day,
-        count(*) as visits,
-        sum(v.converted) as conversions
-    from visits v
-    join zone_offsets z on z.zone = :zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
+        date((q.quarter + z.offset_s * 1000000) / 1000000, 'unixepoch') as day,
+        sum(q.visits) as visits,
+        sum(q.conversions) as conversions
+    from quarters q
+    join zone_offsets z on z.zone = :zone and z.from_utc <= q.quarter and z.until_utc > q.quarter
     group by 1
 ),
 sales as (

@@ -1,4 +1,4 @@
-//! The engine for a team: PostgreSQL 13 or newer.
+//! The engine for a team: PostgreSQL 14 or newer.
 //!
 //! Loads of one key queue for an advisory lock; loads of different keys run side by side. Many new rows travel by COPY,
 //! few rows, and rows whose keys other slices hold, as one array per column.

@@ -43,13 +43,19 @@ pub(super) const REPORT: Report = Report {
                The hour that a clock change repeats counts once, as one hour.",
     text: "
 with {visits},
+-- Clocks change on quarters of an hour: few instants are left to be looked up in the zone.
+quarters as (
+    select @quarter(v.start_time) as quarter, count(*) as sessions, sum(@int(v.converted)) as converted_sessions
+    from visits v
+    group by 1
+),
 hours as (
     select
-        @hour(@local(v.start_time, z.offset_s)) as hour,
-        count(*) as sessions,
-        sum(@int(v.converted)) as converted_sessions
-    from visits v
-    join zone_offsets z on {zone at v.start_time}
+        @hour(@local(q.quarter, z.offset_s)) as hour,
+        @whole(sum(q.sessions)) as sessions,
+        @whole(sum(q.converted_sessions)) as converted_sessions
+    from quarters q
+    join zone_offsets z on {zone at q.quarter}
     group by 1
 ),
 ranked as (

@@ -34,13 +34,19 @@ with days as (
     @days(:first_day, :last_day)
 ),
 {visits},
+-- Clocks change on quarters of an hour: few instants are left to be looked up in the zone.
+quarters as (
+    select @quarter(v.start_time) as quarter, count(*) as visits, sum(@int(v.converted)) as conversions
+    from visits v
+    group by 1
+),
 traffic as (
     select
-        @day(@local(v.start_time, z.offset_s)) as day,
-        count(*) as visits,
-        sum(@int(v.converted)) as conversions
-    from visits v
-    join zone_offsets z on {zone at v.start_time}
+        @day(@local(q.quarter, z.offset_s)) as day,
+        @whole(sum(q.visits)) as visits,
+        @whole(sum(q.conversions)) as conversions
+    from quarters q
+    join zone_offsets z on {zone at q.quarter}
     group by 1
 ),
 sales as (
