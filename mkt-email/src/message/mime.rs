@@ -8,6 +8,9 @@ use lettre::message::{Attachment, MultiPart, SinglePart};
 use mkt_connect::{Error, ErrorKind};
 use std::time::SystemTime;
 
+/// Characters of a line, its end aside.
+const MAX_LINE: usize = 998;
+
 impl Message {
     /// The value of `Message-ID` of this attempt: `<key@domain of the sender>`. It depends on nothing else, so that a
     /// mail that arrives twice can be recognised as one.
@@ -115,6 +118,10 @@ fn mailbox(mailbox: &Mailbox) -> Result<lettre::message::Mailbox, Error> {
 }
 
 fn header(name: &str, value: String) -> Result<HeaderValue, Error> {
+    // RFC 5322 §2.1.1: lettre folds at spaces and encodes what is not ASCII; anything else stays in one line.
+    if value.split(' ').any(|word| word.is_ascii() && name.len() + 2 + word.len() > MAX_LINE) {
+        return Err(refused("a header has a word that is too long for a line"));
+    }
     let name = HeaderName::new_from_ascii(name.to_owned())
         .map_err(|_| refused("a header name is not well-formed"))?;
     Ok(HeaderValue::new(name, value))

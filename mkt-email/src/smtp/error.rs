@@ -238,7 +238,9 @@ fn told(reply: &Reply, message: &Message) -> String {
         clean.push_str(separator);
         clean.extend(shown.chars().filter(|c| !c.is_control()));
     }
-    for personal in [name, local] {
+    // Servers name the mailbox to which `jean+news` belongs.
+    let mailbox = local.split('+').next().unwrap_or_default();
+    for personal in [name, local, mailbox] {
         clean = without_word(&clean, personal);
     }
     if let Some((end, _)) = clean.char_indices().nth(MAX_TOLD) {
@@ -461,6 +463,13 @@ mod tests {
             told(&reply("550 5.1.1 <jean.dupont@example.org> no such user"), &message()),
             "550 5.1.1 … no such user"
         );
+        let sub = Message::builder(
+            "news@shop.example".parse().unwrap(),
+            "jean.dupont+shop@example.org".parse::<crate::EmailAddress>().unwrap().into(),
+            "Hello".parse().unwrap(),
+        );
+        let sub = sub.text("Hello").build().unwrap();
+        assert_eq!(told(&reply("550 5.1.1 jean.dupont is unknown"), &sub), "550 5.1.1 … is unknown");
         let long = format!("550 {}", "é".repeat(900));
         assert_eq!(told(&reply(&long), &message()).chars().count(), 4 + MAX_TOLD + 1);
         assert_eq!(told(&reply("550 a\u{1b}[2Jb\u{85}"), &message()), "550 a[2Jb");

@@ -217,3 +217,38 @@ fn a_date_that_a_mail_cannot_carry_is_refused() {
         assert_eq!(built.map_err(|error| error.kind()).is_ok(), fits, "{at}");
     }
 }
+
+/// RFC 5322 §2.1.1: a line has 998 characters at the most; servers refuse longer ones or break them.
+#[test]
+fn no_line_is_longer_than_a_server_has_to_take() {
+    let long = |text: &str, count: usize| text.repeat(count);
+    for (value, subject, fits) in [
+        (long("x", 2_000), long("x", 500), false),
+        (long("x", 980), long("x", 500), true),
+        (long("é", 2_000), long("é", 500), true),
+        (long("x ", 1_000), long("x ", 250), true),
+        (format!("{} é", long("x", 1_900)), format!("é {}", long("x", 400)), false),
+    ] {
+        let to = Mailbox::named(reader(1), &long("n", 200)).unwrap();
+        let message = Message::builder("news@shop.example".parse().unwrap(), to, subject.parse().unwrap())
+            .header("X-Check".parse().unwrap(), value.parse().unwrap())
+            .text(long("body", 1_000))
+            .html(long("<b>body</b>", 1_000))
+            .build()
+            .unwrap();
+        let built = message.to_mime(key(), noon());
+        // What cannot be folded anywhere is refused.
+        if !fits {
+            assert_eq!(built.unwrap_err().detail(), Some("a header has a word that is too long for a line"));
+            continue;
+        }
+        let bytes = built.unwrap();
+        let longest = bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap();
+        assert!(longest <= 999, "a line has {longest} bytes");
+        let parser = MessageParser::default().header_text(Parsed::Subject).header_text("X-Check");
+        let mail = parser.parse(&bytes).unwrap();
+        assert_eq!(mail.subject(), Some(subject.trim()));
+        let read = mail.header("X-Check").unwrap().as_text().unwrap();
+        assert_eq!(read, value.trim());
+    }
+}
