@@ -72,7 +72,8 @@ impl Region {
 /// ([`VendorTemplate`](crate::VendorTemplate)). Mails that were rendered for each person go one to a call. Putting rendered
 /// bodies into variables would save calls, but how the vendor escapes variables is not documented.
 ///
-/// A text that holds `%recipient` is refused: the vendor would put something else in its place.
+/// A text that holds `%recipient` is refused: the vendor would put something else in its place. It does so with
+/// `%unsubscribe_url%`, `%tag_unsubscribe_url%` and `%mailing_list_unsubscribe_url%` too, which are taken for meant.
 ///
 /// ```
 /// use mkt_connect::Secret;
@@ -209,7 +210,8 @@ impl EmailProvider for Mailgun {
 
     /// Looks for the mails in the vendor's log, by the variable that they carry. Before half an hour has passed an
     /// absence proves nothing, and when the log is no longer kept neither. Nor does it where the log names the recipient
-    /// and shows no variables that can be read: it cuts them off after 4 KB.
+    /// and shows no variables that can be read: it cuts them off after 4 KB. A log that cannot be read is no error: the
+    /// vendor has keys that may send and nothing else.
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
         let unknown = || Ok(vec![Settlement::StillUnknown; group.mails().len()]);
         let now = self.clock.now();
@@ -219,9 +221,11 @@ impl EmailProvider for Mailgun {
         let found = match self.look_up(group).await {
             Ok(Some(found)) => found,
             Ok(None) => return unknown(),
-            // Nothing was found out; it can be asked again.
-            Err(error) if error.is_retryable() || error.leaves_doubt() => return unknown(),
-            Err(error) => return Err(error),
+            // Nothing was found out; it can be asked again. A key that may only send must not stop the sending.
+            Err(error) => {
+                tracing::warn!(%error, "the log could not be read, lost answers stay unknown");
+                return unknown();
+            }
         };
         let log = wire::Log::of(&found, &group.key().to_string());
         let settled = group.mails().iter().map(|mail| match log.find(mail) {
@@ -235,7 +239,7 @@ impl EmailProvider for Mailgun {
         Ok(settled.collect())
     }
 
-    /// Reads the domain: `GET /v4/domains/{name}`.
+    /// Reads the domain: `GET /v4/domains/{name}`. A key that may only send fails here.
     async fn check(&self) -> Result<()> {
         let path = format!("v4/domains/{}", path_segment(&self.domain));
         let response = self.client.send(&Request::get(path).operation("check")).await?;

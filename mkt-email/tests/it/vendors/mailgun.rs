@@ -317,6 +317,10 @@ async fn a_log_that_cannot_be_read_settles_nothing() {
         Answer::status(502),
         Answer::json(r#"{"message":"try again after 10 seconds"}"#).with_status(429),
         Answer::json(r#"{"message":"no such attribute"}"#).with_status(400),
+        // A key that may only send.
+        Answer::text("Forbidden").with_status(401),
+        Answer::json(r#"{"message":"Forbidden"}"#).with_status(403),
+        Answer::json(r#"{"message":"not found"}"#).with_status(404),
         Answer::reset(),
     ] {
         let clock = ManualClock::new(noon());
