@@ -163,7 +163,8 @@ directions() { # the arrows of ARCHITECTURE.md, as absences
         deny "$crate" "--all-features" "mkt-examples|mkt-benches"
         deny "$crate" "--all-features" "openssl|openssl-sys|native-tls|aws-lc-sys"
     done
-    deny mkt-email "" "axum|reqwest"
+    deny mkt-email "" "axum|reqwest|rustls|mrml|css-inline|sqlx-postgres"
+    deny mkt-warehouse "" "plotters|rustls|sqlx-postgres"
     deny mkt-ml "--all-features" "tokio|reqwest"
     deny mkt-connect "--all-features" "mkt-email|mkt-social|mkt-warehouse|mkt-etl|mkt-ml|sqlx"
     deny mkt-connect "" "tokio|reqwest|plotters"

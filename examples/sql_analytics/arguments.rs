@@ -112,8 +112,8 @@ fn language(text: &str) -> Result<Lang, String> {
 fn reports() -> String {
     let mut text = "REPORTS\n".to_owned();
     for report in report::REPORTS {
-        let first = report.describe().split_inclusive(['.', ';']).next().unwrap_or_default();
-        text.push_str(&format!("  {:<22} {}\n", report.name(), first.trim_end_matches(['.', ';'])));
+        let first = report.describe().split(". ").next().unwrap_or_default();
+        text.push_str(&format!("  {}\n      {}\n", report.name(), first.trim_end_matches('.')));
     }
     text
 }
