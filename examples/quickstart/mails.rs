@@ -5,11 +5,11 @@ use crate::customers;
 use crate::failure::{Context, Step};
 use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::campaign::{CampaignTags, TagFamily};
-use mkt_connect::{Currency, Money};
+use mkt_connect::{Currency, Money, Secret};
 use mkt_email::{
     CartItem, CartRelaunch, Consent, Counts, DedupKey, DisplayName, Enqueued, Language, ListUnsubscribe,
     Mailbox, Maildir, ManualClock, Message, NewMail, Outbox, Rendered, Row, RunOptions, Stop, Subscribers,
-    Template, Welcome,
+    Template, UnsubscribeClaim, UnsubscribeKeys, Welcome,
 };
 use mkt_warehouse::report::AbandonedCart;
 use std::path::Path;
@@ -20,6 +20,8 @@ const SENDER: &str = "La Maison du Thé <bonjour@shop.example.org>";
 const SHOP_URL: &str = "https://shop.example.org/";
 const CART_URL: &str = "https://shop.example.org/panier";
 const UNSUBSCRIBE_URL: &str = "https://shop.example.org/desinscription";
+/// Signs the links to unsubscribe of a shop that does not exist. That of a shop is kept where its passwords are.
+const UNSUBSCRIBE_KEY: &str = "a key for the quickstart only";
 
 /// A cart older than this is history, not a reason to write.
 const RELAUNCH_WITHIN: TimeDelta = TimeDelta::days(30);
@@ -125,6 +127,7 @@ fn relaunch_mails(
     let customers = customers::read(path)?;
     let french = tagged(Template::cart_relaunch(Language::French)?, "panier-1");
     let english = tagged(Template::cart_relaunch(Language::English)?, "panier-1");
+    let (keys, leave) = (UnsubscribeKeys::new(&Secret::new(UNSUBSCRIBE_KEY))?, Url::parse(UNSUBSCRIBE_URL)?);
     let (mut consents, mut queue) = (Vec::new(), Vec::new());
     for cart in carts {
         if now - cart.last_added_at > RELAUNCH_WITHIN {
@@ -143,12 +146,11 @@ fn relaunch_mails(
         let name = customer.first_name.as_ref().map(DisplayName::as_str);
         let context = CartRelaunch::new(name, SHOP, CART_URL, items(cart, language));
         let key = DedupKey::new("panier-1", &cart.user_id).about(&cart.cart_id);
-        let mut link = Url::parse(UNSUBSCRIBE_URL)?;
-        link.query_pairs_mut().append_pair("m", &key.id().to_string());
         let to = Mailbox { address: customer.address.clone(), name: customer.first_name.clone() };
         match template.render(&context) {
             Ok(rendered) => {
-                let unsubscribe = ListUnsubscribe::one_click(link)?;
+                let claim = UnsubscribeClaim::marketing(&customer.address, "panier-1");
+                let unsubscribe = keys.link(&leave, &claim)?;
                 queue.push(NewMail::marketing(key, message(to, rendered, Some(unsubscribe))?));
             }
             Err(_) => mails.quarantined += 1,

@@ -51,9 +51,12 @@ impl Mails {
         let unreadable = || format!("cannot read {path}");
         let sender = arguments.sender();
         let domain = sender.address.domain().to_owned();
+        let file = File::open(&arguments.subscribers).named(unreadable)?;
+        if !file.metadata().named(unreadable)?.is_file() {
+            Err("it is read twice, so it must be a file: no folder and no pipe").named(unreadable)?;
+        }
         Ok(Self {
-            rows: Subscribers::read(File::open(&arguments.subscribers).named(unreadable)?)
-                .named(unreadable)?,
+            rows: Subscribers::read(file).named(unreadable)?,
             template: template.tagging(tags, TagFamily::Utm),
             site: sender.name.as_ref().map_or_else(|| domain.clone(), |name| name.as_str().to_owned()),
             link: format!("https://{domain}/"),

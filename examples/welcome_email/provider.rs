@@ -21,9 +21,14 @@ pub(crate) fn open(arguments: &Arguments) -> Step<Box<dyn EmailProvider>> {
         }
         Provider::Mailgun => {
             let domain = key("MAILGUN_DOMAIN")?;
-            let europe = std::env::var("MAILGUN_REGION").is_ok_and(|region| region.trim() == "eu");
+            let region = std::env::var("MAILGUN_REGION").unwrap_or_default().trim().to_ascii_lowercase();
+            let region = match region.as_str() {
+                "" | "us" => Region::Us,
+                "eu" => Region::Eu,
+                _ => Err("MAILGUN_REGION is neither us nor eu")?,
+            };
             let builder = Mailgun::builder(key("MAILGUN_API_KEY")?, domain.expose());
-            let builder = builder.region(if europe { Region::Eu } else { Region::Us });
+            let builder = builder.region(region);
             Box::new(base_url.into_iter().fold(builder, MailgunBuilder::base_url).build()?)
         }
         Provider::Smtp if base_url.is_some() => {

@@ -98,7 +98,7 @@ fn a_word_among_the_numbers_to_learn_from_is_told_with_its_line() {
     assert!(sentence.contains("time_on_site"), "{sentence}");
 }
 
-/// Rows that are appended: too short, no time, NUL, Latin-1 (which is read), a consent that is none.
+/// Rows that are appended: too short, no time, NUL, a consent that is none, Latin-1 in a file that is UTF-8.
 #[test]
 fn rows_that_do_not_fit_are_set_aside_and_counted_and_the_rest_goes() {
     let place = small();
@@ -123,9 +123,8 @@ fn rows_that_do_not_fit_are_set_aside_and_counted_and_the_rest_goes() {
     assert_eq!(answer.pointer("/etl/shop/quarantined"), Some(&Value::from(8)));
     assert!(run.err.contains("8 rows that do not fit set aside"), "{}", run.err);
     assert_eq!(answer.pointer("/social/quarantined"), Some(&Value::from(1)));
-    assert_eq!(answer.pointer("/mails/quarantined"), Some(&Value::from(2)));
-    let accepted = |answer: &Value| answer.pointer("/mails/accepted").and_then(Value::as_u64).unwrap();
-    assert_eq!(accepted(&answer), accepted(&before) + 1, "the one whose name is Latin-1 is written to");
+    assert_eq!(answer.pointer("/mails/quarantined"), Some(&Value::from(3)));
+    assert_eq!(answer.pointer("/mails/accepted"), before.pointer("/mails/accepted"));
     for key in ["visits", "sessions", "events", "reports"] {
         assert_eq!(answer[key], before[key], "{key}");
     }

@@ -199,10 +199,17 @@ fn what_is_wrong_is_told_in_one_sentence_before_anything_is_written() {
     let secret = format!("xkeysib-{CANARY}");
     let keyed = [("BREVO_API_KEY", secret.as_str())];
     let no_keys: [(&str, &str); 0] = [];
+    let region = [
+        ("MAILGUN_API_KEY", secret.as_str()),
+        ("MAILGUN_DOMAIN", "mg.example.org"),
+        ("MAILGUN_REGION", "fr"),
+    ];
     for (options, keys, wanted) in [
         (&["--provider", "brevo"][..], &no_keys[..], "set BREVO_API_KEY in the environment"),
         (&["--provider", "mailgun"], &keyed, "set MAILGUN_DOMAIN in the environment"),
         (&["--provider", "mailgun"], &[("MAILGUN_DOMAIN", "mg.example.org")], "set MAILGUN_API_KEY"),
+        (&["--provider", "mailgun"], &region, "MAILGUN_REGION is neither us nor eu"),
+        (&["--subscribers", "/dev/stdin"], &no_keys, "cannot read /dev/stdin: it is read twice"),
         (&["--provider", "smtp"], &no_keys, "set SMTP_URL in the environment"),
         (&["--provider", "smtp"], &[("SMTP_URL", "http://x")], "neither smtps:// nor smtp://"),
         (&["--provider", "brevo", "--base-url", "http://shop.example.org"], &keyed, "plain http is refused"),
