@@ -22,7 +22,9 @@ mod sqlite;
 
 use super::SERVICE;
 use mkt_connect::{Error, ErrorKind, Result};
-use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr};
+#[cfg(feature = "postgres")]
+use sqlx::AssertSqlSafe;
+use sqlx::{Row as _, SqlSafeStr};
 use std::fmt;
 
 #[cfg(feature = "postgres")]
