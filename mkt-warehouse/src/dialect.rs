@@ -108,8 +108,7 @@ impl fmt::Display for Dialect {
 fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
     Some(match (name, arguments) {
         ("local", [instant, offset]) => format!("({instant} + {offset} * 1000000)"),
-        // The remainder has the sign of its left side, so instants before 1970 need the day added.
-        // The remainder has the sign of its left side, so instants before 1970 need the quarter added.
+        // The remainder has the sign of its left side, so instants before 1970 need the divisor added.
         ("quarter", [instant]) => format!("({instant} - ({instant} % 900000000 + 900000000) % 900000000)"),
         ("hour", [local]) => format!("({local} % 86400000000 + 86400000000) % 86400000000 / 3600000000"),
         ("day", [local]) => format!("date({local} / 1000000, 'unixepoch')"),
@@ -212,7 +211,10 @@ fn datafusion(name: &str, arguments: &[&str]) -> Option<String> {
         ("local", [instant, offset]) => {
             format!("to_timestamp_micros(cast({instant} as bigint) + {offset} * 1000000)")
         }
-        ("quarter", [instant]) => format!("date_bin(interval '15 minutes', {instant})"),
+        // date_bin would answer in nanoseconds.
+        ("quarter", [instant]) => format!(
+            "arrow_cast(cast({instant} as bigint) - (cast({instant} as bigint) % 900000000 + 900000000) % 900000000, 'Timestamp(Microsecond, Some(\"UTC\"))')"
+        ),
         ("hour", [local]) => format!("cast(extract(hour from {local}) as bigint)"),
         ("day", [local]) => format!("cast({local} as date)"),
         ("month", [local]) => format!("cast(date_trunc('month', {local}) as date)"),

@@ -45,7 +45,7 @@ visits as (
       and (@devices is null or s.device in unnest(split(@devices, ',')))
       and (@campaigns is null or s.campaign_id in unnest(split(@campaigns, ',')))
 ),
--- Clocks change on quarters of an hour@ few instants are left to be looked up in the zone.
+-- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
     select timestamp_seconds(cast(floor(unix_seconds(v.start_time) / 900) as int64) * 900) as quarter, count(*) as visits, sum(cast(v.converted as int64)) as conversions
     from visits v

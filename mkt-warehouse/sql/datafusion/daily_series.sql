@@ -36,9 +36,9 @@ visits as (
       and ($devices is null or (strpos(concat(',', $devices, ','), concat(',', s.device, ',')) > 0 and strpos(s.device, ',') = 0))
       and ($campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', s.campaign_id, ',')) > 0 and strpos(s.campaign_id, ',') = 0))
 ),
--- Clocks change on quarters of an hour$ few instants are left to be looked up in the zone.
+-- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
-    select date_bin(interval '15 minutes', v.start_time) as quarter, count(*) as visits, sum(cast(v.converted as bigint)) as conversions
+    select arrow_cast(cast(v.start_time as bigint) - (cast(v.start_time as bigint) % 900000000 + 900000000) % 900000000, 'Timestamp(Microsecond, Some("UTC"))') as quarter, count(*) as visits, sum(cast(v.converted as bigint)) as conversions
     from visits v
     group by 1
 ),

@@ -45,7 +45,7 @@ visits as (
       and (:devices is null or s.device = any (string_to_array(:devices, ',')))
       and (:campaigns is null or s.campaign_id = any (string_to_array(:campaigns, ',')))
 ),
--- Clocks change on quarters of an hour: few instants are left to be looked up in the zone.
+-- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
     select date_bin(interval '15 minutes', v.start_time, to_timestamp(0)) as quarter, count(*) as visits, sum(cast(v.converted as integer)) as conversions
     from visits v

@@ -46,7 +46,7 @@ visits as (
       and ($devices is null or array_contains(to_variant(s.device), split($devices, ',')))
       and ($campaigns is null or array_contains(to_variant(s.campaign_id), split($campaigns, ',')))
 ),
--- Clocks change on quarters of an hour$ few instants are left to be looked up in the zone.
+-- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
     select time_slice(v.start_time, 15, 'minute') as quarter, count(*) as visits, sum(cast(v.converted as integer)) as conversions
     from visits v

@@ -42,7 +42,7 @@ with visits as (
       and (:devices is null or (instr(',' || :devices || ',', ',' || s.device || ',') > 0 and instr(s.device, ',') = 0))
       and (:campaigns is null or (instr(',' || :campaigns || ',', ',' || s.campaign_id || ',') > 0 and instr(s.campaign_id, ',') = 0))
 ),
--- Clocks change on quarters of an hour: few instants are left to be looked up in the zone.
+-- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
     select (v.start_time - (v.start_time % 900000000 + 900000000) % 900000000) as quarter, count(*) as sessions, sum(v.converted) as converted_sessions
     from visits v

@@ -43,7 +43,7 @@ pub(super) const REPORT: Report = Report {
                The hour that a clock change repeats counts once, as one hour.",
     text: "
 with {visits},
--- Clocks change on quarters of an hour: few instants are left to be looked up in the zone.
+-- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
     select @quarter(v.start_time) as quarter, count(*) as sessions, sum(@int(v.converted)) as converted_sessions
     from visits v

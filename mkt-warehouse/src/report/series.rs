@@ -34,7 +34,7 @@ with days as (
     @days(:first_day, :last_day)
 ),
 {visits},
--- Clocks change on quarters of an hour: few instants are left to be looked up in the zone.
+-- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
     select @quarter(v.start_time) as quarter, count(*) as visits, sum(@int(v.converted)) as conversions
     from visits v
