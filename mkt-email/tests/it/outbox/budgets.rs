@@ -91,9 +91,10 @@ async fn no_window_holds_more_than_the_budget_whoever_sends(engine: Engine) {
     assert_eq!(peer.inner.delivered().len(), 60);
     let (in_ten, in_a_minute) = (peer.most_in(10, |mails| mails), peer.most_in(60, |mails| mails));
     assert!(in_ten <= 5 && in_a_minute <= 20, "{in_ten} in 10 s, {in_a_minute} in 60 s");
-    // Neither is the budget left unused: 60 mails at 20 a minute are sent within a few minutes.
+    // Neither is the budget left unused: 60 mails at 20 a minute are sent within a few minutes. Each of the three senders
+    // moves the one clock when it waits, so at worst the minutes pass three times as fast.
     let took = clock.now() - noon();
-    assert!(in_ten == 5 && took.num_seconds() < 330, "{in_ten}, {took}");
+    assert!(in_ten == 5 && took.num_seconds() < 3 * 330, "{in_ten}, {took}");
 }
 
 async fn a_day_of_twenty_four_hours_rolls(engine: Engine) {
