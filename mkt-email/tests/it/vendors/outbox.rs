@@ -124,3 +124,30 @@ async fn mailgun_reaches_everybody_once_through_bad_addresses_lost_answers_and_t
         assert!(clock.now() > noon() || !matches!(fault, Fault::LostAnswer));
     }
 }
+
+/// The call never arrived: asking about it sends it. Whoever has left since is not asked about.
+#[tokio::test]
+async fn brevo_is_not_asked_about_who_has_left_since() {
+    let clock = ManualClock::new(noon());
+    let fake = FakeBrevo::start(Arc::new(clock.clone())).await.unwrap();
+    let outbox = outbox((0..3).map(rendered)).await;
+    // The run itself asks once.
+    fake.inject(Fault::LostRequest);
+    fake.inject(Fault::LostRequest);
+    outbox.run(&fake.provider().build().unwrap(), &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!(outbox.counts(None).await.unwrap().unknown, 3);
+    let left = mkt_email::Suppression {
+        address: reader(1),
+        scope: mkt_email::SuppressionScope::All,
+        reason: mkt_email::SuppressionReason::Complaint,
+        source: "test".to_owned(),
+        at: noon(),
+        expires_at: None,
+    };
+    outbox.suppress(&[left]).await.unwrap();
+    outbox.run(&fake.provider().build().unwrap(), &clock, &RunOptions::default()).await.unwrap();
+    let counts = outbox.counts(None).await.unwrap();
+    assert_eq!((counts.sent, counts.unknown), (2, 1));
+    let reached = by_recipient(&fake.delivered());
+    assert_eq!(reached.into_keys().collect::<Vec<_>>(), [reader(0), reader(2)].map(|to| to.normalised()));
+}
