@@ -74,9 +74,8 @@ const REST: Duration = Duration::from_mins(1);
 ///
 /// The id of an accepted mail is its `Message-ID`: queue numbers have no common form.
 ///
-/// Clones share the connections. An outbox makes use of several where its `RunOptions::calls_in_flight` says so, and its
-/// lease should be longer than a call may take (see [`Timeouts`]): a worker whose lease runs out in the middle of a call
-/// has its mail called unknown.
+/// Clones share the connections. An outbox makes use of several where its `RunOptions::calls_in_flight` says so, and
+/// prolongs its lease while a call lasts, however long (see [`Timeouts`]).
 #[derive(Clone)]
 pub struct Smtp(Arc<Inner>);
 
