@@ -34,9 +34,12 @@ with touches as (
         or case when s.session_id is null then e.campaign_id else s.campaign_id end in unnest(split(@campaigns, ','))) then 1 else 0 end as chosen
     from events e
     left join sites t on t.site = e.site
-    left join sessions s on s.session_id = e.session_id
+    -- The session itself is only looked up for a filter.
+    left join sessions s on s.session_id = case
+        when @channels is null and @devices is null and @campaigns is null then null else e.session_id end
+    left join (select distinct session_id from sessions where bot is not null) r on r.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
-    where s.bot is null
+    where r.session_id is null
       and (@site is null or e.site = @site)
       and coalesce(e.source = @source, t.record_source = e.source, true)
       and e.timestamp >= @since and e.timestamp <= @now
@@ -60,9 +63,12 @@ acts as (
         coalesce(e.currency, t.currency) as currency, e.properties
     from events e
     left join sites t on t.site = e.site
-    left join sessions s on s.session_id = e.session_id
+    -- The session itself is only looked up for a filter.
+    left join sessions s on s.session_id = case
+        when @channels is null and @devices is null and @campaigns is null then null else e.session_id end
+    left join (select distinct session_id from sessions where bot is not null) r on r.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
-    where s.bot is null
+    where r.session_id is null
       and (@site is null or e.site = @site)
       and coalesce(e.source = @source, t.record_source = e.source, true)
       and e.timestamp >= @since and e.timestamp < @until and e.timestamp <= @now

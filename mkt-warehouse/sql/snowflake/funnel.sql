@@ -46,9 +46,12 @@ with acts as (
         coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp as happened, e.event_id
     from events e
     left join sites t on t.site = e.site
-    left join sessions s on s.session_id = e.session_id
+    -- The session itself is only looked up for a filter.
+    left join sessions s on s.session_id = case
+        when $channels is null and $devices is null and $campaigns is null then null else e.session_id end
+    left join (select distinct session_id from sessions where bot is not null) r on r.session_id = e.session_id
     left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
-    where s.bot is null
+    where r.session_id is null
       and ($site is null or e.site = $site)
       and coalesce(e.source = $source, t.record_source = e.source, true)
       and ($channels is null or array_contains(to_variant(coalesce(s.channel, e.channel)), split($channels, ',')))

@@ -108,7 +108,7 @@ pub(super) const REPORT: Report = Report {
 with acts as (
     select
         coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp as happened, e.event_id
-    {events}
+    {many events}
       and e.timestamp >= :from and e.timestamp < :window_until
       and e.event_type in (
           :step_one, :step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight

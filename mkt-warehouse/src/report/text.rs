@@ -36,6 +36,19 @@ const EVENTS: &str = "from events e
       and (:site is null or e.site = :site)
       and coalesce(e.source = :source, t.record_source = e.source, true)";
 
+/// The same for reports that read a large part of all events, and nothing of a session but what filters need: robots are
+/// few, and finding every event's session only to see that it is none takes SQLite half of the report's time.
+const MANY_EVENTS: &str = "from events e
+    left join sites t on t.site = e.site
+    -- The session itself is only looked up for a filter.
+    left join sessions s on s.session_id = case
+        when :channels is null and :devices is null and :campaigns is null then null else e.session_id end
+    left join (select distinct session_id from sessions where bot is not null) r on r.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    where r.session_id is null
+      and (:site is null or e.site = :site)
+      and coalesce(e.source = :source, t.record_source = e.source, true)";
+
 /// Which of them the filters keep: an event is filtered through its session.
 const KEPT: &str = "(:channels is null or @listed(coalesce(s.channel, e.channel), :channels))
       and (:devices is null or @listed(s.device, :devices))
@@ -50,7 +63,8 @@ pub(super) fn rendered(text: &str, dialect: Dialect) -> String {
         .replace("{visits}", &VISITS.replace("{from}", ":from"))
         .replace("{visits so far}", &VISITS.replace("s.start_time >= {from} and ", ""))
         .replace("{events}", &format!("{EVENTS}\n      and {KEPT}"))
-        .replace("{all events}", EVENTS)
+        .replace("{many events}", &format!("{MANY_EVENTS}\n      and {KEPT}"))
+        .replace("{all events}", MANY_EVENTS)
         .replace("{kept}", KEPT);
     let mut joined = String::new();
     let mut rest = text.as_str();

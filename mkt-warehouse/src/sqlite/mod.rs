@@ -39,6 +39,10 @@ use std::time::Duration;
 /// one of them would be read again.
 const WRITER_CACHE: &str = "-65536";
 
+/// Rows that a connection's thread reads ahead: with sqlx's 50 the two threads wait for each other too often, and many
+/// more would be too much memory where every row has a document of megabytes.
+const ROWS_AHEAD: usize = 256;
+
 /// Readers at once; more of them queue.
 const READERS: u32 = 4;
 
@@ -170,6 +174,7 @@ fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
         .busy_timeout(options.busy_timeout)
         .synchronous(if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
         .pragma("temp_store", "memory")
+        .row_buffer_size(ROWS_AHEAD)
         // Statements hold no values, but a log line per chunk of a load helps nobody.
         .disable_statement_logging();
     match options.max_bytes {
