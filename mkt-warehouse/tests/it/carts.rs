@@ -1,9 +1,9 @@
 //! Abandoned carts, with histories written by hand.
 
 use super::engines;
-use super::rows::{World, at, day, event, same_person};
+use super::rows::{World, at, day, event, same_person, session};
 use mkt_connect::{Channel, Currency};
-use mkt_warehouse::model::{Event, EventType, Json};
+use mkt_warehouse::model::{Event, EventType, Json, Session};
 use mkt_warehouse::report::{self, AbandonedCart, CartOptions, Scope};
 use serde_json::{Value, json};
 
@@ -162,6 +162,44 @@ async fn filters_choose_carts_and_hide_no_purchase() {
         assert_eq!(people, ["both"]);
         assert_eq!(found[0].value.unwrap().0.to_string(), "3.00");
         assert_eq!(found[0].cart_id, mkt_warehouse::id::cart_id("both", at("2026-10-26T10:00:00Z")));
+    }
+}
+
+#[tokio::test]
+async fn robots_have_no_cart_and_filters_ask_the_session() {
+    let visit = |id: &str, channel: Channel, bot: Option<&str>| Session {
+        bot: bot.map(str::to_owned),
+        ..session(id, id, "2026-10-26T09:00:00Z", channel, false)
+    };
+    let put = |user: &str, seen: Option<&str>| Event {
+        session_id: seen.map(str::to_owned),
+        ..with(user, EventType::ADD_TO_CART, "10:00", item("A", "1"))
+    };
+    let world = World {
+        sessions: vec![
+            visit("robot", Channel::Email, Some("names itself a crawler")),
+            visit("mailed", Channel::Email, None),
+            visit("searched", Channel::Organic, None),
+        ],
+        events: vec![
+            put("robot", Some("robot")),
+            put("mailed", Some("mailed")),
+            put("searched", Some("searched")),
+            put("unseen", None),
+            put("lost", Some("a session that was never loaded")),
+        ],
+        ..World::default()
+    };
+    let scope = Scope::days("Europe/Paris", day("2026-10-26"), day("2026-10-27")).unwrap();
+    for engine in engines::all().await {
+        world.load_into(&engine).await;
+        for (scope, expected) in [
+            (scope.clone(), vec!["lost", "mailed", "searched", "unseen"]),
+            (scope.clone().channels([Channel::Email]), vec!["mailed"]),
+        ] {
+            let found = report::abandoned_carts(&engine, &scope, CartOptions::default()).await.unwrap().rows;
+            assert_eq!(found.iter().map(|cart| cart.person.as_str()).collect::<Vec<_>>(), expected);
+        }
     }
 }
 
