@@ -39,6 +39,8 @@ impl File {
             .synchronous(SqliteSynchronous::Full)
             // What is erased is overwritten with noughts.
             .pragma("secure_delete", "ON")
+            // The default of 2 MiB makes every batch read its pages of the index again.
+            .pragma("cache_size", "-65536")
             .busy_timeout(Duration::from_secs(30));
         let opened = connect(&SqlitePoolOptions::new().max_connections(4), &options).await;
         let pool = opened.map_err(|cause| {
