@@ -1,8 +1,8 @@
 //! One sentence for whoever has to mend it.
 
 use std::error::Error;
-use std::path::Path;
 use std::fmt;
+use std::path::Path;
 
 /// What a step gives, or why it could not.
 pub(crate) type Step<T> = Result<T, Box<dyn Error + Send + Sync>>;

@@ -479,7 +479,8 @@ fn check_slice(slice: &SliceKey) -> Result<()> {
 impl AnalyticsSource for Matomo {
     fn capabilities(&self) -> Capabilities {
         let finality = Finality::After(self.0.finality);
-        let stream = |name: &'static str, fills| Stream { name: name.into(), grain: Grain::Day, fills, finality };
+        let stream =
+            |name: &'static str, fills| Stream { name: name.into(), grain: Grain::Day, fills, finality };
         Capabilities {
             source: SERVICE,
             streams: vec![stream(DAILY, &[Kind::Metrics]), stream(VISITS, &[Kind::Sessions, Kind::Events])],
