@@ -303,7 +303,7 @@ fn campaign_id(n: u64) -> String {
 }
 
 fn campaign_channel(n: u64) -> Channel {
-    if n % 2 == 0 { Channel::Paid } else { Channel::Email }
+    if n.is_multiple_of(2) { Channel::Paid } else { Channel::Email }
 }
 
 #[cfg(test)]
