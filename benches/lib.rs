@@ -31,7 +31,7 @@ const DAYS: i64 = 184;
 /// evening and by mail. Every user signed up before the first session. A fifth of the users is known to the CRM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct World {
-    /// Events, about.
+    /// Events, about: nine are made for every ten asked for.
     pub events: u64,
     /// Another seed, another world.
     pub seed: u64,
@@ -328,7 +328,8 @@ mod tests {
         let events: Vec<Event> = world.traffic().flat_map(|(_, events)| events).collect();
         let ids: std::collections::BTreeSet<i64> = events.iter().map(|event| event.event_id).collect();
         assert_eq!(ids.len(), events.len());
-        assert!(events.len().abs_diff(50_000) < 5_000, "{} events", events.len());
+        // Nine for every ten that are asked for, give or take.
+        assert!(events.len().abs_diff(45_000) < 2_500, "{} events", events.len());
         let days = World::first_day()..World::until_day();
         assert!(events.iter().all(|event| days.contains(&event.timestamp.date_naive())));
     }
