@@ -130,7 +130,7 @@ struct Defaults {
 /// ```
 /// use mkt_email::{SuppressionReason, SuppressionRow, Suppressions};
 /// let file = "address,code,error,created_at\n\
-///             eve@example.org,550,mailbox unavailable,\"Fri, 21 Oct 2025 11:02:55 GMT\"\nnobody,550,,\n";
+///             eve@example.org,550,mailbox unavailable,\"Tue, 21 Oct 2025 11:02:55 GMT\"\nnobody,550,,\n";
 /// let rows: Vec<_> = Suppressions::read(file.as_bytes(), "bounces.csv", "2026-10-26T12:00:00Z".parse()?)?
 ///     .collect::<Result<_, _>>()?;
 /// assert!(matches!(&rows[0], SuppressionRow::Suppression(eve) if eve.reason == SuppressionReason::HardBounce));
