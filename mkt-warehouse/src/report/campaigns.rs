@@ -82,9 +82,7 @@ sales as @once()(
         coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue,
         case when e.event_type = 'refund' then 1 else 0 end as refund
-    {events}
-      and e.timestamp >= :from and e.timestamp < :until
-      and e.event_type in ('purchase', 'refund')
+    {sales}
 ),
 named as @once()(
     select session_id, person, happened from touches where session_id in (select session_id from sales)

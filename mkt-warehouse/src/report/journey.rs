@@ -124,9 +124,7 @@ macro_rules! takings {
     select
         coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue
-    {events}
-      and e.timestamp >= :from and e.timestamp < :until
-      and e.event_type in ('purchase', 'refund')
+    {sales}
 ),
 named as @once()(
     select t.session_id, t.person, coalesce(o.goals, 0) as goals

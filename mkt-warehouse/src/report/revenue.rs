@@ -33,9 +33,7 @@ users as (
 ),
 revenue as (
     select 1 as one, coalesce(e.currency, t.currency) as currency, sum(e.revenue) as revenue
-    {events}
-      and e.timestamp >= :from and e.timestamp < :until
-      and e.event_type in ('purchase', 'refund')
+    {sales}
     group by coalesce(e.currency, t.currency)
 )
 select
@@ -88,9 +86,7 @@ users as (
 ),
 sales as (
     select coalesce(s.channel, e.channel) as channel, coalesce(e.currency, t.currency) as currency, e.revenue
-    {events}
-      and e.timestamp >= :from and e.timestamp < :until
-      and e.event_type in ('purchase', 'refund')
+    {sales}
 ),
 revenue as (
     select channel, currency, sum(revenue) as revenue from sales group by channel, currency
@@ -157,9 +153,7 @@ users as (
 ),
 sales as (
     select e.timestamp, coalesce(e.currency, t.currency) as currency, e.revenue
-    {events}
-      and e.timestamp >= :from and e.timestamp < :until
-      and e.event_type in ('purchase', 'refund')
+    {sales}
 ),
 revenue as (
     select @month(@local(f.timestamp, z.offset_s)) as month, f.currency, sum(f.revenue) as revenue

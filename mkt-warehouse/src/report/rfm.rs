@@ -83,9 +83,7 @@ with sales as (
     select
         coalesce(i.person_id, e.user_id) as person, coalesce(e.currency, t.currency) as currency,
         e.event_type, e.timestamp, e.revenue
-    {events}
-      and e.timestamp >= :from and e.timestamp < :until
-      and e.event_type in ('purchase', 'refund')
+    {sales}
 ),
 buyers as (
     select person, count(*) as frequency, max(timestamp) as last_bought

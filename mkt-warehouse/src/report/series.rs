@@ -51,9 +51,7 @@ traffic as (
 ),
 sales as (
     select e.timestamp, coalesce(e.currency, t.currency) as currency, e.revenue
-    {events}
-      and e.timestamp >= :from and e.timestamp < :until
-      and e.event_type in ('purchase', 'refund')
+    {sales}
 ),
 takings as (
     select @day(@local(f.timestamp, z.offset_s)) as day, f.currency, sum(f.revenue) as revenue

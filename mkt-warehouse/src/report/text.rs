@@ -36,7 +36,11 @@ const EVENTS: &str = "from events e
       and (:site is null or e.site = :site)
       and coalesce(e.source = :source, t.record_source = e.source, true)";
 
-/// The same for reports that read a large part of all events, and nothing of a session but what filters need: robots are
+/// What of them counts as revenue: purchases, and refunds, whose amounts are negative.
+const SALES: &str = "and e.timestamp >= :from and e.timestamp < :until
+      and e.event_type in ('purchase', 'refund')";
+
+/// The same as [`EVENTS`] for reports that read a large part of all events, and nothing of a session but what filters need: robots are
 /// few, and finding every event's session only to see that it is none takes SQLite half of the report's time.
 const MANY_EVENTS: &str = "from events e
     left join sites t on t.site = e.site
@@ -62,6 +66,7 @@ pub(super) fn rendered(text: &str, dialect: Dialect) -> String {
     let text = text
         .replace("{visits}", &VISITS.replace("{from}", ":from"))
         .replace("{visits so far}", &VISITS.replace("s.start_time >= {from} and ", ""))
+        .replace("{sales}", &format!("{{events}}\n      {SALES}"))
         .replace("{events}", &format!("{EVENTS}\n      and {KEPT}"))
         .replace("{many events}", &format!("{MANY_EVENTS}\n      and {KEPT}"))
         .replace("{all events}", MANY_EVENTS)
