@@ -1,5 +1,6 @@
 //! `load_events` and `sql_analytics`, run as their users run them: as programs, on files, on every engine at hand.
 
+use crate::built::example;
 use chrono::{NaiveDateTime, TimeDelta, Timelike};
 use mkt_warehouse::report::REPORTS;
 use mkt_warehouse::{Postgres, Query, Warehouse};
@@ -11,21 +12,8 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-/// The program that cargo built beside this test.
 fn program(name: &str) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let program = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    let modified =
-        |path: &Path| fs::metadata(path).and_then(|it| it.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let sources = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
-    let newest = sources.map(|entry| modified(&entry.unwrap().path())).max().unwrap();
-    assert!(
-        modified(&program) >= newest,
-        "{} is missing or older than its source: cargo build -p mkt-examples --examples",
-        program.display()
-    );
-    Command::new(program)
+    Command::new(example(name))
 }
 
 fn data(name: &str) -> PathBuf {

@@ -8,6 +8,7 @@
 )]
 
 mod analytics;
+mod built;
 #[path = "../../make_sample_data/command.rs"]
 mod command;
 mod quickstart;

@@ -1,5 +1,6 @@
 //! The program, its world of files, and what it left behind.
 
+use crate::built::example;
 use mkt_warehouse::{ColumnType, Query, Sqlite, Warehouse};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,23 +19,6 @@ pub(super) const DATA: [&str; 7] = [
     "social_posts.csv",
     "user_behavior.csv",
 ];
-
-/// The program that cargo built beside this test.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let program = profile.join("examples").join("quickstart").with_extension(std::env::consts::EXE_EXTENSION);
-    let modified =
-        |path: &Path| fs::metadata(path).and_then(|it| it.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let sources = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("quickstart")).unwrap();
-    let newest = sources.map(|entry| modified(&entry.unwrap().path())).max().unwrap();
-    assert!(
-        modified(&program) >= newest,
-        "{} is missing or older than its source: cargo build -p mkt-examples --examples",
-        program.display()
-    );
-    program
-}
 
 pub(super) fn committed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
@@ -77,7 +61,7 @@ impl Place {
 
     /// The command, not yet run.
     pub(super) fn command(&self, options: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(example("quickstart"));
         command.args(["--json", "--data"]).arg(self.data()).arg("--out").arg(self.out()).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A user may have asked for backtraces; what is told must not depend on it.

@@ -1,5 +1,6 @@
 //! The program, as cron runs it, and what it left behind.
 
+use crate::built::example;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,23 +11,6 @@ use tempfile::TempDir;
 
 /// Part of every secret that the tests use; no output may hold it.
 pub(super) const CANARY: &str = "canary7f3a";
-
-/// The program that cargo built beside this test.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let program = profile.join("examples/welcome_email").with_extension(std::env::consts::EXE_EXTENSION);
-    let modified =
-        |path: &Path| fs::metadata(path).and_then(|it| it.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let sources = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("welcome_email")).unwrap();
-    let newest = sources.map(|entry| modified(&entry.unwrap().path())).max().unwrap();
-    assert!(
-        modified(&program) >= newest,
-        "{} is missing or older than its source: cargo build -p mkt-examples --examples",
-        program.display()
-    );
-    program
-}
 
 /// A directory for one test, with a file of sign-ups.
 pub(super) struct Place {
@@ -52,7 +36,7 @@ impl Place {
 
     /// The command, run in the directory, with an environment of its own.
     pub(super) fn command(&self, options: &[&str], keys: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(example("welcome_email"));
         command.current_dir(self.dir.path()).args(["--subscribers", "inscrits.csv", "--json"]).args(options);
         command.env_clear().env("RUST_BACKTRACE", "1").env("RUST_LOG", "trace").envs(keys.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
