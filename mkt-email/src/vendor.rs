@@ -2,15 +2,38 @@
 //! of an answer. No vendor is known here.
 
 use crate::provider::{Group, Outcome, RejectReason, Stage};
-use mkt_connect::http::ClientBuilder;
+use mkt_connect::clock::Clock;
+use mkt_connect::http::{Client, ClientBuilder, RateBudget};
 use mkt_connect::{Delivery, Error, Secret};
+use std::sync::Arc;
+use std::time::Duration;
 use url::{Host, Url};
 
 /// The most characters of a vendor's words that are repeated.
 const QUOTED: usize = 160;
 
+/// A client that gives a call so much time, and says at once when a budget is used up: the outbox waits, not a call.
+pub(crate) fn client(
+    service: &'static str,
+    base_url: &str,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+    rate: Option<&RateBudget>,
+) -> ClientBuilder {
+    let builder = Client::builder(service, base_url)
+        .read_timeout(timeout)
+        .total_timeout(timeout)
+        .rate_patience(Duration::ZERO)
+        .clock(clock);
+    let builder = match rate {
+        Some(budget) => builder.rate(budget),
+        None => builder,
+    };
+    allow_loopback(builder, base_url)
+}
+
 /// Lets a base URL on this machine be plain http, for fakes; every other one stays https only.
-pub(crate) fn allow_loopback(builder: ClientBuilder, base_url: &str) -> ClientBuilder {
+fn allow_loopback(builder: ClientBuilder, base_url: &str) -> ClientBuilder {
     let Ok(url) = Url::parse(base_url.trim()) else { return builder };
     let here = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -282,17 +282,16 @@ impl BrevoBuilder {
         if self.account.trim().is_empty() {
             return Err(config("the account has no name"));
         }
-        let mut client = Client::builder(SERVICE, &self.base_url)
-            .secret_header("api-key", &self.key)
-            .header("accept", "application/json")
-            .read_timeout(self.timeout)
-            .total_timeout(self.timeout)
-            .rate_patience(Duration::ZERO)
-            .clock(Arc::clone(&self.clock));
-        if let Some(budget) = &self.rate {
-            client = client.rate(budget);
-        }
-        let client = vendor::allow_loopback(client, &self.base_url).build()?;
+        let client = vendor::client(
+            SERVICE,
+            &self.base_url,
+            self.timeout,
+            Arc::clone(&self.clock),
+            self.rate.as_ref(),
+        )
+        .secret_header("api-key", &self.key)
+        .header("accept", "application/json")
+        .build()?;
         let mut capabilities = Capabilities::minimal();
         capabilities.features.extend(limit::features());
         capabilities.max_recipients = limit::VERSIONS;

@@ -372,16 +372,10 @@ impl MailgunBuilder {
             return Err(config("the account has no name"));
         }
         let base_url = self.base_url.as_deref().unwrap_or_else(|| self.region.base_url());
-        let mut client = Client::builder(SERVICE, base_url)
-            .basic_auth("api", &self.key)
-            .read_timeout(self.timeout)
-            .total_timeout(self.timeout)
-            .rate_patience(Duration::ZERO)
-            .clock(Arc::clone(&self.clock));
-        if let Some(budget) = &self.rate {
-            client = client.rate(budget);
-        }
-        let client = vendor::allow_loopback(client, base_url).build()?;
+        let client =
+            vendor::client(SERVICE, base_url, self.timeout, Arc::clone(&self.clock), self.rate.as_ref())
+                .basic_auth("api", &self.key)
+                .build()?;
         let mut capabilities = Capabilities::minimal();
         capabilities.features.extend(limit::features());
         capabilities.max_recipients = limit::RECIPIENTS;
