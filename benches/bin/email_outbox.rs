@@ -1,15 +1,28 @@
 //! The outbox end to end, enqueue → accepted by the in-memory provider; the Rust side of `outbox.py`.
 //!
-//! `email_outbox URL RECIPIENTS GROUP IN_FLIGHT`: the URL of a fresh outbox, mails to a call (1: a provider that knows
-//! no keys, as SMTP), calls side by side. Every commit is durable.
+//! Every commit is durable.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring program")]
 
+use clap::Parser;
 use mkt_email::{
     Capabilities, Clock, DedupKey, EmailAddress, Feature, Idempotency, Memory, Message, NewMail, Outbox,
     RunOptions, SystemClock,
 };
 use std::time::Instant;
+
+/// Enqueues mails and sends them through the in-memory provider; prints what it took, in JSON.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The URL of a fresh outbox: `sqlite:PATH` or `postgres://…`
+    url: String,
+    /// Mails, each to another person
+    recipients: usize,
+    /// Mails to a call; 1 is a provider that knows no keys, as SMTP
+    group: usize,
+    /// Calls side by side
+    in_flight: usize,
+}
 
 fn mail(number: usize) -> NewMail {
     let to: EmailAddress = format!("reader{number}@mail{}.example.org", number % 1000).parse().unwrap();
@@ -28,10 +41,8 @@ fn mail(number: usize) -> NewMail {
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize| arguments[at].parse::<usize>().unwrap();
-    let (count, group, in_flight) = (number(1), number(2), number(3));
-    let outbox = Outbox::connect(&arguments[0]).await.unwrap();
+    let Arguments { url, recipients: count, group, in_flight } = Arguments::parse();
+    let outbox = Outbox::connect(&url).await.unwrap();
     let mails: Vec<NewMail> = (0..count).map(mail).collect();
     let mut capabilities = Capabilities::minimal();
     capabilities.features.extend(Feature::ALL);

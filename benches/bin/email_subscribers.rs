@@ -2,8 +2,17 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring program")]
 
+use clap::Parser;
 use mkt_email::{Row, Subscribers};
+use std::path::PathBuf;
 use std::time::Instant;
+
+/// Reads and validates a CSV of subscribers; prints counts, time and memory, in JSON.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The file
+    file: PathBuf,
+}
 
 /// The most memory that the process ever had, in MB, where the system tells.
 fn peak() -> Option<f64> {
@@ -13,9 +22,9 @@ fn peak() -> Option<f64> {
 }
 
 fn main() {
-    let path = std::env::args().nth(1).unwrap();
+    let Arguments { file } = Arguments::parse();
     let begun = Instant::now();
-    let mut reader = Subscribers::open(&path).unwrap();
+    let mut reader = Subscribers::open(&file).unwrap();
     let (mut letters, mut dates) = (0, 0);
     for row in reader.by_ref() {
         if let Row::Subscriber(person) = row.unwrap() {

@@ -4,9 +4,8 @@ use crate::built::example;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::SystemTime;
 use tempfile::TempDir;
 
 /// Part of every secret that the tests use; no output may hold it.
