@@ -2,10 +2,13 @@
 //!
 //! The order of pages leaves no trace: rows are keyed, and come out in the order of their keys.
 
-use crate::ledger::QuarantineRow;
-use crate::source::{Kind, Page, Rejected, Totals};
+use crate::clean;
+use crate::ledger::{DriftRow, ExtraRow, QuarantineRow};
+use crate::source::{Coverage, Drift, Extra, Kind, Page, Rejected, Totals};
 use chrono::NaiveDate;
-use mkt_warehouse::model::{Campaign, Cost, DailyMetric, Event, Session, SliceState, User};
+use mkt_warehouse::model::{
+    Campaign, Cost, DailyMetric, DimensionMetric, Event, Json, MetricKind, Session, SliceState, User,
+};
 use mkt_warehouse::{Batch, SliceKey, id};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -21,11 +24,15 @@ pub(crate) struct Content {
     sessions: BTreeMap<String, Session>,
     events: BTreeMap<i64, Event>,
     metrics: BTreeMap<(NaiveDate, String), DailyMetric>,
+    dimensions: BTreeMap<(NaiveDate, String, i64, String), DimensionMetric>,
     users: BTreeMap<String, User>,
     campaigns: BTreeMap<String, Campaign>,
     costs: BTreeMap<(NaiveDate, &'static str, String), Cost>,
     quarantine: BTreeMap<i64, QuarantineRow>,
     notes: Vec<String>,
+    extras: BTreeMap<i64, ExtraRow>,
+    drift: BTreeMap<i64, DriftRow>,
+    coverage: Coverage,
 }
 
 impl Content {
@@ -39,11 +46,15 @@ impl Content {
             sessions: BTreeMap::new(),
             events: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            dimensions: BTreeMap::new(),
             users: BTreeMap::new(),
             campaigns: BTreeMap::new(),
             costs: BTreeMap::new(),
             quarantine: BTreeMap::new(),
             notes: Vec::new(),
+            extras: BTreeMap::new(),
+            drift: BTreeMap::new(),
+            coverage: Coverage::Whole,
         }
     }
 
@@ -78,6 +89,13 @@ impl Content {
             x.day,
             x.metric.clone()
         ));
+        take!(
+            page.dimensions,
+            dimensions,
+            Kind::Dimensions,
+            "a metric by dimensions",
+            |x: &DimensionMetric| (x.day, x.report.clone(), x.dimension_key, x.metric.clone())
+        );
         take!(page.users, users, Kind::Users, "a user", |x: &User| x.user_id.clone());
         take!(page.campaigns, campaigns, Kind::Campaigns, "a campaign", |x: &Campaign| x.campaign_id.clone());
         take!(page.costs, costs, Kind::Costs, "a cost", |x: &Cost| {
@@ -88,6 +106,15 @@ impl Content {
             held += u64::from(self.quarantine.insert(row.quarantine_id, row).is_some());
         }
         self.duplicates += held;
+        for extra in page.extras {
+            let row = self.extra(extra);
+            self.extras.insert(row.extra_id, row);
+        }
+        for drift in page.drift {
+            let row = self.drifted(&drift);
+            self.drift.insert(row.drift_id, row);
+        }
+        self.coverage = self.coverage.max(page.coverage);
         for note in page.notes {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
@@ -122,6 +149,36 @@ impl Content {
         }
     }
 
+    fn extra(&self, extra: Extra) -> ExtraRow {
+        let key = &self.key;
+        let record = clean::storable(&extra.record);
+        ExtraRow {
+            extra_id: id::stable_hash(&["extra", &key.load_id().to_string(), &record]),
+            record,
+            fields: Json(clean::json(extra.fields.0)),
+            source: key.source.clone(),
+            stream: key.stream.clone(),
+            site: key.site.clone(),
+            day: key.from,
+        }
+    }
+
+    fn drifted(&self, drift: &Drift) -> DriftRow {
+        let key = &self.key;
+        let (place, field) = (clean::storable(&drift.place), clean::storable(&drift.field));
+        let change = drift.change.as_str().to_owned();
+        DriftRow {
+            drift_id: id::stable_hash(&["drift", &key.load_id().to_string(), &place, &field, &change]),
+            place,
+            field,
+            change,
+            source: key.source.clone(),
+            stream: key.stream.clone(),
+            site: key.site.clone(),
+            day: key.from,
+        }
+    }
+
     /// Rows of the warehouse's tables, without the quarantine.
     pub(crate) fn rows(&self) -> u64 {
         self.rows_by_table().values().sum()
@@ -143,6 +200,15 @@ impl Content {
         self.duplicates
     }
 
+    pub(crate) fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// What differs in form, in the order of places and fields.
+    pub(crate) fn drift(&self) -> impl Iterator<Item = &DriftRow> {
+        self.drift.values()
+    }
+
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -160,6 +226,7 @@ impl Content {
                 Kind::Sessions => ("sessions", self.sessions.len()),
                 Kind::Events => ("events", self.events.len()),
                 Kind::Metrics => ("daily_metrics", self.metrics.len()),
+                Kind::Dimensions => ("dimension_metrics", self.dimensions.len()),
                 Kind::Users => ("users", self.users.len()),
                 Kind::Campaigns => ("campaigns", self.campaigns.len()),
                 Kind::Costs => ("costs", self.costs.len()),
@@ -190,6 +257,15 @@ impl Content {
                         }
                     }
                 }
+                Kind::Dimensions => {
+                    let mut sums: BTreeMap<String, Decimal> = BTreeMap::new();
+                    for row in self.dimensions.values().filter(|row| row.kind == MetricKind::Additive) {
+                        let Some(value) = row.value else { continue };
+                        let sum = sums.entry(format!("{}.{}", row.report, row.metric)).or_default();
+                        *sum = sum.saturating_add(value.0);
+                    }
+                    sums.into_iter().for_each(|(name, sum)| totals.set(name, sum));
+                }
                 Kind::Users => totals.set("users", self.users.len() as u64),
                 Kind::Campaigns => totals.set("campaigns", self.campaigns.len() as u64),
                 Kind::Costs => totals.set("cost", self.costs.values().map(|x| x.cost.0).sum::<Decimal>()),
@@ -199,7 +275,7 @@ impl Content {
         totals
     }
 
-    /// Whether the source says that nothing happened: no row but metrics, and every metric zero or empty.
+    /// Whether the source says that nothing happened: no row but numbers, and every number zero or empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.sessions.is_empty()
             && self.events.is_empty()
@@ -207,9 +283,10 @@ impl Content {
             && self.campaigns.is_empty()
             && self.costs.is_empty()
             && self.metrics.values().all(|x| x.value.is_none_or(|value| value.0.is_zero()))
+            && self.dimensions.values().all(|x| x.value.is_none_or(|value| value.0.is_zero()))
     }
 
-    /// The hash of what the source said, whatever we think of its completeness: `daily_metrics.state` is left out.
+    /// The hash of what the source said, whatever we think of its completeness: the `state` of numbers is left out.
     pub(crate) fn fingerprint(&self) -> String {
         self.batch(None).content_hash()
     }
@@ -228,12 +305,22 @@ impl Content {
                     }
                     metric
                 })),
+                Kind::Dimensions => batch.replace(self.dimensions.values().cloned().map(|mut row| {
+                    row.state = state.unwrap_or(SliceState::Planned);
+                    if row.state == SliceState::SuspectEmpty {
+                        (row.value, row.numerator, row.denominator) = (None, None, None);
+                    }
+                    row
+                })),
                 Kind::Users => batch.replace(self.users.values().cloned()),
                 Kind::Campaigns => batch.replace(self.campaigns.values().cloned()),
                 Kind::Costs => batch.replace(self.costs.values().cloned()),
             };
         }
-        batch.replace(self.quarantine.values().cloned())
+        batch
+            .replace(self.quarantine.values().cloned())
+            .replace(self.extras.values().cloned())
+            .replace(self.drift.values().cloned())
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the pipeline remembers: the state of every slice, what was set aside, which numbers changed later.
+//! What the pipeline remembers: the state of every slice, what was set aside, which numbers changed later, and what the
+//! source told in another form than is known.
 //!
 //! Ledger rows are written in the transaction of the rows that they speak of. Nothing here decides anything: see
 //! [`crate::settle`].
@@ -55,6 +56,8 @@ record! {
         fingerprint: Option<String>,
         /// When this row last changed, UTC.
         changed_at: DateTime<Utc>,
+        /// Whether it is not read again: it is settled, or cut off or sampled by the source and as old as a settled one.
+        is_final: bool,
     }
 }
 
@@ -73,6 +76,49 @@ record! {
         raw: String,
         /// Why it does not fit.
         reason: String,
+        /// The source.
+        source: String,
+        /// The stream.
+        stream: String,
+        /// The site.
+        site: String,
+        /// First day of the slice.
+        day: NaiveDate,
+    }
+}
+
+record! {
+    /// What a record told beyond the model. Part of its slice.
+    ExtraRow in "etl_extras" sliced, key [extra_id] {
+        /// Stable hash of the slice and the record.
+        extra_id: i64,
+        /// The record, as the source names it.
+        record: String,
+        /// The fields, addresses replaced.
+        fields: Json,
+        /// The source.
+        source: String,
+        /// The stream.
+        stream: String,
+        /// The site.
+        site: String,
+        /// First day of the slice.
+        day: NaiveDate,
+    }
+}
+
+record! {
+    /// A field that came, went or changed its type. Part of its slice: the first day that has it is the first day of the
+    /// change, in whatever order days are loaded.
+    DriftRow in "etl_drift" sliced, key [drift_id] {
+        /// Stable hash of the slice, the place, the field and the change.
+        drift_id: i64,
+        /// File or endpoint.
+        place: String,
+        /// The field.
+        field: String,
+        /// `new`, `missing` or `other_type`.
+        change: String,
         /// The source.
         source: String,
         /// The stream.
@@ -107,18 +153,27 @@ record! {
 }
 
 /// The ledger's tables.
-pub const TABLES: &[TableSchema] = &[SliceRow::SCHEMA, QuarantineRow::SCHEMA, RevisionRow::SCHEMA];
+pub const TABLES: &[TableSchema] =
+    &[SliceRow::SCHEMA, QuarantineRow::SCHEMA, ExtraRow::SCHEMA, DriftRow::SCHEMA, RevisionRow::SCHEMA];
 
 /// The ledger's schema; the pipeline migrates it together with the warehouse's own.
 pub const SCHEMA: Schema = Schema {
     owner: "etl",
     tables: TABLES,
-    migrations: &[Migration {
-        version: 1,
-        description: "slices, quarantine, revisions",
-        sqlite: include_str!("../migrations/sqlite/0001_ledger.sql"),
-        postgres: include_str!("../migrations/postgres/0001_ledger.sql"),
-    }],
+    migrations: &[
+        Migration {
+            version: 1,
+            description: "slices, quarantine, revisions",
+            sqlite: include_str!("../migrations/sqlite/0001_ledger.sql"),
+            postgres: include_str!("../migrations/postgres/0001_ledger.sql"),
+        },
+        Migration {
+            version: 2,
+            description: "final slices, fields beyond the model",
+            sqlite: include_str!("../migrations/sqlite/0002_form.sql"),
+            postgres: include_str!("../migrations/postgres/0002_form.sql"),
+        },
+    ],
 };
 
 impl SliceRow {
@@ -146,6 +201,7 @@ impl SliceRow {
             version: None,
             fingerprint: None,
             changed_at: at,
+            is_final: false,
         }
     }
 

@@ -26,8 +26,8 @@ struct Held {
     reads: u64,
 }
 
-/// A source with one site and one stream, [`TRAFFIC`], that fills sessions, events and daily metrics. Clones share
-/// their pages.
+/// A source with one site and one stream, [`TRAFFIC`], that fills sessions, events, daily metrics and metrics by
+/// dimensions. Clones share their pages.
 #[derive(Debug, Clone)]
 pub struct MemorySource {
     name: &'static str,
@@ -110,7 +110,7 @@ impl AnalyticsSource for MemorySource {
             streams: vec![Stream {
                 name: TRAFFIC.into(),
                 grain: Grain::Day,
-                fills: &[Kind::Sessions, Kind::Events, Kind::Metrics],
+                fills: &[Kind::Sessions, Kind::Events, Kind::Metrics, Kind::Dimensions],
                 finality: self.finality,
             }],
             concurrency: 8,

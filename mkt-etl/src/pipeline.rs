@@ -6,7 +6,7 @@
 use crate::content::Content;
 use crate::ledger::{self, SliceRow};
 use crate::report::{RunReport, SliceFailure, kind_name};
-use crate::settle::{self, Seen};
+use crate::settle::{self, Seen, Verdict};
 use crate::source::{AnalyticsSource, Capabilities, SiteFacts, Stream, Totals, Window};
 use chrono::{DateTime, Datelike, Utc};
 use futures_util::StreamExt;
@@ -63,7 +63,8 @@ type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
 /// - A slice is loaded whole or not at all, and its ledger row with it; dropping the future of [`run`](Self::run) at
 ///   any point leaves whole slices. Memory is bounded by the largest slice times the number of slices at once, and by
 ///   [`max_rows`](Self::max_rows); pages are dropped as they are taken over.
-/// - A settled slice is not read again, unless the source tells another version of it. Any other slice is read again
+/// - A final slice (settled, or as complete as the source will ever tell it) is not read again, unless the source tells
+///   another version of it. Any other slice is read again
 ///   and replaced if its content changed; the change is kept in `etl_revisions`. A slice that lost a row to another
 ///   slice is read and loaded again by the next run over it, settled or not.
 /// - A slice of which rows were read is not replaced by a zero that the source's control totals contradict: that is a
@@ -97,7 +98,7 @@ impl fmt::Debug for Pipeline {
 
 /// What became of a slice.
 enum Outcome {
-    /// Settled before, not read.
+    /// Final before, not read.
     Kept(SliceRow),
     /// Read; the ledger row as it is now, whether it was written, whether an earlier content was replaced.
     Read { row: SliceRow, written: bool, revised: bool },
@@ -397,9 +398,8 @@ impl Pipeline {
 
     async fn read_and_load(&self, job: &Job) -> Result<Outcome, Stop> {
         let version = self.source.version(&job.slice).await?;
-        let settled =
-            |row: &&SliceRow| row.state == SliceState::Settled && row.failed_attempts == 0 && !job.robbed;
-        if let Some(before) = job.before.as_ref().filter(settled).filter(|row| row.version == version) {
+        let is_final = |row: &&SliceRow| row.is_final && row.failed_attempts == 0 && !job.robbed;
+        if let Some(before) = job.before.as_ref().filter(is_final).filter(|row| row.version == version) {
             return Ok(Outcome::Kept(before.clone()));
         }
         let content = self.read(job).await?;
@@ -414,8 +414,9 @@ impl Pipeline {
             control: control.as_ref(),
             read_before: old_fingerprint == Some(&fingerprint),
             final_by_age: now >= settle::final_from(&job.slice, job.stream.finality, job.site.zone),
+            coverage: content.coverage(),
         };
-        let state = settle::state(&seen);
+        let Verdict { state, is_final } = settle::judge(&seen);
         let had_content =
             |row: &SliceRow| row.totals().iter().any(|(name, value)| name != "records" && !value.is_zero());
         if state == SliceState::SuspectEmpty && job.before.as_ref().is_some_and(had_content) {
@@ -429,6 +430,7 @@ impl Pipeline {
         }
         let row = SliceRow {
             state,
+            is_final,
             records_read: signed(content.read()),
             records_loaded: signed(content.rows() - content.derived().min(content.rows())),
             records_quarantined: signed(content.quarantined_rows()),
@@ -456,6 +458,9 @@ impl Pipeline {
             // The warehouse is gone: nothing can be noted, and the other slices will fare no better.
             _ => Stop::Run(error),
         })?;
+        for drift in content.drift() {
+            tracing::warn!(slice = %job.slice, place = drift.place, field = drift.field, change = drift.change, "drift");
+        }
         tracing::debug!(written = receipt.written, removed = receipt.removed, state = %row.state, "loaded");
         Ok(Outcome::Read { row, written: true, revised })
     }

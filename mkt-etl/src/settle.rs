@@ -1,6 +1,6 @@
 //! Decides what is known about a slice after a read. Pure: no clock, no request, no table.
 
-use crate::source::{Finality, Totals};
+use crate::source::{Coverage, Finality, Totals};
 use crate::zone;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -20,24 +20,45 @@ pub struct Seen<'a> {
     pub read_before: bool,
     /// Whether the source does not change the slice any more.
     pub final_by_age: bool,
+    /// How much of what happened the source tells.
+    pub coverage: Coverage,
 }
 
-/// The state of a slice that was read.
+/// What is known about a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Its state.
+    pub state: SliceState,
+    /// Whether reading it again is of no use.
+    pub is_final: bool,
+}
+
+/// Judges a slice that was read.
 ///
 /// - `suspect_empty`: the source said zero, and its control totals say otherwise. A zero is not a missing value, and a
 ///   missing value is not a zero.
+/// - `truncated`, `sampled`: as the source says, at any age. Its control totals may disagree for that reason, so that it
+///   is final when it is old enough and either they agree or two reads in a row gave the same content.
 /// - `settled`: final by age, and either every control total agrees or, where there are none, two reads in a row gave
 ///   the same content and that is not nothing: an empty slice is never believed on one word.
 /// - `provisional`: everything else, also a day whose control totals still disagree.
 #[must_use]
-pub fn state(seen: &Seen<'_>) -> SliceState {
+pub fn judge(seen: &Seen<'_>) -> Verdict {
     let reconciled = seen.control.map(|control| seen.totals.differences(control).is_empty());
-    match reconciled {
-        Some(false) if seen.empty => SliceState::SuspectEmpty,
-        Some(false) => SliceState::Provisional,
-        Some(true) if seen.final_by_age => SliceState::Settled,
-        None if seen.final_by_age && seen.read_before && !seen.empty => SliceState::Settled,
-        _ => SliceState::Provisional,
+    let open = |state| Verdict { state, is_final: false };
+    let partial = |state| Verdict {
+        state,
+        is_final: seen.final_by_age && (reconciled == Some(true) || seen.read_before),
+    };
+    match (seen.coverage, reconciled) {
+        (_, Some(false)) if seen.empty => open(SliceState::SuspectEmpty),
+        (Coverage::Truncated, _) => partial(SliceState::Truncated),
+        (Coverage::Sampled, _) => partial(SliceState::Sampled),
+        (_, Some(true)) if seen.final_by_age => Verdict { state: SliceState::Settled, is_final: true },
+        (_, None) if seen.final_by_age && seen.read_before && !seen.empty => {
+            Verdict { state: SliceState::Settled, is_final: true }
+        }
+        _ => open(SliceState::Provisional),
     }
 }
 
@@ -55,7 +76,7 @@ pub fn final_from(slice: &SliceKey, finality: Finality, zone: Tz) -> DateTime<Ut
 #[cfg(test)]
 mod tests {
     use super::*;
-    use SliceState::{Provisional, Settled, SuspectEmpty};
+    use SliceState::{Provisional, Sampled, Settled, SuspectEmpty, Truncated};
     use chrono::TimeDelta;
 
     #[test]
@@ -74,8 +95,31 @@ mod tests {
             (false, &one, None, true, false, Provisional),
             (true, &none, None, true, true, Provisional),
         ] {
-            let seen = Seen { empty, totals, control, read_before, final_by_age };
-            assert_eq!(state(&seen), expected, "{seen:?}");
+            let seen = Seen { empty, totals, control, read_before, final_by_age, coverage: Coverage::Whole };
+            let is_final = expected == Settled;
+            assert_eq!(judge(&seen), Verdict { state: expected, is_final }, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_slice_that_the_source_cut_off_says_so_at_any_age_and_is_not_read_for_ever() {
+        let visits = |n: i64| Totals::new().with("visits", n);
+        let (none, one, two) = (visits(0), visits(1), visits(2));
+        for (coverage, state) in [(Coverage::Truncated, Truncated), (Coverage::Sampled, Sampled)] {
+            for (empty, totals, control, read_before, final_by_age, expected) in [
+                (false, &one, Some(&one), false, false, (state, false)),
+                (false, &one, Some(&one), false, true, (state, true)),
+                (false, &one, Some(&two), false, true, (state, false)),
+                (false, &one, Some(&two), true, true, (state, true)),
+                (false, &one, Some(&two), true, false, (state, false)),
+                (false, &one, None, false, true, (state, false)),
+                (false, &one, None, true, true, (state, true)),
+                (true, &none, Some(&one), true, true, (SuspectEmpty, false)),
+            ] {
+                let seen = Seen { empty, totals, control, read_before, final_by_age, coverage };
+                let (state, is_final) = expected;
+                assert_eq!(judge(&seen), Verdict { state, is_final }, "{seen:?}");
+            }
         }
     }
 

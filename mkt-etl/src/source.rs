@@ -10,7 +10,9 @@ use chrono_tz::Tz;
 use futures_util::stream::BoxStream;
 use mkt_connect::{Currency, Result};
 use mkt_warehouse::SliceKey;
-use mkt_warehouse::model::{Campaign, Cost, DailyMetric, Event, EventType, Session, User};
+use mkt_warehouse::model::{
+    Campaign, Cost, DailyMetric, DimensionMetric, Event, EventType, Json, Session, User,
+};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -48,6 +50,8 @@ pub enum Kind {
     Events,
     /// `daily_metrics`.
     Metrics,
+    /// `dimension_metrics`.
+    Dimensions,
     /// `users`.
     Users,
     /// `campaigns`.
@@ -189,11 +193,70 @@ impl Rejected {
     }
 }
 
+/// What a record tells beyond the model: fields that a newer version of the source, or the owner of a file, has added.
+/// They are kept beside the rows, in `etl_extras`, until the model knows them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extra {
+    /// The record that they belong to, as the source names it: `visit 123`, `2026-03-27`.
+    pub record: String,
+    /// The fields, as an object.
+    pub fields: Json,
+}
+
+/// How the form of a source's answers differs from the form that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Change {
+    /// A field that is not known.
+    New,
+    /// A field that should be there, and is not.
+    Missing,
+    /// A field whose values are of another type than is known.
+    OtherType,
+}
+
+impl Change {
+    /// The name in `etl_drift`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Missing => "missing",
+            Self::OtherType => "other_type",
+        }
+    }
+}
+
+/// A difference in form, seen while a slice was read. It is told and kept (`etl_drift`), and fails nothing by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Drift {
+    /// Where: a file name or an endpoint.
+    pub place: String,
+    /// The field or column, never a value.
+    pub field: String,
+    /// What is different.
+    pub change: Change,
+}
+
+/// How much of what happened a source tells. A slice has the worst of its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Coverage {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Rows beyond a limit of the source are folded together, or left out.
+    Truncated,
+    /// Counted on a sample.
+    Sampled,
+}
+
 /// A page of a slice: typed rows, and an account of what did not become one.
 ///
 /// `read` counts source records in units of rows: every unit is a row, or rejected, or a duplicate. Rows that no record
 /// of their own stands behind (a campaign, known from its costs) are counted as `derived`:
-/// read + derived = rows + rejected + duplicates.
+/// read + derived = rows + rejected + duplicates. What comes beside the rows (`extras`, `drift`, `notes`) is not counted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
     /// Records read.
@@ -208,6 +271,8 @@ pub struct Page {
     pub events: Vec<Event>,
     /// Numbers of the day. Their `state` is set by the pipeline.
     pub metrics: Vec<DailyMetric>,
+    /// Numbers of the day by dimensions. Their `state` is set by the pipeline.
+    pub dimensions: Vec<DimensionMetric>,
     /// People.
     pub users: Vec<User>,
     /// Campaigns.
@@ -218,6 +283,12 @@ pub struct Page {
     pub rejected: Vec<Rejected>,
     /// What a reader of the numbers should know: "conversions counted from visits". Kept in the ledger.
     pub notes: Vec<String>,
+    /// What records tell beyond the model.
+    pub extras: Vec<Extra>,
+    /// How the form differs from what is known.
+    pub drift: Vec<Drift>,
+    /// Whether the source tells everything.
+    pub coverage: Coverage,
 }
 
 impl Page {
@@ -227,13 +298,15 @@ impl Page {
         self.sessions.len()
             + self.events.len()
             + self.metrics.len()
+            + self.dimensions.len()
             + self.users.len()
             + self.campaigns.len()
             + self.costs.len()
     }
 }
 
-/// Totals of a slice by name: `visits`, `converted_visits`, `seconds_on_site`, `events`, `rows`, or a metric's name.
+/// Totals of a slice by name: `visits`, `converted_visits`, `seconds_on_site`, `events`, `records`, the name of a daily
+/// metric, or `report.metric` for an additive metric summed over the rows of a report, the rest included.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Totals(BTreeMap<String, Decimal>);

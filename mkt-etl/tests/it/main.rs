@@ -7,6 +7,7 @@ mod csv;
 #[cfg(feature = "postgres")]
 mod engines;
 mod errors;
+mod form;
 mod ledger;
 mod recorded;
 mod replay;

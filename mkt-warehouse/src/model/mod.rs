@@ -9,6 +9,7 @@
 //! | [`Event`] | `events` | something a visitor did |
 //! | [`Session`] | `sessions` | a visit |
 //! | [`DailyMetric`] | `daily_metrics` | a number of one day, with how it adds up |
+//! | [`DimensionMetric`] | `dimension_metrics` | a number of one day for one page, campaign, hour, … |
 //! | [`User`] | `users` | a person or visitor, with criteria for segments |
 //! | [`Identity`] | `identities` | "these two user ids are one person, because …" |
 //! | [`Campaign`] | `campaigns` | a declared campaign |
@@ -32,7 +33,9 @@ pub use campaign::{Campaign, Cost};
 pub use field::{Amount, Field, Json, Measure};
 pub use social::{MissingReason, Observation, Post};
 pub use store::{Load, Site, ZoneOffset};
-pub use traffic::{DailyMetric, Event, EventType, InvalidEventType, MetricKind, Session, SliceState};
+pub use traffic::{
+    DailyMetric, DimensionMetric, Event, EventType, InvalidEventType, MetricKind, Session, SliceState,
+};
 
 use crate::schema::{Migration, Record, Schema, TableSchema};
 
@@ -41,6 +44,7 @@ pub const TABLES: &[TableSchema] = &[
     Event::SCHEMA,
     Session::SCHEMA,
     DailyMetric::SCHEMA,
+    DimensionMetric::SCHEMA,
     User::SCHEMA,
     Identity::SCHEMA,
     Campaign::SCHEMA,
@@ -69,6 +73,12 @@ pub const SCHEMA: Schema = Schema {
             description: "states of slices, rows in load order",
             sqlite: include_str!("../../migrations/sqlite/0002_states.sql"),
             postgres: include_str!("../../migrations/postgres/0002_states.sql"),
+        },
+        Migration {
+            version: 3,
+            description: "numbers by dimensions",
+            sqlite: include_str!("../../migrations/sqlite/0003_dimensions.sql"),
+            postgres: include_str!("../../migrations/postgres/0003_dimensions.sql"),
         },
     ],
 };

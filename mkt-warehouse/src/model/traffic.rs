@@ -1,6 +1,7 @@
 //! What happened on a site: events, sessions, daily metrics.
 
 use super::field::{Amount, Json, Measure};
+use crate::id::stable_hash;
 use crate::table::{Column, ColumnType};
 use crate::{field, record, vocabulary};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -220,5 +221,82 @@ record! {
         site: String,
         /// The day in the site's zone.
         day: NaiveDate,
+    }
+}
+
+record! {
+    /// A number of one day for one combination of dimensions, as the source reports it: visits of a page, revenue of a
+    /// campaign, a row of an analyst's own report. One row for each metric.
+    ///
+    /// Rows of different reports count the same traffic again and are never added up: choose one `report`.
+    DimensionMetric in "dimension_metrics" sliced, key [source, site, day, report, dimension_key, metric] {
+        /// The report: `pages`, `referrers`, or the analyst's name for it.
+        report: String,
+        /// [`DimensionMetric::key_of`] the dimensions.
+        dimension_key: i64,
+        /// The combination as an object, names in snake case: `{"page_url": "https://…"}`.
+        dimensions: Json,
+        /// The metric's name, as in [`DailyMetric::metric`].
+        metric: String,
+        /// How it adds up, over days and over the rows of the report.
+        kind: MetricKind,
+        /// The value; null where the source tells none, or its denominator is empty.
+        value: Option<Measure>,
+        /// Of a ratio.
+        numerator: Option<Measure>,
+        /// Of a ratio.
+        denominator: Option<Measure>,
+        /// Of an amount.
+        currency: Option<Currency>,
+        /// Whether this row stands for everything that the source folded together ("Others").
+        is_rest: bool,
+        /// Completeness of the day.
+        state: SliceState,
+        /// Who told us.
+        source: String,
+        /// The site.
+        site: String,
+        /// The day in the site's zone.
+        day: NaiveDate,
+    }
+}
+
+impl DimensionMetric {
+    /// The stable hash of a combination of dimensions: the same for the same names and values in any order.
+    #[must_use]
+    pub fn key_of(dimensions: &Json) -> i64 {
+        let serde_json::Value::Object(fields) = &dimensions.0 else {
+            return stable_hash(&["dimensions", &dimensions.0.to_string()]);
+        };
+        // Sorted here: whether serde_json sorts is a feature that any crate of a build may switch.
+        let mut fields: Vec<(&String, String)> =
+            fields.iter().map(|(name, value)| (name, value.to_string())).collect();
+        fields.sort_unstable();
+        let parts = fields.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        stable_hash(&std::iter::once("dimensions").chain(parts).collect::<Vec<_>>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_key_of_dimensions_knows_names_and_values_and_no_order() {
+        let key = |value: serde_json::Value| DimensionMetric::key_of(&Json(value));
+        let mut turned = serde_json::Map::new();
+        turned.insert("b".to_owned(), json!("2"));
+        turned.insert("a".to_owned(), json!("1"));
+        assert_eq!(key(json!({"a": "1", "b": "2"})), key(serde_json::Value::Object(turned)));
+        for other in [
+            json!({"a": "1"}),
+            json!({"a": "2", "b": "1"}),
+            json!({"a": 1, "b": "2"}),
+            json!({}),
+            json!(["a"]),
+        ] {
+            assert_ne!(key(other.clone()), key(json!({"a": "1", "b": "2"})), "{other}");
+        }
     }
 }

@@ -5,9 +5,9 @@ use super::slices::ready;
 use super::{Failure, ensure, equal, instant, rows};
 use crate::batch::Batch;
 use crate::model::{
-    Amount, Campaign, Cost, DailyMetric, EmailEvent, EmailEventType, Event, EventType, Identity, Json,
-    KeyKind, Measure, MetricKind, MissingReason, Observation, Post, Session, Site, SliceState, User,
-    ZoneOffset,
+    Amount, Campaign, Cost, DailyMetric, DimensionMetric, EmailEvent, EmailEventType, Event, EventType,
+    Identity, Json, KeyKind, Measure, MetricKind, MissingReason, Observation, Post, Session, Site,
+    SliceState, User, ZoneOffset,
 };
 use crate::query::Query;
 use crate::schema::Record;
@@ -236,12 +236,30 @@ pub(super) async fn every_table_of_the_model_round_trips(
         site: text("shop"),
         day,
     };
+    let dimensions = Json(json!({"page_url": "https://shop.example/"}));
+    let page = DimensionMetric {
+        report: text("pages"),
+        dimension_key: DimensionMetric::key_of(&dimensions),
+        dimensions,
+        metric: text("visits"),
+        kind: MetricKind::Additive,
+        value: Some(Measure::from(3)),
+        numerator: None,
+        denominator: None,
+        currency: None,
+        is_rest: true,
+        state: SliceState::Truncated,
+        source: text("suite"),
+        site: text("shop"),
+        day,
+    };
     let site = Site::new("shop", "Europe/Paris", "suite");
     let offset = ZoneOffset { zone: text("UTC"), from_utc: at, until_utc: instant(1), offset_s: 0 };
     let batch = Batch::new(slice(0))
         .replace([event.clone()])
         .replace([session.clone()])
         .replace([metric.clone()])
+        .replace([page.clone()])
         .replace([user.clone()])
         .replace([identity.clone()])
         .replace([campaign.clone()])
@@ -252,10 +270,11 @@ pub(super) async fn every_table_of_the_model_round_trips(
         .upsert([site.clone()])
         .upsert([offset.clone()]);
     let receipt = warehouse.load(&batch, at).await?;
-    equal("written", &receipt.written, &10)?;
+    equal("written", &receipt.written, &11)?;
     equal("events", &rows(&warehouse).await?, &vec![event])?;
     equal("sessions", &rows(&warehouse).await?, &vec![session])?;
     equal("daily_metrics", &rows(&warehouse).await?, &vec![metric])?;
+    equal("dimension_metrics", &rows(&warehouse).await?, &vec![page])?;
     equal("users", &rows(&warehouse).await?, &vec![user])?;
     equal("identities", &rows(&warehouse).await?, &vec![identity])?;
     equal("campaigns", &rows(&warehouse).await?, &vec![campaign])?;
