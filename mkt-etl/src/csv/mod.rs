@@ -17,6 +17,8 @@
 //! - A record that does not fit is set aside with line, offset, bytes (addresses replaced) and reason; one whose day does
 //!   not read is set aside with the slice of the record before it. A record that repeats an earlier one is a duplicate;
 //!   another record with an id that is taken is set aside. `read = loaded + quarantined + duplicates`.
+//! - Other columns of sessions and costs are kept beside the rows (`etl_extras`) and named (`etl_drift`); those of
+//!   customers are named and not kept, since they may be telephone numbers.
 //! - The revenue of a `refund` is taken off, whether the file writes it with a minus or without.
 //! - A session's campaign, and that of its later events, is the one in the URL of an event that names this session in
 //!   `properties.session_id`.
@@ -35,8 +37,8 @@ mod value;
 pub use sheet::Encoding;
 
 use crate::source::{
-    AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Page, Rejected, SiteFacts, Stream, Totals,
-    Window, plan_by_grain,
+    AnalyticsSource, Capabilities, Change, Checked, Drift, Extra, Finality, Grain, Kind, Page, Rejected,
+    SiteFacts, Stream, Totals, Window, plan_by_grain,
 };
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -46,10 +48,11 @@ use futures_util::stream::{self, BoxStream};
 use index::{FileKind, Index, Mapped, Repeat, Stamp};
 use mkt_connect::{Currency, Error, ErrorKind, Result};
 use mkt_warehouse::SliceKey;
-use mkt_warehouse::model::{Campaign, EventType};
+use mkt_warehouse::model::{Campaign, EventType, Json};
 use records::Raw;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sheet::{Fields, SERVICE, Sheet, failed};
+use sheet::{Fields, Row, SERVICE, Sheet, failed};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -335,7 +338,7 @@ impl Inner {
             fields: index.sheet.fields(),
             page: Page::default(),
         };
-        reading.note_unused();
+        reading.name_unknown();
         let mut read = 0;
         for extent in &found.extents {
             let mut records = index.sheet.records_from(extent.offset, extent.line)?;
@@ -395,14 +398,34 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn note_unused(&mut self) {
+    /// Names the columns that the model does not know. Of events they become properties, so that nothing differs.
+    fn name_unknown(&mut self) {
+        if self.kind == FileKind::Events {
+            return;
+        }
         let uses = self.kind.uses();
-        let unused: Vec<&str> = self.index.sheet.others(&uses).collect();
-        if !unused.is_empty() && self.kind != FileKind::Events {
-            let names = crate::clean::without_addresses(&unused.join(", ")).into_owned();
-            self.page
-                .notes
-                .push(format!("columns of {} that are not used: {names}", self.index.sheet.name()));
+        let place = self.index.sheet.name();
+        self.page.drift.extend(self.index.sheet.others(&uses).map(|column| Drift {
+            place: place.clone(),
+            field: column.to_owned(),
+            change: Change::New,
+        }));
+    }
+
+    /// Keeps the cells that the model does not know, beside the row that they came with. Not of customers: a column that
+    /// nobody knows there may be a telephone number.
+    fn keep_unknown(&mut self, row: &Row<'_>, mapped: &Mapped) {
+        let record = match mapped {
+            Mapped::Session(session) => session.session_id.clone(),
+            Mapped::Cost(cost, _) => format!("{} {} {}", cost.day, cost.channel, cost.campaign_id),
+            Mapped::Event(_) | Mapped::User(_) => return,
+        };
+        let fields: serde_json::Map<String, Value> = row
+            .others(&self.kind.uses())
+            .map(|(column, cell)| (column.to_owned(), Value::from(cell)))
+            .collect();
+        if !fields.is_empty() {
+            self.page.extras.push(Extra { record, fields: Json(Value::Object(fields)) });
         }
     }
 
@@ -431,7 +454,9 @@ impl Reading<'_> {
                 };
                 let campaign =
                     self.campaigns.zip(session).and_then(|(index, session)| index.campaign_of(&session));
-                Mapped::of(self.kind, &row, settings, sheet.delimiter() != b',', campaign)
+                let mapped = Mapped::of(self.kind, &row, settings, sheet.delimiter() != b',', campaign)?;
+                self.keep_unknown(&row, &mapped);
+                Ok(mapped)
             }),
         };
         match mapped {

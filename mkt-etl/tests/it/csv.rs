@@ -4,7 +4,7 @@ use crate::support::{all, day, dump, late, utc, window};
 use futures_util::StreamExt;
 use mkt_connect::{Channel, Currency, ErrorKind};
 use mkt_etl::csv::Encoding;
-use mkt_etl::ledger::{QuarantineRow, SliceRow};
+use mkt_etl::ledger::{DriftRow, ExtraRow, QuarantineRow, SliceRow};
 use mkt_etl::testing::conformance::{Subject, Verdict, check_all};
 use mkt_etl::{AnalyticsSource, CsvSource, Page, Pipeline, RunReport};
 use mkt_warehouse::model::{Campaign, Cost, Event, EventType, Session, SliceState, User};
@@ -130,7 +130,7 @@ async fn customers_bring_consent_and_segment_but_no_address() {
     );
     let source = CsvSource::builder("shop", chrono_tz::Europe::Paris).customers(customers).build().unwrap();
     let warehouse = Sqlite::in_memory().await.unwrap();
-    let report = load(&source, &warehouse, "2026-05-01", "2026-05-01").await;
+    load(&source, &warehouse, "2026-05-01", "2026-05-01").await;
     let users: Vec<User> = all(&warehouse).await;
     let one = users.iter().find(|user| user.user_id == "u1").unwrap();
     assert_eq!((one.language.as_deref(), one.segment.as_deref()), (Some("fr"), Some("client")));
@@ -146,9 +146,55 @@ async fn customers_bring_consent_and_segment_but_no_address() {
     for personal in ["@", "Kim", "0102030405"] {
         assert!(!text.contains(personal), "{personal}");
     }
+    let drift: Vec<DriftRow> = all(&warehouse).await;
+    let drift: Vec<[&str; 3]> =
+        drift.iter().map(|row| [row.place.as_str(), row.field.as_str(), row.change.as_str()]).collect();
+    assert_eq!(drift, [["customers.csv", "phone", "new"]]);
+    assert!(
+        all::<ExtraRow>(&warehouse).await.is_empty(),
+        "a column that nobody knows is kept of no customer"
+    );
+}
+
+#[tokio::test]
+async fn columns_that_the_model_does_not_know_are_kept_beside_sessions_and_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let sessions = write(
+        &folder,
+        "sessions.csv",
+        "session_id,user_id,start_time,end_time,pages_viewed,converted,channel,browser,note\n\
+         s1,u1,2026-05-01 10:00:00,2026-05-01 10:05:00,3,true,email,Firefox,ask jo@example.org\n\
+         s2,u2,2026-05-01 11:00:00,2026-05-01 11:05:00,1,false,email,,\n",
+    );
+    let costs = write(
+        &folder,
+        "costs.csv",
+        "day,channel,source,medium,campaign,impressions,clicks,cost,currency,quality\n\
+         2026-05-01,paid,google,cpc,spring,10,1,2.50,EUR,7\n",
+    );
+    let source = CsvSource::builder("shop", chrono_tz::UTC).sessions(sessions).costs(costs).build().unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    load(&source, &warehouse, "2026-05-01", "2026-05-01").await;
+    let mut extras: Vec<(String, String)> = all::<ExtraRow>(&warehouse)
+        .await
+        .into_iter()
+        .map(|row| (row.record, row.fields.0.to_string()))
+        .collect();
+    extras.sort();
     assert_eq!(
-        report.notes.values().collect::<Vec<_>>(),
-        ["columns of customers.csv that are not used: phone"]
+        extras,
+        [
+            ("2026-05-01 paid google_cpc_spring".to_owned(), r#"{"quality":"7"}"#.to_owned()),
+            ("csv:shop:s1".to_owned(), r#"{"browser":"Firefox","note":"ask [address]"}"#.to_owned()),
+        ]
+    );
+    let mut drift: Vec<(String, String)> =
+        all::<DriftRow>(&warehouse).await.into_iter().map(|row| (row.place, row.field)).collect();
+    drift.sort();
+    let named = |place: &str, field: &str| (place.to_owned(), field.to_owned());
+    assert_eq!(
+        drift,
+        [named("costs.csv", "quality"), named("sessions.csv", "browser"), named("sessions.csv", "note")]
     );
 }
 
