@@ -59,6 +59,7 @@
 //! | [`model`] | the rows: events, sessions, daily metrics, users, campaigns, costs, posts, e-mail events, … |
 //! | [`Batch`], [`SliceKey`] | what is loaded at once; the same key replaces what it loaded before |
 //! | [`Warehouse`] | migrate, load, query, scan: what an engine promises |
+//! | [`Exclusive`] | a named lock over processes: one scheduled job at a time |
 //! | `Sqlite`, `Postgres`, [`open`] | the engines (features `sqlite`, `postgres`), and either by URL |
 //! | [`report`] | the questions as typed functions; their SQL is under `sql/<engine>/`, to read and to run |
 //! | `Answer::charts` | feature `charts`: answers as SVG, in French and English |
@@ -83,6 +84,7 @@
 
 mod batch;
 mod dialect;
+mod exclusive;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod fit;
 pub mod id;
@@ -106,6 +108,7 @@ mod warehouse;
 
 pub use batch::{Batch, Rows, SliceKey};
 pub use dialect::Dialect;
+pub use exclusive::{Exclusive, Hold};
 pub use open::open;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;

@@ -2,13 +2,14 @@
 
 use crate::batch::Batch;
 use crate::dialect::Dialect;
+use crate::exclusive::Exclusive;
 use crate::query::Query;
 use crate::schema::Schema;
 use crate::table::Table;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
-use mkt_connect::Result;
+use mkt_connect::{Error, ErrorKind, Result};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -40,6 +41,11 @@ pub struct Receipt {
 ///   in a table with one, are errors of the input.
 /// - Two loads at once neither corrupt nor double; loads of one key are serialised.
 /// - [`query`](Self::query) sees the state before or after any load.
+/// - [`exclusive`](Self::exclusive) gives the lock of a name to one holder at a time, whatever process or machine asks:
+///   `None` while another has it. It never waits for the holder. The lock ends when it is released (at once) or dropped
+///   (soon), and the operating system or the server ends it when its process dies. Other names, and other warehouses,
+///   are not concerned. It keeps nobody from loading or querying; it is for jobs of which one should run at a time.
+///   An engine without such locks answers with an error of kind `Unsupported`.
 /// - No method panics; errors are of kind `Storage` (disk, connection, corrupt file), `Input` (rows that do not fit,
 ///   named by table and column), `Config` (URL).
 /// - Timestamps are kept to the microsecond, decimals exactly.
@@ -58,6 +64,12 @@ pub trait Warehouse: Debug + Send + Sync + 'static {
 
     /// Replaces a slice. `at` is written to the ledger when the content changed; the engine has no clock.
     async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt>;
+
+    /// Takes the lock of a name; `None` when somebody else holds it.
+    async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
+        let _ = name;
+        Err(Error::new(ErrorKind::Unsupported, "warehouse", "lock").with_detail("this engine has no locks"))
+    }
 
     /// Answers a query with all rows.
     async fn query(&self, query: &Query) -> Result<Table>;
@@ -82,6 +94,9 @@ macro_rules! forward {
             }
             async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
                 (**self).load(batch, at).await
+            }
+            async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
+                (**self).exclusive(name).await
             }
             async fn query(&self, query: &Query) -> Result<Table> {
                 (**self).query(query).await

@@ -10,12 +10,14 @@
 mod answer;
 mod copy;
 mod error;
+mod exclusive;
 mod insert;
 mod load;
 mod session;
 
 use crate::batch::Batch;
 use crate::dialect::Dialect;
+use crate::exclusive::Exclusive;
 use crate::model;
 use crate::query::Query;
 use crate::schema::Schema;
@@ -144,6 +146,10 @@ impl Warehouse for Postgres {
 
     async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
         load::load(&self.pool, batch, at).await
+    }
+
+    async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
+        exclusive::exclusive(&self.pool, name).await
     }
 
     async fn query(&self, query: &Query) -> Result<Table> {

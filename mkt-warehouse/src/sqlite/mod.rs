@@ -6,12 +6,14 @@
 
 mod answer;
 mod error;
+mod exclusive;
 mod indexes;
 mod insert;
 mod load;
 
 use crate::batch::Batch;
 use crate::dialect::Dialect;
+use crate::exclusive::Exclusive;
 use crate::model;
 use crate::query::Query;
 use crate::schema::Schema;
@@ -83,6 +85,8 @@ pub struct Sqlite {
     read: SqlitePool,
     /// Keeps a database in memory alive: sqlx may replace the pool's connection after a call was dropped.
     memory: Option<Arc<Mutex<SqliteConnection>>>,
+    /// Where named locks are.
+    locks: exclusive::Place,
 }
 
 impl std::fmt::Debug for Sqlite {
@@ -121,7 +125,8 @@ impl Sqlite {
             .max_connections(READERS)
             .acquire_timeout(options.busy_timeout.saturating_mul(4))
             .connect_lazy_with(connect.pragma("query_only", "on"));
-        Ok(Self { write, read, memory: None })
+        let locks = exclusive::Place::Beside(path.to_owned());
+        Ok(Self { write, read, memory: None, locks })
     }
 
     /// An empty warehouse in memory, gone when the last clone is dropped.
@@ -143,7 +148,8 @@ impl Sqlite {
             .connect_with(connect)
             .await
             .map_err(|cause| storage("open", cause))?;
-        Ok(Self { read: pool.clone(), write: pool, memory: Some(Arc::new(Mutex::new(keeper))) })
+        let locks = exclusive::Place::Here(Arc::default());
+        Ok(Self { read: pool.clone(), write: pool, memory: Some(Arc::new(Mutex::new(keeper))), locks })
     }
 
     /// Waits for running calls, folds the write-ahead log into the file and closes it. Dropping the last clone closes
@@ -225,6 +231,10 @@ impl Warehouse for Sqlite {
 
     async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
         load::load(&self.write, batch, at).await
+    }
+
+    async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
+        self.locks.exclusive(name).await
     }
 
     async fn query(&self, query: &Query) -> Result<Table> {

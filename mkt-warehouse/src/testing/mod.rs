@@ -23,6 +23,7 @@
 
 mod concurrent;
 mod content;
+mod exclusive;
 mod probe;
 mod slices;
 
@@ -131,6 +132,8 @@ checks! {
     concurrent::readers_see_before_or_after,
     concurrent::readers_see_nothing_of_a_large_first_load_before_its_end,
     concurrent::a_dropped_load_leaves_before_or_after,
+    exclusive::a_name_has_one_holder_at_a_time,
+    exclusive::a_lock_is_no_obstacle_to_loads,
 }
 
 /// One `#[tokio::test]` per check of [`testing::CHECKS`](crate::testing::CHECKS) in a module of the given name. The
@@ -167,6 +170,8 @@ macro_rules! conformance {
             readers_see_before_or_after,
             readers_see_nothing_of_a_large_first_load_before_its_end,
             a_dropped_load_leaves_before_or_after,
+            a_name_has_one_holder_at_a_time,
+            a_lock_is_no_obstacle_to_loads,
         );
     };
     (@tests $module:ident, $make:expr, $($name:ident),+ $(,)?) => {

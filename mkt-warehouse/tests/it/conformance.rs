@@ -7,7 +7,9 @@ use futures_util::stream::BoxStream;
 use mkt_connect::Result;
 use mkt_warehouse::model::SliceState;
 use mkt_warehouse::testing::{CHECKS, Probe};
-use mkt_warehouse::{Batch, Dialect, Query, Receipt, Record, Schema, SliceKey, Sqlite, Table, Warehouse};
+use mkt_warehouse::{
+    Batch, Dialect, Exclusive, Hold, Query, Receipt, Record, Schema, SliceKey, Sqlite, Table, Warehouse,
+};
 use std::sync::Arc;
 
 mkt_warehouse::conformance!(sqlite_memory, engines::memory);
@@ -34,6 +36,17 @@ enum Fault {
     KeepsTheState,
     /// A slice that another one took rows from still counts as what was loaded.
     ForgivesRobbery,
+    /// Everybody gets every lock.
+    LetsEverybodyIn,
+}
+
+struct Nothing;
+
+#[async_trait]
+impl Hold for Nothing {
+    async fn release(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -102,7 +115,13 @@ impl Warehouse for Broken {
                 let again = !self.seen.lock().unwrap().insert((batch.key().clone(), hash));
                 Ok(Receipt { replayed: receipt.replayed || again, ..receipt })
             }
-            Fault::OneChunk => self.inner.load(batch, at).await,
+            Fault::OneChunk | Fault::LetsEverybodyIn => self.inner.load(batch, at).await,
+        }
+    }
+    async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
+        match self.fault {
+            Fault::LetsEverybodyIn => Ok(Some(Exclusive::new(name, Nothing))),
+            _ => self.inner.exclusive(name).await,
         }
     }
     async fn query(&self, query: &Query) -> Result<Table> {
@@ -130,6 +149,8 @@ async fn the_suite_finds_every_planted_fault() {
         (Fault::ForgetsTheLedger, "readers_see_before_or_after"),
         (Fault::SwallowsErrors, "a_row_that_does_not_fit_is_named_by_table_and_column"),
         (Fault::SwallowsErrors, "loading_before_migrating_is_an_error"),
+        (Fault::LetsEverybodyIn, "a_name_has_one_holder_at_a_time"),
+        (Fault::LetsEverybodyIn, "a_lock_is_no_obstacle_to_loads"),
         (Fault::OneChunk, "a_scan_gives_the_rows_of_the_query_in_chunks"),
     ];
     for (fault, name) in faults {

@@ -14,6 +14,7 @@ mod doubt;
 mod email;
 mod engines;
 mod etl;
+mod exclusive;
 mod funnel;
 mod hostile;
 mod killed;
