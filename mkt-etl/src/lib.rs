@@ -36,6 +36,7 @@
 //! |---|---|
 //! | [`source`] | the trait [`AnalyticsSource`]: capabilities, check, discover, plan, read, verify |
 //! | [`matomo`] | [`Matomo`]: daily metrics, visits and their events over the reporting API |
+//! | [`at_internet`] | [`AtInternet`]: an analyst's own reports over Data Query, and its URLs |
 //! | [`csv`] | [`CsvSource`]: sessions, events, customers, costs from files |
 //! | [`MemorySource`] | pages in memory, for tests |
 //! | [`Pipeline`] | slices into any [`Warehouse`](mkt_warehouse::Warehouse), several at once, each all or nothing |
@@ -56,6 +57,7 @@
 //! It does not schedule itself, keeps no two processes from running at once (the warehouse keeps their loads apart), and
 //! asks nobody for the time: clocks are handed in.
 
+pub mod at_internet;
 pub mod channel;
 pub mod clean;
 mod content;
@@ -71,6 +73,7 @@ pub mod source;
 pub mod testing;
 pub mod zone;
 
+pub use at_internet::AtInternet;
 pub use csv::CsvSource;
 pub use matomo::Matomo;
 pub use memory::{MemorySource, TRAFFIC};

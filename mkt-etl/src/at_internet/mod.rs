@@ -1,0 +1,303 @@
+//! AT Internet, now Piano Analytics: Data Query over REST, version 3 and version 2.
+//!
+//! **Tested against our own stand-in only** ([`FakeAtInternet`](crate::testing::FakeAtInternet), feature `testing`), made
+//! from the documentation below: no public recording of a real answer was found, and no account was at hand.
+//!
+//! | stream | asks | fills | control totals |
+//! |---|---|---|---|
+//! | a report by its name, with properties, a filter or a segment | getRowCount, getData, page by page | `dimension_metrics` | getRowCount: `records`; getTotal: `<report>.<metric>` of additive metrics (version 3) |
+//! | a report of metrics alone | the same | `daily_metrics` | getRowCount: `records`; getTotal: `<metric>` of additive metrics (version 3) |
+//! | `visits`, where the account has columns of single visits ([`VisitColumns`]) | the same | `sessions` | getRowCount: `records`; getTotal: `visits` (version 3) |
+//!
+//! | | version 3 | version 2 |
+//! |---|---|---|
+//! | asks | `POST {base}/v3/data/getData`, JSON | `GET {base}/data/v2/json/getData?columns={…}` |
+//! | credentials | `x-api-key: access_secret` | HTTP Basic; `apikey=` is never written, since URLs end up in logs |
+//! | columns of a query | 50 | 30 |
+//! | rows of a page, of a query | 10,000, 200,000 | 10,000 (the same is kept to) |
+//! | calls at once | 5 of a user, 20 of an organisation ([`CallBudget`]) | 5 of a user |
+//!
+//! Documentation, read in November 2026: <https://developers.atinternet-solutions.com/piano-analytics/data-api> ("How it
+//! works" for the limits, "Terms & conditions" for the calls) and, for version 2, "Rest API" of 2017 to 2019, archived at
+//! <https://github.com/at-internet/smarttag-documentation-archive/wiki>.
+//!
+//! - **A day with too many rows is split**, by hours and by values, and where that does not help the slice is
+//!   `truncated` and says how much of it is missing. As many rows are read as were counted, or the slice fails.
+//! - **Nothing is guessed to be additive**: see [`Report::kind`].
+//! - **Days are the site's.** The API does not tell its zone; it is configured. The hour of a report is that of the
+//!   site's clock: on the day of the autumn change the label 2 holds both hours, on that of spring it is missing.
+//! - **Months are names, hours may be `"N/A"`**, a metric without a total is `"-"`: kept, null, or set aside, by the rules
+//!   of the source text beside this (`rows`).
+//! - **Refused credentials end it**: after the first 401 or 403 this source makes no request any more.
+//!
+//! Analysts' URLs are read and written by [`PastedUrl`] and [`DataQuery`], and translated by [`DataQuery::translated`].
+//!
+//! # Untested against a live account
+//! All of it; above all: the names in `ErrorCode`, whether a status or a body carries them, the rows of getTotal in
+//! version 2 (not used), HTTP Basic, `$empty` of an hour that is "N/A", the properties of single visits, whether the
+//! numbers of a day change after three days (the default of [`finality`](AtInternetBuilder::finality)).
+
+mod api;
+mod braces;
+mod budget;
+mod builder;
+mod catalogue;
+mod error;
+mod json;
+mod query;
+mod report;
+mod rows;
+mod slicing;
+mod translate;
+mod url;
+mod visits;
+mod wire;
+
+pub use budget::CallBudget;
+pub use builder::AtInternetBuilder;
+pub use query::{
+    Column, Condition, DataQuery, Evolution, Filter, Granularity, MAX_COLUMNS_V2, MAX_COLUMNS_V3, MAX_PAGE,
+    MAX_ROWS, MAX_SEGMENTS, Moment, Name, Operand, Operator, Options, Period, Place, Presentation,
+    QueryError, Scalar, Sort, Space, Top,
+};
+pub use report::Report;
+pub use translate::{NameMap, Translated};
+pub use url::{Format, Method, PastedUrl, Style, Version};
+pub use visits::{Start, VisitColumns};
+
+use crate::source::{
+    AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Page, SiteFacts, Stream, Totals, Window,
+    plan_by_grain,
+};
+use api::Api;
+use async_trait::async_trait;
+use chrono::{NaiveDate, TimeDelta};
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use mkt_connect::{Error, ErrorKind, Result};
+use mkt_warehouse::SliceKey;
+use mkt_warehouse::model::MetricKind;
+use slicing::{Limits, Portion, Reading};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+pub(crate) const SERVICE: &str = "at_internet";
+
+/// The stream of single visits.
+pub const VISITS: &str = "visits";
+
+/// An account of AT Internet or Piano Analytics, the sites and the reports to be read. Start with
+/// [`AtInternet::builder`]. Clones share their budget and what was learnt.
+#[derive(Debug, Clone)]
+pub struct AtInternet(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    api: Api,
+    sites: Vec<(u64, SiteFacts)>,
+    reports: Vec<Report>,
+    visits: Option<VisitColumns>,
+    limits: Limits,
+    concurrency: usize,
+    finality: TimeDelta,
+}
+
+/// What a stream reads.
+#[derive(Debug, Clone, Copy)]
+enum Asked<'a> {
+    Report(&'a Report),
+    Visits(&'a VisitColumns),
+}
+
+impl AtInternet {
+    /// Settings for the API at `base_url`: `https://api.atinternet.io` for version 3,
+    /// `https://apirest.atinternet-solutions.com` for version 2.
+    #[must_use]
+    pub fn builder(base_url: &str) -> AtInternetBuilder {
+        AtInternetBuilder::new(base_url)
+    }
+}
+
+impl Inner {
+    fn site(&self, name: &str) -> Result<&(u64, SiteFacts)> {
+        self.sites.iter().find(|(_, site)| site.site == name).ok_or_else(|| {
+            Error::new(ErrorKind::Input, SERVICE, "choose a site")
+                .with_detail(format!("there is no site {name:?}"))
+        })
+    }
+
+    fn asked(&self, slice: &SliceKey) -> Result<Asked<'_>> {
+        let one_day = slice.from.succ_opt() == Some(slice.until);
+        let found = match &self.visits {
+            Some(visits) if slice.stream == VISITS => Some(Asked::Visits(visits)),
+            _ => self.reports.iter().find(|report| report.name == slice.stream).map(Asked::Report),
+        };
+        found.filter(|_| slice.source == SERVICE && one_day).ok_or_else(|| {
+            Error::new(ErrorKind::Input, SERVICE, "read a slice")
+                .with_detail(format!("{slice} is no slice of this source"))
+        })
+    }
+
+    /// The query of a day, in an order in which pages do not overlap: by every property, which together tell rows apart.
+    fn query(&self, asked: Asked<'_>, site: u64, day: NaiveDate) -> DataQuery {
+        let columns = match asked {
+            Asked::Report(report) => report.columns(),
+            Asked::Visits(visits) => visits.columns(),
+        };
+        let mut query = DataQuery::new(columns, Space::Sites(vec![site]), Period::day(day));
+        let by = |metrics: bool| query.columns.iter().filter(move |column| column.is_metric() == metrics);
+        let properties: Vec<Sort> =
+            by(false).map(|column| Sort { descending: false, column: column.clone() }).collect();
+        let metrics = by(true).take(1).map(|column| Sort { descending: true, column: column.clone() });
+        query.sort = if properties.is_empty() { metrics.collect() } else { properties };
+        if let Asked::Report(report) = asked {
+            query.filter.clone_from(&report.filter);
+            query.segments.clone_from(&report.segments);
+        }
+        query
+    }
+
+    fn page(
+        asked: Asked<'_>,
+        portion: Portion,
+        site: &SiteFacts,
+        day: NaiveDate,
+        seen: &mut HashSet<i64>,
+    ) -> Result<Page> {
+        let Portion { rows, columns, notes, coverage } = portion;
+        let mut page = Page { notes, coverage, ..Page::default() };
+        match asked {
+            Asked::Visits(visits) => {
+                rows.iter().for_each(|row| visits::add(row, visits, site, day, seen, &mut page));
+            }
+            Asked::Report(report) => {
+                if !rows.is_empty() {
+                    page.drift = rows::drift(report, &columns);
+                }
+                let context = rows::Context { report, site, day, columns: &columns };
+                if !rows.iter().all(|row| rows::add(row, &context, seen, &mut page)) {
+                    return Err(error::protocol(
+                        "read rows",
+                        "a row came twice: the data changed while it was read",
+                    ));
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    async fn control(&self, slice: &SliceKey) -> Result<Totals> {
+        let (id, _) = self.site(&slice.site)?;
+        let asked = self.asked(slice)?;
+        let query = self.query(asked, *id, slice.from);
+        let rows = self.api.count(&query).await?;
+        let (records, columns) = match asked {
+            Asked::Report(report) => (rows * report.metrics.len() as u64, Vec::new()),
+            Asked::Visits(_) => (rows, vec![Column::from(Name::new("m_visits")?)]),
+        };
+        let mut control = Totals::new().with("records", records);
+        // Of nothing the vendor has no totals, or zeros; the count has said it.
+        if rows == 0 {
+            return Ok(control);
+        }
+        let query = if columns.is_empty() { query } else { DataQuery { columns, ..query } };
+        let Some(told) = self.api.totals(&query).await? else { return Ok(control) };
+        for column in query.metrics() {
+            let wire::Cell::Number(total) =
+                told.get(column.name.as_str()).map_or(wire::Cell::Nothing, wire::number)
+            else {
+                // "-": this metric has no total.
+                continue;
+            };
+            match asked {
+                Asked::Visits(_) => control.set("visits", total),
+                Asked::Report(report) if report.kind_of(&column.name) == MetricKind::Additive => {
+                    let name = catalogue::stored_name(&column.name);
+                    let name = if report.is_of_the_site() { name } else { format!("{}.{name}", report.name) };
+                    control.set(name, total);
+                }
+                Asked::Report(_) => {}
+            }
+        }
+        Ok(control)
+    }
+}
+
+#[async_trait]
+impl AnalyticsSource for AtInternet {
+    fn capabilities(&self) -> Capabilities {
+        let finality = Finality::After(self.0.finality);
+        let stream =
+            |name: &str, fills| Stream { name: name.to_owned().into(), grain: Grain::Day, fills, finality };
+        let reports = self.0.reports.iter().map(|report| {
+            let fills: &'static [Kind] =
+                if report.is_of_the_site() { &[Kind::Metrics] } else { &[Kind::Dimensions] };
+            stream(&report.name, fills)
+        });
+        let visits = self.0.visits.iter().map(|_| stream(VISITS, &[Kind::Sessions]));
+        Capabilities {
+            source: SERVICE,
+            streams: reports.chain(visits).collect(),
+            concurrency: self.0.concurrency,
+            control_totals: true,
+        }
+    }
+
+    /// The API has no call that only looks: the rows of the first stream are counted, one day, for every site.
+    async fn check(&self) -> Result<Checked> {
+        let asked = match (self.0.reports.first(), &self.0.visits) {
+            (Some(report), _) => Asked::Report(report),
+            (None, Some(visits)) => Asked::Visits(visits),
+            (None, None) => {
+                return Err(Error::new(ErrorKind::Config, SERVICE, "check").with_detail("there is no report"));
+            }
+        };
+        for (id, _) in &self.0.sites {
+            let mut query = self.0.query(asked, *id, NaiveDate::default());
+            query.periods = vec![Period::relative(Granularity::Day, -1)];
+            self.0.api.count(&query).await?;
+        }
+        let version = match self.0.api.version {
+            Version::V2 => "2",
+            Version::V3 => "3",
+        };
+        let sites = self.0.sites.iter().map(|(_, site)| site.clone()).collect();
+        Ok(Checked { version: Some(version.to_owned()), sites })
+    }
+
+    /// The API has no list of sites: the configured ones.
+    async fn discover(&self) -> Result<Vec<SiteFacts>> {
+        Ok(self.0.sites.iter().map(|(_, site)| site.clone()).collect())
+    }
+
+    fn plan(&self, stream: &str, site: &str, window: Window) -> Result<Vec<SliceKey>> {
+        self.0.site(site)?;
+        plan_by_grain(&self.capabilities(), stream, site, window)
+    }
+
+    async fn version(&self, _slice: &SliceKey) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn read<'a>(&'a self, slice: &'a SliceKey) -> BoxStream<'a, Result<Page>> {
+        let begin = move || {
+            let asked = self.0.asked(slice)?;
+            let (id, site) = self.0.site(&slice.site)?;
+            let query = self.0.query(asked, *id, slice.from);
+            Ok::<_, Error>((asked, site, Reading::new(&self.0.api, query, self.0.limits), HashSet::new()))
+        };
+        match begin() {
+            Err(error) => stream::once(async move { Err(error) }).boxed(),
+            Ok(state) => stream::try_unfold(state, move |(asked, site, mut reading, mut seen)| async move {
+                let Some(portion) = reading.next().await? else { return Ok(None) };
+                let page = Inner::page(asked, portion, site, slice.from, &mut seen)?;
+                Ok(Some((page, (asked, site, reading, seen))))
+            })
+            .boxed(),
+        }
+    }
+
+    async fn verify(&self, slice: &SliceKey) -> Result<Option<Totals>> {
+        self.0.control(slice).await.map(Some)
+    }
+}

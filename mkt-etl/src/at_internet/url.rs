@@ -1,0 +1,659 @@
+//! URLs of the REST API as analysts write them by hand, read and written.
+//!
+//! `https://apirest.atinternet-solutions.com/data/v2/json/getData?&columns={d_page,m_visits}&sort={-m_visits}
+//! &filter={d_page:{$eq:'home'}}&space={s:123456}&period={D:2017-06-30}&max-results=50&page-num=1`, percent-encoded or
+//! not; the older `/data/v2/GetData?` too. A URL of version 3 (`/v3/data/getData?param={…}`) is known as well.
+//!
+//! Source: the pages of "Rest API" and "Reporting API v3" on <https://developers.atinternet-solutions.com>, read in
+//! November 2026. **Unconfirmed**, since no account was at hand: the parameter `apikey`, and what stands for a quote
+//! within a text (nothing is: such a text is refused).
+
+use super::braces::{self, Decoded, Entry, Node};
+use super::query::{
+    Column, DataQuery, Evolution, Filter, Granularity, MAX_COLUMNS_V2, Moment, Name, Operand, Operator,
+    Period, QueryError, Scalar, Space,
+};
+use mkt_connect::Secret;
+use rust_decimal::Decimal;
+use std::str::FromStr;
+
+/// What is asked of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Rows.
+    Data,
+    /// How many rows there are.
+    RowCount,
+    /// One number for each metric (version 3).
+    Total,
+}
+
+impl Method {
+    /// As it stands in a path.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "getData",
+            Self::RowCount => "getRowCount",
+            Self::Total => "getTotal",
+        }
+    }
+
+    fn named(text: &str) -> Option<Self> {
+        [Self::Data, Self::RowCount, Self::Total]
+            .into_iter()
+            .find(|method| text.eq_ignore_ascii_case(method.as_str()))
+    }
+}
+
+/// In which form version 2 answers. A spreadsheet's web query takes HTML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // The names are those of the formats.
+pub enum Format {
+    Json,
+    Xml,
+    Html,
+    Csv,
+}
+
+impl Format {
+    /// As it stands in a path.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Xml => "xml",
+            Self::Html => "html",
+            Self::Csv => "csv",
+        }
+    }
+
+    fn named(text: &str) -> Option<Self> {
+        [Self::Json, Self::Xml, Self::Html, Self::Csv]
+            .into_iter()
+            .find(|it| text.eq_ignore_ascii_case(it.as_str()))
+    }
+}
+
+/// Which of the two interfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// The REST API: `d_page`, `m_visits`.
+    V2,
+    /// The Reporting API, Piano Analytics' too: `page`, `m_visits`.
+    V3,
+}
+
+/// How a URL is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// With its braces, as people write it; only what would end or change a parameter is encoded.
+    Hand,
+    /// With everything encoded that RFC 3986 does not leave unreserved.
+    Encoded,
+}
+
+/// A URL that was pasted. The key in it, if there is one, is kept apart; `Debug` does not show it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastedUrl {
+    /// Which interface.
+    pub version: Version,
+    /// What is asked.
+    pub method: Method,
+    /// The form of the answer; `None` for the URL without one (`/data/v2/GetData`), and for version 3.
+    pub format: Option<Format>,
+    /// The scheme and host: `https://apirest.atinternet-solutions.com`.
+    pub origin: String,
+    /// The query.
+    pub query: DataQuery,
+    /// The key of the URL.
+    pub key: Option<Secret>,
+}
+
+impl FromStr for PastedUrl {
+    type Err = QueryError;
+
+    fn from_str(text: &str) -> Result<Self, QueryError> {
+        let text = text.trim_end();
+        let begin = text.len() - text.trim_start().len();
+        let (address, parameters) = match text.split_once('?') {
+            Some((address, parameters)) => (address, parameters),
+            None => return Err(QueryError::at(text.len(), "the URL has no question mark, and so no query")),
+        };
+        let offset = address.len() + 1;
+        let (origin, path) = split_origin(address.trim_start(), begin)?;
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let unknown = |what| Err(QueryError::at(begin + origin.len(), what));
+        let (version, format, method) = match parts.as_slice() {
+            ["data", "v2", format, method] => {
+                let Some(format) = Format::named(format) else {
+                    return unknown("the path names no format (json, xml, html, csv)");
+                };
+                (Version::V2, Some(format), Method::named(method))
+            }
+            ["data", "v2", method] => (Version::V2, None, Method::named(method)),
+            ["v3", "data", method] => (Version::V3, None, Method::named(method)),
+            _ => return unknown("the path is neither /data/v2/… nor /v3/data/…"),
+        };
+        let Some(method) = method else {
+            return unknown("the path names no method (getData, getRowCount, getTotal)");
+        };
+        if version == Version::V2 && method == Method::Total {
+            return unknown("version 2 has no getTotal");
+        }
+        let mut found = Parameters::read(parameters, offset)?;
+        let query = match version {
+            Version::V2 => found.query()?,
+            Version::V3 => found.json_query(method)?,
+        };
+        Ok(Self { version, method, format, origin: origin.to_owned(), query, key: found.key })
+    }
+}
+
+fn split_origin(address: &str, begin: usize) -> Result<(&str, &str), QueryError> {
+    let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
+    let Some(rest) = rest else { return Err(QueryError::at(begin, "the URL does not begin with https://")) };
+    let host = rest.find('/').unwrap_or(rest.len());
+    if rest[..host].contains('@') {
+        return Err(QueryError::at(begin, "the URL holds a user and perhaps a password; take them out"));
+    }
+    Ok(address.split_at(address.len() - rest.len() + host))
+}
+
+/// The parameters of a URL, and where each value begins.
+struct Parameters<'a> {
+    values: Vec<(&'static str, &'a str, usize)>,
+    key: Option<Secret>,
+    end: usize,
+}
+
+/// Parameters that hold a query, in the order in which they are written.
+const KNOWN: &[&str] = &[
+    "columns",
+    "sort",
+    "filter",
+    "space",
+    "segment",
+    "segmentdesc",
+    "period",
+    "evo",
+    "include",
+    "sample",
+    "code",
+    "max-results",
+    "page-num",
+    "sep",
+    "lng",
+    "param",
+];
+/// Parameters that hold a credential. Only the first is the vendor's; the others are what people have pasted.
+const SECRETS: &[&str] = &["apikey", "api_key", "x-api-key", "key", "token", "password"];
+
+impl<'a> Parameters<'a> {
+    fn read(text: &'a str, offset: usize) -> Result<Self, QueryError> {
+        let mut found = Self { values: Vec::new(), key: None, end: offset + text.len() };
+        let mut at = offset;
+        for pair in text.split('&') {
+            let begin = at;
+            at += pair.len() + 1;
+            if pair.trim().is_empty() {
+                continue;
+            }
+            let Some((name, value)) = pair.split_once('=') else {
+                return Err(QueryError::at(
+                    begin,
+                    "a parameter without a value (an ampersand in a text is written %26)",
+                ));
+            };
+            let name = name.trim();
+            let value_at = begin + pair.len() - value.len();
+            if SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+                found.key = Some(Secret::new(Decoded::new(value, value_at)?.text()));
+                continue;
+            }
+            // The vendor's pages write `&Columns=` once.
+            let Some(known) = KNOWN.iter().find(|known| name.eq_ignore_ascii_case(known)) else {
+                return Err(QueryError::at(begin, "the API has no such parameter"));
+            };
+            if found.values.iter().any(|(name, ..)| name == known) {
+                return Err(QueryError::at(begin, "the parameter is there twice"));
+            }
+            found.values.push((known, value, value_at));
+        }
+        Ok(found)
+    }
+
+    fn take(&mut self, name: &str) -> Option<(&'a str, usize)> {
+        let index = self.values.iter().position(|(known, ..)| *known == name)?;
+        let (_, value, at) = self.values.swap_remove(index);
+        Some((value, at))
+    }
+
+    fn text(&mut self, name: &str) -> Result<Option<String>, QueryError> {
+        self.take(name).map(|(value, at)| Ok(Decoded::new(value, at)?.text())).transpose()
+    }
+
+    fn node(&mut self, name: &str) -> Result<Option<Node>, QueryError> {
+        self.take(name).map(|(value, at)| braces::parse(&Decoded::new(value, at)?)).transpose()
+    }
+
+    fn needed(&mut self, name: &str) -> Result<Node, QueryError> {
+        let end = self.end;
+        self.node(name)?.ok_or_else(|| QueryError::at(end, format!("the parameter {name} is missing")))
+    }
+
+    fn number<N: FromStr>(&mut self, name: &str) -> Result<Option<N>, QueryError> {
+        let Some((value, at)) = self.take(name) else { return Ok(None) };
+        let read = Decoded::new(value, at)?.text().trim().parse().ok();
+        read.map(Some).ok_or_else(|| QueryError::at(at, format!("{name} is not a number")))
+    }
+
+    fn query(&mut self) -> Result<DataQuery, QueryError> {
+        if let Some((_, at)) = self.take("param") {
+            return Err(QueryError::at(at, "param is a parameter of version 3"));
+        }
+        let columns = list(&self.needed("columns")?, "a column")?;
+        let space = space(&self.needed("space")?)?;
+        let period = self.needed("period")?;
+        let (periods, named) = periods(&period)?;
+        let mut query =
+            DataQuery { periods, ..DataQuery::new(columns, space, Period::relative(Granularity::Day, 0)) };
+        if let Some(node) = self.node("sort")? {
+            query.sort = list(&node, "a column")?;
+        }
+        query.filter = self.node("filter")?.map(|node| filter(&node)).transpose()?;
+        query.segments.extend(self.number::<u64>("segment")?);
+        query.evo = self.node("evo")?.map(|node| evolution(&node)).transpose()?;
+        query.max_results = self.number("max-results")?;
+        query.page_num = self.number("page-num")?;
+        let presentation = &mut query.presentation;
+        presentation.sep = self.text("sep")?;
+        presentation.lng = self.text("lng")?;
+        presentation.include = self.text("include")?;
+        presentation.segmentdesc = self.text("segmentdesc")?;
+        presentation.code = self.text("code")?;
+        presentation.sample = self.text("sample")?;
+        if named && !query.names_periods() {
+            return Err(QueryError::at(
+                period.at(),
+                "the period has a label, and no column names it (p1.m_…)",
+            ));
+        }
+        query.check(MAX_COLUMNS_V2)?;
+        Ok(query)
+    }
+
+    fn json_query(&mut self, method: Method) -> Result<DataQuery, QueryError> {
+        let Some((value, at)) = self.take("param") else {
+            return Err(QueryError::at(self.end, "the parameter param is missing"));
+        };
+        if let Some((_, _, at)) = self.values.first() {
+            return Err(QueryError::at(*at, "version 3 has one parameter, param"));
+        }
+        super::json::parse(&Decoded::new(value, at)?.text(), method)
+    }
+}
+
+fn list<T: FromStr<Err = QueryError>>(node: &Node, what: &str) -> Result<Vec<T>, QueryError> {
+    node.group("a list")?
+        .iter()
+        .map(|entry| {
+            let text = entry.value.text().filter(|_| entry.key.is_none());
+            text.and_then(|text| text.parse().ok())
+                .ok_or_else(|| QueryError::at(entry.at, format!("{what} was expected")))
+        })
+        .collect()
+}
+
+fn id(node: &Node) -> Result<u64, QueryError> {
+    node.text()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| QueryError::at(node.at(), "the number of a site was expected"))
+}
+
+fn space(node: &Node) -> Result<Space, QueryError> {
+    match node.group("a space")? {
+        [Entry { key: Some(key), value, .. }] if key == "s" => match value {
+            Node::Group(sites, _) => sites.iter().map(|entry| id(&entry.value)).collect::<Result<_, _>>(),
+            one => id(one).map(|site| vec![site]),
+        }
+        .map(Space::Sites),
+        [Entry { key: Some(key), value, .. }] if key == "l2s" => {
+            let (mut site, mut level2) = (None, None);
+            for entry in value.group("a site and a part of it")? {
+                match entry.key.as_deref() {
+                    Some("s") => site = Some(id(&entry.value)?),
+                    Some("l2") => level2 = Some(id(&entry.value)?),
+                    _ => return Err(QueryError::at(entry.at, "s or l2 was expected")),
+                }
+            }
+            match (site, level2) {
+                (Some(site), Some(level2)) => Ok(Space::Level2 { site, level2 }),
+                _ => Err(QueryError::at(value.at(), "both s and l2 are needed")),
+            }
+        }
+        _ => Err(QueryError::at(node.at(), "a space is {s:…} or {l2s:{s:…,l2:…}}")),
+    }
+}
+
+/// The periods, and whether they have labels.
+fn periods(node: &Node) -> Result<(Vec<Period>, bool), QueryError> {
+    let entries = node.group("a period")?;
+    let label = |entry: &Entry| match entry.key.as_deref().map(str::as_bytes) {
+        Some([b'p', digit @ b'1'..=b'9']) => Some(usize::from(digit - b'0')),
+        _ => None,
+    };
+    if !entries.iter().any(|entry| label(entry).is_some()) {
+        return Ok((vec![period(node)?], false));
+    }
+    let mut found = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if label(entry) != Some(index + 1) {
+            return Err(QueryError::at(entry.at, format!("the period p{} was expected", index + 1)));
+        }
+        found.push(period(&entry.value)?);
+    }
+    Ok((found, true))
+}
+
+fn period(node: &Node) -> Result<Period, QueryError> {
+    let [Entry { key: Some(key), value, at }] = node.group("a period")? else {
+        return Err(QueryError::at(node.at(), "a period is {D:…}, {R:{D:…}} or the like"));
+    };
+    if key == "R" {
+        let [Entry { key: Some(key), value, at }] = value.group("a relative period")? else {
+            return Err(QueryError::at(value.at(), "a relative period is {R:{D:-1}} or the like"));
+        };
+        let granularity = granularity(key, *at)?;
+        let offset = |node: &Node| {
+            node.text()
+                .and_then(|text| text.parse::<i32>().ok())
+                .ok_or_else(|| QueryError::at(node.at(), "a number of units was expected, such as -1"))
+        };
+        let (start, end) = bounds(value, offset)?;
+        return Ok(Period::Relative { granularity, start, end });
+    }
+    let granularity = granularity(key, *at)?;
+    let moment = |node: &Node| {
+        node.text()
+            .and_then(|text| Moment::read(granularity, text))
+            .ok_or_else(|| QueryError::at(node.at(), "this is no such moment as its unit wants"))
+    };
+    let (start, end) = bounds(value, moment)?;
+    Ok(Period::Absolute { granularity, start, end })
+}
+
+fn granularity(key: &str, at: usize) -> Result<Granularity, QueryError> {
+    Granularity::named(key)
+        .ok_or_else(|| QueryError::at(at, "a unit was expected: Y, S, Q, M, W, D, H, He, MN, MNe, or R"))
+}
+
+/// One value for both ends, or `{start:…,end:…}`.
+fn bounds<T: Copy>(node: &Node, read: impl Fn(&Node) -> Result<T, QueryError>) -> Result<(T, T), QueryError> {
+    let Node::Group(entries, at) = node else { return read(node).map(|both| (both, both)) };
+    let (mut start, mut end) = (None, None);
+    for entry in entries {
+        match entry.key.as_deref() {
+            Some("start") => start = Some(read(&entry.value)?),
+            Some("end") => end = Some(read(&entry.value)?),
+            _ => return Err(QueryError::at(entry.at, "start or end was expected")),
+        }
+    }
+    start.zip(end).ok_or_else(|| QueryError::at(*at, "both start and end are needed"))
+}
+
+fn evolution(node: &Node) -> Result<Evolution, QueryError> {
+    let refuse = || QueryError::at(node.at(), "an evolution is {D} or {D,p1}");
+    let texts: Vec<&str> = node
+        .group("an evolution")?
+        .iter()
+        .filter(|entry| entry.key.is_none())
+        .filter_map(|entry| entry.value.text())
+        .collect();
+    let (unit, period) = match texts.as_slice() {
+        [unit] => (unit, None),
+        [unit, label] => match label.as_bytes() {
+            [b'p', digit @ b'1'..=b'9'] => (unit, Some(digit - b'0')),
+            _ => return Err(refuse()),
+        },
+        _ => return Err(refuse()),
+    };
+    Ok(Evolution { granularity: Granularity::named(unit).ok_or_else(refuse)?, period, top: None })
+}
+
+fn filter(node: &Node) -> Result<Filter, QueryError> {
+    let parts = filters(node.group("a filter")?)?;
+    Filter::all(parts).ok_or_else(|| QueryError::at(node.at(), "a filter was expected"))
+}
+
+fn filters(entries: &[Entry]) -> Result<Vec<Filter>, QueryError> {
+    entries
+        .iter()
+        .map(|entry| {
+            let empty = || QueryError::at(entry.at, "a filter was expected");
+            match entry.key.as_deref() {
+                None => filter(&entry.value),
+                Some("$OR") => Filter::any(filters(entry.value.group("filters")?)?).ok_or_else(empty),
+                Some("$AND") => Filter::all(filters(entry.value.group("filters")?)?).ok_or_else(empty),
+                Some(name) => {
+                    let column: Column = name
+                        .parse()
+                        .map_err(|_| QueryError::at(entry.at, "a column, $OR or $AND was expected"))?;
+                    let tests = entry.value.group("an operator and a value")?;
+                    let tests =
+                        tests.iter().map(|test| condition(&column, test)).collect::<Result<Vec<_>, _>>()?;
+                    Filter::all(tests).ok_or_else(empty)
+                }
+            }
+        })
+        .collect()
+}
+
+fn condition(column: &Column, test: &Entry) -> Result<Filter, QueryError> {
+    let operator =
+        test.key.as_deref().and_then(Operator::named).filter(|operator| operator.is_in_v2()).ok_or_else(
+            || QueryError::at(test.at, "an operator of version 2 was expected ($eq, $gt, $lk, …)"),
+        )?;
+    let at = test.value.at();
+    let operand = match &test.value {
+        Node::Word(word, _) if operator.wants_flag() => match word.as_str() {
+            "true" => Operand::Flag(true),
+            "false" => Operand::Flag(false),
+            _ => return Err(QueryError::at(at, "true or false was expected")),
+        },
+        Node::Group(entries, _) if operator.wants_list() => {
+            let values = entries.iter().map(|entry| {
+                scalar(&entry.value)
+                    .filter(|_| entry.key.is_none())
+                    .ok_or_else(|| QueryError::at(entry.at, "a value was expected"))
+            });
+            Operand::Many(values.collect::<Result<_, _>>()?)
+        }
+        other if !operator.wants_flag() && !operator.wants_list() => {
+            Operand::One(scalar(other).ok_or_else(|| QueryError::at(at, "one value was expected"))?)
+        }
+        _ => return Err(QueryError::at(at, "this operator wants another kind of value")),
+    };
+    Ok(Filter::is(column.clone(), operator, operand))
+}
+
+/// A text in quotes is a text; a word is a number where it reads as one.
+fn scalar(node: &Node) -> Option<Scalar> {
+    match node {
+        Node::Text(text, _) => Some(Scalar::Text(text.clone())),
+        Node::Word(word, _) => Some(match Decimal::from_str(word) {
+            Ok(number) => number.into(),
+            Err(_) => Scalar::Text(word.clone()),
+        }),
+        Node::Group(..) => None,
+    }
+}
+
+impl DataQuery {
+    /// The parameters of version 2, not encoded, in the order in which the vendor's pages have them.
+    ///
+    /// # Errors
+    /// What version 2 cannot say: more than 30 columns, `$na` and `$undefined`, several segments, the options and the
+    /// evolution's rows of version 3, a quote within a text.
+    pub fn v2_parameters(&self) -> Result<Vec<(&'static str, String)>, QueryError> {
+        self.check(MAX_COLUMNS_V2)?;
+        let braces =
+            |items: &mut dyn Iterator<Item = String>| format!("{{{}}}", items.collect::<Vec<_>>().join(","));
+        let mut all = vec![("columns", braces(&mut self.columns.iter().map(ToString::to_string)))];
+        if !self.sort.is_empty() {
+            all.push(("sort", braces(&mut self.sort.iter().map(ToString::to_string))));
+        }
+        if let Some(filter) = &self.filter {
+            all.push(("filter", format!("{{{}}}", written(filter)?)));
+        }
+        all.push((
+            "space",
+            match &self.space {
+                Space::Sites(sites) => match sites.as_slice() {
+                    [site] => format!("{{s:{site}}}"),
+                    many => format!("{{s:{}}}", braces(&mut many.iter().map(ToString::to_string))),
+                },
+                Space::Level2 { site, level2 } => format!("{{l2s:{{s:{site},l2:{level2}}}}}"),
+            },
+        ));
+        match self.segments.as_slice() {
+            [] => {}
+            [segment] => all.push(("segment", segment.to_string())),
+            _ => return Err(QueryError::part("segment", "version 2 takes one")),
+        }
+        let texts = &self.presentation;
+        all.extend(texts.segmentdesc.clone().map(|text| ("segmentdesc", text)));
+        let mut periods = self.periods.iter().map(period_text);
+        all.push((
+            "period",
+            match self.names_periods() {
+                false => periods.next().unwrap_or_default(),
+                true => {
+                    braces(&mut periods.enumerate().map(|(index, text)| format!("p{}:{text}", index + 1)))
+                }
+            },
+        ));
+        if let Some(evo) = &self.evo {
+            if evo.top.is_some() {
+                return Err(QueryError::part("evo", "version 2 does not choose its rows there"));
+            }
+            let period = evo.period.map(|period| format!(",p{period}")).unwrap_or_default();
+            all.push(("evo", format!("{{{}{period}}}", evo.granularity.as_str())));
+        }
+        all.extend(texts.include.clone().map(|text| ("include", text)));
+        all.extend(texts.sample.clone().map(|text| ("sample", text)));
+        all.extend(texts.code.clone().map(|text| ("code", text)));
+        all.extend(self.max_results.map(|rows| ("max-results", rows.to_string())));
+        all.extend(self.page_num.map(|page| ("page-num", page.to_string())));
+        all.extend(texts.sep.clone().map(|text| ("sep", text)));
+        all.extend(texts.lng.clone().map(|text| ("lng", text)));
+        if self.options != super::query::Options::default() {
+            return Err(QueryError::part("options", "version 2 has none"));
+        }
+        Ok(all)
+    }
+
+    /// The URL of version 2. A key is never written into it: the REST API takes HTTP Basic too.
+    ///
+    /// # Errors
+    /// As [`v2_parameters`](Self::v2_parameters).
+    pub fn v2_url(
+        &self,
+        origin: &str,
+        format: Option<Format>,
+        method: Method,
+        style: Style,
+    ) -> Result<String, QueryError> {
+        if method == Method::Total {
+            return Err(QueryError::part("the method", "version 2 has no getTotal"));
+        }
+        let format = format.map(|format| format!("{}/", format.as_str())).unwrap_or_default();
+        let mut url = format!("{}/data/v2/{format}{}?", origin.trim_end_matches('/'), method.as_str());
+        for (name, value) in self.v2_parameters()? {
+            url.push_str(&format!("&{name}="));
+            encode(&value, style, &mut url);
+        }
+        Ok(url)
+    }
+}
+
+fn encode(value: &str, style: Style, into: &mut String) {
+    for byte in value.bytes() {
+        let plain = match style {
+            Style::Hand => byte.is_ascii_graphic() && !b"%&#+\"<>".contains(&byte),
+            Style::Encoded => byte.is_ascii_alphanumeric() || b"-._~".contains(&byte),
+        };
+        if plain {
+            into.push(char::from(byte));
+        } else {
+            into.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+fn period_text(period: &Period) -> String {
+    let bounds = |start: String, end: String| match start == end {
+        true => format!("'{start}'"),
+        false => format!("{{start:'{start}',end:'{end}'}}"),
+    };
+    match period {
+        Period::Absolute { granularity, start, end } => {
+            format!("{{{}:{}}}", granularity.as_str(), bounds(start.to_string(), end.to_string()))
+        }
+        Period::Relative { granularity, start, end } => {
+            format!("{{R:{{{}:{}}}}}", granularity.as_str(), bounds(start.to_string(), end.to_string()))
+        }
+    }
+}
+
+/// A filter without the braces around it.
+fn written(filter: &Filter) -> Result<String, QueryError> {
+    let all =
+        |filters: &[Filter]| Ok(filters.iter().map(inner).collect::<Result<Vec<_>, QueryError>>()?.join(","));
+    match filter {
+        Filter::Is(_) | Filter::Any(_) => inner(filter),
+        Filter::All(filters) => all(filters),
+    }
+}
+
+fn inner(filter: &Filter) -> Result<String, QueryError> {
+    let list =
+        |filters: &[Filter]| Ok(filters.iter().map(inner).collect::<Result<Vec<_>, QueryError>>()?.join(","));
+    match filter {
+        Filter::All(filters) => Ok(format!("$AND:{{{}}}", list(filters)?)),
+        Filter::Any(filters) => Ok(format!("$OR:{{{}}}", list(filters)?)),
+        Filter::Is(condition) => {
+            if !condition.operator.is_in_v2() {
+                let what = format!("version 2 has no {}", condition.operator.as_str());
+                return Err(QueryError::part("filter", what));
+            }
+            let value = match &condition.operand {
+                Operand::Flag(flag) => flag.to_string(),
+                Operand::One(value) => scalar_text(value)?,
+                Operand::Many(values) if condition.operator.wants_list() => {
+                    let values = values.iter().map(scalar_text).collect::<Result<Vec<_>, _>>()?;
+                    format!("{{{}}}", values.join(","))
+                }
+                Operand::Many(_) => {
+                    return Err(QueryError::part(
+                        "filter",
+                        "version 2 takes several values with $in, $nin and $inlk only",
+                    ));
+                }
+            };
+            Ok(format!("{}:{{{}:{value}}}", condition.column, condition.operator.as_str()))
+        }
+    }
+}
+
+fn scalar_text(value: &Scalar) -> Result<String, QueryError> {
+    match value {
+        Scalar::Number(number) => Ok(number.to_string()),
+        Scalar::Text(text) => braces::quoted(text),
+    }
+}
+
+/// A name, for tables of names.
+pub(super) fn known(text: &'static str) -> Option<Name> {
+    Name::new(text).ok()
+}

@@ -1,0 +1,179 @@
+//! What happened on the sites of the stand-in: visits and page loads, generated from a seed, the same every time.
+
+use crate::zone;
+use chrono::{DateTime, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+use mkt_warehouse::id::stable_hash;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A site.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    pub(super) zone: Tz,
+    pub(super) visits: u32,
+    pub(super) pages: u32,
+    /// Visits more than planned, by day; a day that was forgotten has none at all.
+    pub(super) late: BTreeMap<NaiveDate, u32>,
+    pub(super) forgotten: Vec<NaiveDate>,
+}
+
+/// A visit and the pages that it saw.
+#[derive(Debug, Clone)]
+pub(super) struct Visit {
+    id: i64,
+    visitor: i64,
+    start: DateTime<Utc>,
+    zone: Tz,
+    source: usize,
+    device: usize,
+    has_hour: bool,
+    pub(super) pages: Vec<u32>,
+}
+
+const SOURCES: [&str; 6] =
+    ["Direct traffic", "Search engines", "Referrer sites", "Social networks", "Emailing", "Sponsored links"];
+const DEVICES: [&str; 3] = ["Desktop", "Mobile", "Tablet"];
+
+/// Seconds between two page loads of a visit.
+const STEP: i64 = 40;
+
+/// Properties that the account has, and their types.
+pub(super) const PROPERTIES: &[(&str, &str)] = &[
+    ("date", "Date"),
+    ("date_month", "String"),
+    ("visit_hour", "Integer"),
+    ("event_hour", "Integer"),
+    ("visit_id", "String"),
+    ("visitor_id", "String"),
+    ("visit_time", "Date"),
+    ("visit_time_utc", "Date"),
+    ("visit_device_type", "String"),
+    ("device_type", "String"),
+    ("src", "String"),
+    ("page", "String"),
+    ("visit_entrypage", "String"),
+    ("site_id", "Integer"),
+];
+
+/// Metrics that the account has, their types and `CustomerType`, and version 2's `Summable`.
+pub(super) const METRICS: &[(&str, &str, &str, bool)] = &[
+    ("m_visits", "Integer", "Integer", true),
+    ("m_page_loads", "Integer", "Integer", true),
+    ("m_events", "Integer", "Integer", true),
+    ("m_bounces", "Integer", "Integer", true),
+    ("m_unique_visitors", "Integer", "Integer", false),
+    // As the vendor's page has it.
+    ("m_bounce_rate", "Decimal", "Percent", true),
+    ("m_time_spent", "Integer", "Duration", true),
+];
+
+/// The names of version 2.
+pub(super) const OLD_NAMES: &[(&str, &str)] = &[
+    ("d_page", "page"),
+    ("d_source", "src"),
+    ("d_device_type", "device_type"),
+    ("d_time_date", "date"),
+    ("d_time_hour_visit", "visit_hour"),
+    ("d_time_hour_event", "event_hour"),
+    ("m_visitors", "m_unique_visitors"),
+    ("m_vu", "m_unique_visitors"),
+];
+
+/// An even number below `limit`, of these parts.
+fn draw(parts: &[&str], limit: usize) -> usize {
+    usize::try_from(stable_hash(parts)).unwrap_or_default() % limit.max(1)
+}
+
+impl Site {
+    pub(super) fn count(&self, day: NaiveDate) -> u32 {
+        match self.forgotten.contains(&day) {
+            true => 0,
+            false => self.visits + self.late.get(&day).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The visits of a day: in its hours, 23 or 25 of them where the clocks change.
+    pub(super) fn visits_of(&self, seed: u64, site: u64, day: NaiveDate) -> Vec<Visit> {
+        let begin = zone::day_start(day, self.zone);
+        let end = zone::day_start(day.succ_opt().unwrap_or(day), self.zone);
+        let length = usize::try_from((end - begin).num_seconds()).unwrap_or(1);
+        let names = [seed.to_string(), site.to_string(), day.to_string()];
+        let visits = (0..self.count(day)).map(|number| {
+            let number = number.to_string();
+            let draw = |what: &str, limit| draw(&[&names[0], &names[1], &names[2], &number, what], limit);
+            let count = if draw("bounces", 5) < 2 { 1 } else { 2 + draw("loads", 5) };
+            let second = draw("second", length.saturating_sub(count * 40).max(1));
+            Visit {
+                id: stable_hash(&[&names[0], &names[1], &names[2], &number, "visit"]),
+                visitor: stable_hash(&[
+                    &names[0],
+                    &draw("visitor", self.visits.max(1) as usize).to_string(),
+                    "visitor",
+                ]),
+                start: begin + TimeDelta::seconds(i64::try_from(second).unwrap_or_default()),
+                zone: self.zone,
+                source: draw("source", SOURCES.len() + 1),
+                device: draw("device", DEVICES.len()),
+                has_hour: draw("hour", 40) > 0,
+                pages: (0..count)
+                    .map(|load| {
+                        u32::try_from(draw(&format!("page {load}"), self.pages as usize)).unwrap_or_default()
+                    })
+                    .collect(),
+            }
+        });
+        visits.collect()
+    }
+}
+
+impl Visit {
+    pub(super) fn key(&self) -> i64 {
+        self.id
+    }
+
+    pub(super) fn visitor(&self) -> i64 {
+        self.visitor
+    }
+
+    pub(super) fn seconds(&self) -> i64 {
+        STEP * (i64::try_from(self.pages.len()).unwrap_or(1) - 1)
+    }
+
+    pub(super) fn bounced(&self) -> bool {
+        self.pages.len() == 1
+    }
+
+    /// A property of the visit, or of its page load of this number.
+    pub(super) fn property(&self, name: &str, load: usize, site: u64) -> Value {
+        let local = self.start.with_timezone(&self.zone);
+        let event = (self.start + TimeDelta::seconds(STEP * i64::try_from(load).unwrap_or_default()))
+            .with_timezone(&self.zone);
+        match name {
+            "date" => json!(local.date_naive().to_string()),
+            "date_month" => json!(local.format("%B").to_string()),
+            "visit_hour" if self.has_hour => json!(local.hour()),
+            "visit_hour" => Value::Null,
+            "event_hour" => json!(event.hour()),
+            "visit_id" => json!(format!("{:x}", self.id)),
+            "visitor_id" => json!(format!("{:016x}", self.visitor)),
+            "visit_time" => json!(local.format("%Y-%m-%d %H:%M:%S").to_string()),
+            "visit_time_utc" => json!(self.start.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            "visit_device_type" | "device_type" => json!(DEVICES[self.device % DEVICES.len()]),
+            "src" => SOURCES.get(self.source).map_or(Value::Null, |source| json!(source)),
+            "page" => json!(page(self.pages.get(load).copied().unwrap_or_default())),
+            "visit_entrypage" => json!(page(self.pages.first().copied().unwrap_or_default())),
+            "site_id" => json!(site),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// The name of a page. Two hold an address, as they do on sites that do not look.
+fn page(number: u32) -> String {
+    match number {
+        3 => "account::jo@example.org".to_owned(),
+        4 => "account::al@example.org".to_owned(),
+        number => format!("shop::l'étagère {number}"),
+    }
+}
