@@ -32,7 +32,7 @@ pub(super) struct Context<'a> {
 
 /// NUMERIC(18,6).
 fn measure(number: Decimal) -> Option<Measure> {
-    (number.abs() < Decimal::from(1_000_000_000_000_i64)).then(|| Measure(number.round_dp(6)))
+    (number.abs() < Decimal::from(1_000_000_000_000_i64)).then(|| Measure(number.round_dp(6).normalize()))
 }
 
 /// Adds a row to a page. Gives false when the row was there before: pages that overlap.

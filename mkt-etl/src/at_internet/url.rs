@@ -116,9 +116,8 @@ impl FromStr for PastedUrl {
     fn from_str(text: &str) -> Result<Self, QueryError> {
         let text = text.trim_end();
         let begin = text.len() - text.trim_start().len();
-        let (address, parameters) = match text.split_once('?') {
-            Some((address, parameters)) => (address, parameters),
-            None => return Err(QueryError::at(text.len(), "the URL has no question mark, and so no query")),
+        let Some((address, parameters)) = text.split_once('?') else {
+            return Err(QueryError::at(text.len(), "the URL has no question mark, and so no query"));
         };
         let offset = address.len() + 1;
         let (origin, path) = split_origin(address.trim_start(), begin)?;

@@ -149,7 +149,7 @@ pub(super) fn add(
     page.read += 1;
     match session(row, columns, site, day) {
         Ok(session) if seen.insert(id::stable_hash(&["visit", &session.session_id])) => {
-            page.sessions.push(session)
+            page.sessions.push(session);
         }
         Ok(_) => page.rejected.push(set_aside(row, "another row has this visit already")),
         Err(reason) => page.rejected.push(set_aside(row, reason)),

@@ -1,6 +1,6 @@
 //! What a query asks of the stand-in, read from the JSON or the URL as it arrived, and its rows.
 
-use super::world::{METRICS, OLD_NAMES, PROPERTIES, Site};
+use super::world::{METRICS, OLD_NAMES, PROPERTIES, Visit};
 use crate::at_internet::{
     self, DataQuery, Filter, Granularity, Moment, Operand, PastedUrl, Period, Scalar, Space,
 };
@@ -8,6 +8,7 @@ use chrono::{NaiveDate, TimeDelta};
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// Status, code and words of a refusal.
 pub(super) type Refusal = (u16, String, String);
@@ -146,15 +147,19 @@ impl Asking {
         Ok(())
     }
 
-    /// All rows, in order, before they are cut into pages.
-    pub(super) fn rows(&self, seed: u64, sites: &BTreeMap<u64, Site>) -> Result<Vec<Vec<Value>>, Refusal> {
+    /// All rows, in order, before they are cut into pages. `visits_of` gives the visits of a site's day, or nothing
+    /// where there is no such site.
+    pub(super) fn rows(
+        &self,
+        mut visits_of: impl FnMut(u64, NaiveDate) -> Option<Arc<Vec<Visit>>>,
+    ) -> Result<Vec<Vec<Value>>, Refusal> {
         let mut groups: BTreeMap<String, (Vec<Value>, Counted)> = BTreeMap::new();
         let properties: Vec<&String> = self.columns.iter().filter(|name| !name.starts_with("m_")).collect();
-        for id in &self.sites {
-            let Some(site) = sites.get(id) else {
+        for (id, day) in self.sites.iter().flat_map(|id| self.days.iter().map(move |day| (id, day))) {
+            let Some(visits) = visits_of(*id, *day) else {
                 return Err((403, "InvalidSpace_NoActiveSite".to_owned(), "no such site".to_owned()));
             };
-            for visit in self.days.iter().flat_map(|day| site.visits_of(seed, *id, *day)) {
+            for visit in visits.iter() {
                 for load in 0..visit.pages.len() {
                     let value = |name: &str| visit.property(name, load, *id);
                     if !self.property.as_ref().map_or(Ok(true), |filter| holds(filter, &value))? {
@@ -253,8 +258,8 @@ impl Asking {
 #[derive(Debug, Default)]
 struct Counted {
     loads: u64,
-    visits: HashSet<i64>,
-    visitors: HashSet<i64>,
+    visits: HashSet<u64>,
+    visitors: HashSet<u64>,
     bounces: u64,
     seconds: i64,
 }

@@ -17,13 +17,13 @@ use chrono_tz::Tz;
 use mkt_connect::Secret;
 use mkt_connect::testing::{Answer, Received, Server};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use world::Site;
+use world::{Site, Visit};
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,8 @@ struct Vendor {
     seen: usize,
     /// The rows of the last queries: pages of one are asked for one after the other.
     held: VecDeque<(Asking, Arc<Vec<Vec<Value>>>)>,
+    /// The visits of days that were asked for.
+    visits: HashMap<(u64, NaiveDate), Arc<Vec<Visit>>>,
 }
 
 impl FakeAtInternet {
@@ -124,6 +126,7 @@ impl FakeAtInternet {
             every: None,
             seen: 0,
             held: VecDeque::new(),
+            visits: HashMap::new(),
         }));
         let vendor = Arc::clone(&state);
         let server = Server::start(move |request| {
@@ -262,6 +265,7 @@ impl FakeAtInternet {
         let mut vendor = self.lock();
         change(&mut vendor);
         vendor.held.clear();
+        vendor.visits.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Vendor> {
@@ -448,7 +452,14 @@ impl Vendor {
         if let Some((_, rows)) = self.held.iter().find(|(held, _)| *held == plain) {
             return Ok(Arc::clone(rows));
         }
-        let rows = Arc::new(plain.rows(self.seed, &self.sites)?);
+        let Self { seed, sites, visits, .. } = self;
+        let rows = plain.rows(|id, day| {
+            let site = sites.get(&id)?;
+            Some(Arc::clone(
+                visits.entry((id, day)).or_insert_with(|| Arc::new(site.visits_of(*seed, id, day))),
+            ))
+        })?;
+        let rows = Arc::new(rows);
         if self.held.len() >= 4 {
             self.held.pop_front();
         }

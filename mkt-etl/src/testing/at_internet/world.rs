@@ -1,9 +1,8 @@
 //! What happened on the sites of the stand-in: visits and page loads, generated from a seed, the same every time.
 
 use crate::zone;
-use chrono::{DateTime, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
-use mkt_warehouse::id::stable_hash;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -21,8 +20,8 @@ pub(super) struct Site {
 /// A visit and the pages that it saw.
 #[derive(Debug, Clone)]
 pub(super) struct Visit {
-    id: i64,
-    visitor: i64,
+    id: u64,
+    visitor: u64,
     start: DateTime<Utc>,
     zone: Tz,
     source: usize,
@@ -80,9 +79,17 @@ pub(super) const OLD_NAMES: &[(&str, &str)] = &[
     ("m_vu", "m_unique_visitors"),
 ];
 
-/// An even number below `limit`, of these parts.
-fn draw(parts: &[&str], limit: usize) -> usize {
-    usize::try_from(stable_hash(parts)).unwrap_or_default() % limit.max(1)
+/// SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", 2014): one step.
+fn mixed(value: u64) -> u64 {
+    let z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A number of its own for these parts.
+fn draw(parts: &[u64]) -> u64 {
+    parts.iter().fold(0, |drawn, part| mixed(drawn ^ mixed(*part)))
 }
 
 impl Site {
@@ -97,29 +104,26 @@ impl Site {
     pub(super) fn visits_of(&self, seed: u64, site: u64, day: NaiveDate) -> Vec<Visit> {
         let begin = zone::day_start(day, self.zone);
         let end = zone::day_start(day.succ_opt().unwrap_or(day), self.zone);
-        let length = usize::try_from((end - begin).num_seconds()).unwrap_or(1);
-        let names = [seed.to_string(), site.to_string(), day.to_string()];
+        let length = u64::try_from((end - begin).num_seconds()).unwrap_or(1);
+        let ordinal = u64::try_from(day.num_days_from_ce()).unwrap_or_default();
         let visits = (0..self.count(day)).map(|number| {
-            let number = number.to_string();
-            let draw = |what: &str, limit| draw(&[&names[0], &names[1], &names[2], &number, what], limit);
-            let count = if draw("bounces", 5) < 2 { 1 } else { 2 + draw("loads", 5) };
-            let second = draw("second", length.saturating_sub(count * 40).max(1));
+            let own = draw(&[seed, site, ordinal, number.into()]);
+            // What is drawn has a number: a place in the order below.
+            let below = |what: u64, limit: u64| mixed(own ^ mixed(what)) % limit.max(1);
+            let small =
+                |what: u64, limit: usize| usize::try_from(below(what, limit as u64)).unwrap_or_default();
+            let count = if below(1, 5) < 2 { 1 } else { 2 + below(2, 5) };
+            let second = below(3, length.saturating_sub(count * STEP.unsigned_abs()));
             Visit {
-                id: stable_hash(&[&names[0], &names[1], &names[2], &number, "visit"]),
-                visitor: stable_hash(&[
-                    &names[0],
-                    &draw("visitor", self.visits.max(1) as usize).to_string(),
-                    "visitor",
-                ]),
+                id: draw(&[own, 4]),
+                visitor: draw(&[seed, below(5, self.visits.into()), 5]),
                 start: begin + TimeDelta::seconds(i64::try_from(second).unwrap_or_default()),
                 zone: self.zone,
-                source: draw("source", SOURCES.len() + 1),
-                device: draw("device", DEVICES.len()),
-                has_hour: draw("hour", 40) > 0,
+                source: small(6, SOURCES.len() + 1),
+                device: small(7, DEVICES.len()),
+                has_hour: below(8, 40) > 0,
                 pages: (0..count)
-                    .map(|load| {
-                        u32::try_from(draw(&format!("page {load}"), self.pages as usize)).unwrap_or_default()
-                    })
+                    .map(|load| u32::try_from(below(100 + load, self.pages.into())).unwrap_or_default())
                     .collect(),
             }
         });
@@ -128,11 +132,11 @@ impl Site {
 }
 
 impl Visit {
-    pub(super) fn key(&self) -> i64 {
+    pub(super) fn key(&self) -> u64 {
         self.id
     }
 
-    pub(super) fn visitor(&self) -> i64 {
+    pub(super) fn visitor(&self) -> u64 {
         self.visitor
     }
 

@@ -99,7 +99,7 @@ async fn more_than_two_hundred_thousand_rows_are_read_whole_under_the_vendors_ow
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn five_calls_of_a_user_and_twenty_of_an_organisation_are_never_exceeded() {
     let fake = FakeAtInternet::start().await.unwrap();
     fake.delay(Duration::from_millis(20));
@@ -132,7 +132,7 @@ async fn five_calls_of_a_user_and_twenty_of_an_organisation_are_never_exceeded()
     assert_eq!((of_user, of_all, fake.throttled()), (5, 20, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_shares_a_key_is_throttled_and_waits() {
     let fake = FakeAtInternet::start().await.unwrap();
     fake.delay(Duration::from_millis(5));

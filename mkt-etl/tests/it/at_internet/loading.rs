@@ -65,7 +65,7 @@ async fn visits_that_come_late_raise_a_revision_and_a_forgotten_day_is_seen() {
     let revised = early.run(days).await.unwrap();
     assert_eq!((revised.revised, revised.rows["sessions"]), (3, 65));
     let revisions = warehouse
-        .query(&Query::table(&mkt_etl::ledger::TABLES.iter().find(|it| it.name == "etl_revisions").unwrap()))
+        .query(&Query::table(mkt_etl::ledger::TABLES.iter().find(|it| it.name == "etl_revisions").unwrap()))
         .await
         .unwrap();
     assert!(revisions.rows() >= 3);
