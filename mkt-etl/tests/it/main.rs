@@ -9,6 +9,7 @@ mod csv;
 mod engines;
 mod errors;
 mod form;
+mod killed;
 mod ledger;
 mod recorded;
 mod replay;

@@ -69,9 +69,9 @@ pub(crate) async fn dump_timeless(warehouse: &impl Warehouse) -> String {
     text
 }
 
-/// An empty schema of its own on the server that `MKT_TEST_POSTGRES` names.
+/// The URL of an empty schema of its own on the server that `MKT_TEST_POSTGRES` names.
 #[cfg(feature = "postgres")]
-pub(crate) async fn postgres() -> Option<Postgres> {
+pub(crate) async fn postgres_url() -> Option<String> {
     let Ok(url) = std::env::var("MKT_TEST_POSTGRES") else {
         assert!(std::env::var_os("CI").is_none(), "MKT_TEST_POSTGRES is not set, and this is CI");
         println!("skipped: MKT_TEST_POSTGRES is not set");
@@ -83,5 +83,11 @@ pub(crate) async fn postgres() -> Option<Postgres> {
     admin.query(&Query::new(format!("create schema {schema}"))).await.unwrap();
     admin.close().await;
     let mark = if url.contains('?') { '&' } else { '?' };
-    Some(Postgres::connect(&format!("{url}{mark}options[search_path]={schema}")).await.unwrap())
+    Some(format!("{url}{mark}options[search_path]={schema}"))
+}
+
+/// An empty schema of its own on the server that `MKT_TEST_POSTGRES` names.
+#[cfg(feature = "postgres")]
+pub(crate) async fn postgres() -> Option<Postgres> {
+    Some(Postgres::connect(&postgres_url().await?).await.unwrap())
 }
