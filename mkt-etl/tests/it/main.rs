@@ -14,3 +14,4 @@ mod ledger;
 mod recorded;
 mod replay;
 mod support;
+mod windows;
