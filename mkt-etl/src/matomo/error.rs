@@ -71,6 +71,10 @@ pub(super) fn classify(operation: &'static str, response: &Response, token: &Sec
     if body.is_empty() {
         return Err(error(ErrorKind::Protocol, "the answer is empty".to_owned()));
     }
+    if std::str::from_utf8(response.body()).is_err() {
+        // Read with replacements, it would be other data without a word.
+        return Err(error(ErrorKind::Protocol, "the answer is not UTF-8".to_owned()));
+    }
     if let Some(message) = body.strip_prefix("Error: ") {
         return Err(error(ErrorKind::Input, shown(message, token)));
     }
