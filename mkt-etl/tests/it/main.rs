@@ -8,6 +8,7 @@ mod csv;
 #[cfg(feature = "postgres")]
 mod engines;
 mod errors;
+mod faults;
 mod form;
 mod killed;
 mod ledger;
