@@ -76,6 +76,10 @@ pub(super) fn classify(operation: &'static str, response: &Response, key: &Secre
     if body.is_empty() {
         return Err(error(ErrorKind::Protocol, "the answer is empty".to_owned()));
     }
+    if std::str::from_utf8(response.body()).is_err() {
+        // Read with replacements, it would be other data without a word.
+        return Err(error(ErrorKind::Protocol, "the answer is not UTF-8".to_owned()));
+    }
     parsed.ok_or_else(|| error(ErrorKind::Protocol, "the answer is not JSON".to_owned()))
 }
 
