@@ -1,7 +1,9 @@
 //! The suite of faults over every source that speaks HTTP, and over a source that is careless on purpose.
 //!
-//! Streams and moments take turns; `MKT_TEST_FAULTS=all` strikes every stream at every moment.
+//! Streams and moments take turns, and pipelines see every third fault; `MKT_TEST_FAULTS=all` strikes every stream at
+//! every moment.
 
+use crate::at_internet::{SITE as SPACE, report};
 use crate::support::window;
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -11,9 +13,9 @@ use mkt_connect::http::{Client, Replay, Request};
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_etl::source::{AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Stream};
-use mkt_etl::testing::RecordedMatomo;
 use mkt_etl::testing::faults::{Cell, Fault, Subject, Verdict, check, check_all, check_pipeline};
-use mkt_etl::{Matomo, Page, SiteFacts, Totals, Window};
+use mkt_etl::testing::{FakeAtInternet, RecordedMatomo};
+use mkt_etl::{AtInternet, Matomo, Page, SiteFacts, Totals, Window};
 use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, SliceState};
 use mkt_warehouse::{SliceKey, Sqlite};
 use serde::Deserialize;
@@ -28,31 +30,78 @@ const PATIENCE: Duration = Duration::from_millis(700);
 /// The longest wait that is sat out and both attempts are 4 seconds; the rest is for machines that are busy.
 const DEADLINE: Duration = Duration::from_secs(15);
 
+fn all() -> bool {
+    std::env::var("MKT_TEST_FAULTS").is_ok_and(|value| value == "all")
+}
+
 fn in_turn(subject: Subject) -> Subject {
-    if std::env::var("MKT_TEST_FAULTS").is_ok_and(|value| value == "all") {
-        subject
-    } else {
-        subject.in_turn()
-    }
+    if all() { subject } else { subject.in_turn() }
+}
+
+/// What a pipeline is put through: every third fault, or all of them.
+fn for_pipelines() -> Vec<Fault> {
+    Fault::ALL.iter().copied().step_by(if all() { 1 } else { 3 }).collect()
+}
+
+/// Two attempts, and no wait for longer than a date two seconds ahead.
+fn quick() -> Policy {
+    Policy::default()
+        .max_attempts(ATTEMPTS)
+        .backoff(Duration::from_millis(10), Duration::from_millis(50))
+        .longest_wait(Duration::from_millis(2_500))
 }
 
 fn matomo(server: &RecordedMatomo) -> Subject {
     let subject =
         Subject::new(&server.server().authority(), "1", window("2026-03-28", "2026-03-28"), |url, host| {
-            let policy = Policy::default()
-                .max_attempts(ATTEMPTS)
-                .backoff(Duration::from_millis(10), Duration::from_millis(50))
-                .longest_wait(Duration::from_millis(2_500));
             let matomo = Matomo::builder(url)
                 .allow_insecure_host(host)
                 .token(RecordedMatomo::TOKEN)
                 .site(1)
                 .page_size(5)
-                .retry(policy)
+                .retry(quick())
                 .http(|client| client.total_timeout(PATIENCE).max_body_bytes(1 << 20));
             Ok(Arc::new(matomo.build()?))
         });
     in_turn(subject.secret(RecordedMatomo::TOKEN).deadline(DEADLINE))
+}
+
+/// A report of many pages, and single visits.
+fn at_internet(fake: &FakeAtInternet) -> Subject {
+    fake.limit_rows(20, 10_000);
+    let key = fake.key();
+    let policy = quick();
+    let subject = Subject::new(
+        &fake.server().authority(),
+        SPACE,
+        window("2026-10-20", "2026-10-20"),
+        move |url, host| {
+            let source = AtInternet::builder(url)
+                .allow_insecure_host(host)
+                .key(key.clone())
+                .space(FakeAtInternet::SPACE, chrono_tz::Europe::Paris)
+                .row_limits(20, 10_000)
+                .report(report("pages", "page,m_page_loads,m_visits"))
+                .visits(crate::at_internet::visit_columns())
+                .retry(policy)
+                .http(|client| client.total_timeout(PATIENCE).max_body_bytes(1 << 20));
+            Ok(Arc::new(source.build()?))
+        },
+    );
+    in_turn(subject.secret("canary").deadline(DEADLINE))
+}
+
+#[tokio::test]
+async fn at_internet_stands_every_fault_in_every_stream() {
+    let fake = FakeAtInternet::start().await.unwrap();
+    none_is_violated(&check_all(&at_internet(&fake)).await.unwrap());
+}
+
+#[tokio::test]
+async fn no_fault_of_at_internet_spoils_a_slice_and_all_heal() {
+    let fake = FakeAtInternet::start().await.unwrap();
+    let cells = check_pipeline(&at_internet(&fake), &for_pipelines(), Sqlite::in_memory).await.unwrap();
+    none_is_violated(&cells);
 }
 
 fn summary(cells: &[Cell]) -> String {
@@ -93,7 +142,7 @@ async fn matomo_stands_every_fault_in_every_stream() {
 async fn no_fault_of_matomo_spoils_a_slice_and_all_heal() {
     let server = RecordedMatomo::start().await.unwrap();
     let subject = matomo(&server);
-    let cells = check_pipeline(&subject, Fault::ALL, Sqlite::in_memory).await.unwrap();
+    let cells = check_pipeline(&subject, &for_pipelines(), Sqlite::in_memory).await.unwrap();
     none_is_violated(&cells);
 }
 
@@ -253,7 +302,7 @@ impl AnalyticsSource for Toy {
 fn toy(server: &Server, careless: bool) -> Subject {
     // Fifth: it waits for ever.
     let patience = Duration::from_millis(if careless { 60_000 } else { 400 });
-    let deadline = if careless { Duration::from_secs(2) } else { DEADLINE };
+    let deadline = if careless { Duration::from_secs(5) } else { DEADLINE };
     Subject::new(&server.authority(), "shop", window("2026-03-28", "2026-03-28"), move |url, host| {
         let client = Client::builder("toy", url)
             .allow_insecure_host(host)
@@ -289,7 +338,7 @@ async fn the_suite_finds_what_a_careless_source_does_wrong() {
     let cells = check(&toy(&server, true), &faults).await.unwrap();
     let found: BTreeMap<Fault, BTreeSet<String>> = cells.iter().fold(BTreeMap::new(), |mut found, cell| {
         if let Verdict::Violated(how) = &cell.verdict {
-            let how = how.split([':', '3']).next().unwrap_or_default().trim().to_owned();
+            let how = how.split([':', '6']).next().unwrap_or_default().trim().to_owned();
             found.entry(cell.fault).or_insert_with(BTreeSet::new).insert(how);
         }
         found

@@ -8,6 +8,8 @@ mod translating;
 mod urls;
 mod visits;
 
+pub(crate) use visits::columns as visit_columns;
+
 use chrono_tz::Europe::Paris;
 use futures_util::StreamExt;
 use mkt_connect::http::retry::Policy;

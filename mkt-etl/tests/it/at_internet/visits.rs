@@ -14,7 +14,7 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-pub(super) fn columns() -> VisitColumns {
+pub(crate) fn columns() -> VisitColumns {
     VisitColumns::new(name("visit_id"), name("visitor_id"), Start::Utc(name("visit_time_utc")))
         .seconds(name("m_time_spent"))
         .pages(name("m_page_loads"))
