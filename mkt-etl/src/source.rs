@@ -347,13 +347,17 @@ impl Totals {
         self.0.is_empty()
     }
 
-    /// The names whose values differ from `control`, with ours and theirs; a total that we lack counts as differing.
+    /// The names whose values differ from `control`, with ours and theirs; a total that we lack counts as differing,
+    /// except that the sum over the rows of a report (`report.metric`) is zero where there are no rows.
     #[must_use]
     pub fn differences(&self, control: &Self) -> Vec<(String, Option<Decimal>, Decimal)> {
         control
             .0
             .iter()
-            .filter(|(name, theirs)| self.get(name) != Some(**theirs))
+            .filter(|(name, theirs)| {
+                let no_rows = || name.contains('.').then_some(Decimal::ZERO);
+                self.get(name).or_else(no_rows) != Some(**theirs)
+            })
             .map(|(name, theirs)| (name.clone(), self.get(name), *theirs))
             .collect()
     }
@@ -474,3 +478,17 @@ pub(crate) fn plan_by_grain(
 
 /// The longest window of a stream of days.
 pub(crate) const MAX_DAYS: i64 = 3660;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lacking_total_differs_and_the_sum_over_no_rows_of_a_report_is_zero() {
+        let ours = Totals::new().with("visits", 3);
+        let control = Totals::new().with("visits", 3).with("conversions", 0).with("pages.page_views", 0);
+        assert_eq!(ours.differences(&control), [("conversions".to_owned(), None, 0.into())]);
+        let control = Totals::new().with("pages.page_views", 2);
+        assert_eq!(ours.differences(&control), [("pages.page_views".to_owned(), None, 2.into())]);
+    }
+}
