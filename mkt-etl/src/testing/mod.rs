@@ -4,6 +4,7 @@
 mod at_internet;
 mod bodies;
 pub mod conformance;
+mod days;
 pub mod faults;
 mod recorded;
 

@@ -1,10 +1,11 @@
 //! A Matomo on loopback that answers with what a real Matomo 5.0.2 answered.
 //!
 //! It replays; it does not compute reports. What it puts together are days: a range of days from the recorded days, a
-//! day of Live from the one recording that holds every visit. A report that was not recorded is answered with
-//! 404 `not recorded`, never with an invented body.
+//! day of Live from the one recording that holds every visit, a page of a table from the recorded table, a bulk request
+//! from its parts. A report that was not recorded is answered with 404 `not recorded`, never with an invented body.
 
 use super::bodies::{BODIES, MANIFEST, body};
+use super::days::{Days, VARIANTS, days, read};
 use chrono::{DateTime, NaiveDate};
 use chrono_tz::Europe::Paris;
 use mkt_connect::testing::{Answer, Received, Server};
@@ -41,9 +42,9 @@ impl Recording {
             .collect()
     }
 
-    fn answer(&self) -> Option<Answer> {
+    fn reply(&self) -> Option<Reply> {
         let answer = Answer::status(self.status).header("content-type", self.content_type.as_str());
-        body(&self.name).map(|bytes| answer.body(bytes))
+        body(&self.name).map(|bytes| Reply::Recorded(answer.body(bytes), bytes))
     }
 }
 
@@ -63,9 +64,13 @@ impl Recording {
 /// ```
 ///
 /// - VisitsSummary.get by day: 20 to 31 March, 8 to 11 April, 4 and 5 May, 24 to 26 October 2026. Goals.get: 27 to 31
-///   March, and 8 April. The bodies keep their numbers as recorded, percent signs included.
+///   March (also by goal, of orders and of abandoned carts), and 8 April. Referrers.getReferrerType and API.get (also
+///   with `columns`): 27 to 31 March. Referrers.getAll, Referrers.getCampaigns and Goals.getItemsSku (also of abandoned
+///   carts): 28 March. Actions.getPageUrls: 28 March, 8 to 10 April. The bodies keep their numbers as recorded, percent
+///   signs included. Of site 2 there is VisitsSummary.get of 24 to 26 October.
 /// - Live.getLastVisitsDetails: every day from March to November 2026, with `minTimestamp`, `filter_limit` (default
-///   100), `filter_offset`, `filter_sort_order` and `doNotFetchActions`.
+///   100), `filter_offset`, `filter_sort_order` and `doNotFetchActions`, and with the segment `referrerType==campaign`.
+/// - API.getBulkRequest of anything of this, ten and more calls; if one of them was not recorded, the whole is not.
 /// - Everything else that was recorded is found by its parameters; `language=en` and `format_metrics=0` may be added.
 /// - Requests that were recorded several times answer with the first recording, and 27 March with its late visit, unless
 ///   [`choose`](Self::choose) says otherwise.
@@ -74,6 +79,7 @@ impl Recording {
 pub struct RecordedMatomo {
     server: Server,
     chosen: Arc<Mutex<BTreeSet<String>>>,
+    only: Arc<Mutex<Option<String>>>,
 }
 
 impl RecordedMatomo {
@@ -86,7 +92,8 @@ impl RecordedMatomo {
     /// `Unavailable` when no port on loopback can be opened; `Protocol` when the recordings do not read.
     pub async fn start() -> Result<Self> {
         let chosen = Arc::new(Mutex::new(BTreeSet::new()));
-        let replay = Replay::new(Arc::clone(&chosen)).map_err(|cause| {
+        let only = Arc::new(Mutex::new(None));
+        let replay = Replay::new(Arc::clone(&chosen), Arc::clone(&only)).map_err(|cause| {
             Error::new(ErrorKind::Protocol, "recorded matomo", "start")
                 .with_detail("a recording does not read")
                 .with_source(cause)
@@ -94,7 +101,7 @@ impl RecordedMatomo {
         let server = Server::start(move |request| replay.answer(request)).await.map_err(|cause| {
             Error::new(ErrorKind::Unavailable, "recorded matomo", "start").with_source(cause)
         })?;
-        Ok(Self { server, chosen })
+        Ok(Self { server, chosen, only })
     }
 
     /// Settings of a source that reads site 1 from it.
@@ -137,9 +144,24 @@ impl RecordedMatomo {
         Ok(())
     }
 
-    /// Takes back [`choose`](Self::choose).
+    /// Lets this recording answer every request but that for a site, whatever is asked and with whatever token: its
+    /// status, its type, its body.
+    ///
+    /// # Errors
+    /// `Input` when there is no such recording.
+    pub fn insist(&self, recording: &str) -> Result<()> {
+        if body(recording).is_none() {
+            return Err(Error::new(ErrorKind::Input, "recorded matomo", "insist on a recording")
+                .with_detail(format!("there is no recording {recording:?}")));
+        }
+        *self.only.lock().unwrap_or_else(PoisonError::into_inner) = Some(recording.to_owned());
+        Ok(())
+    }
+
+    /// Takes back [`choose`](Self::choose) and [`insist`](Self::insist).
     pub fn choose_nothing(&self) {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.only.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The names of all recorded bodies.
@@ -148,52 +170,124 @@ impl RecordedMatomo {
     }
 }
 
-/// A report of one day by method, with the name of the recording that it comes from.
-type Days = BTreeMap<(&'static str, NaiveDate), Vec<(&'static str, Value)>>;
-
 struct Replay {
     manifest: Vec<Recording>,
     days: Days,
     visits: Vec<Value>,
     refused: AtomicUsize,
     chosen: Arc<Mutex<BTreeSet<String>>>,
+    only: Arc<Mutex<Option<String>>>,
+}
+
+type Parameters = BTreeMap<String, String>;
+
+/// An answer, or the method that was not recorded.
+type Found = std::result::Result<Reply, String>;
+
+/// An answer: recorded, or put together.
+enum Reply {
+    Recorded(Answer, &'static [u8]),
+    Composed(Value),
+}
+
+impl Reply {
+    fn into_answer(self) -> Answer {
+        match self {
+            Self::Recorded(answer, _) => answer,
+            Self::Composed(value) => Answer::json(value.to_string()),
+        }
+    }
+
+    /// As an element of a bulk request.
+    fn into_value(self) -> Option<Value> {
+        match self {
+            Self::Recorded(_, body) => serde_json::from_slice(body).ok(),
+            Self::Composed(value) => Some(value),
+        }
+    }
 }
 
 impl Replay {
-    fn new(chosen: Arc<Mutex<BTreeSet<String>>>) -> serde_json::Result<Self> {
+    fn new(
+        chosen: Arc<Mutex<BTreeSet<String>>>,
+        only: Arc<Mutex<Option<String>>>,
+    ) -> serde_json::Result<Self> {
         let manifest: Vec<Recording> = serde_json::from_str(MANIFEST)?;
         let mut visits: Vec<Value> = read("live_over_unlimited")?;
         // Recorded after the rest, without actions: the day that no archive knew.
         visits.extend(read::<Vec<Value>>("cron_live_newday")?);
         visits.sort_by_key(|visit| (ended(visit), visit["idVisit"].as_i64()));
-        Ok(Self { manifest, days: days()?, visits, refused: AtomicUsize::new(0), chosen })
+        Ok(Self { manifest, days: days()?, visits, refused: AtomicUsize::new(0), chosen, only })
     }
 
     fn answer(&self, request: &Received) -> Answer {
         if request.path != "/index.php" {
             return Answer::text("no such page").with_status(404);
         }
+        let asked = parameters(request);
+        let only = self.only.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(only) = only
+            && asked.get("method").map(String::as_str) != Some("SitesManager.getSiteFromId")
+        {
+            return self.named(&only);
+        }
         if let Some(refusal) = self.refusal(request) {
             return refusal;
         }
-        let asked = parameters(request);
-        let answer = self
-            .chosen_recording(request, &asked)
-            .or_else(|| self.composed(&asked))
-            .or_else(|| self.recorded(&request.method, &asked));
-        answer.unwrap_or_else(|| match asked.get("method") {
-            Some(method)
-                if !self
-                    .manifest
-                    .iter()
-                    .any(|recording| recording.parameters().get("method") == Some(method)) =>
-            {
-                self.named("err_unknown_method")
-            }
-            method => {
-                Answer::text(format!("not recorded: {}", method.map_or("", String::as_str))).with_status(404)
-            }
-        })
+        match self.reply(&request.method, &asked) {
+            Ok(reply) => reply.into_answer(),
+            Err(method) => Answer::text(format!("not recorded: {method}")).with_status(404),
+        }
+    }
+
+    fn reply(&self, http_method: &str, asked: &Parameters) -> Found {
+        let recording = self
+            .matching(http_method, asked)
+            .find(|recording| self.is_chosen(&recording.name))
+            .and_then(Recording::reply);
+        if let Some(reply) = recording {
+            return Ok(reply);
+        }
+        if let Some(value) = self.composed(asked) {
+            return Ok(Reply::Composed(value));
+        }
+        if let Some(reply) = self.matching(http_method, asked).find_map(Recording::reply) {
+            return Ok(reply);
+        }
+        let method = asked.get("method").cloned().unwrap_or_default();
+        if method == "API.getBulkRequest" {
+            return self.bulk(asked);
+        }
+        let of_method = |recording: &Recording| recording.parameters().get("method") == Some(&method);
+        let unknown = self.manifest.iter().find(|recording| recording.name == "err_unknown_method");
+        match unknown.filter(|_| !method.is_empty() && !self.manifest.iter().any(of_method)) {
+            Some(refused) => refused.reply().ok_or(method),
+            None => Err(method),
+        }
+    }
+
+    /// Answers every call of a bulk request, if all of them were recorded.
+    fn bulk(&self, asked: &Parameters) -> Found {
+        let common: Parameters = asked
+            .iter()
+            .filter(|(name, _)| !name.starts_with("urls[") && name.as_str() != "method")
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let mut elements = Vec::new();
+        while let Some(element) = asked.get(&format!("urls[{}]", elements.len())) {
+            let mut call = common.clone();
+            // Decoded as a whole, then split and decoded again, as the real one does.
+            let whole = element.replace('&', "%26").replace('=', "%3D");
+            let whole = form_urlencoded::parse(whole.as_bytes()).next().map(|(text, _)| text.into_owned());
+            let whole = whole.unwrap_or_default();
+            call.extend(
+                form_urlencoded::parse(whole.as_bytes())
+                    .map(|(name, value)| (name.into_owned(), value.into_owned())),
+            );
+            let method = call.get("method").cloned().unwrap_or_default();
+            elements.push(self.reply("POST", &call)?.into_value().ok_or(method)?);
+        }
+        Ok(Reply::Composed(Value::Array(elements)))
     }
 
     fn refusal(&self, request: &Received) -> Option<Answer> {
@@ -214,19 +308,12 @@ impl Replay {
 
     fn named(&self, name: &str) -> Answer {
         let recording = self.manifest.iter().find(|recording| recording.name == name);
-        recording.and_then(Recording::answer).unwrap_or_else(|| Answer::text("not recorded").with_status(404))
+        let reply = recording.and_then(Recording::reply).map(Reply::into_answer);
+        reply.unwrap_or_else(|| Answer::text("not recorded").with_status(404))
     }
 
     fn is_chosen(&self, name: &str) -> bool {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
-    }
-
-    fn chosen_recording(&self, request: &Received, asked: &BTreeMap<String, String>) -> Option<Answer> {
-        self.matching(&request.method, asked).find(|recording| self.is_chosen(&recording.name))?.answer()
-    }
-
-    fn recorded(&self, http_method: &str, asked: &BTreeMap<String, String>) -> Option<Answer> {
-        self.matching(http_method, asked).find_map(Recording::answer)
     }
 
     /// Recordings of a request: first of exactly these parameters, then without those that change nothing of substance.
@@ -248,7 +335,7 @@ impl Replay {
     }
 
     /// Answers that are put together from recorded days.
-    fn composed(&self, asked: &BTreeMap<String, String>) -> Option<Answer> {
+    fn composed(&self, asked: &Parameters) -> Option<Value> {
         let get = |name: &str| asked.get(name).map(String::as_str);
         const KNOWN: &[&str] = &[
             "module",
@@ -264,31 +351,42 @@ impl Replay {
             "filter_offset",
             "filter_sort_order",
             "doNotFetchActions",
+            "columns",
+            VARIANTS[0],
+            VARIANTS[1],
+            VARIANTS[2],
+            VARIANTS[3],
         ];
         let plain = asked.keys().all(|name| KNOWN.contains(&name.as_str()));
-        if !plain || get("format") != Some("JSON") || get("idSite") != Some("1") {
+        if !plain || get("format") != Some("JSON") {
             return None;
         }
-        let value = match get("method")? {
-            "Live.getLastVisitsDetails" => self.live(asked)?,
+        let site = get("idSite")?;
+        match get("method")? {
+            "SitesManager.getSiteFromId" if site != "1" => {
+                let sites: Vec<Value> = read("sites_all").ok()?;
+                sites.into_iter().find(|held| held["idsite"].as_u64() == site.parse().ok())
+            }
+            "Live.getLastVisitsDetails" if site == "1" => self.live(asked),
             method => {
                 let (from, last) = get("date")?.split_once(',')?;
                 let (from, last): (NaiveDate, NaiveDate) = (from.parse().ok()?, last.parse().ok()?);
                 if get("period") != Some("day") || last < from || (last - from).num_days() > 400 {
                     return None;
                 }
+                let variants = VARIANTS.iter().filter_map(|name| Some(format!(" {name}={}", get(name)?)));
+                let report: String = std::iter::once(method.to_owned()).chain(variants).collect();
                 let mut days = Map::new();
                 for day in from.iter_days().take_while(|day| *day <= last) {
-                    days.insert(day.to_string(), self.day(method, day)?.clone());
+                    days.insert(day.to_string(), cut(self.day(&report, site, day)?.clone(), asked)?);
                 }
-                Value::Object(days)
+                Some(Value::Object(days))
             }
-        };
-        Some(Answer::json(value.to_string()))
+        }
     }
 
-    fn day(&self, method: &str, day: NaiveDate) -> Option<&Value> {
-        let (_, recorded) = self.days.iter().find(|((held, on), _)| *held == method && *on == day)?;
+    fn day(&self, report: &str, site: &str, day: NaiveDate) -> Option<&Value> {
+        let recorded = self.days.get(&(report.to_owned(), site.to_owned(), day))?;
         let chosen = recorded.iter().find(|(name, _)| self.is_chosen(name));
         chosen.or(recorded.first()).map(|(_, value)| value)
     }
@@ -311,6 +409,12 @@ impl Replay {
         let limit = number("filter_limit").transpose().ok()?.unwrap_or(100);
         let offset = number("filter_offset").transpose().ok()?.unwrap_or(0);
         let without_late = self.is_chosen("late_before");
+        let of_segment = match asked.get("segment").map(String::as_str) {
+            None => None,
+            // The one segment of which another report was recorded.
+            Some("referrerType==campaign") => Some("campaign"),
+            Some(_) => return None,
+        };
         let mut found: Vec<&Value> = self
             .visits
             .iter()
@@ -318,6 +422,7 @@ impl Replay {
                 day_of(visit).is_some_and(|day| from <= day && day <= last) && ended(visit) > after
             })
             .filter(|visit| !(without_late && visit["idVisit"] == LATE_VISIT))
+            .filter(|visit| of_segment.is_none_or(|kind| visit["referrerType"] == kind))
             .collect();
         // Matomo's own default is descending.
         if asked.get("filter_sort_order").map(String::as_str) != Some("asc") {
@@ -335,6 +440,26 @@ impl Replay {
     }
 }
 
+/// A page of a table; some columns of a record.
+fn cut(value: Value, asked: &Parameters) -> Option<Value> {
+    match value {
+        Value::Array(rows) => {
+            let number = |name: &str| asked.get(name).map(|text| text.parse::<i64>()).transpose().ok();
+            let (limit, offset) =
+                (number("filter_limit")?.unwrap_or(100), number("filter_offset")?.unwrap_or(0));
+            let rows = rows.into_iter().skip(usize::try_from(offset).ok()?);
+            Some(Value::Array(rows.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()))
+        }
+        Value::Object(mut fields) => {
+            if let Some(columns) = asked.get("columns") {
+                fields.retain(|name, _| columns.split(',').any(|column| column == name));
+            }
+            Some(Value::Object(fields))
+        }
+        other => Some(other),
+    }
+}
+
 fn recorded_days() -> (NaiveDate, NaiveDate) {
     let day = |month, day| NaiveDate::from_ymd_opt(2026, month, day).unwrap_or_default();
     (day(3, 1), day(11, 30))
@@ -349,10 +474,6 @@ fn ended(visit: &Value) -> i64 {
     visit["lastActionTimestamp"].as_i64().unwrap_or_default()
 }
 
-fn read<T: serde::de::DeserializeOwned>(name: &str) -> serde_json::Result<T> {
-    serde_json::from_slice(body(name).unwrap_or_default())
-}
-
 fn parameters(request: &Received) -> BTreeMap<String, String> {
     [request.query.as_bytes(), &request.body[..]]
         .into_iter()
@@ -360,45 +481,4 @@ fn parameters(request: &Received) -> BTreeMap<String, String> {
         .filter(|(name, _)| name != "token_auth")
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect()
-}
-
-/// Every recorded day of the two daily reports; the first of a day is the default.
-fn days() -> serde_json::Result<Days> {
-    const SUMMARY: &str = "VisitsSummary.get";
-    const GOALS: &str = "Goals.get";
-    let mut days = Days::new();
-    let mut put = |method, day: &str, name, value: Value| {
-        if let Ok(day) = day.parse::<NaiveDate>() {
-            days.entry((method, day)).or_default().push((name, value));
-        }
-    };
-    // One day each. 27 March with its late visit comes first.
-    for (method, name, day) in [
-        (SUMMARY, "late_after", "2026-03-27"),
-        (SUMMARY, "late_before", "2026-03-27"),
-        (GOALS, "goals_empty_single", "2026-04-08"),
-    ] {
-        put(method, day, name, read(name)?);
-    }
-    // `{day: …}`.
-    for (method, name) in [
-        (SUMMARY, "vs_get_days_range"),
-        (SUMMARY, "vs_range_with_empty"),
-        (SUMMARY, "cron_newday_range_noarchive"),
-        (GOALS, "goals_get_range"),
-    ] {
-        for (day, value) in read::<Map<String, Value>>(name)? {
-            put(method, &day, name, value);
-        }
-    }
-    // `{site: {day: …}}`.
-    let sites: BTreeMap<String, Map<String, Value>> = read("vs_get_multisite_range")?;
-    for (day, value) in sites.get("1").cloned().unwrap_or_default() {
-        put(SUMMARY, &day, "vs_get_multisite_range", value);
-    }
-    // A list, in the order of the requests: 20 to 27 March.
-    for (index, value) in read::<Vec<Value>>("bulk_days_8")?.into_iter().enumerate() {
-        put(SUMMARY, &format!("2026-03-{}", 20 + index), "bulk_days_8", value);
-    }
-    Ok(days)
 }
