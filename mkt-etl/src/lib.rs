@@ -35,7 +35,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`source`] | the trait [`AnalyticsSource`]: capabilities, check, discover, plan, read, verify |
-//! | [`matomo`] | [`Matomo`]: daily metrics, visits and their events over the reporting API |
+//! | [`matomo`] | [`Matomo`]: daily metrics, visits and their events, reports by dimensions over the reporting API |
 //! | [`at_internet`] | [`AtInternet`]: an analyst's own reports over Data Query, and its URLs |
 //! | [`csv`] | [`CsvSource`]: sessions, events, customers, costs from files |
 //! | [`MemorySource`] | pages in memory, for tests |

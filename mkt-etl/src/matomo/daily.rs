@@ -1,12 +1,126 @@
-//! VisitsSummary.get and Goals.get of one day, as daily metrics that know how they add up. Pure.
+//! VisitsSummary.get and Goals.get of one day, as daily metrics that know how they add up.
 
+use super::Inner;
+use super::answer::{Answer, Row};
+use super::drift;
 use super::error::SERVICE;
+use super::reports::{Target, goals};
 use super::wire::{Goals, Summary};
-use crate::source::SiteFacts;
+use crate::source::{Page, SiteFacts};
 use chrono::NaiveDate;
-use mkt_connect::Currency;
-use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, SliceState};
+use mkt_connect::{Currency, ErrorKind, Result};
+use mkt_warehouse::model::{DailyMetric, DimensionMetric, Json, Measure, MetricKind, SliceState};
 use rust_decimal::Decimal;
+use serde_json::Value;
+
+const SUMMARY: &str = "VisitsSummary.get";
+const GOALS: &str = "Goals.get";
+
+/// What VisitsSummary.get is known to have beside what is read.
+const KNOWN: &[&str] = &[
+    "avg_time_on_site",
+    "bounce_count",
+    "bounce_rate",
+    "max_actions",
+    "nb_actions",
+    "nb_actions_per_visit",
+    "nb_uniq_visitors",
+    "nb_users",
+    "nb_visits",
+    "nb_visits_converted",
+    "sum_daily_nb_uniq_visitors",
+    "sum_daily_nb_users",
+    "sum_visit_length",
+];
+
+impl Inner {
+    /// The record of a report for one day; `None` for a day without anything.
+    async fn record(
+        &self,
+        operation: &'static str,
+        method: &str,
+        target: &Target<'_>,
+    ) -> Result<Option<Row>> {
+        match target.part(operation, self.ask(operation, &target.ask(method)).await?)? {
+            Answer::Row(row) => Ok(Some(row)),
+            Answer::Table(rows) if rows.is_empty() => Ok(None),
+            _ => Err(Self::protocol(operation, "the day's answer is no record")),
+        }
+    }
+
+    /// VisitsSummary.get of a day.
+    pub(super) async fn summary(&self, target: &Target<'_>) -> Result<Summary> {
+        self.summary_into(target, &mut Page::default()).await
+    }
+
+    async fn summary_into(&self, target: &Target<'_>, page: &mut Page) -> Result<Summary> {
+        const OPERATION: &str = "read the summary of a day";
+        let Some(row) = self.record(OPERATION, SUMMARY, target).await? else { return Ok(Summary::zero()) };
+        drift::of_record(SUMMARY, &row, |name| KNOWN.contains(&name), page);
+        // A missing number is not a zero.
+        Some(Self::object::<Summary>(OPERATION, Value::Object(row.0))?)
+            .filter(|summary| summary.nb_visits.is_some())
+            .ok_or_else(|| Self::protocol(OPERATION, "the day has no nb_visits"))
+    }
+
+    /// The numbers of a day. Where Goals.get is not known, conversions are counted in Live, and a note says so.
+    pub(super) async fn daily_page(&self, target: &Target<'_>) -> Result<Page> {
+        const OPERATION: &str = "read the goals of a day";
+        let mut page = Page::default();
+        let summary = self.summary_into(target, &mut page).await?;
+        let conversions = match self.record(OPERATION, GOALS, target).await {
+            Ok(None) => Conversions::NONE,
+            Ok(Some(row)) => {
+                drift::of_record(GOALS, &row, goals::is_known, &mut page);
+                Some(Self::object::<Goals>(OPERATION, Value::Object(row.0))?)
+                    .filter(|goals| goals.nb_conversions.is_some())
+                    .ok_or_else(|| Self::protocol(OPERATION, "the day has no nb_conversions"))?
+                    .into()
+            }
+            // Known to this instance or not: the visits know it too.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => {
+                page.notes.push(
+                    "conversions and revenue are counted from the visits of Live: Goals.get has no such report"
+                        .to_owned(),
+                );
+                let (count, revenue) = self.counts_in_live(target, true).await?.conversions();
+                Conversions { count: Some(count.into()), revenue: Some(revenue) }
+            }
+            Err(error) => return Err(error),
+        };
+        let metrics = metrics(&summary, conversions, target.day, target.site);
+        page.read = metrics.len() as u64;
+        match target.segment {
+            None => page.metrics = metrics,
+            Some(segment) => {
+                let report = segment.of("daily");
+                page.dimensions = metrics.into_iter().map(|metric| of_segment(&report, metric)).collect();
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// A daily number of some of the visits: never among those of all visits.
+fn of_segment(report: &str, metric: DailyMetric) -> DimensionMetric {
+    let dimensions = Json::default();
+    DimensionMetric {
+        report: report.to_owned(),
+        dimension_key: DimensionMetric::key_of(&dimensions),
+        dimensions,
+        metric: metric.metric,
+        kind: metric.kind,
+        value: metric.value,
+        numerator: metric.numerator,
+        denominator: metric.denominator,
+        currency: metric.currency,
+        is_rest: false,
+        state: metric.state,
+        source: metric.source,
+        site: metric.site,
+        day: metric.day,
+    }
+}
 
 /// Conversions of a day and what they brought, where the source tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

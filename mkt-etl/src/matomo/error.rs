@@ -82,10 +82,20 @@ pub(super) fn classify(operation: &'static str, response: &Response, token: &Sec
         // The message of serde_json names a place, not the text around it.
         error(ErrorKind::Protocol, "the answer is not JSON".to_owned()).with_source(cause)
     })?;
-    match vendor_message(&value) {
-        Some(message) => Err(error(message_kind(message), shown(message, token))),
+    match refusal(operation, &value, token) {
+        Some(error) => Err(error.with_status(status)),
         None => Ok(value),
     }
+}
+
+/// The failure that an answer tells, or an element of the answer of a bulk request.
+pub(super) fn refusal(operation: &'static str, value: &Value, token: &Secret) -> Option<Error> {
+    let message = vendor_message(value)?;
+    Some(
+        Error::new(message_kind(message), SERVICE, operation)
+            .delivered(Delivery::Answered)
+            .with_detail(shown(message, token)),
+    )
 }
 
 fn is_locked(body: &str) -> bool {

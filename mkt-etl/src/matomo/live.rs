@@ -1,11 +1,45 @@
-//! Walks Live.getLastVisitsDetails through one day: decides what to ask next and what of an answer is new. Pure.
+//! Walks Live.getLastVisitsDetails through one day: decides what to ask next and what of an answer is new.
 //!
 //! Offsets lose visits while the day is still going on (matomo-org/matomo issues 16394, 23342), and `minTimestamp` is
 //! strictly greater, so that a cursor at the last timestamp would lose visits that end in the same second. Hence: one
 //! day at a time, ascending, cursor = last timestamp − 1, and visits that were already taken are left out by id.
 
+use super::Inner;
+use super::call::Ask as Call;
+use super::reports::Target;
+use mkt_connect::Result;
 use serde_json::Value;
 use std::collections::HashSet;
+
+impl Inner {
+    /// The next page of a day's visits; `None` at the end.
+    pub(super) async fn live(
+        &self,
+        target: &Target<'_>,
+        walk: &mut Walk,
+        details: bool,
+    ) -> Result<Option<Vec<Value>>> {
+        const OPERATION: &str = "read visits";
+        let Some(ask) = walk.next() else { return Ok(None) };
+        let mut call = Call::new("Live.getLastVisitsDetails")
+            .with("idSite", target.site.native_id.as_str())
+            .with("period", "day")
+            .with("date", target.day.to_string())
+            .with("filter_sort_order", "asc")
+            .with("filter_limit", ask.limit.to_string())
+            .of(target.segment);
+        if let Some(min) = ask.min_timestamp {
+            call = call.with("minTimestamp", min.to_string());
+        }
+        if !details {
+            call = call.with("doNotFetchActions", "1");
+        }
+        let Value::Array(visits) = self.call(OPERATION, &call).await? else {
+            return Err(Self::protocol(OPERATION, "the answer is no list of visits"));
+        };
+        walk.take(visits).map(Some).map_err(|detail| Self::protocol(OPERATION, detail))
+    }
+}
 
 /// What to ask next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +77,7 @@ impl Walk {
     }
 
     /// Takes an answer: gives the visits that are new.
-    pub(super) fn take(&mut self, visits: Vec<Value>) -> Result<Vec<Value>, &'static str> {
+    pub(super) fn take(&mut self, visits: Vec<Value>) -> std::result::Result<Vec<Value>, &'static str> {
         let full = visits.len() >= self.ask.limit;
         let mut last = self.ask.min_timestamp.unwrap_or(i64::MIN);
         let mut new = Vec::with_capacity(visits.len());

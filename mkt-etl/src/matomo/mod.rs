@@ -1,58 +1,107 @@
-//! Matomo 5 (recorded with 5.0.2; 3 and 4 answer in the same forms, untested).
+//! Matomo 5 (recorded with 5.0.2; 3 and 4 answer in the same forms by their documentation, untested).
 //!
-//! Two streams, one request form: `POST {base}/index.php`, everything in the body, the token too.
+//! One request form: `POST {base}/index.php`, everything in the body, the token too. A slice is one day of one stream of
+//! one site. [`DAILY`] and [`VISITS`] are read unless [`MatomoBuilder::streams`] chooses others of [`STREAMS`].
 //!
-//! | stream | asks | fills | control totals |
+//! | stream | asks, for one day | fills | control totals |
 //! |---|---|---|---|
-//! | `daily` | VisitsSummary.get and Goals.get, one day | `daily_metrics` | visits and converted visits counted in Live |
-//! | `visits` | Live.getLastVisitsDetails, one day, page by page | `sessions`, `events` | VisitsSummary.get: visits, converted visits, seconds on site |
+//! | `daily` | VisitsSummary.get, Goals.get | `daily_metrics` | visits and converted visits counted in Live |
+//! | `visits` | Live.getLastVisitsDetails, page by page | `sessions`, `events` | VisitsSummary.get: visits, converted visits, seconds on site |
+//! | `referrers` | Referrers.getReferrerType | reports `referrers`, `referrer_goals`, `referrer_carts` | VisitsSummary.get, Goals.get |
+//! | `referrer_names` | Referrers.getAll | report `referrer_names` | Referrers.getReferrerType: all visits but direct ones |
+//! | `campaigns` | Referrers.getCampaigns, flat | report `campaigns` | Referrers.getReferrerType: visits of campaigns |
+//! | `pages` | Actions.getPageUrls, flat | report `pages` | API.get: page views |
+//! | `hours` | Live.getLastVisitsDetails without actions | report `hours` | VisitsSummary.get: visits, converted visits, seconds on site |
+//! | `events` | Events.getCategory, getAction, getName, flat | reports `event_categories`, `event_actions`, `event_names` | Live: events of the visits |
+//! | `items` | Goals.getItemsSku, of orders and of abandoned carts | reports `items`, `abandoned_items` | Live: pieces and prices of orders and carts |
+//! | `goals` | Goals.getGoals; Goals.get for each goal, orders, carts | reports `goals`, `goal_visitors`, `abandoned_carts` | Referrers.getReferrerType: conversions, revenue, carts |
 //!
+//! Reports are rows of `dimension_metrics`. Several calls of one slice go into one API.getBulkRequest, ten at most, and
+//! so do the descriptions of several sites; an error in its list is that call's error.
+//!
+//! # What is counted
 //! - **The day of a visit** is Matomo's: the day of its last action in the site's zone. That is the slice, and so a slice
 //!   has as many sessions as VisitsSummary has visits. The row's own `day` is that of its first event, as everywhere in
 //!   the warehouse; the two differ only for visits over midnight, which Matomo splits by default
 //!   (`create_new_visit_after_midnight`).
+//! - **Metrics know how they add up.** Counts and amounts are additive; visitors and users, and visits of pages, goals,
+//!   articles and events (one visit may be in many rows) are distinct and never summed; ratios come from their parts, as
+//!   the vendor's are rounded. Maxima and minima are left out: they are none of these.
+//! - **Referrers are keyed by type**, not by label, which is localised. Everything is asked in English.
+//! - **Hours are counted from Live in the site's zone**, with 23 and 25 of them on the days of clock changes. VisitTime
+//!   is wrong on these days, and says the same on the others: it is not asked.
+//! - **Where Goals.get cannot answer** (no such report), the daily conversions and revenue are counted from the visits of
+//!   Live, and the slice says so in a note.
+//! - **Conversions of deleted goals** are in a row of `goals` whose goal is null. Orders and goals are conversions,
+//!   abandoned carts are not: they are a report of their own, and their value is no revenue.
+//! - **Segments** ([`MatomoBuilder::segment`]) are populations of their own, in reports of their own.
+//!
+//! # What is not believed
 //! - **Zero is not missing**: on an instance that archives by cron a day without an archive looks like a day without
-//!   visits. The control totals come from Live, which needs no archive.
-//! - **Where Goals.get cannot answer** (no such report), conversions and revenue are counted from the visits of Live,
-//!   and the slice says so in a note.
-//! - **Refused credentials end it**: after the first refusal this source makes no request any more. Twenty of them lock
-//!   the instance for everybody behind the same address.
+//!   visits. A report that says zero is believed when Live, which needs no archive, says the same.
+//! - **Not all rows are all rows**: Matomo keeps 500 pages and 1000 referrers of a day (by default) and folds the others
+//!   into a row "Others", whatever the limit asked for. Those rows are there as `is_rest`, the slice is truncated, and a
+//!   note says how much of the table they are. What may not be added up is not told of them.
+//! - **A report that the instance does not have** (plugin off, method unknown, 404) is an error of kind `Unsupported`, and
+//!   no row.
+//! - **Fields that were not there when this was written** are named as drift and kept in the extras, never among the
+//!   numbers. A lacking field of those that every row has is named, too, and is a metric without a value; where it is the
+//!   number that the report is for, the slice fails. The varying keys of Goals.get are not drift.
+//!
+//! # Credentials
+//! **Refused credentials end it**: after the first refusal this source and its clones make no request any more. Twenty of
+//! them lock the instance for everybody behind the same address, so make one source and clone it. Answers that echo the
+//! token are cleaned of it before they are looked at.
 //!
 //! Developer documentation: <https://developer.matomo.org/api-reference/reporting-api> (read in 2026).
 
+pub mod answer;
+mod builder;
+mod call;
+mod count;
 mod daily;
+mod drift;
 mod error;
 mod instants;
 mod live;
+mod reports;
+mod segment;
+mod site;
+mod streams;
+mod verify;
 mod visits;
 mod wire;
 
+pub use answer::{Answer, Row};
+pub use builder::MatomoBuilder;
+pub use site::Instance;
+pub use streams::{
+    CAMPAIGNS, DAILY, DEFAULT_STREAMS, EVENTS, GOALS, HOURS, ITEMS, PAGES, REFERRER_NAMES, REFERRERS,
+    STREAMS, VISITS,
+};
+
 use crate::source::{
-    AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Page, SiteFacts, Stream, Totals, Window,
+    AnalyticsSource, Capabilities, Checked, Finality, Grain, Page, SiteFacts, Stream, Totals, Window,
     plan_by_grain,
 };
 use async_trait::async_trait;
-use chrono::{NaiveDate, TimeDelta};
-use daily::Conversions;
+use call::Ask;
+use chrono::TimeDelta;
 use error::SERVICE;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use live::Walk;
+use mkt_connect::http::Client;
 use mkt_connect::http::retry::Policy;
-use mkt_connect::http::{Client, ClientBuilder, Replay, Request};
 use mkt_connect::{Error, ErrorKind, Result, Secret};
 use mkt_warehouse::SliceKey;
-use mkt_warehouse::model::EventType;
-use rust_decimal::Decimal;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use reports::{Tables, Target};
+use segment::Segment;
+use site::{Described, unknown_site};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use streams::Name;
 use tokio::sync::OnceCell;
-
-/// The stream of daily numbers.
-pub const DAILY: &str = "daily";
-/// The stream of visits and what happened in them.
-pub const VISITS: &str = "visits";
 
 /// A Matomo instance and the sites to be read from it. Start with [`Matomo::builder`]. Clones share what was learnt.
 #[derive(Debug, Clone)]
@@ -63,437 +112,182 @@ struct Inner {
     client: Client,
     token: Secret,
     sites: Vec<(u64, String)>,
+    streams: Vec<Name>,
+    segments: Vec<Segment>,
     page_size: usize,
+    table_rows: usize,
     concurrency: usize,
     finality: TimeDelta,
     retry: Policy,
-    facts: OnceCell<Vec<SiteFacts>>,
+    sites_told: OnceCell<Vec<Described>>,
+    /// Whether the instance knows no bulk requests.
+    without_bulk: AtomicBool,
     /// Why the credentials were refused.
     refused: OnceLock<String>,
-}
-
-/// Settings of a [`Matomo`].
-#[derive(Debug, Clone)]
-pub struct MatomoBuilder {
-    client: ClientBuilder,
-    token: Option<Secret>,
-    sites: Vec<(u64, String)>,
-    page_size: usize,
-    concurrency: usize,
-    finality: TimeDelta,
-    retry: Policy,
 }
 
 impl Matomo {
     /// Settings for the instance at `base_url`, such as `https://stats.example.org`.
     #[must_use]
     pub fn builder(base_url: &str) -> MatomoBuilder {
-        MatomoBuilder {
-            client: Client::builder(SERVICE, base_url),
-            token: None,
-            sites: Vec::new(),
-            page_size: 500,
-            concurrency: 4,
-            finality: TimeDelta::days(3),
-            retry: Policy::default(),
-        }
-    }
-}
-
-impl MatomoBuilder {
-    /// The token of a user who may view the sites (Administration → Personal → Security → Auth tokens).
-    #[must_use]
-    pub fn token(mut self, token: impl Into<Secret>) -> Self {
-        self.token = Some(token.into());
-        self
+        MatomoBuilder::new(base_url)
     }
 
-    /// A site by its number, named by the number.
-    #[must_use]
-    pub fn site(self, id: u64) -> Self {
-        self.site_named(id, id.to_string())
-    }
-
-    /// A site by its number, with the name it gets in the `site` column.
-    #[must_use]
-    pub fn site_named(mut self, id: u64, name: impl Into<String>) -> Self {
-        self.sites.push((id, name.into()));
-        self
-    }
-
-    /// Lets this one host be reached over plain http and at a private address: a Matomo in the intranet.
-    #[must_use]
-    pub fn allow_insecure_host(mut self, host: &str) -> Self {
-        self.client = self.client.allow_insecure_host(host);
-        self
-    }
-
-    /// Visits in one request. Default: 500, about 2 MB.
-    #[must_use]
-    pub fn page_size(mut self, visits: usize) -> Self {
-        self.page_size = visits.max(1);
-        self
-    }
-
-    /// Slices read at once. Default: 4. Every one costs the instance a database query.
-    #[must_use]
-    pub fn concurrency(mut self, slices: usize) -> Self {
-        self.concurrency = slices.max(1);
-        self
-    }
-
-    /// How long after its end a day may still change: the archiver's delay plus what trackers send late. Default: three
-    /// days.
-    #[must_use]
-    pub fn finality(mut self, after: TimeDelta) -> Self {
-        self.finality = after;
-        self
-    }
-
-    /// How often and how long a request is tried again after throttling or a failing server. Refused credentials are
-    /// never tried again.
-    #[must_use]
-    pub fn retry(mut self, policy: Policy) -> Self {
-        self.retry = policy;
-        self
-    }
-
-    /// Settings of the HTTP client: time-outs, the largest body.
-    #[must_use]
-    pub fn http(mut self, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Self {
-        self.client = change(self.client);
-        self
-    }
-
-    /// Checks the settings. Nothing is sent.
+    /// What the instance tells about itself.
     ///
     /// # Errors
-    /// `Config`: no token, no site, two sites of one number or name, a base URL that cannot be used.
-    pub fn build(self) -> Result<Matomo> {
-        let config =
-            |detail: String| Err(Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail));
-        let Some(token) = self.token.filter(|token| !token.is_empty()) else {
-            return config("there is no token".to_owned());
-        };
-        if self.sites.is_empty() {
-            return config("there is no site".to_owned());
-        }
-        for (index, (id, name)) in self.sites.iter().enumerate() {
-            if self.sites[..index].iter().any(|(other, other_name)| other == id || other_name == name) {
-                return config(format!("the site {id} ({name}) is there twice"));
-            }
-            if name.is_empty() || name.contains('@') {
-                return config(format!("the site {id} has no usable name"));
-            }
-        }
-        let client = self.client.build()?;
-        Ok(Matomo(Arc::new(Inner {
-            client,
-            token,
-            sites: self.sites,
-            page_size: self.page_size,
-            concurrency: self.concurrency,
-            finality: self.finality,
-            retry: self.retry,
-            facts: OnceCell::new(),
-            refused: OnceLock::new(),
-        })))
+    /// As [`check`](AnalyticsSource::check).
+    pub async fn instance(&self) -> Result<Instance> {
+        self.0.instance().await
+    }
+
+    /// Any method of the reporting API that reads, for what no stream reads. `language=en` and `format_metrics=0` are
+    /// set unless the parameters say otherwise; the token is added.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), mkt_connect::Error> {
+    /// # let server = mkt_etl::testing::RecordedMatomo::start().await?;
+    /// let matomo = server.source().build()?;
+    /// let march = [("idSite", "1"), ("period", "month"), ("date", "2026-03-01,2026-04-30")];
+    /// let answer = matomo.report("VisitsSummary.get", march).await?;
+    /// let march = answer.part("2026-03").and_then(|month| month.row()).expect("a month");
+    /// assert_eq!(march.number("nb_visits"), Some(63.into()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the instance refuses, by kind: `Auth`, `NotFound` (an unknown site), `Unsupported` (an unknown method, a plugin
+    /// that is off), `Input` (a bad period, date or segment), `Protocol` (an answer of no documented form),
+    /// `Unavailable`, `RateLimited`.
+    pub async fn report<'a>(
+        &self,
+        method: &str,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Answer> {
+        let ask = parameters.into_iter().fold(Ask::new(method), |ask, (name, value)| ask.with(name, value));
+        self.0.ask("read a report", &ask).await
+    }
+
+    /// Several [`report`](Self::report)s, ten in one request, each with an answer or an error of its own, in order.
+    ///
+    /// # Errors
+    /// What ends all of them: `Auth`, `Unavailable`, `RateLimited`, `Protocol`.
+    pub async fn reports<'a, P: IntoIterator<Item = (&'a str, &'a str)>>(
+        &self,
+        calls: impl IntoIterator<Item = (&'a str, P)>,
+    ) -> Result<Vec<Result<Answer>>> {
+        let asks: Vec<Ask> = calls
+            .into_iter()
+            .map(|(method, parameters)| {
+                parameters.into_iter().fold(Ask::new(method), |ask, (name, value)| ask.with(name, value))
+            })
+            .collect();
+        self.0.ask_all("read several reports", &asks).await
     }
 }
 
 impl Inner {
-    /// One call of the reporting API. All of them only read, so that repeating one is harmless.
-    async fn call(
-        &self,
-        operation: &'static str,
-        method: &str,
-        parameters: &[(&str, String)],
-    ) -> Result<Value> {
-        if let Some(why) = self.refused.get() {
-            return Err(Error::new(ErrorKind::Auth, SERVICE, operation)
-                .with_detail(format!("no request is made since the credentials were refused ({why})")));
-        }
-        let request = Request::post("index.php")
-            .operation(operation)
-            .replay(Replay::Idempotent)
-            // `language=en`: labels and messages are localised otherwise.
-            .form([
-                ("module", "API"),
-                ("format", "JSON"),
-                ("format_metrics", "0"),
-                ("language", "en"),
-                ("method", method),
-            ])
-            .form(parameters.iter().map(|(name, value)| (*name, value.clone())))
-            .secret_form_field("token_auth", &self.token);
-        let read = |response| error::classify(operation, &response, &self.token);
-        self.client.send_with(&request, &self.retry, read).await.inspect_err(|error| {
-            if error.kind() == ErrorKind::Auth {
-                let _ = self.refused.set(error.detail().unwrap_or("refused").to_owned());
-            }
-        })
-    }
-
-    fn protocol(operation: &'static str, detail: &'static str) -> Error {
-        Error::new(ErrorKind::Protocol, SERVICE, operation)
-            .delivered(mkt_connect::Delivery::Answered)
-            .with_detail(detail)
-    }
-
-    /// Reads an object; serde's message would quote values, so that only its place is kept.
-    fn object<T: DeserializeOwned>(operation: &'static str, value: Value) -> Result<T> {
-        serde_json::from_value(value)
-            .map_err(|_| Self::protocol(operation, "the answer has another form than documented"))
-    }
-
-    async fn facts(&self) -> Result<&[SiteFacts]> {
-        let facts = self
-            .facts
-            .get_or_try_init(|| async {
-                let mut all = Vec::with_capacity(self.sites.len());
-                for (id, name) in &self.sites {
-                    all.push(self.site_facts(*id, name).await?);
-                }
-                Ok::<_, Error>(all)
-            })
-            .await?;
-        Ok(facts)
-    }
-
-    async fn site_facts(&self, id: u64, name: &str) -> Result<SiteFacts> {
-        const OPERATION: &str = "read the site";
-        let answer =
-            self.call(OPERATION, "SitesManager.getSiteFromId", &[("idSite", id.to_string())]).await?;
-        // Versions differ: an object, or a list of one.
-        let answer = match answer {
-            Value::Array(mut list) if list.len() == 1 => list.swap_remove(0),
-            other => other,
-        };
-        let site: wire::Site = Self::object(OPERATION, answer)?;
-        if site.idsite != i64::try_from(id).ok() {
-            return Err(Self::protocol(OPERATION, "another site was described than the one asked for"));
-        }
-        Self::described(OPERATION, &site, name.to_owned())
-    }
-
-    fn described(operation: &'static str, site: &wire::Site, name: String) -> Result<SiteFacts> {
-        let zone = site.timezone.as_deref().and_then(parse_zone).ok_or_else(|| {
-            Self::protocol(operation, "the site has no time zone that the tz database knows")
-        })?;
-        Ok(SiteFacts {
-            site: name,
-            native_id: site.idsite.unwrap_or_default().to_string(),
-            zone,
-            currency: site.currency.as_ref().and_then(|code| code.parse().ok()),
-            conversion_set: vec![EventType::PURCHASE, EventType::GOAL],
-        })
-    }
-
-    /// Every site that the token may view, under its configured name, else its number.
-    async fn all_sites(&self) -> Result<Vec<SiteFacts>> {
-        const OPERATION: &str = "list the sites";
-        let answer = match self.call(OPERATION, "SitesManager.getSitesWithAtLeastViewAccess", &[]).await {
-            // Older and trimmed instances know only the list of all sites.
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                self.call(OPERATION, "SitesManager.getAllSites", &[]).await?
-            }
-            answer => answer?,
-        };
-        let sites: Vec<wire::Site> = Self::object(OPERATION, answer)?;
-        sites
-            .iter()
-            .filter_map(|site| Some((u64::try_from(site.idsite?).ok()?, site)))
-            .map(|(id, site)| {
-                let named = self.sites.iter().find(|(held, _)| *held == id).map(|(_, name)| name.clone());
-                Self::described(OPERATION, site, named.unwrap_or_else(|| id.to_string()))
-            })
-            .collect()
-    }
-
-    async fn site(&self, name: &str) -> Result<&SiteFacts> {
-        self.facts().await?.iter().find(|site| site.site == name).ok_or_else(|| unknown_site(name))
-    }
-
-    /// The answer of a report for one day, asked as `day,day`: the only form whose answer always has the same shape.
-    /// `[]` stands for a day without anything.
-    async fn day_of(
-        &self,
-        operation: &'static str,
-        method: &str,
-        site: &SiteFacts,
-        day: NaiveDate,
-    ) -> Result<Option<Value>> {
-        let answer = self
-            .call(
-                operation,
-                method,
-                &[
-                    ("idSite", site.native_id.clone()),
-                    ("period", "day".to_owned()),
-                    ("date", format!("{day},{day}")),
-                ],
-            )
-            .await?;
-        match answer {
-            Value::Object(mut days) => match days.remove(&day.to_string()) {
-                Some(Value::Array(list)) if list.is_empty() => Ok(None),
-                Some(value @ Value::Object(_)) => Ok(Some(value)),
-                _ => Err(Self::protocol(operation, "the day that was asked for is not in the answer")),
-            },
-            Value::Array(list) if list.is_empty() => Ok(None),
-            _ => Err(Self::protocol(operation, "the answer has another form than documented")),
-        }
-    }
-
-    async fn summary(&self, site: &SiteFacts, day: NaiveDate) -> Result<wire::Summary> {
-        const OPERATION: &str = "read the summary of a day";
-        match self.day_of(OPERATION, "VisitsSummary.get", site, day).await? {
-            None => Ok(wire::Summary::zero()),
-            // A missing number is not a zero.
-            Some(value) => Some(Self::object::<wire::Summary>(OPERATION, value)?)
-                .filter(|summary| summary.nb_visits.is_some())
-                .ok_or_else(|| Self::protocol(OPERATION, "the day has no nb_visits")),
-        }
-    }
-
-    /// A page of Live.
-    async fn live(
-        &self,
-        site: &SiteFacts,
-        day: NaiveDate,
-        walk: &mut Walk,
-        details: bool,
-    ) -> Result<Option<Vec<Value>>> {
-        const OPERATION: &str = "read visits";
-        let Some(ask) = walk.next() else { return Ok(None) };
-        let mut parameters = vec![
-            ("idSite", site.native_id.clone()),
-            ("period", "day".to_owned()),
-            ("date", day.to_string()),
-            ("filter_sort_order", "asc".to_owned()),
-            ("filter_limit", ask.limit.to_string()),
-        ];
-        if let Some(min) = ask.min_timestamp {
-            parameters.push(("minTimestamp", min.to_string()));
-        }
-        if !details {
-            parameters.push(("doNotFetchActions", "1".to_owned()));
-        }
-        let Value::Array(visits) = self.call(OPERATION, "Live.getLastVisitsDetails", &parameters).await?
-        else {
-            return Err(Self::protocol(OPERATION, "the answer is no list of visits"));
-        };
-        walk.take(visits).map(Some).map_err(|detail| Self::protocol(OPERATION, detail))
-    }
-
     fn walk(&self) -> Walk {
         Walk::new(self.page_size, 10_000.max(self.page_size))
     }
 
-    async fn daily_page(&self, slice: &SliceKey) -> Result<Page> {
-        let site = self.site(&slice.site).await?;
-        let day = slice.from;
-        let summary = self.summary(site, day).await?;
-        let mut page = Page::default();
-        let conversions = match self.day_of("read the goals of a day", "Goals.get", site, day).await {
-            Ok(None) => Conversions::NONE,
-            Ok(Some(value)) => Some(Self::object::<wire::Goals>("read the goals of a day", value)?)
-                .filter(|goals| goals.nb_conversions.is_some())
-                .ok_or_else(|| Self::protocol("read the goals of a day", "the day has no nb_conversions"))?
-                .into(),
-            // Known to this instance or not: the visits know it too.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => {
-                page.notes.push(
-                    "conversions and revenue are counted from the visits of Live: Goals.get has no such report".to_owned(),
-                );
-                self.conversions_in_live(site, day).await?
-            }
-            Err(error) => return Err(error),
+    /// What a slice is of.
+    async fn target<'a>(&'a self, slice: &SliceKey) -> Result<Target<'a>> {
+        let refuse = || {
+            Error::new(ErrorKind::Input, SERVICE, "read a slice")
+                .with_detail(format!("{slice} is no slice of this source"))
         };
-        page.metrics = daily::metrics(&summary, conversions, day, site);
-        page.read = page.metrics.len() as u64;
-        Ok(page)
+        let (stream, segment) = segment::split(&slice.stream);
+        let one_day = slice.from.succ_opt() == Some(slice.until);
+        let name = Name::parse(stream)
+            .filter(|name| slice.source == SERVICE && one_day && self.streams.contains(name))
+            .ok_or_else(refuse)?;
+        let segment = match segment {
+            None => None,
+            Some(wanted) => {
+                let found = self.segments.iter().find(|segment| segment.name() == wanted);
+                Some(found.filter(|_| name.has_segments()).ok_or_else(refuse)?)
+            }
+        };
+        Ok(Target { name, site: self.site(&slice.site).await?, day: slice.from, segment })
     }
+}
 
-    async fn conversions_in_live(&self, site: &SiteFacts, day: NaiveDate) -> Result<Conversions> {
-        let mut walk = self.walk();
-        let (mut count, mut sum) = (0_u64, Decimal::ZERO);
-        while let Some(visits) = self.live(site, day, &mut walk, true).await? {
-            for visit in &visits {
-                let Ok(visit) = serde_json::from_value::<wire::Visit>(visit.clone()) else { continue };
-                for action in &visit.action_details {
-                    let Ok(action) = serde_json::from_value::<wire::Action>(action.clone()) else { continue };
-                    if matches!(action.kind.as_deref(), Some("goal" | "ecommerceOrder")) {
-                        count += 1;
-                        // An amount that no table holds is set aside where the visits are read.
-                        let fits = |revenue: &Decimal| revenue.abs() < Decimal::from(100_000_000);
-                        sum = sum.saturating_add(action.revenue.filter(fits).unwrap_or_default());
-                    }
+/// How far a reading has come.
+enum Reading<'a> {
+    Start,
+    Visits(Target<'a>, Walk),
+    Tables(Tables<'a>),
+    End,
+}
+
+impl Inner {
+    async fn next<'a>(
+        &'a self,
+        slice: &SliceKey,
+        reading: Reading<'a>,
+    ) -> Result<Option<(Page, Reading<'a>)>> {
+        let reading = match reading {
+            Reading::Start => {
+                let target = self.target(slice).await?;
+                match target.name {
+                    Name::Daily => return Ok(Some((self.daily_page(&target).await?, Reading::End))),
+                    Name::Hours => return Ok(Some((self.hours_page(&target).await?, Reading::End))),
+                    Name::Goals => return Ok(Some((self.goals_page(&target).await?, Reading::End))),
+                    Name::Visits => Reading::Visits(target, self.walk()),
+                    _ => Reading::Tables(Tables::new(target, self.table_rows)),
                 }
             }
-        }
-        Ok(Conversions { count: Some(count.into()), revenue: Some(sum) })
-    }
-
-    /// Visits and converted visits of a day as Live has them, without their actions.
-    async fn counts_in_live(&self, site: &SiteFacts, day: NaiveDate) -> Result<Totals> {
-        let mut walk = self.walk();
-        // A visit that goes on meanwhile comes again with a later end.
-        let mut visits = std::collections::HashMap::new();
-        while let Some(page) = self.live(site, day, &mut walk, false).await? {
-            for visit in page {
-                if let Ok(visit) = serde_json::from_value::<wire::Visit>(visit) {
-                    visits.insert(visit.id_visit, visit.visit_converted == Some(1));
-                }
+            other => other,
+        };
+        match reading {
+            Reading::Visits(target, mut walk) => {
+                let Some(visits) = self.live(&target, &mut walk, true).await? else { return Ok(None) };
+                let mut page = Page::default();
+                visits.iter().for_each(|visit| visits::add(visit, target.site, &mut page));
+                Ok(Some((page, Reading::Visits(target, walk))))
             }
+            Reading::Tables(mut tables) => {
+                let page = self.next_of_tables(&mut tables).await?;
+                Ok(page.map(|page| (page, Reading::Tables(tables))))
+            }
+            Reading::Start | Reading::End => Ok(None),
         }
-        let converted = visits.values().filter(|converted| **converted).count() as u64;
-        Ok(Totals::new().with("visits", visits.len() as u64).with("converted_visits", converted))
     }
-}
-
-/// Matomo's zones are names of the tz database, or `UTC+5.5` for offsets, of which the whole hours are known there.
-fn parse_zone(name: &str) -> Option<chrono_tz::Tz> {
-    if let Ok(zone) = name.parse() {
-        return Some(zone);
-    }
-    let hours: i32 = name.strip_prefix("UTC")?.parse().ok()?;
-    // The tz database counts them westward.
-    format!("Etc/GMT{:+}", hours.checked_neg()?).parse().ok()
-}
-
-fn unknown_site(name: &str) -> Error {
-    Error::new(ErrorKind::Input, SERVICE, "choose a site").with_detail(format!("there is no site {name:?}"))
-}
-
-fn check_slice(slice: &SliceKey) -> Result<()> {
-    let one_day = slice.from.succ_opt() == Some(slice.until);
-    if slice.source == SERVICE && one_day && [DAILY, VISITS].contains(&slice.stream.as_str()) {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Input, SERVICE, "read a slice")
-        .with_detail(format!("{slice} is no slice of this source")))
 }
 
 #[async_trait]
 impl AnalyticsSource for Matomo {
     fn capabilities(&self) -> Capabilities {
         let finality = Finality::After(self.0.finality);
-        let stream =
-            |name: &'static str, fills| Stream { name: name.into(), grain: Grain::Day, fills, finality };
+        let whole = self.0.streams.iter().map(|name| Stream {
+            name: name.as_str().into(),
+            grain: Grain::Day,
+            fills: name.fills(false),
+            finality,
+        });
+        let parts = self.0.segments.iter().flat_map(|segment| {
+            let streams = self.0.streams.iter().filter(|name| name.has_segments());
+            streams.map(move |name| Stream {
+                name: segment.of(name.as_str()).into(),
+                grain: Grain::Day,
+                fills: name.fills(true),
+                finality,
+            })
+        });
         Capabilities {
             source: SERVICE,
-            streams: vec![stream(DAILY, &[Kind::Metrics]), stream(VISITS, &[Kind::Sessions, Kind::Events])],
+            streams: whole.chain(parts).collect(),
             concurrency: self.0.concurrency,
             control_totals: true,
         }
     }
 
     async fn check(&self) -> Result<Checked> {
-        const OPERATION: &str = "read the version";
-        let version: wire::Version =
-            Inner::object(OPERATION, self.0.call(OPERATION, "API.getMatomoVersion", &[]).await?)?;
-        Ok(Checked { version: Some(version.value), sites: self.0.facts().await?.to_vec() })
+        let version = self.0.version().await?;
+        Ok(Checked { version: Some(version), sites: self.0.facts().await? })
     }
 
     async fn discover(&self) -> Result<Vec<SiteFacts>> {
@@ -512,46 +306,11 @@ impl AnalyticsSource for Matomo {
     }
 
     fn read<'a>(&'a self, slice: &'a SliceKey) -> BoxStream<'a, Result<Page>> {
-        if slice.stream == DAILY {
-            return stream::once(async move {
-                check_slice(slice)?;
-                self.0.daily_page(slice).await
-            })
-            .boxed();
-        }
-        stream::try_unfold(self.0.walk(), move |mut walk| async move {
-            check_slice(slice)?;
-            let site = self.0.site(&slice.site).await?;
-            let Some(visits) = self.0.live(site, slice.from, &mut walk, true).await? else { return Ok(None) };
-            let mut page = Page::default();
-            visits.iter().for_each(|visit| visits::add(visit, site, &mut page));
-            Ok(Some((page, walk)))
-        })
-        .boxed()
+        stream::try_unfold(Reading::Start, move |reading| self.0.next(slice, reading)).boxed()
     }
 
     async fn verify(&self, slice: &SliceKey) -> Result<Option<Totals>> {
-        check_slice(slice)?;
-        let site = self.0.site(&slice.site).await?;
-        if slice.stream == DAILY {
-            return match self.0.counts_in_live(site, slice.from).await {
-                Ok(totals) => Ok(Some(totals)),
-                // No visits log, by the privacy settings: nothing to count another way.
-                Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
-                Err(error) => Err(error),
-            };
-        }
-        let summary = self.0.summary(site, slice.from).await?;
-        let mut control = Totals::new();
-        for (name, value) in [
-            ("visits", summary.nb_visits),
-            ("converted_visits", summary.nb_visits_converted),
-            ("seconds_on_site", summary.sum_visit_length),
-        ] {
-            if let Some(value) = value {
-                control.set(name, value);
-            }
-        }
-        Ok(Some(control))
+        let target = self.0.target(slice).await?;
+        self.0.control(&target).await
     }
 }

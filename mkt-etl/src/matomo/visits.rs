@@ -12,6 +12,7 @@
 //!
 //! Purchases and goals are what Matomo's `visitConverted` counts.
 
+use super::drift;
 use super::error::SERVICE;
 use super::instants::{Stamp, instants};
 use super::wire::{Action, Item, Visit};
@@ -59,6 +60,9 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
         return reject(page, raw, "the visit's duration is no number of seconds");
     }
     let native = id_visit.to_string();
+    if let Value::Object(fields) = raw {
+        drift::of_visit(PLACE, &format!("visit {native}"), fields, page);
+    }
     let actions: Vec<Option<Action>> =
         visit.action_details.iter().map(|action| Action::deserialize(action).ok()).collect();
     let landing = actions.iter().flatten().find_map(|action| action.url.as_deref());
@@ -103,6 +107,9 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
     let found = instants(&stamps, site.zone, first, last);
     for (index, ((raw, action), at)) in visit.action_details.iter().zip(&actions).zip(found).enumerate() {
         page.read += 1;
+        if let Value::Object(fields) = raw {
+            drift::of_action(PLACE, &format!("visit {native} action {index}"), fields, page);
+        }
         let (Some(action), Some(at)) = (action, at) else {
             reject(page, raw, "the action's time is not inside of its visit");
             continue;

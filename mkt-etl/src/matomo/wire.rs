@@ -8,13 +8,22 @@ use std::str::FromStr;
 
 /// A number, however it was written; `None` for anything that is none. `"29%"` is no number: ratios are computed from
 /// their parts.
-fn number(value: &Value) -> Option<Decimal> {
+pub(super) fn number(value: &Value) -> Option<Decimal> {
     let text = match value {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.trim().to_owned(),
         _ => return None,
     };
     Decimal::from_str(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
+}
+
+/// Whether a field says anything: absent values are null, `false` or an empty text too.
+pub(super) fn present(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.trim().is_empty(),
+        _ => true,
+    }
 }
 
 fn decimal<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
@@ -43,12 +52,6 @@ fn values<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Value>, D::Error> {
     })
 }
 
-/// API.getMatomoVersion.
-#[derive(Debug, Deserialize)]
-pub(super) struct Version {
-    pub(super) value: String,
-}
-
 /// SitesManager.getSiteFromId.
 #[derive(Debug, Deserialize)]
 pub(super) struct Site {
@@ -58,6 +61,9 @@ pub(super) struct Site {
     pub(super) timezone: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) currency: Option<String>,
+    /// 1 for a shop.
+    #[serde(default, deserialize_with = "integer")]
+    pub(super) ecommerce: Option<i64>,
 }
 
 /// VisitsSummary.get of one day.
@@ -124,6 +130,8 @@ pub(super) struct Visit {
     pub(super) visit_converted: Option<i64>,
     #[serde(default, deserialize_with = "integer")]
     pub(super) actions: Option<i64>,
+    #[serde(default, deserialize_with = "integer")]
+    pub(super) events: Option<i64>,
     #[serde(default, deserialize_with = "text")]
     pub(super) referrer_type: Option<String>,
     #[serde(default, deserialize_with = "text")]

@@ -5,6 +5,7 @@ use futures_util::StreamExt;
 use mkt_connect::http::retry::Policy;
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{Error, ErrorKind};
+use mkt_etl::matomo::STREAMS;
 use mkt_etl::testing::RecordedMatomo;
 use mkt_etl::{AnalyticsSource, Matomo, Page};
 use mkt_warehouse::SliceKey;
@@ -22,6 +23,7 @@ fn source(server: &Server) -> Matomo {
         .allow_insecure_host(&server.authority())
         .token(TOKEN)
         .site(1)
+        .all_streams()
         .retry(Policy::once())
         .http(|client| client.total_timeout(Duration::from_secs(2)).max_body_bytes(1 << 20))
         .build()
@@ -83,8 +85,11 @@ async fn every_recorded_failure_has_its_kind() {
         ("no Matomo there", Answer::text("nothing").with_status(404), NotFound),
         ("a redirect", Answer::status(302).header("location", "https://elsewhere.example/"), Protocol),
     ] {
-        for stream in ["visits", "daily"] {
+        for stream in STREAMS {
             let (error, _) = failure(stream, answer.clone()).await;
+            // The instance has described its site before: what is missing is the report.
+            let of_report = what == "no Matomo there" && !["visits", "daily"].contains(&stream);
+            let kind = if of_report { Unsupported } else { kind };
             assert_eq!(error.kind(), kind, "{what} in {stream}: {error}");
             says_nothing_secret(&error);
         }
@@ -99,12 +104,16 @@ async fn faults_of_the_network_are_typed_and_end() {
         ("a cut body", Answer::json("[1,2,3,4,5,6,7,8]").cut_after(5)),
         ("silence", Answer::never()),
     ] {
-        let (error, _) = failure("visits", answer).await;
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{what}: {error}");
-        says_nothing_secret(&error);
+        for stream in ["visits", "pages", "items"] {
+            let (error, _) = failure(stream, answer.clone()).await;
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{what} in {stream}: {error}");
+            says_nothing_secret(&error);
+        }
     }
-    let (error, _) = failure("visits", Answer::endless()).await;
-    assert_eq!(error.kind(), ErrorKind::Protocol, "an endless body: {error}");
+    for stream in ["visits", "pages", "items"] {
+        let (error, _) = failure(stream, Answer::endless()).await;
+        assert_eq!(error.kind(), ErrorKind::Protocol, "an endless body in {stream}: {error}");
+    }
 }
 
 #[tokio::test]
@@ -239,5 +248,27 @@ async fn an_echoed_token_is_in_no_row_and_in_no_rejected_record() {
     let pages: Vec<Page> = source(&server).read(&slice).map(Result::unwrap).collect().await;
     let shown = format!("{pages:?}");
     assert!(!shown.contains(TOKEN));
+    assert!(shown.contains("token_auth=…"), "the rest of the URL stays");
+}
+
+#[tokio::test]
+async fn an_echoed_token_is_in_no_row_of_a_report_and_in_nothing_beside_it() {
+    let url = format!("https://shop.example.org/?token_auth={TOKEN}");
+    let table = serde_json::json!({"2026-03-28": [
+        {"label": &url, "url": &url, "nb_hits": 1, "nb_visits": 1, "imageGraphUrl": &url},
+        {"nb_hits": 1, "imageGraphUrl": &url},
+    ]});
+    let body = table.to_string();
+    let server = Server::start(move |request| match request.form_value("method").as_deref() {
+        Some("SitesManager.getSiteFromId") => Answer::json(SITE),
+        _ => Answer::json(body.clone()),
+    })
+    .await
+    .unwrap();
+    let slice = SliceKey::day("matomo", "pages", "1", day("2026-03-28"));
+    let pages: Vec<Page> = source(&server).read(&slice).map(Result::unwrap).collect().await;
+    assert_eq!((pages[0].extras.len(), pages[0].rejected.len()), (1, 1));
+    let shown = format!("{pages:?}");
+    assert!(!shown.contains(TOKEN), "{shown}");
     assert!(shown.contains("token_auth=…"), "the rest of the URL stays");
 }

@@ -12,6 +12,8 @@ mod faults;
 mod form;
 mod killed;
 mod ledger;
+mod matomo_recordings;
+mod matomo_streams;
 mod recorded;
 mod replay;
 mod support;
