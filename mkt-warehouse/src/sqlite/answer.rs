@@ -1,105 +1,87 @@
 //! Binds a query's values and reads its rows as typed columns.
 
-use super::error::{SERVICE, storage};
-use super::insert;
-use crate::fit;
+use super::error::SERVICE;
 use crate::parameters;
 use crate::query::Query;
-use crate::table::{Column, ColumnType, Table};
+use crate::table::{Column, ColumnType, Table, Value};
 use chrono::{DateTime, NaiveDate, Utc};
-use futures_util::TryStreamExt;
-use futures_util::stream::BoxStream;
 use mkt_connect::{Error, ErrorKind, Result};
+use rusqlite::Row;
+use rusqlite::types::{Value as Bound, ValueRef};
 use rust_decimal::Decimal;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, TypeInfo, ValueRef};
 
-pub(super) fn prepare(query: &Query) -> Result<(String, SqliteArguments)> {
+/// The text with SQLite's marks, and the values of its parameters in order.
+pub(super) fn prepare(query: &Query) -> Result<(String, Vec<Bound>)> {
     let (sql, largest) = parameters::numbered(query.sql(), '?');
     if largest > query.parameters().len() {
         return Err(Error::new(ErrorKind::Input, SERVICE, "query")
             .with_detail(format!("parameter :{largest} has no value")));
     }
-    let mut arguments = SqliteArguments::default();
-    for value in query.parameters() {
-        insert::bind(&mut arguments, value, "query")?;
-    }
-    Ok((sql, arguments))
+    Ok((sql, query.parameters().iter().map(bound).collect()))
 }
 
-/// The next rows, at most `limit`; nothing at the end.
-pub(super) async fn next_chunk(
-    rows: &mut BoxStream<'_, sqlx::Result<SqliteRow>>,
-    columns: &[(String, ColumnType)],
-    limit: usize,
-) -> Result<Option<Table>> {
-    let mut table = fit::empty_answer(columns);
-    let mut count = 0;
-    while count < limit {
-        let Some(row) = rows.try_next().await.map_err(|cause| storage("query", cause))? else { break };
-        if row.len() != columns.len() {
-            return Err(Error::new(ErrorKind::Input, SERVICE, "query").with_detail(format!(
-                "the answer has {} columns, and the query names {}",
-                row.len(),
-                columns.len()
-            )));
-        }
-        for (index, column) in table.columns_mut().iter_mut().enumerate() {
-            read(&row, index, column).ok_or_else(|| {
-                Error::new(ErrorKind::Protocol, SERVICE, "query").with_detail(format!(
-                    "a value of column {} is not of the type that the query names",
-                    columns.get(index).map_or("?", |(name, _)| name)
-                ))
-            })?;
-        }
-        count += 1;
+/// Decimals are bound as floats: a query's text knows no column's scale.
+fn bound(value: &Value) -> Bound {
+    match value {
+        Value::Null => Bound::Null,
+        Value::Text(text) => Bound::Text(text.clone()),
+        Value::Int(value) => Bound::Integer(*value),
+        Value::Float(value) => Bound::Real(*value),
+        Value::Bool(value) => Bound::Integer(i64::from(*value)),
+        Value::Timestamp(at) => Bound::Integer(at.timestamp_micros()),
+        Value::Date(day) => Bound::Text(day.to_string()),
+        Value::Decimal(value) => Bound::Real(value.to_string().parse().unwrap_or(f64::NAN)),
     }
-    Ok((count > 0).then_some(table))
 }
 
-/// Appends a cell to its column; nothing where it is of another type.
-fn read(row: &SqliteRow, index: usize, column: &mut Column) -> Option<()> {
-    let raw = row.try_get_raw(index).ok()?;
-    let null = raw.is_null();
-    let type_info = raw.type_info();
-    let held = type_info.name();
-    let integer = |yes: bool| -> Option<Option<i64>> {
-        match (null, yes) {
-            (true, _) => Some(None),
-            (false, true) => row.try_get_unchecked(index).ok(),
-            (false, false) => None,
+/// Whether the answer has as many columns as the query names.
+pub(super) fn fits(count: usize, columns: &[(String, ColumnType)]) -> Result<()> {
+    match count == columns.len() {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Input, SERVICE, "query")
+            .with_detail(format!("the answer has {count} columns, and the query names {}", columns.len()))),
+    }
+}
+
+/// Appends a row to the table of its columns.
+pub(super) fn append(row: &Row<'_>, columns: &[(String, ColumnType)], table: &mut Table) -> Result<()> {
+    for (index, column) in table.columns_mut().iter_mut().enumerate() {
+        let read = row.get_ref(index).ok().and_then(|value| push(value, column));
+        read.ok_or_else(|| {
+            Error::new(ErrorKind::Protocol, SERVICE, "query").with_detail(format!(
+                "a value of column {} is not of the type that the query names",
+                columns.get(index).map_or("?", |(name, _)| name)
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+/// Appends a cell to its column; nothing where it is of another type. The value's own class decides: expressions have
+/// no declared type.
+fn push(value: ValueRef<'_>, column: &mut Column) -> Option<()> {
+    match (column, value) {
+        (Column::Text(values) | Column::Json(values), ValueRef::Null) => values.push(None),
+        (Column::Int(values), ValueRef::Null) => values.push(None),
+        (Column::Bool(values), ValueRef::Null) => values.push(None),
+        (Column::Float(values), ValueRef::Null) => values.push(None),
+        (Column::Timestamp(values), ValueRef::Null) => values.push(None),
+        (Column::Date(values), ValueRef::Null) => values.push(None),
+        (Column::Decimal(_, values), ValueRef::Null) => values.push(None),
+        (Column::Text(values) | Column::Json(values), ValueRef::Text(bytes)) => {
+            values.push(Some(std::str::from_utf8(bytes).ok()?.to_owned()));
         }
-    };
-    let text =
-        || -> Option<Option<String>> { if null { Some(None) } else { row.try_get_unchecked(index).ok() } };
-    // The value's own class, not the declared type, decides: expressions have no declared type.
-    let is_integer = matches!(held, "INTEGER" | "BOOLEAN");
-    let is_text = held == "TEXT";
-    match column {
-        Column::Text(values) | Column::Json(values) if null || is_text => values.push(text()?),
-        Column::Int(values) => values.push(integer(is_integer)?),
-        Column::Bool(values) => values.push(match integer(is_integer)? {
-            None => None,
-            Some(0) => Some(false),
-            Some(1) => Some(true),
-            Some(_) => return None,
-        }),
-        Column::Float(values) if null => values.push(None),
-        Column::Float(values) if is_integer || held == "REAL" => {
-            values.push(row.try_get_unchecked(index).ok()?);
+        (Column::Int(values), ValueRef::Integer(whole)) => values.push(Some(whole)),
+        (Column::Bool(values), ValueRef::Integer(whole @ (0 | 1))) => values.push(Some(whole == 1)),
+        (Column::Float(values), ValueRef::Real(value)) => values.push(Some(value)),
+        (Column::Float(values), ValueRef::Integer(whole)) => values.push(Some(whole as f64)),
+        (Column::Timestamp(values), ValueRef::Integer(micros)) => values.push(Some(instant(micros)?)),
+        (Column::Date(values), ValueRef::Text(bytes)) => {
+            values.push(Some(day(std::str::from_utf8(bytes).ok()?)?));
         }
-        Column::Timestamp(values) => values.push(match integer(is_integer)? {
-            None => None,
-            Some(micros) => Some(instant(micros)?),
-        }),
-        Column::Date(values) if null || is_text => values.push(match text()? {
-            None => None,
-            Some(text) => Some(day(&text)?),
-        }),
-        Column::Decimal(scale, values) => values.push(match integer(is_integer)? {
-            None => None,
-            Some(whole) => Some(unscaled(whole, *scale)?),
-        }),
+        (Column::Decimal(scale, values), ValueRef::Integer(whole)) => {
+            values.push(Some(unscaled(whole, *scale)?));
+        }
         _ => return None,
     }
     Some(())

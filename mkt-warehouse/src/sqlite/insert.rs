@@ -105,7 +105,7 @@ async fn disown(connection: &mut SqliteConnection, rows: &Rows, range: Range<usi
     let mut arguments = SqliteArguments::default();
     for row in range {
         for key in schema.primary_key {
-            bind(&mut arguments, &rows.table.value(row, key), "load")?;
+            bind(&mut arguments, &rows.table.value(row, key))?;
         }
     }
     sqlx::query_with(AssertSqlSafe(sql), arguments)
@@ -143,15 +143,14 @@ fn arguments(rows: &Rows, range: Range<usize>, texts: &mut Texts) -> Result<Sqli
     arguments.reserve(columns.len() * range.len(), 0);
     for row in range {
         for column in columns {
-            bind_cell(&mut arguments, column, row, texts)
-                .map_err(|()| unbindable(rows.schema.name, "load"))?;
+            bind_cell(&mut arguments, column, row, texts).map_err(|()| unbindable(rows.schema.name))?;
         }
     }
     Ok(arguments)
 }
 
-fn unbindable(what: &str, operation: &'static str) -> Error {
-    Error::new(ErrorKind::Input, SERVICE, operation).with_detail(format!("a value of {what} cannot be bound"))
+fn unbindable(what: &str) -> Error {
+    Error::new(ErrorKind::Input, SERVICE, "load").with_detail(format!("a value of {what} cannot be bound"))
 }
 
 /// Texts that were bound lately. Channels, sites and days repeat from row to row, and an allocation here that the
@@ -222,8 +221,8 @@ fn bind_cell(
     .map_err(|_| ())
 }
 
-/// Binds one value of a query. Decimals are bound as floats: a query's text knows no column's scale.
-pub(super) fn bind(arguments: &mut SqliteArguments, value: &Value, operation: &'static str) -> Result<()> {
+/// Binds a key.
+fn bind(arguments: &mut SqliteArguments, value: &Value) -> Result<()> {
     match value {
         Value::Null => arguments.add(None::<i64>),
         Value::Text(text) => arguments.add(text.as_str()),
@@ -232,7 +231,8 @@ pub(super) fn bind(arguments: &mut SqliteArguments, value: &Value, operation: &'
         Value::Bool(value) => arguments.add(i64::from(*value)),
         Value::Timestamp(at) => arguments.add(at.timestamp_micros()),
         Value::Date(day) => arguments.add(day.to_string()),
+        // No table has a decimal in its key, and the scale would be the column's.
         Value::Decimal(value) => arguments.add(value.to_string().parse::<f64>().unwrap_or(f64::NAN)),
     }
-    .map_err(|_| unbindable("the query", operation))
+    .map_err(|_| unbindable("the key"))
 }

@@ -2,7 +2,8 @@
 //!
 //! The file is in WAL mode: readers see the state before or after a load and never wait for it. Loads of one process
 //! queue for one writing connection; loads of several processes queue for SQLite's write lock, up to
-//! [`SqliteOptions::busy_timeout`]. The engine runs no thread of its own besides sqlx's one per connection.
+//! [`SqliteOptions::busy_timeout`]. sqlx's writing connection has a thread of its own; reads run in the runtime's pool
+//! for blocking calls, and a query whose future or stream is dropped is interrupted.
 
 mod answer;
 mod error;
@@ -10,6 +11,7 @@ mod exclusive;
 mod indexes;
 mod insert;
 mod load;
+mod read;
 
 use crate::batch::Batch;
 use crate::dialect::Dialect;
@@ -18,20 +20,20 @@ use crate::model;
 use crate::query::Query;
 use crate::schema::Schema;
 use crate::statement;
-use crate::table::Table;
+use crate::table::{ColumnType, Table, Value};
 use crate::warehouse::{Receipt, Warehouse};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use error::{SERVICE, storage};
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use mkt_connect::{Error, ErrorKind, Result};
+use read::{Place, Readers};
+use sqlx::ConnectOptions;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, ConnectOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,13 +42,6 @@ use std::time::Duration;
 /// Pages that a load may hold in memory, in KiB with a minus sign: keys come in any order, and with SQLite's 2 MB every
 /// one of them would be read again.
 const WRITER_CACHE: &str = "-65536";
-
-/// Rows that a connection's thread reads ahead: with sqlx's 50 the two threads wait for each other too often, and many
-/// more would be too much memory where every row has a document of megabytes.
-const ROWS_AHEAD: usize = 256;
-
-/// Readers at once; more of them queue.
-const READERS: u32 = 4;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +77,7 @@ impl Default for SqliteOptions {
 #[derive(Clone)]
 pub struct Sqlite {
     write: SqlitePool,
-    read: SqlitePool,
+    read: Readers,
     /// Keeps a database in memory alive: sqlx may replace the pool's connection after a call was dropped.
     memory: Option<Arc<Mutex<SqliteConnection>>>,
     /// Where named locks are.
@@ -116,40 +111,43 @@ impl Sqlite {
             let clause = error.detail().unwrap_or("it cannot be opened").to_owned();
             error.with_detail(format!("{}: {clause}", path.display()))
         };
-        let one = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(options.busy_timeout.saturating_mul(4));
-        let write = connect.clone().create_if_missing(true).pragma("cache_size", WRITER_CACHE);
+        let patience = options.busy_timeout.saturating_mul(4);
+        let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(patience);
+        let write = connect.create_if_missing(true).pragma("cache_size", WRITER_CACHE);
         let write = open_pool(&one, &write).await.map_err(failed)?;
-        let read = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(options.busy_timeout.saturating_mul(4))
-            .connect_lazy_with(connect.pragma("query_only", "on"));
+        let read = Readers::new(Place::File(path.to_owned()), options.busy_timeout, patience);
         let locks = exclusive::Place::Beside(path.to_owned());
         Ok(Self { write, read, memory: None, locks })
     }
 
     /// An empty warehouse in memory, gone when the last clone is dropped.
     ///
-    /// It has one connection: calls queue, and a scan holds its whole answer.
+    /// Calls queue, and a scan holds its whole answer.
     ///
     /// # Errors
     /// `Storage` when there is no memory.
     pub async fn in_memory() -> Result<Self> {
         // Databases of this VFS are shared by name within the process, and gone with their last connection.
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let connect = connect_options(&SqliteOptions::default())
-            .vfs("memdb")
-            .filename(format!("/mkt-warehouse-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
-            .create_if_missing(true);
+        let name = format!("/mkt-warehouse-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let options = SqliteOptions::default();
+        let connect = connect_options(&options).vfs("memdb").filename(&name).create_if_missing(true);
         let keeper = connect.connect().await.map_err(|cause| storage("open", cause))?;
-        let pool = SqlitePoolOptions::new()
+        let patience = options.busy_timeout.saturating_mul(4);
+        let write = SqlitePoolOptions::new()
             .max_connections(1)
+            .acquire_timeout(patience)
             .connect_with(connect)
             .await
             .map_err(|cause| storage("open", cause))?;
+        let read = Readers::new(Place::Memory(name), options.busy_timeout, patience);
         let locks = exclusive::Place::Here(Arc::default());
-        Ok(Self { read: pool.clone(), write: pool, memory: Some(Arc::new(Mutex::new(keeper))), locks })
+        Ok(Self { write, read, memory: Some(Arc::new(Mutex::new(keeper))), locks })
+    }
+
+    /// The one number that a query answers.
+    async fn count(&self, sql: &str) -> Result<Value> {
+        Ok(self.read.query(&Query::new(sql).column("count", ColumnType::Int)).await?.value(0, "count"))
     }
 
     /// Waits for running calls, folds the write-ahead log into the file and closes it. Dropping the last clone closes
@@ -180,7 +178,6 @@ fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
         .busy_timeout(options.busy_timeout)
         .synchronous(if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
         .pragma("temp_store", "memory")
-        .row_buffer_size(ROWS_AHEAD)
         // Statements hold no values, but a log line per chunk of a load helps nobody.
         .disable_statement_logging();
     match options.max_bytes {
@@ -197,23 +194,17 @@ impl Warehouse for Sqlite {
 
     async fn check(&self) -> Result<()> {
         let known = model::SCHEMA.migrations.iter().map(|step| step.version).max().unwrap_or(0);
-        let exists: i64 =
-            sqlx::query_scalar("select count(*) from sqlite_master where name = 'warehouse_migrations'")
-                .fetch_one(&self.read)
-                .await
-                .map_err(|cause| storage("check", cause))?;
-        if exists == 0 {
+        let exists = "select count(*) from sqlite_master where name = 'warehouse_migrations'";
+        if self.count(exists).await? == Value::Int(0) {
             return Ok(());
         }
-        let held: Option<i64> = sqlx::query_scalar("select max(version) from warehouse_migrations")
-            .fetch_one(&self.read)
-            .await
-            .map_err(|cause| storage("check", cause))?;
-        if held.unwrap_or(0) > known { Err(newer("check")) } else { Ok(()) }
+        let held = self.count("select coalesce(max(version), 0) from warehouse_migrations").await?;
+        if matches!(held, Value::Int(held) if held > known) { Err(newer("check")) } else { Ok(()) }
     }
 
     async fn migrate(&self, schema: &Schema) -> Result<()> {
         let migrator = statement::migrator(schema, SERVICE, |step| step.sqlite)?;
+        let _turn = self.read.alone("migrate").await?;
         // sqlx does not lock SQLite; one immediate transaction around all steps does, and makes them one.
         let mut transaction =
             self.write.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| storage("migrate", cause))?;
@@ -230,6 +221,7 @@ impl Warehouse for Sqlite {
     }
 
     async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
+        let _turn = self.read.alone("load").await?;
         load::load(&self.write, batch, at).await
     }
 
@@ -238,28 +230,11 @@ impl Warehouse for Sqlite {
     }
 
     async fn query(&self, query: &Query) -> Result<Table> {
-        let (sql, arguments) = answer::prepare(query)?;
-        let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&self.read);
-        let chunk = answer::next_chunk(&mut rows, query.columns(), usize::MAX).await?;
-        Ok(chunk.unwrap_or_else(|| crate::fit::empty_answer(query.columns())))
+        self.read.query(query).await
     }
 
     fn scan<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Table>> {
-        let chunk = chunk.max(1);
-        let (sql, arguments) = match answer::prepare(query) {
-            Ok(prepared) => prepared,
-            Err(error) => return stream::iter([Err(error)]).boxed(),
-        };
-        let rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&self.read);
-        let tables = stream::try_unfold(rows, move |mut rows| async move {
-            let table = answer::next_chunk(&mut rows, query.columns(), chunk).await?;
-            Ok(table.map(|table| (table, rows)))
-        });
-        if self.memory.is_none() {
-            return tables.boxed();
-        }
-        // The only connection must be free again before the caller uses another method between two chunks.
-        stream::once(async move { tables.collect::<Vec<_>>().await }).flat_map(stream::iter).boxed()
+        self.read.scan(query, chunk)
     }
 }
 

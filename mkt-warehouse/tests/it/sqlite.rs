@@ -2,11 +2,13 @@
 
 use super::rows::{at, day, session};
 use chrono::Days;
+use futures_util::StreamExt;
 use mkt_connect::{Channel, ErrorKind};
 use mkt_warehouse::model::{self, Load, Session, Site};
 use mkt_warehouse::{
     Batch, ColumnType, Migration, Query, Record, SliceKey, Sqlite, SqliteOptions, Warehouse,
 };
+use std::time::Duration;
 
 fn slice(offset: u64) -> SliceKey {
     SliceKey::day("csv", "visits", "shop", day("2026-10-01") + Days::new(offset))
@@ -103,6 +105,38 @@ async fn a_query_cannot_write() {
     warehouse.load(&sessions(0, 1, 3), at("2026-11-01T00:00:00Z")).await.unwrap();
     assert!(warehouse.query(&Query::new("delete from sessions")).await.is_err());
     assert_eq!(warehouse.query(&Query::table(&Session::SCHEMA)).await.unwrap().rows(), 3);
+}
+
+/// More of them than there are connections for reading: each gives its own back.
+#[tokio::test]
+async fn a_query_that_nobody_waits_for_any_more_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = Sqlite::open(folder.path().join("w.db")).await.unwrap();
+    let numbers = |last: u64| {
+        Query::new(format!(
+            "with recursive n (i) as (select 1 union all select i + 1 from n where i < {last}) select i from n"
+        ))
+        .column("i", ColumnType::Int)
+    };
+    // Hours, if it were left alone.
+    let endless = Query::new(numbers(100_000_000_000).sql().replace("select i from", "select count(*) from"))
+        .column("count", ColumnType::Int);
+    for _ in 0..6 {
+        let asked = warehouse.query(&endless);
+        assert!(tokio::time::timeout(Duration::from_millis(30), asked).await.is_err());
+    }
+    let long = numbers(100_000_000_000);
+    for _ in 0..6 {
+        let mut tables = warehouse.scan(&long, 10);
+        assert_eq!(tables.next().await.unwrap().unwrap().rows(), 10);
+    }
+    let all = futures_util::future::join_all((0..12).map(|_| async { warehouse.query(&numbers(5)).await }));
+    for answer in tokio::time::timeout(Duration::from_secs(20), all).await.unwrap() {
+        assert_eq!(answer.unwrap().rows(), 5);
+    }
+    warehouse.close().await;
+    let error = warehouse.query(&numbers(5)).await.unwrap_err();
+    assert!(error.to_string().contains("the warehouse was closed"), "{error}");
 }
 
 #[tokio::test]
