@@ -295,6 +295,19 @@ impl Table {
         T::get(column, row).map_err(|wanted| TableError::Unreadable { row, column: name.to_owned(), wanted })
     }
 
+    /// The text or document of a cell, without a copy.
+    pub(crate) fn text(&self, row: usize, name: &str) -> Result<&str, TableError> {
+        let wanted = "text";
+        match self.column(name) {
+            None => Err(TableError::NoColumn(name.to_owned())),
+            Some(Column::Text(values) | Column::Json(values)) => {
+                let text = values.get(row).and_then(|text| text.as_deref());
+                text.ok_or_else(|| TableError::Unreadable { row, column: name.to_owned(), wanted })
+            }
+            Some(_) => Err(TableError::Unreadable { row, column: name.to_owned(), wanted }),
+        }
+    }
+
     /// The values of a row.
     #[must_use]
     pub fn row(&self, row: usize) -> Vec<Value> {

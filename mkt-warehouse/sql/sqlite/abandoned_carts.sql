@@ -80,4 +80,4 @@ from acts a
 cross join carts c
 where c.site = a.site and c.person = a.person
   and (c.last_bought is null or a.timestamp > c.last_bought)
-order by a.site, a.person, a.timestamp, a.event_id;
+order by a.person, a.site, a.timestamp, a.event_id;

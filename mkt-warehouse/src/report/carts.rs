@@ -1,10 +1,10 @@
 //! Who left something in the cart, and what they had looked at.
 
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Report, Scope, asked, unreadable};
 use crate::id;
 use crate::model::{Amount, Json};
 use crate::record;
-use crate::table::Value;
+use crate::table::{Table, TableError, Value};
 use crate::warehouse::Warehouse;
 use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::{Currency, Result};
@@ -142,7 +142,7 @@ from acts a
 cross join carts c
 where c.site = a.site and c.person = a.person
   and (c.last_bought is null or a.timestamp > c.last_bought)
-order by a.site, a.person, a.timestamp, a.event_id",
+order by a.person, a.site, a.timestamp, a.event_id",
     local: false,
 };
 
@@ -173,60 +173,131 @@ pub async fn abandoned_carts<W: Warehouse + ?Sized>(
     let idle = TimeDelta::from_std(options.idle).unwrap_or(TimeDelta::MAX);
     let idle_since = now.checked_sub_signed(idle).unwrap_or(DateTime::UNIX_EPOCH);
     let values = vec![("now", Value::Timestamp(now)), ("idle_since", Value::Timestamp(idle_since))];
-    let events: Answer<CartEvent> = answer(&REPORT, warehouse, scope, values).await?;
-    let carts =
-        events.rows.chunk_by(|a, b| (&a.site, &a.person) == (&b.site, &b.person)).filter_map(fold).collect();
-    Ok(Answer::from_rows(carts))
+    let events = asked::<CartEvent, W>(&REPORT, warehouse, scope, values).await?;
+    Ok(Answer::from_rows(folded(&events).map_err(|cause| unreadable(REPORT.name, cause))?))
 }
 
-/// One cart from its events, in the order of time.
-fn fold(events: &[CartEvent]) -> Option<AbandonedCart> {
-    let touches: Vec<&CartEvent> = events.iter().filter(|event| event.event_type != "product_view").collect();
-    let (first, last) = (touches.first()?, touches.last()?);
+/// One row per cart from the events of all, which stand person by person and site by site in the order of time.
+fn folded(events: &Table) -> std::result::Result<Vec<AbandonedCart>, TableError> {
+    let acts =
+        (0..events.rows()).map(|row| Act::at(events, row)).collect::<std::result::Result<Vec<_>, _>>()?;
+    let mut carts = Vec::new();
+    for acts in acts.chunk_by(|a, b| (a.person, a.site) == (b.person, b.site)) {
+        carts.extend(fold(acts)?);
+    }
+    carts.sort_by(|a, b| (&a.site, &a.person).cmp(&(&b.site, &b.person)));
+    Ok(carts)
+}
+
+/// An event of a cart, whose document is read where the cart needs it: most views are of no cart's first six products.
+struct Act<'a> {
+    row: usize,
+    site: &'a str,
+    person: &'a str,
+    user_id: &'a str,
+    event_type: &'a str,
+    timestamp: DateTime<Utc>,
+    currency: Option<Currency>,
+    properties: &'a str,
+}
+
+impl<'a> Act<'a> {
+    fn at(events: &'a Table, row: usize) -> std::result::Result<Self, TableError> {
+        Ok(Self {
+            row,
+            site: events.text(row, "site")?,
+            person: events.text(row, "person")?,
+            user_id: events.text(row, "user_id")?,
+            event_type: events.text(row, "event_type")?,
+            timestamp: events.read(row, "timestamp")?,
+            currency: events.read(row, "currency")?,
+            properties: events.text(row, "properties")?,
+        })
+    }
+
+    fn viewed(&self) -> bool {
+        self.event_type == "product_view"
+    }
+
+    fn document(&self) -> std::result::Result<serde_json::Value, TableError> {
+        serde_json::from_str(self.properties).map_err(|_| TableError::Unreadable {
+            row: self.row,
+            column: "properties".to_owned(),
+            wanted: "a JSON document",
+        })
+    }
+}
+
+/// What somebody put in: the event, the products that it lists, the cart's own id.
+struct Touch<'a> {
+    act: &'a Act<'a>,
+    listed: Vec<Listed>,
+    cart_id: Option<String>,
+}
+
+/// One cart from its events, in the order of time; nothing where nothing was put in.
+fn fold(acts: &[Act<'_>]) -> std::result::Result<Option<AbandonedCart>, TableError> {
+    let mut touches = Vec::new();
+    for act in acts.iter().filter(|act| !act.viewed()) {
+        let document = act.document()?;
+        let cart_id = document.get("cart_id").and_then(text);
+        touches.push(Touch { act, listed: items(&document, true), cart_id });
+    }
+    let (Some(first), Some(last)) = (touches.first(), touches.last()) else { return Ok(None) };
+    let (first, last) = (first.act, last.act);
+    let own_id = touches.iter().rev().find_map(|touch| touch.cart_id.clone());
+    let latest_currency = touches.iter().rev().find_map(|touch| touch.act.currency);
     // The latest first.
-    let whole = touches
-        .iter()
-        .rev()
-        .find(|event| event.event_type == "cart_abandoned" && !items(event, true).is_empty());
-    let told: Vec<&CartEvent> = match whole {
-        Some(event) => vec![event],
-        None => touches.iter().rev().copied().filter(|event| !items(event, true).is_empty()).collect(),
-    };
-    let cart: Vec<Listed> = told.iter().flat_map(|event| items(event, true)).collect();
+    touches.retain(|touch| !touch.listed.is_empty());
+    touches.reverse();
+    if let Some(whole) = touches.iter().position(|touch| touch.act.event_type == "cart_abandoned") {
+        touches = vec![touches.swap_remove(whole)];
+    }
+    let told: Vec<Option<Currency>> = touches.iter().map(|touch| touch.act.currency).collect();
+    let cart: Vec<Listed> = touches.into_iter().flat_map(|touch| touch.listed).collect();
     let (currency, value) = match told.split_first() {
-        None => (touches.iter().rev().find_map(|event| event.currency), None),
-        Some((one, others)) if others.iter().all(|event| event.currency == one.currency) => {
-            (one.currency, value(&cart))
-        }
+        None => (latest_currency, None),
+        Some((one, others)) if others.iter().all(|currency| currency == one) => (*one, value(&cart)),
         Some(_) => (None, None),
     };
-    let own_id = touches.iter().rev().find_map(|event| text(event.properties.0.get("cart_id")?));
-    let viewed = events.iter().rev().filter(|event| event.event_type == "product_view");
-    let mut shown: Vec<CartItem> = Vec::new();
-    for Listed { item, .. } in cart.into_iter().chain(viewed.flat_map(|event| items(event, false))) {
-        let known = shown.iter().position(|held| match (&held.sku, &item.sku) {
-            (Some(a), Some(b)) => a == b,
-            _ => held.name == item.name,
-        });
-        match known {
-            Some(at) if item.in_cart => {
-                shown[at].quantity = shown[at].quantity.saturating_add(item.quantity);
-            }
-            None if shown.len() < MOST_ITEMS => shown.push(item),
-            _ => {}
-        }
-    }
-    Some(AbandonedCart {
-        site: last.site.clone(),
-        person: last.person.clone(),
-        user_id: last.user_id.clone(),
-        cart_id: own_id.unwrap_or_else(|| id::cart_id(&first.user_id, first.timestamp)),
+    Ok(Some(AbandonedCart {
+        site: last.site.to_owned(),
+        person: last.person.to_owned(),
+        user_id: last.user_id.to_owned(),
+        cart_id: own_id.unwrap_or_else(|| id::cart_id(first.user_id, first.timestamp)),
         first_added_at: first.timestamp,
         last_added_at: last.timestamp,
         value,
         currency,
-        items: Json(serde_json::to_value(&shown).unwrap_or_default()),
-    })
+        items: Json(serde_json::to_value(shown(cart, acts)?).unwrap_or_default()),
+    }))
+}
+
+/// Up to six products: those of the cart, then those that were looked at, the latest first.
+fn shown(cart: Vec<Listed>, acts: &[Act<'_>]) -> std::result::Result<Vec<CartItem>, TableError> {
+    let same = |a: &CartItem, b: &CartItem| match (&a.sku, &b.sku) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.name == b.name,
+    };
+    let mut shown: Vec<CartItem> = Vec::new();
+    for Listed { item, .. } in cart {
+        if let Some(held) = shown.iter_mut().find(|held| same(held, &item)) {
+            held.quantity = held.quantity.saturating_add(item.quantity);
+        } else if shown.len() < MOST_ITEMS {
+            shown.push(item);
+        }
+    }
+    for act in acts.iter().rev().filter(|act| act.viewed()) {
+        if shown.len() == MOST_ITEMS {
+            break;
+        }
+        for Listed { item, .. } in items(&act.document()?, false) {
+            if shown.len() < MOST_ITEMS && !shown.iter().any(|held| same(held, &item)) {
+                shown.push(item);
+            }
+        }
+    }
+    Ok(shown)
 }
 
 /// A product as an event lists it.
@@ -236,9 +307,9 @@ struct Listed {
     worth: Option<Decimal>,
 }
 
-/// The products of an event; what is not a product is passed over.
-fn items(event: &CartEvent, in_cart: bool) -> Vec<Listed> {
-    let listed = event.properties.0.get("items").and_then(serde_json::Value::as_array);
+/// The products that an event's document lists; what is not a product is passed over.
+fn items(document: &serde_json::Value, in_cart: bool) -> Vec<Listed> {
+    let listed = document.get("items").and_then(serde_json::Value::as_array);
     listed.into_iter().flatten().filter_map(|item| product(item, in_cart)).collect()
 }
 

@@ -226,6 +226,21 @@ async fn answer<R: Record, W: Warehouse + ?Sized>(
     scope: &Scope,
     options: Vec<(&'static str, Value)>,
 ) -> Result<Answer<R>> {
+    let table = asked::<R, W>(report, warehouse, scope, options).await?;
+    let rows = (0..table.rows())
+        .map(|row| R::read(&table, row))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|cause| unreadable(report.name, cause))?;
+    Ok(Answer { rows, table })
+}
+
+/// Runs a report's query; its columns are those of the rows.
+async fn asked<R: Record, W: Warehouse + ?Sized>(
+    report: &Report,
+    warehouse: &W,
+    scope: &Scope,
+    options: Vec<(&'static str, Value)>,
+) -> Result<Table> {
     let mut values = scope.values();
     values.extend(options);
     // SQLite would find nothing by it, and PostgreSQL refuse it in words of its own.
@@ -239,12 +254,7 @@ async fn answer<R: Record, W: Warehouse + ?Sized>(
     for column in R::SCHEMA.columns {
         query = query.column(column.name, column.ty);
     }
-    let table = warehouse.query(&query).await?;
-    let rows = (0..table.rows())
-        .map(|row| R::read(&table, row))
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|cause| unreadable(report.name, cause))?;
-    Ok(Answer { rows, table })
+    warehouse.query(&query).await
 }
 
 /// An answer that does not read: the tables hold what the model does not allow.
