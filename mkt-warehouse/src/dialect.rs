@@ -63,6 +63,7 @@ impl Dialect {
     /// | `@later(instant, seconds)` | the instant so many whole seconds later |
     /// | `@ratio(a, b)` | a ÷ b as a float, both amounts of money or both integers, null where b is 0 |
     /// | `@joined(text, separator, order)` | the texts of a group, in an order, with a separator between them |
+    /// | `@sorted(key)` | the key of an `order by` over most rows of a table: SQLite sorts, where it would visit the rows in an index's order, one page each |
     /// | `@mean(money, n)` | money ÷ n to six digits, halves away from zero, null where n is 0 |
     pub(crate) fn render(self, text: &str) -> String {
         let Some((before, call)) = text.split_once('@') else { return text.to_owned() };
@@ -144,6 +145,7 @@ fn sqlite(name: &str, arguments: &[&str]) -> Option<String> {
             "case when {money} < 0 then -1 else 1 end * {}",
             whole_mean(&format!("abs({money})"), n)
         ),
+        ("sorted", [key]) => format!("+{key}"),
         ("once", [""]) => "materialized ".to_owned(),
         ("later", [instant, seconds]) => format!("({instant} + {seconds} * 1000000)"),
         ("ratio", [a, b]) => format!("cast({a} as real) / nullif({b}, 0)"),
@@ -192,6 +194,7 @@ fn postgres(name: &str, arguments: &[&str]) -> Option<String> {
         ("mean", [money, n]) => format!(
             "cast(sign({money}) * div(abs({money}) * 2000000 + {n}, 2 * nullif({n}, 0)) / 1000000 as numeric(18, 6))"
         ),
+        ("sorted", [key]) => (*key).to_owned(),
         ("once", [""]) => "materialized ".to_owned(),
         ("later", [instant, seconds]) => format!("({instant} + make_interval(secs => {seconds}))"),
         // In hundredths, which floats hold exactly: the quotient is the same as that of SQLite's integers.
@@ -245,6 +248,7 @@ fn datafusion(name: &str, arguments: &[&str]) -> Option<String> {
             "cast(cast(case when {money} < 0 then -1 else 1 end * {} as decimal(28, 6)) / 1000000 as decimal(18, 6))",
             whole_mean(&format!("abs(cast({money} * 100 as bigint))"), n)
         ),
+        ("sorted", [key]) => (*key).to_owned(),
         ("once", [""]) => String::new(),
         ("later", [instant, seconds]) => format!(
             "arrow_cast(cast({instant} as bigint) + {seconds} * 1000000, 'Timestamp(Microsecond, Some(\"UTC\"))')"
@@ -287,6 +291,7 @@ fn bigquery(name: &str, arguments: &[&str]) -> Option<String> {
         ("mean", [money, n]) => format!(
             "cast(case when {money} < 0 then -1 else 1 end * (div(cast(abs({money}) * 100 as int64), nullif({n}, 0)) * 10000 + div(mod(cast(abs({money}) * 100 as int64), nullif({n}, 0)) * 20000 + {n}, 2 * nullif({n}, 0))) as numeric) / 1000000"
         ),
+        ("sorted", [key]) => (*key).to_owned(),
         ("once", [""]) => String::new(),
         ("later", [instant, seconds]) => format!("timestamp_add({instant}, interval {seconds} second)"),
         ("ratio", [a, b]) => format!("cast(100 * {a} as float64) / nullif(cast(100 * {b} as float64), 0)"),
@@ -328,6 +333,7 @@ fn snowflake(name: &str, arguments: &[&str]) -> Option<String> {
         ("mean", [money, n]) => format!(
             "cast(case when {money} < 0 then -1 else 1 end * ((abs({money}) * 2000000 + {n}) - mod(abs({money}) * 2000000 + {n}, 2 * nullif({n}, 0))) / (2 * nullif({n}, 0)) / 1000000 as number(18, 6))"
         ),
+        ("sorted", [key]) => (*key).to_owned(),
         ("once", [""]) => String::new(),
         ("later", [instant, seconds]) => format!("dateadd(second, {seconds}, {instant})"),
         ("ratio", [a, b]) => format!("cast(100 * {a} as double) / nullif(cast(100 * {b} as double), 0)"),

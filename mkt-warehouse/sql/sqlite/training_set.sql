@@ -43,4 +43,4 @@ select
     device,
     converted
 from visits
-order by session_id;
+order by +session_id;

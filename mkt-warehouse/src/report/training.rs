@@ -37,7 +37,7 @@ select
     device,
     converted
 from visits
-order by session_id",
+order by @sorted(session_id)",
     local: false,
 };
 
