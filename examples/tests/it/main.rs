@@ -8,6 +8,7 @@
 )]
 
 mod analytics;
+mod at_internet_etl;
 mod built;
 #[path = "../../make_sample_data/command.rs"]
 mod command;
