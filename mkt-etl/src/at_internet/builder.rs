@@ -3,7 +3,8 @@
 use super::api::Api;
 use super::budget::CallBudget;
 use super::catalogue;
-use super::query::{Filter, MAX_COLUMNS_V2, MAX_COLUMNS_V3, MAX_PAGE, MAX_ROWS, MAX_SEGMENTS};
+use super::filter::Filter;
+use super::query::{MAX_COLUMNS_V2, MAX_COLUMNS_V3, MAX_PAGE, MAX_ROWS, MAX_SEGMENTS};
 use super::report::Report;
 use super::slicing::Limits;
 use super::url::Version;

@@ -4,10 +4,11 @@
 //! <https://developers.atinternet-solutions.com/piano-analytics/data-api>, read in November 2026. **Unconfirmed**: the
 //! ends of a relative range (`startOffset`, `endOffset`), and how a list of segments is written.
 
+use super::filter::{Condition, Filter, Operand, Operator, Scalar};
+use super::period::{Granularity, Moment, Period};
 use super::query::{
-    Column, Condition, DataQuery, Evolution, Filter, Granularity, MAX_COLUMNS_V3, MAX_PAGE, MAX_ROWS,
-    MAX_SEGMENTS, Moment, Operand, Operator, Options, Period, Presentation, QueryError, Scalar, Sort, Space,
-    Top,
+    Column, DataQuery, Evolution, MAX_COLUMNS_V3, MAX_PAGE, MAX_ROWS, MAX_SEGMENTS, Options, Presentation,
+    QueryError, Sort, Space, Top,
 };
 use super::url::Method;
 use rust_decimal::Decimal;

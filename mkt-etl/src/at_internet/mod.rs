@@ -26,8 +26,14 @@
 //! - **Nothing is guessed to be additive**: see [`Report::kind`].
 //! - **Days are the site's.** The API does not tell its zone; it is configured. The hour of a report is that of the
 //!   site's clock: on the day of the autumn change the label 2 holds both hours, on that of spring it is missing.
-//! - **Months are names, hours may be `"N/A"`**, a metric without a total is `"-"`: kept, null, or set aside, by the rules
-//!   of the source text beside this (`rows`).
+//! - **A value that is none is null, never 0**: a metric that is null, `"-"`, `"N/A"` or empty. Any other text in the place
+//!   of a number is set aside, and so is a row whose `date` is not the slice's day or whose hour is none of 0 to 23.
+//! - **Properties stay as they are told**, `"N/A"` and names of months (`date_month`) included: two words are never made
+//!   one. Where an address was taken out of a row, a field more (`redacted_row`, a hash) keeps two such rows apart.
+//! - **A ratio whose parts are in the report is computed from them** (`m_bounce_rate` beside `m_bounces` and `m_visits`):
+//!   whether the vendor tells a share or a percentage is not documented. Without its parts it stays as told.
+//! - **Read days that are over**: on a day that goes on, rows shift between two pages, and then the slice fails rather than
+//!   miss one. The next run reads it again.
 //! - **Refused credentials end it**: after the first 401 or 403 this source makes no request any more.
 //!
 //! Analysts' URLs are read and written by [`PastedUrl`] and [`DataQuery`], and translated by [`DataQuery::translated`].
@@ -43,7 +49,9 @@ mod budget;
 mod builder;
 mod catalogue;
 mod error;
+mod filter;
 mod json;
+mod period;
 mod query;
 mod report;
 mod rows;
@@ -52,13 +60,15 @@ mod translate;
 mod url;
 mod visits;
 mod wire;
+mod written;
 
 pub use budget::CallBudget;
 pub use builder::AtInternetBuilder;
+pub use filter::{Condition, Filter, Operand, Operator, Scalar};
+pub use period::{Granularity, Moment, Period};
 pub use query::{
-    Column, Condition, DataQuery, Evolution, Filter, Granularity, MAX_COLUMNS_V2, MAX_COLUMNS_V3, MAX_PAGE,
-    MAX_ROWS, MAX_SEGMENTS, Moment, Name, Operand, Operator, Options, Period, Place, Presentation,
-    QueryError, Scalar, Sort, Space, Top,
+    Column, DataQuery, Evolution, MAX_COLUMNS_V2, MAX_COLUMNS_V3, MAX_PAGE, MAX_ROWS, MAX_SEGMENTS, Name,
+    Options, Place, Presentation, QueryError, Sort, Space, Top,
 };
 pub use report::Report;
 pub use translate::{NameMap, Translated};

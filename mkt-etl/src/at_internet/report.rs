@@ -1,6 +1,7 @@
 //! A report of the analyst's own: which columns, of which rows, and what is known about them.
 
-use super::query::{Column, DataQuery, Filter, Name, QueryError};
+use super::filter::Filter;
+use super::query::{Column, DataQuery, Name, QueryError};
 use mkt_warehouse::model::MetricKind;
 use std::collections::{BTreeMap, BTreeSet};
 

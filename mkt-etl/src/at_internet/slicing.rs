@@ -11,7 +11,8 @@
 use super::api::Api;
 use super::catalogue::{self, HOURS};
 use super::error::protocol;
-use super::query::{Column, DataQuery, Filter, Name, Operand, Operator, Scalar, Sort};
+use super::filter::{Filter, Operand, Operator, Scalar};
+use super::query::{Column, DataQuery, Name, Sort};
 use super::url::Version;
 use super::wire::{self, Cell, ColumnFacts, Row};
 use crate::source::Coverage;
@@ -378,7 +379,8 @@ fn add_up(held: &mut BTreeMap<String, Row>, rows: Vec<Row>, query: &DataQuery) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::query::{Period, Space};
+    use super::super::period::Period;
+    use super::super::query::Space;
     use super::*;
 
     fn query(columns: &[&str]) -> DataQuery {

@@ -6,11 +6,9 @@
 //! custom variables) the caller says what they are called now. The numbers of the two versions are counted on two
 //! platforms, and need not agree.
 
-use super::query::{
-    Column, Condition, DataQuery, Evolution, Filter, Granularity, Moment, Name, Operand, Operator, Options,
-    Period, Presentation, QueryError, Sort, Top,
-};
-use super::url::known;
+use super::filter::{Condition, Filter, Operand, Operator};
+use super::period::{Granularity, Moment, Period};
+use super::query::{Column, DataQuery, Evolution, Name, Options, Presentation, QueryError, Sort, Top};
 use chrono::{Datelike, NaiveDate};
 use std::collections::BTreeMap;
 
@@ -48,7 +46,7 @@ impl NameMap {
     /// The known names.
     #[must_use]
     pub fn new() -> Self {
-        let known = NAMES.iter().filter_map(|(old, new)| Some(((*old).to_owned(), known(new)?)));
+        let known = NAMES.iter().filter_map(|(old, new)| Some(((*old).to_owned(), Name::new(new).ok()?)));
         Self(known.collect())
     }
 

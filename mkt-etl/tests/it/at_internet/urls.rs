@@ -288,7 +288,7 @@ fn version_3_refuses_what_it_does_not_know() {
 }
 
 fn cases() -> u32 {
-    std::env::var("MKT_URL_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(256)
+    std::env::var("MKT_TEST_URLS").ok().and_then(|count| count.parse().ok()).unwrap_or(256)
 }
 
 fn name(prefix: &'static str) -> impl Strategy<Value = Name> {
