@@ -11,7 +11,7 @@
 use super::braces::{self, Decoded, Entry, Node};
 use super::filter::{Filter, Operand, Operator, Scalar};
 use super::period::{Granularity, Moment, Period};
-use super::query::{Column, DataQuery, Evolution, MAX_COLUMNS_V2, Name, QueryError, Space};
+use super::query::{Column, DataQuery, Evolution, MAX_COLUMNS_V2, QueryError, Space};
 use mkt_connect::Secret;
 use rust_decimal::Decimal;
 use std::str::FromStr;
