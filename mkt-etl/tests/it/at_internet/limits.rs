@@ -129,7 +129,20 @@ async fn five_calls_of_a_user_and_twenty_of_an_organisation_are_never_exceeded()
         outcome.unwrap();
     }
     let (of_user, of_all) = fake.most_at_once();
-    assert_eq!((of_user, of_all, fake.throttled()), (5, 20, 0));
+    // How many meet depends on the machine; that more than one user's calls met, and none too many, does not.
+    assert!(
+        (2..=CallBudget::USER).contains(&of_user) && (6..=CallBudget::ORGANISATION).contains(&of_all),
+        "{of_user} {of_all}"
+    );
+    assert_eq!(fake.throttled(), 0);
+    // Without a budget the stand-in refuses what is too much: that is what was kept.
+    let careless = settings(&fake)
+        .budget(&CallBudget::with(100, 100))
+        .retry(Policy::once())
+        .report(report("site", "m_visits"));
+    let careless = careless.build().unwrap();
+    join_all(slices.iter().map(|slice| read(&careless, slice))).await;
+    assert!(fake.throttled() > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
