@@ -119,6 +119,20 @@ async fn rows_that_are_not_those_that_were_counted_fail_the_slice() {
 }
 
 #[tokio::test]
+async fn parts_that_are_not_the_whole_fail_the_slice() {
+    for columns in ["page,visit_hour,m_unique_visitors", "page,src,m_page_loads"] {
+        let fake = FakeAtInternet::start().await.unwrap();
+        fake.limit_rows(20, 40);
+        let source = settings(&fake).report(report("wide", columns)).row_limits(20, 40).build().unwrap();
+        assert!(read(&source, &slice("wide", DAY)).await.is_ok(), "{columns}");
+        // The count of the whole is wrong; those of its parts are not.
+        fake.inject(AtInternetFault::WrongCount);
+        let error = read(&source, &slice("wide", DAY)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{columns}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_account_does_not_have_is_named_by_the_vendor() {
     let fake = FakeAtInternet::start().await.unwrap();
     let source = source(&fake, [report("odd", "no_such_property,m_visits")]);
