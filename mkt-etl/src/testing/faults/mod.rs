@@ -262,7 +262,7 @@ struct Healthy {
     requests: usize,
 }
 
-/// Of each stream the slice with the most rows.
+/// Of each stream the slice with the most rows. Streams and days that the good server does not know are left out.
 async fn healthy(subject: &Subject) -> Result<Vec<Healthy>> {
     let (proxy, source) = subject.connected().await?;
     let mut all = Vec::new();
@@ -270,7 +270,12 @@ async fn healthy(subject: &Subject) -> Result<Vec<Healthy>> {
         let mut richest: Option<Healthy> = None;
         for slice in source.plan(&stream.name, &subject.site, subject.window)? {
             let before = proxy.hits();
-            let reading = read(&*source, &stream, &slice, || proxy.hits()).await?;
+            let reading = match read(&*source, &stream, &slice, || proxy.hits()).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {
+                    continue;
+                }
+                reading => reading?,
+            };
             if richest.as_ref().is_none_or(|held| held.reading.rows() < reading.rows()) {
                 let requests = reading.hits_after_pages.saturating_sub(before);
                 richest = Some(Healthy { slice, reading, requests });
