@@ -58,26 +58,35 @@
 //! asks nobody for the time: clocks are handed in.
 
 pub mod at_internet;
+pub mod aggregate;
 pub mod channel;
 pub mod clean;
 mod content;
 pub mod csv;
+pub mod due;
+pub mod history;
+mod job;
 pub mod ledger;
 pub mod matomo;
 mod memory;
 mod pipeline;
+pub mod prometheus;
 mod report;
 pub mod settle;
 pub mod source;
+pub mod status;
+mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod zone;
 
 pub use at_internet::AtInternet;
 pub use csv::CsvSource;
+pub use job::{Job, Turn};
 pub use matomo::Matomo;
 pub use memory::{MemorySource, TRAFFIC};
 pub use mkt_connect::clock::{Clock, ManualClock, SystemClock};
-pub use pipeline::{Pipeline, Progress};
-pub use report::{RunReport, SliceFailure};
+pub use pipeline::{Again, DueSlices, Extent, Pipeline, Progress};
+pub use report::{RunReport, SliceFailure, StoppedBy, exit_code, exit_code_of};
 pub use source::{AnalyticsSource, Page, Rejected, SiteFacts, Totals, Window};
+pub use stop::Stop;

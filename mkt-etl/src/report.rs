@@ -1,5 +1,6 @@
 //! What a run did, for people and for machines.
 
+use crate::job::Turn;
 use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind};
 use mkt_warehouse::SliceKey;
@@ -29,10 +30,22 @@ impl SliceFailure {
     }
 }
 
+/// Why a run started no further slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StoppedBy {
+    /// The credentials were refused: each further try could bring a lock-out nearer.
+    Refusal,
+    /// The source could not be reached several times in a row.
+    Outage,
+}
+
 /// The result of a run.
 ///
 /// As JSON: `slices` {state: n}, `rows` {table: n}, `read`, `quarantined`, `duplicates`, `revised`, `replayed`,
-/// `changed`, `unreconciled`, `failures`, `notes`, `cancelled`, `stopped`, `seconds`. The names are stable.
+/// `changed`, `unreconciled`, `failures`, `notes`, `drift`, `cancelled`, `stopped`, `stopped_by`, `started_at`, `seconds`. The
+/// names are stable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RunReport {
@@ -58,10 +71,15 @@ pub struct RunReport {
     pub failures: Vec<SliceFailure>,
     /// What a reader of the numbers should know, by slice.
     pub notes: BTreeMap<String, String>,
+    /// What differs in form from what the source's connector knows, and in how many of the slices that were read now:
+    /// `events.csv: "coupon" is new`.
+    pub drift: BTreeMap<String, u64>,
     /// Whether the run was stopped from outside.
     pub cancelled: bool,
-    /// Why no further slice was started: credentials were refused.
+    /// Why no further slice was started, in a sentence.
     pub stopped: Option<String>,
+    /// Why no further slice was started.
+    pub stopped_by: Option<StoppedBy>,
     /// When it began, UTC.
     pub started_at: DateTime<Utc>,
     /// How long it took, by the clock that was handed in.
@@ -82,11 +100,27 @@ impl RunReport {
             unreconciled: BTreeMap::new(),
             failures: Vec::new(),
             notes: BTreeMap::new(),
+            drift: BTreeMap::new(),
             cancelled: false,
             stopped: None,
+            stopped_by: None,
             started_at,
             seconds: 0.0,
         }
+    }
+
+    /// Notes why no further slice is started; the first reason stands.
+    pub(crate) fn stop(&mut self, by: StoppedBy, error: &str, failures: u32) {
+        if self.stopped_by.is_some() {
+            return;
+        }
+        self.stopped_by = Some(by);
+        self.stopped = Some(match by {
+            StoppedBy::Refusal => error.to_owned(),
+            StoppedBy::Outage => {
+                format!("{failures} slices in a row could not be read, the last one: {error}")
+            }
+        });
     }
 
     /// Slices in a state.
@@ -99,6 +133,63 @@ impl RunReport {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty() && !self.cancelled && self.stopped.is_none()
+    }
+
+    /// Whether it was stopped because the credentials were refused.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.stopped_by == Some(StoppedBy::Refusal)
+    }
+
+    /// Whether it achieved nothing: it was stopped early by the source, or every slice failed.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        let slices: u64 = self.slices.values().sum();
+        self.stopped_by.is_some() || (slices > 0 && self.failures.len() as u64 == slices)
+    }
+
+    /// The exit code of a program that ran this and nothing else, for cron, systemd and monitoring.
+    ///
+    /// | code | means | what to do |
+    /// |---|---|---|
+    /// | 0 | every slice was read and loaded, or stood there already | nothing |
+    /// | 3 | some slices failed, all others are loaded | the next run tries them again; look if it stays |
+    /// | 4 | the credentials were refused, nothing further was tried | mend them; do not run again before |
+    /// | 5 | the source could not be reached several times in a row, and the run gave up | run again later |
+    /// | 130 | it was stopped from outside | run again to go on |
+    ///
+    /// 1 is for what never came to a report (see [`exit_code`]), 2 for options that do not read.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.stopped_by {
+            Some(StoppedBy::Refusal) => 4,
+            Some(StoppedBy::Outage) => 5,
+            None if self.cancelled => 130,
+            None if !self.failures.is_empty() => 3,
+            None => 0,
+        }
+    }
+}
+
+/// The exit code of a turn: of its report, 0 when another process was at it, and for an error 4 (credentials refused),
+/// 5 (the source cannot be reached, or wants to be left alone), 130 (cancelled) or 1.
+#[must_use]
+pub fn exit_code(outcome: &Result<Turn, Error>) -> u8 {
+    match outcome {
+        Ok(Turn::Ran(report)) => report.exit_code(),
+        Ok(Turn::AlreadyRunning) => 0,
+        Err(error) => exit_code_of(error),
+    }
+}
+
+/// The exit code of an error, see [`exit_code`].
+#[must_use]
+pub fn exit_code_of(error: &Error) -> u8 {
+    match error.kind() {
+        ErrorKind::Auth => 4,
+        ErrorKind::Unavailable | ErrorKind::RateLimited => 5,
+        ErrorKind::Cancelled => 130,
+        _ => 1,
     }
 }
 

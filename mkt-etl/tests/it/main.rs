@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod at_internet;
+mod aggregate;
 mod csv;
 #[cfg(feature = "postgres")]
 mod engines;
@@ -13,6 +14,9 @@ mod form;
 mod killed;
 mod ledger;
 mod matomo;
+mod matomo_recordings;
+mod matomo_streams;
+mod policy;
 mod recorded;
 mod replay;
 mod support;

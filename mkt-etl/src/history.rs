@@ -1,0 +1,223 @@
+//! What the ledger remembers, to be shown: records that were set aside, numbers that changed, fields that came and went.
+//!
+//! Reads only. Secrets and addresses were taken out before anything was stored.
+
+use crate::ledger::{DriftRow, QuarantineRow, RevisionRow, read_rows};
+use crate::source::Window;
+use chrono::NaiveDate;
+use futures_util::StreamExt;
+use mkt_connect::{Error, ErrorKind, Result};
+use mkt_warehouse::{ColumnType, Query, Record, Value, Warehouse};
+use serde::Serialize;
+use std::fmt;
+use std::io::Write;
+
+/// Which part of the ledger is asked for; everything unless told.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    /// Only of this source.
+    pub source: Option<String>,
+    /// Only of this stream.
+    pub stream: Option<String>,
+    /// Only of this site.
+    pub site: Option<String>,
+    /// Only slices that begin in this window.
+    pub window: Option<Window>,
+}
+
+impl Part {
+    /// A `select` over a ledger table, its conditions bound.
+    fn query<R: Record>(&self, day: &str, more: &[(&str, Value)], order: &str) -> Query {
+        let schema = R::SCHEMA;
+        let names: Vec<String> = schema.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        let (conditions, values) = self.conditions(day, more);
+        let sql =
+            format!("select {} from \"{}\" {conditions} order by {order}", names.join(", "), schema.name);
+        let query = values.into_iter().fold(Query::new(sql), Query::bind);
+        schema.columns.iter().fold(query, |query, column| query.column(column.name, column.ty))
+    }
+
+    fn conditions(&self, day: &str, more: &[(&str, Value)]) -> (String, Vec<Value>) {
+        let text = |value: &Option<String>| value.clone().map(Value::Text);
+        let mut wanted: Vec<(String, Option<Value>)> = vec![
+            ("source =".to_owned(), text(&self.source)),
+            ("stream =".to_owned(), text(&self.stream)),
+            ("site =".to_owned(), text(&self.site)),
+            (format!("{day} >="), self.window.map(|window| Value::Date(window.from))),
+            (format!("{day} <"), self.window.map(|window| Value::Date(window.until))),
+        ];
+        wanted.extend(more.iter().map(|(column, value)| (format!("{column} ="), Some(value.clone()))));
+        let (mut clauses, mut values) = (Vec::new(), Vec::new());
+        for (clause, value) in wanted {
+            if let Some(value) = value {
+                values.push(value);
+                clauses.push(format!("{clause} :{}", values.len()));
+            }
+        }
+        match clauses.is_empty() {
+            true => (String::new(), values),
+            false => (format!("where {}", clauses.join(" and ")), values),
+        }
+    }
+}
+
+/// Records that were set aside, by slice, place and line; at most `limit`.
+///
+/// # Errors
+/// Of the engine.
+pub async fn quarantine(warehouse: &dyn Warehouse, part: &Part, limit: usize) -> Result<Vec<QuarantineRow>> {
+    let query = part.query::<QuarantineRow>("day", &[], &format!("{QUARANTINE_ORDER} limit {limit}"));
+    read_rows(warehouse, &query).await
+}
+
+const QUARANTINE_ORDER: &str = "source, stream, site, day, place, coalesce(line, 0), quarantine_id";
+
+/// Writes every record that was set aside as one line of JSON: `source`, `stream`, `site`, `day`, `place`, `line`,
+/// `byte_offset`, `raw`, `reason`. Gives their number. Memory is bounded, however many there are.
+///
+/// # Errors
+/// Of the engine; `Storage` when the lines cannot be written.
+pub async fn export_quarantine(
+    warehouse: &dyn Warehouse,
+    part: &Part,
+    out: &mut (dyn Write + Send),
+) -> Result<u64> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        source: &'a str,
+        stream: &'a str,
+        site: &'a str,
+        day: NaiveDate,
+        place: &'a str,
+        line: Option<i64>,
+        byte_offset: Option<i64>,
+        raw: &'a str,
+        reason: &'a str,
+    }
+    let failed = |cause: std::io::Error| {
+        Error::new(ErrorKind::Storage, "etl", "export the quarantine")
+            .with_detail("the lines cannot be written")
+            .with_source(cause)
+    };
+    let query = part.query::<QuarantineRow>("day", &[], QUARANTINE_ORDER);
+    let mut tables = warehouse.scan(&query, 512);
+    let mut count = 0;
+    while let Some(table) = tables.next().await {
+        let table = table?;
+        for row in 0..table.rows() {
+            let row = QuarantineRow::read(&table, row).map_err(|cause| {
+                Error::new(ErrorKind::Storage, "etl", "export the quarantine")
+                    .with_detail("a row does not read")
+                    .with_source(cause)
+            })?;
+            let line = Line {
+                source: &row.source,
+                stream: &row.stream,
+                site: &row.site,
+                day: row.day,
+                place: &row.place,
+                line: row.line,
+                byte_offset: row.byte_offset,
+                raw: &row.raw,
+                reason: &row.reason,
+            };
+            serde_json::to_writer(&mut *out, &line).map_err(|cause| failed(cause.into()))?;
+            out.write_all(b"\n").map_err(failed)?;
+            count += 1;
+        }
+    }
+    out.flush().map_err(failed)?;
+    Ok(count)
+}
+
+/// Numbers that the source changed after they were loaded, in the order in which that was seen; of one metric, or of
+/// all. For one day of one number: what it was said to be, and when.
+///
+/// # Errors
+/// Of the engine.
+pub async fn revisions(
+    warehouse: &dyn Warehouse,
+    part: &Part,
+    metric: Option<&str>,
+) -> Result<Vec<RevisionRow>> {
+    let metric: Vec<(&str, Value)> =
+        metric.map(|metric| ("metric", Value::Text(metric.to_owned()))).into_iter().collect();
+    let order = "seen_at, source, stream, site, window_from, metric";
+    read_rows(warehouse, &part.query::<RevisionRow>("window_from", &metric, order)).await
+}
+
+/// A field that came, went or changed its type, over all slices that show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DriftSummary {
+    /// The source.
+    pub source: String,
+    /// The stream.
+    pub stream: String,
+    /// The site.
+    pub site: String,
+    /// File or endpoint.
+    pub place: String,
+    /// The field.
+    pub field: String,
+    /// `new`, `missing` or `other_type`.
+    pub change: String,
+    /// The first day of a slice that shows it.
+    pub first_day: NaiveDate,
+    /// The last.
+    pub last_day: NaiveDate,
+    /// How many slices show it.
+    pub slices: i64,
+}
+
+impl fmt::Display for DriftSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, stream, site, place, field, change, first_day, last_day, slices } = self;
+        write!(
+            f,
+            "{source}/{stream}/{site}: {place}: {field:?} is {change} in {slices} slices, {first_day} to {last_day}"
+        )
+    }
+}
+
+/// What differs in form from what the source's connector knows, by place and field.
+///
+/// # Errors
+/// Of the engine.
+pub async fn drift(warehouse: &dyn Warehouse, part: &Part) -> Result<Vec<DriftSummary>> {
+    let (conditions, values) = part.conditions("day", &[]);
+    let table = DriftRow::SCHEMA.name;
+    let sql = format!(
+        "select source, stream, site, place, field, change, min(day), max(day), count(*) from \"{table}\" \
+         {conditions} group by source, stream, site, place, field, change \
+         order by source, stream, site, place, field, change"
+    );
+    let mut query = values.into_iter().fold(Query::new(sql), Query::bind);
+    for name in ["source", "stream", "site", "place", "field", "change"] {
+        query = query.column(name, ColumnType::Text);
+    }
+    let query = query
+        .column("first_day", ColumnType::Date)
+        .column("last_day", ColumnType::Date)
+        .column("slices", ColumnType::Int);
+    let table = warehouse.query(&query).await?;
+    (0..table.rows())
+        .map(|row| {
+            Ok(DriftSummary {
+                source: table.read(row, "source")?,
+                stream: table.read(row, "stream")?,
+                site: table.read(row, "site")?,
+                place: table.read(row, "place")?,
+                field: table.read(row, "field")?,
+                change: table.read(row, "change")?,
+                first_day: table.read(row, "first_day")?,
+                last_day: table.read(row, "last_day")?,
+                slices: table.read(row, "slices")?,
+            })
+        })
+        .collect::<std::result::Result<_, mkt_warehouse::TableError>>()
+        .map_err(|cause| {
+            Error::new(ErrorKind::Storage, "etl", "summarise the drift")
+                .with_detail("a row does not read")
+                .with_source(cause)
+        })
+}

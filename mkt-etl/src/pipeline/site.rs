@@ -1,0 +1,90 @@
+//! Sites and streams: which are meant, and what the warehouse is told about them.
+
+use super::Pipeline;
+use crate::ledger;
+use crate::source::{Capabilities, SiteFacts, Stream, Window};
+use chrono::{DateTime, Datelike, Utc};
+use mkt_connect::{Error, ErrorKind, Result};
+use mkt_warehouse::model::{Json, Site, ZoneOffset};
+use mkt_warehouse::{Batch, Query, Record, SliceKey, Value, report};
+
+impl Pipeline {
+    pub(super) fn chosen_sites(
+        &self,
+        capabilities: &Capabilities,
+        known: Vec<SiteFacts>,
+    ) -> Result<Vec<SiteFacts>> {
+        let Some(wanted) = &self.sites else { return Ok(known) };
+        wanted
+            .iter()
+            .map(|name| {
+                known.iter().find(|site| site.site == *name).cloned().ok_or_else(|| {
+                    Error::new(ErrorKind::Input, capabilities.source, "choose sites")
+                        .with_detail(format!("there is no site {name:?}"))
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn chosen_streams(&self, capabilities: &Capabilities) -> Result<Vec<Stream>> {
+        let Some(wanted) = &self.streams else { return Ok(capabilities.streams.clone()) };
+        wanted
+            .iter()
+            .map(|name| {
+                capabilities.stream(name).cloned().ok_or_else(|| {
+                    Error::new(ErrorKind::Input, capabilities.source, "choose streams")
+                        .with_detail(format!("there is no stream {name:?}"))
+                })
+            })
+            .collect()
+    }
+
+    /// Writes the site and the offsets of its zone where they are not yet known. A site that another source records
+    /// keeps its row: it has one system of record.
+    pub(super) async fn record_site(
+        &self,
+        facts: &SiteFacts,
+        source: &str,
+        window: Window,
+        at: DateTime<Utc>,
+    ) -> Result<bool> {
+        let mut wanted = Site::new(&facts.site, facts.zone.name(), source);
+        wanted.currency = facts.currency;
+        wanted.conversion_set =
+            Json(facts.conversion_set.iter().map(ToString::to_string).collect::<Vec<_>>().into());
+        let held: Vec<Site> = self.rows_where("site", &facts.site).await?;
+        let site_changed = match held.first() {
+            Some(row) => row.record_source == source && *row != wanted,
+            None => true,
+        };
+        let zone_name = match held.first() {
+            Some(row) if !site_changed => row.zone.clone(),
+            _ => wanted.zone.clone(),
+        };
+        // Local days reach into the years beside theirs.
+        let first = window.from.pred_opt().unwrap_or(window.from).year();
+        let offsets = report::zone_offsets(&zone_name, first, window.until.year())?;
+        let held_offsets: Vec<ZoneOffset> = self.rows_where("zone", &zone_name).await?;
+        let missing: Vec<ZoneOffset> =
+            offsets.into_iter().filter(|row| !held_offsets.contains(row)).collect();
+        if !site_changed && missing.is_empty() {
+            return Ok(false);
+        }
+        let batch = Batch::new(SliceKey::whole("etl", "sites", &facts.site))
+            .upsert(site_changed.then_some(wanted))
+            .upsert(missing);
+        self.warehouse.load(&batch, at).await?;
+        Ok(true)
+    }
+
+    async fn rows_where<R: Record>(&self, key: &str, value: &str) -> Result<Vec<R>> {
+        let schema = R::SCHEMA;
+        let names: Vec<String> = schema.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        let sql = format!("select {} from \"{}\" where \"{key}\" = :1", names.join(", "), schema.name);
+        let mut query = Query::new(sql).bind(Value::Text(value.to_owned()));
+        for column in schema.columns {
+            query = query.column(column.name, column.ty);
+        }
+        ledger::read_rows(&*self.warehouse, &query).await
+    }
+}

@@ -1,0 +1,217 @@
+//! One slice: read, judged, loaded, or noted as failed.
+
+use super::{Pipeline, policy};
+use crate::content::Content;
+use crate::ledger::{self, SliceRow};
+use crate::report::kind_name;
+use crate::settle::{self, Seen, Verdict};
+use crate::source::{SiteFacts, Stream};
+use futures_util::StreamExt;
+use mkt_connect::{Error, ErrorKind, Result};
+use mkt_warehouse::model::{Json, SliceState};
+use mkt_warehouse::{Batch, SliceKey};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A slice to be read.
+pub(super) struct Job {
+    pub(super) slice: SliceKey,
+    pub(super) stream: Stream,
+    pub(super) site: Arc<SiteFacts>,
+    pub(super) before: Option<SliceRow>,
+    /// Whether another slice took a row of it.
+    pub(super) robbed: bool,
+}
+
+/// What became of a slice.
+pub(super) enum Outcome {
+    /// Final before, not read.
+    Kept(SliceRow),
+    /// Read; the ledger row as it is now, whether it was written, whether an earlier content was replaced, what differs
+    /// in form.
+    Read { row: SliceRow, written: bool, revised: bool, drift: Vec<String> },
+    /// Not read, for the reason told.
+    Failed { row: SliceRow, error: Error },
+    /// Not started, because the run was stopped.
+    Skipped,
+}
+
+/// What an error ends.
+enum Stop {
+    /// The slice.
+    Slice(Error),
+    /// The run.
+    Run(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Slice(error)
+    }
+}
+
+impl Pipeline {
+    /// Gives the outcome and the seconds that it took.
+    pub(super) async fn run_slice(&self, job: Job, halted: &AtomicBool) -> Result<(Outcome, f64)> {
+        if halted.load(Ordering::Acquire) {
+            return Ok((Outcome::Skipped, 0.0));
+        }
+        let began = self.clock.elapsed();
+        let outcome = match self.read_and_load(&job).await {
+            Ok(outcome) => outcome,
+            Err(Stop::Run(error)) => return Err(error),
+            Err(Stop::Slice(error)) => {
+                if error.kind() == ErrorKind::Auth {
+                    halted.store(true, Ordering::Release);
+                }
+                let row = self.note_failure(&job, &error).await?;
+                Outcome::Failed { row, error }
+            }
+        };
+        Ok((outcome, self.clock.elapsed().saturating_sub(began).as_secs_f64()))
+    }
+
+    async fn read_and_load(&self, job: &Job) -> Result<Outcome, Stop> {
+        let version = self.source.version(&job.slice).await?;
+        let kept = |row: &&SliceRow| !self.again.reads(row, job.robbed) && row.version == version;
+        if let Some(before) = job.before.as_ref().filter(kept) {
+            return Ok(Outcome::Kept(before.clone()));
+        }
+        let content = self.read(job).await?;
+        let name = job.slice.to_string();
+        policy::within_budget(content.read(), content.quarantined_rows(), self.error_budget, &name)?;
+        let control = self.source.verify(&job.slice).await?;
+        let now = self.clock.now();
+        let totals = content.totals();
+        let fingerprint = content.fingerprint();
+        let old_fingerprint = job.before.as_ref().and_then(|row| row.fingerprint.as_ref());
+        let seen = Seen {
+            empty: content.is_empty(),
+            totals: &totals,
+            control: control.as_ref(),
+            read_before: old_fingerprint == Some(&fingerprint),
+            final_by_age: now >= settle::final_from(&job.slice, job.stream.finality, job.site.zone),
+            coverage: content.coverage(),
+        };
+        let Verdict { state, is_final } = settle::judge(&seen);
+        let had_content =
+            |row: &SliceRow| row.totals().iter().any(|(name, value)| name != "records" && !value.is_zero());
+        if state == SliceState::SuspectEmpty && job.before.as_ref().is_some_and(had_content) {
+            // A zero that the source itself contradicts is no reason to let go of what it said before.
+            return Err(Stop::Slice(Error::new(ErrorKind::Protocol, "etl", "read a slice").with_detail(
+                format!(
+                    "the source says zero for {}, its control totals do not: the rows read before stay",
+                    job.slice
+                ),
+            )));
+        }
+        let row = SliceRow {
+            state,
+            is_final,
+            records_read: signed(content.read()),
+            records_loaded: signed(content.rows() - content.derived().min(content.rows())),
+            records_quarantined: signed(content.quarantined_rows()),
+            records_duplicate: signed(content.duplicates()),
+            table_rows: json(&content.rows_by_table()),
+            totals: json(&totals),
+            reconciled: control.as_ref().map(|control| totals.differences(control).is_empty()),
+            control_totals: control.as_ref().map(json),
+            note: (!content.notes().is_empty()).then(|| content.notes().join("; ")),
+            version,
+            fingerprint: Some(fingerprint.clone()),
+            ..SliceRow::planned(&job.slice, now)
+        };
+        let drift: Vec<String> =
+            content.drift().map(|row| format!("{}: {:?} is {}", row.place, row.field, row.change)).collect();
+        if let Some(before) = job.before.as_ref().filter(|before| !job.robbed && before.says_the_same(&row)) {
+            return Ok(Outcome::Read { row: before.clone(), written: false, revised: false, drift });
+        }
+        let revised = old_fingerprint.is_some_and(|old| *old != fingerprint);
+        let mut batch = content.batch(Some(row.state)).upsert([row.clone()]);
+        if let Some(before) = job.before.as_ref().filter(|_| revised) {
+            batch = batch.upsert(ledger::revisions(&job.slice, &before.totals(), &totals, now));
+        }
+        let receipt = self.warehouse.load(&batch, now).await.map_err(|error| match error.kind() {
+            // Rows that the warehouse cannot hold are the slice's affair.
+            ErrorKind::Input => Stop::Slice(error),
+            // The warehouse is gone: nothing can be noted, and the other slices will fare no better.
+            _ => Stop::Run(error),
+        })?;
+        for drift in content.drift() {
+            tracing::warn!(slice = %job.slice, place = drift.place, field = drift.field, change = drift.change, "drift");
+        }
+        tracing::debug!(written = receipt.written, removed = receipt.removed, state = %row.state, "loaded");
+        Ok(Outcome::Read { row, written: true, revised, drift })
+    }
+
+    async fn read(&self, job: &Job) -> Result<Content> {
+        let refuse =
+            |kind: ErrorKind, detail: String| Error::new(kind, "etl", "read a slice").with_detail(detail);
+        let mut content = Content::new(job.slice.clone(), job.stream.fills);
+        let mut pages = self.source.read(&job.slice);
+        let mut number = 0_u64;
+        while let Some(page) = pages.next().await {
+            let page = page?;
+            number += 1;
+            tracing::debug!(
+                page = number,
+                records = page.read,
+                rows = page.rows(),
+                rejected = page.rejected.len(),
+                duplicates = page.duplicates,
+                "page"
+            );
+            content.add(page).map_err(|what| {
+                refuse(
+                    ErrorKind::Protocol,
+                    format!("the source gave {what} that is not of the slice {}", job.slice),
+                )
+            })?;
+            if content.rows() + content.quarantined_rows() > self.max_rows {
+                return Err(refuse(
+                    ErrorKind::Input,
+                    format!("the slice {} holds more than {} rows", job.slice, self.max_rows),
+                ));
+            }
+        }
+        if !content.adds_up() {
+            return Err(refuse(
+                ErrorKind::Protocol,
+                format!(
+                    "the counts of {} do not add up: {} read, {} rows, {} quarantined, {} duplicates",
+                    job.slice,
+                    content.read(),
+                    content.rows(),
+                    content.quarantined_rows(),
+                    content.duplicates()
+                ),
+            ));
+        }
+        Ok(content)
+    }
+
+    /// Notes a failure beside the slice, whose rows stay as they are.
+    async fn note_failure(&self, job: &Job, error: &Error) -> Result<SliceRow> {
+        let now = self.clock.now();
+        let mut row = job.before.clone().unwrap_or_else(|| SliceRow::planned(&job.slice, now));
+        if row.fingerprint.is_none() {
+            row.state = SliceState::Failed;
+        }
+        row.failed_attempts += 1;
+        row.last_error = Some(kind_name(error.kind()).to_owned());
+        row.changed_at = now;
+        // A key of its own: an empty batch under the slice's key would empty the slice.
+        let key = SliceKey::whole("etl", format!("failures/{}", job.slice.stream), &job.slice.site);
+        self.warehouse.load(&Batch::new(key).upsert([row.clone()]), now).await?;
+        Ok(row)
+    }
+}
+
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Json {
+    // Maps with text keys of numbers always serialise.
+    Json(serde_json::to_value(value).unwrap_or_default())
+}
