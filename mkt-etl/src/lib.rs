@@ -42,6 +42,11 @@
 //! | [`Pipeline`] | slices into any [`Warehouse`](mkt_warehouse::Warehouse), several at once, each all or nothing |
 //! | [`ledger`] | `etl_slices`, `etl_quarantine`, `etl_revisions` |
 //! | [`settle`] | decides what is known about a slice: provisional, settled, suspect |
+//! | [`DueSlices`], [`due`] | what is due, brought in by one process at a time: for cron, or for the loop |
+//! | `schedule` (feature) | cron expressions in a zone, catching up, waiting after failures, the loop |
+//! | [`Stop`] | the run finishes what it is at; asked again, it drops it |
+//! | [`aggregate`] | what numbers of several days add up to, and which do not; daily metrics from sessions |
+//! | [`status`], [`history`], [`prometheus`] | freshness, quarantine, revisions, drift; metrics as text |
 //! | [`channel`] | from a referrer or tags to one [`Channel`](mkt_connect::Channel) |
 //! | [`clean`], [`zone`] | addresses out of texts; days of a zone |
 //! | `testing` (feature) | `RecordedMatomo`, and the conformance suite for sources |
@@ -51,14 +56,15 @@
 //! - **Counts add up**: records read = rows + quarantined + duplicates. What does not fit is kept with its place, its
 //!   bytes and the reason.
 //! - **Zero is not missing**: an empty day is believed only when a second endpoint agrees.
+//! - **One run at a time** over processes and machines, and no lock outlives its process.
+//! - **Distinct counts are not summed**, ratios come from their parts, currencies stay apart.
 //! - **No e-mail address and no token** is in any row, error or `Debug`.
 //!
 //! # What it does not do
-//! It does not schedule itself, keeps no two processes from running at once (the warehouse keeps their loads apart), and
-//! asks nobody for the time: clocks are handed in.
+//! It starts no runtime and serves nothing over HTTP, and asks nobody for the time: clocks are handed in.
 
-pub mod at_internet;
 pub mod aggregate;
+pub mod at_internet;
 pub mod channel;
 pub mod clean;
 mod content;
@@ -72,6 +78,8 @@ mod memory;
 mod pipeline;
 pub mod prometheus;
 mod report;
+#[cfg(feature = "schedule")]
+pub mod schedule;
 pub mod settle;
 pub mod source;
 pub mod status;

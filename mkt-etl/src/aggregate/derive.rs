@@ -3,9 +3,11 @@
 use crate::ledger::SliceRow;
 use crate::source::{SiteFacts, Window};
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use mkt_connect::{Currency, Result};
+use mkt_connect::{Currency, Error, ErrorKind, Result};
 use mkt_warehouse::model::{DailyMetric, EventType, Measure, MetricKind, SliceState};
-use mkt_warehouse::{Batch, ColumnType, Query, SliceKey, Table, Value, Warehouse};
+use mkt_warehouse::{
+    Batch, ColumnType, LOAD_ID, Query, Record, SliceKey, Table, TableError, Value, Warehouse,
+};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
@@ -53,7 +55,8 @@ struct Day {
 /// | `bounce_rate`, `conversion_rate`, `actions_per_visit`, `time_per_visit` | ratios with their parts |
 /// | `conversions`, `revenue` | with events: events of the site's conversion set; their revenue. Several currencies of a day have a metric each: `revenue_eur`, `revenue_usd` |
 ///
-/// Call it only for a source without daily metrics of its own; the pipeline does.
+/// Days of which the source told daily metrics itself are left to it. The pipeline calls this for sources without a
+/// stream of daily metrics.
 ///
 /// # Errors
 /// Of the warehouse.
@@ -80,19 +83,23 @@ pub async fn derive_daily(
         let set: Vec<&str> = site.conversion_set.iter().map(EventType::as_str).collect();
         count_events(warehouse, &scope, &set, &mut days).await?;
     }
-    let mut stored: BTreeMap<NaiveDate, Vec<DailyMetric>> = BTreeMap::new();
+    let mut stored: BTreeMap<NaiveDate, Vec<(DailyMetric, i64)>> = BTreeMap::new();
     for row in scope.stored(warehouse).await? {
-        stored.entry(row.day).or_default().push(row);
+        stored.entry(row.0.day).or_default().push(row);
     }
     let (mut rows, mut written) = (0, false);
     for (day, sums) in days {
         let state = states.get(&day).copied().unwrap_or(SliceState::Provisional);
-        let metrics = metrics(&sums, basis.events, source, site, day, state);
+        let key = SliceKey::day(source, DERIVED, &site.site, day);
+        let held = stored.remove(&day).unwrap_or_default();
+        // What the source told itself stands; what was counted before it did goes.
+        let told = held.iter().any(|(_, load_id)| *load_id != key.load_id());
+        let metrics = if told { Vec::new() } else { metrics(&sums, basis.events, source, site, day, state) };
         rows += if window.contains(day) { metrics.len() as u64 } else { 0 };
-        if stored.get(&day).is_some_and(|held| same(held, &metrics)) {
+        let counted = held.into_iter().filter(|(_, load_id)| *load_id == key.load_id()).map(|(row, _)| row);
+        if same(&counted.collect::<Vec<_>>(), &metrics) {
             continue;
         }
-        let key = SliceKey::day(source, DERIVED, &site.site, day);
         warehouse.load(&Batch::new(key).state(state).replace(metrics), at).await?;
         written = true;
     }
@@ -137,18 +144,26 @@ impl Scope<'_> {
             .bind(Value::Date(self.until))
     }
 
-    async fn stored(&self, warehouse: &dyn Warehouse) -> Result<Vec<DailyMetric>> {
-        use mkt_warehouse::Record;
+    /// What is stored, with the slices that hold it.
+    async fn stored(&self, warehouse: &dyn Warehouse) -> Result<Vec<(DailyMetric, i64)>> {
         let schema = DailyMetric::SCHEMA;
         let names: Vec<String> = schema.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
         let mut query = self.query(format!(
-            "select {} from daily_metrics where source = :1 and site = :2 and day >= :3 and day < :4",
+            "select {}, load_id from daily_metrics where source = :1 and site = :2 and day >= :3 and day < :4",
             names.join(", ")
         ));
         for column in schema.columns {
             query = query.column(column.name, column.ty);
         }
-        crate::ledger::read_rows(warehouse, &query).await
+        let table = warehouse.query(&query.column(LOAD_ID, ColumnType::Int)).await?;
+        (0..table.rows())
+            .map(|row| Ok((DailyMetric::read(&table, row)?, table.read(row, LOAD_ID)?)))
+            .collect::<std::result::Result<_, TableError>>()
+            .map_err(|cause| {
+                Error::new(ErrorKind::Storage, "etl", "count daily metrics")
+                    .with_detail("a row does not read")
+                    .with_source(cause)
+            })
     }
 }
 
@@ -211,7 +226,10 @@ async fn count_events(
         let Some(day) = date(&table, row).and_then(|day| days.get_mut(&day)) else { continue };
         day.conversions += int(&table, row, "conversions").unwrap_or(0);
         let currency: Option<String> = table.read(row, "currency").ok();
-        if let Value::Decimal(revenue) = table.value(row, "revenue") {
+        // A goal without an amount is no revenue in an unknown currency.
+        if let Value::Decimal(revenue) = table.value(row, "revenue")
+            && !revenue.is_zero()
+        {
             *day.revenue.entry(currency).or_default() += revenue;
         }
     }

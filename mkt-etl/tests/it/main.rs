@@ -3,8 +3,8 @@
 // The helpers of tests may stop at the first surprise, as the tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
-mod at_internet;
 mod aggregate;
+mod at_internet;
 mod csv;
 #[cfg(feature = "postgres")]
 mod engines;
@@ -14,10 +14,11 @@ mod form;
 mod killed;
 mod ledger;
 mod matomo;
-mod matomo_recordings;
-mod matomo_streams;
+mod observed;
 mod policy;
 mod recorded;
 mod replay;
+#[cfg(feature = "schedule")]
+mod schedule;
 mod support;
 mod windows;

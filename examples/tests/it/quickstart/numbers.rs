@@ -60,9 +60,17 @@ fn the_numbers_are_those_that_the_files_and_matomo_give() {
     assert_eq!(MATOMO_DAYS.iter().map(|(_, visits)| visits).sum::<i64>(), MATOMO.visits);
     assert_eq!(*at("/visits"), sessions.len() as i64 + MATOMO.visits);
     assert_eq!(*at("/sessions"), sessions.len() as i64 + MATOMO.visits);
+    // Daily metrics are counted for every day of the files: twelve, of a day without visits ten.
+    let days = |rows: &[Row], column: &str| -> BTreeSet<NaiveDate> {
+        rows.iter().map(|row| instant(&row[column]).with_timezone(&Paris).date_naive()).collect()
+    };
+    let visited = days(&sessions, "start_time");
+    let told: BTreeSet<NaiveDate> = &visited | &days(&events, "timestamp");
+    let span = (*told.last().unwrap() - *told.first().unwrap()).num_days() as usize + 1;
     assert_eq!(
         *at("/etl/shop/rows"),
         json!({
+            "daily_metrics": 12 * visited.len() + 10 * (span - visited.len()),
             "sessions": sessions.len(),
             "events": events.len(),
             "users": rows(&data.join("customers.csv")).len(),
@@ -80,6 +88,9 @@ fn the_numbers_are_those_that_the_files_and_matomo_give() {
         texts_of(&file, "select day || ' ' || count(*) as name from sessions where site = '1' group by day");
     let expected: Vec<String> = MATOMO_DAYS.iter().map(|(day, visits)| format!("{day} {visits}")).collect();
     assert_eq!(days, expected);
+    let counted = "select 'visits ' || (sum(value) / 1000000) as name from daily_metrics \
+         where site = 'shop' and metric = 'visits'";
+    assert_eq!(texts_of(&file, counted), [format!("visits {}", sessions.len())]);
     let kinds = "select event_type || ' ' || count(*) as name from events where site = '1' \
          and event_type <> 'page_view' group by event_type";
     let expected = [("cart_abandoned", MATOMO.carts), ("goal", MATOMO.goals), ("purchase", MATOMO.orders)];
