@@ -94,6 +94,8 @@ mod open;
 mod parameters;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod quarters;
 mod query;
 pub mod report;
 mod schema;

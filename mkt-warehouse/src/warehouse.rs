@@ -37,6 +37,8 @@ pub struct Receipt {
 ///   **Replay**: content whose [`Batch::content_hash`] the ledger already holds for this key writes no row of the
 ///   slice, and changes the ledger row at most in its state ([`Batch::state`]). A row whose primary key another slice holds moves to this slice; the other slice's hash is then cleared, so
 ///   that its next load is no replay. Rows of [`Batch::upserted`] are written in the same transaction in both cases.
+/// - The sums of [`SessionQuarter`](crate::model::SessionQuarter) are those of the sessions after every load, in the same
+///   transaction, and count in no [`Receipt`].
 /// - Two rows of one primary key in one batch, rows to be replaced in a table without `load_id`, and rows to be upserted
 ///   in a table with one, are errors of the input.
 /// - Two loads at once neither corrupt nor double; loads of one key are serialised.

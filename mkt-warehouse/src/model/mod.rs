@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`Event`] | `events` | something a visitor did |
 //! | [`Session`] | `sessions` | a visit |
+//! | [`SessionQuarter`] | `session_quarters` | the sessions of a quarter of an hour, added up by the engine |
 //! | [`DailyMetric`] | `daily_metrics` | a number of one day, with how it adds up |
 //! | [`DimensionMetric`] | `dimension_metrics` | a number of one day for one page, campaign, hour, … |
 //! | [`User`] | `users` | a person or visitor, with criteria for segments |
@@ -34,7 +35,8 @@ pub use field::{Amount, Field, Json, Measure};
 pub use social::{MissingReason, Observation, Post};
 pub use store::{Load, Site, ZoneOffset};
 pub use traffic::{
-    DailyMetric, DimensionMetric, Event, EventType, InvalidEventType, MetricKind, Session, SliceState,
+    DailyMetric, DimensionMetric, Event, EventType, InvalidEventType, MetricKind, Session, SessionQuarter,
+    SliceState,
 };
 
 use crate::schema::{Migration, Record, Schema, TableSchema};
@@ -43,6 +45,7 @@ use crate::schema::{Migration, Record, Schema, TableSchema};
 pub const TABLES: &[TableSchema] = &[
     Event::SCHEMA,
     Session::SCHEMA,
+    SessionQuarter::SCHEMA,
     DailyMetric::SCHEMA,
     DimensionMetric::SCHEMA,
     User::SCHEMA,
@@ -79,6 +82,12 @@ pub const SCHEMA: Schema = Schema {
             description: "numbers by dimensions",
             sqlite: include_str!("../../migrations/sqlite/0003_dimensions.sql"),
             postgres: include_str!("../../migrations/postgres/0003_dimensions.sql"),
+        },
+        Migration {
+            version: 4,
+            description: "sessions by quarters of an hour",
+            sqlite: include_str!("../../migrations/sqlite/0004_session_quarters.sql"),
+            postgres: include_str!("../../migrations/postgres/0004_session_quarters.sql"),
         },
     ],
 };

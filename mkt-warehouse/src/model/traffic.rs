@@ -166,6 +166,26 @@ record! {
     }
 }
 
+record! {
+    /// The sessions of a slice that start within a quarter of an hour, robots left out. Written by the engine in the
+    /// transaction of the slice's rows, also for a slice that loses a session to another; what a batch brings for this
+    /// table is not kept.
+    SessionQuarter in "session_quarters" sliced, key [load_id, source, site, day, quarter] {
+        /// The beginning of the quarter, UTC.
+        quarter: DateTime<Utc>,
+        /// Sessions.
+        sessions: i64,
+        /// Those of them that converted.
+        converted_sessions: i64,
+        /// Who told us.
+        source: String,
+        /// The site.
+        site: String,
+        /// The site-local day, as the sessions tell it.
+        day: NaiveDate,
+    }
+}
+
 vocabulary! {
     /// How a metric adds up over days.
     MetricKind, "a metric kind" {

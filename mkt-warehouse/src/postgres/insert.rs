@@ -10,6 +10,7 @@ use crate::table::{Column, ColumnType};
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments, AssertSqlSafe};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Rows from which on COPY is worth its round trips.
@@ -28,15 +29,21 @@ pub(super) enum Key {
     Overwritten,
 }
 
-/// Inserts the rows.
-pub(super) async fn insert(connection: &mut PgConnection, rows: &Rows, key: Key, load_id: i64) -> Result<()> {
+/// Inserts the rows; gives the slices that lost rows to them.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    rows: &Rows,
+    key: Key,
+    load_id: i64,
+) -> Result<BTreeSet<i64>> {
     let schema = &rows.schema;
+    let mut robbed = BTreeSet::new();
     if key == Key::Moves
         && rows.table.rows() >= COPY_FROM
         && copy::understands(connection, schema).await?
         && copy::copy(connection, rows).await? == Copied::All
     {
-        return Ok(());
+        return Ok(robbed);
     }
     let all: Vec<usize> = (0..schema.columns.len()).collect();
     let into = format!("{} select {} from {}", head(schema), casts(schema, &all), unnest(schema, &all));
@@ -47,18 +54,17 @@ pub(super) async fn insert(connection: &mut PgConnection, rows: &Rows, key: Key,
         let range = from..end_of_chunk(rows, from);
         from = range.end;
         if key == Key::Overwritten {
-            run(connection, &over, rows, &all, range, None).await?;
+            run(connection, &over, rows, &all, range).await?;
             continue;
         }
         let wanted = range.len() as u64;
-        if run(connection, &skip, rows, &all, range.clone(), None).await? < wanted {
+        if run(connection, &skip, rows, &all, range.clone()).await? < wanted {
             // Some keys are held by other slices, which no longer are what their hash says.
-            let keys = key_indexes(schema)?;
-            run(connection, &disown(schema, &keys), rows, &keys, range.clone(), Some(load_id)).await?;
-            run(connection, &over, rows, &all, range, None).await?;
+            robbed.extend(disown(connection, rows, range.clone(), load_id).await?);
+            run(connection, &over, rows, &all, range).await?;
         }
     }
-    Ok(())
+    Ok(robbed)
 }
 
 fn end_of_chunk(rows: &Rows, from: usize) -> usize {
@@ -118,20 +124,41 @@ fn unnest(schema: &TableSchema, indexes: &[usize]) -> String {
     format!("unnest({}) as u ({})", arrays.join(", "), names.join(", "))
 }
 
-fn disown(schema: &TableSchema, keys: &[usize]) -> String {
-    let equal: Vec<String> = keys
-        .iter()
-        .zip(schema.primary_key)
-        .map(|(index, key)| format!("t.{} = u.c{index}", quote(key)))
-        .collect();
-    format!(
-        "update loads set content_hash = '' where {LOAD_ID} in (select t.{LOAD_ID} from {} t join {} on {} \
-         where t.{LOAD_ID} <> ${})",
+/// The slices that hold keys of these rows are no longer what their hash says: their next load is no replay. Gives them.
+///
+/// The rows are locked first, in the order of their keys: until this load ends they belong to whom this says.
+async fn disown(
+    connection: &mut PgConnection,
+    rows: &Rows,
+    range: Range<usize>,
+    load_id: i64,
+) -> Result<Vec<i64>> {
+    let schema = &rows.schema;
+    let indexes = key_indexes(schema)?;
+    let keys: Vec<String> = schema.primary_key.iter().map(|key| format!("t.{}", quote(key))).collect();
+    let equal: Vec<String> =
+        indexes.iter().zip(&keys).map(|(index, key)| format!("{key} = u.c{index}")).collect();
+    let held = format!(
+        "select distinct h.{LOAD_ID} from (select t.{LOAD_ID} from {} t join {} on {} where t.{LOAD_ID} <> ${} \
+         order by {} for update of t) h",
         quote(schema.name),
-        unnest(schema, keys),
+        unnest(schema, &indexes),
         equal.join(" and "),
-        keys.len() + 1
-    )
+        indexes.len() + 1,
+        keys.join(", ")
+    );
+    let mut arguments = bound(rows, &indexes, range)?;
+    arguments.add(load_id).map_err(|_| unbindable(schema.name))?;
+    let robbed: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(held), arguments)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|cause| storage("load", &cause))?;
+    sqlx::query("update loads set content_hash = '' where load_id = any ($1)")
+        .bind(&robbed)
+        .execute(connection)
+        .await
+        .map_err(|cause| storage("load", &cause))?;
+    Ok(robbed)
 }
 
 /// Runs a statement over the columns of a range of rows; gives the number of rows written.
@@ -141,22 +168,23 @@ async fn run(
     rows: &Rows,
     indexes: &[usize],
     range: Range<usize>,
-    last: Option<i64>,
 ) -> Result<u64> {
+    let done = sqlx::query_with(AssertSqlSafe(sql), bound(rows, indexes, range)?)
+        .execute(connection)
+        .await
+        .map_err(|cause| storage("load", &cause))?;
+    Ok(done.rows_affected())
+}
+
+/// A range of rows, one array per column.
+fn bound(rows: &Rows, indexes: &[usize], range: Range<usize>) -> Result<PgArguments> {
     let mut arguments = PgArguments::default();
     for index in indexes {
         if let Some(column) = rows.table.columns().get(*index) {
             bind_column(&mut arguments, column, range.clone())?;
         }
     }
-    if let Some(last) = last {
-        arguments.add(last).map_err(|_| unbindable(rows.schema.name))?;
-    }
-    let done = sqlx::query_with(AssertSqlSafe(sql), arguments)
-        .execute(connection)
-        .await
-        .map_err(|cause| storage("load", &cause))?;
-    Ok(done.rows_affected())
+    Ok(arguments)
 }
 
 fn unbindable(table: &str) -> Error {

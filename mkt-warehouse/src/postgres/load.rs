@@ -4,7 +4,9 @@ use super::error::{SERVICE, is_collision, storage};
 use super::insert::{self, Key};
 use super::session::Session;
 use crate::batch::Batch;
+use crate::dialect::Dialect;
 use crate::fit;
+use crate::quarters;
 use crate::schema::LOAD_ID;
 use crate::statement::quote;
 use crate::warehouse::Receipt;
@@ -12,6 +14,7 @@ use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool};
+use std::collections::BTreeSet;
 
 /// Loads of different keys that exchange rows may lock each other out; the server then gives one up, which is harmless
 /// to repeat.
@@ -62,9 +65,16 @@ async fn write(
     let mut receipt = Receipt { replayed, written: 0, removed: 0, revision };
     if !replayed {
         receipt.removed = remove(connection, load_id).await?;
+        let mut recount = BTreeSet::from([load_id]);
         for rows in batch.replaced() {
-            insert::insert(connection, rows, Key::Moves, load_id).await?;
+            let robbed = insert::insert(connection, rows, Key::Moves, load_id).await?;
+            if rows.schema.name == quarters::OF {
+                recount.extend(robbed);
+            }
             receipt.written += rows.table.rows() as u64;
+        }
+        for slice in recount {
+            add_up(connection, slice).await?;
         }
         receipt.revision += 1;
     }
@@ -114,9 +124,10 @@ async fn remove(connection: &mut PgConnection, load_id: i64) -> Result<u64> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select c.relname::text from pg_attribute a join pg_class c on c.oid = a.attrelid \
          where a.attname = $1 and not a.attisdropped and c.relkind in ('r', 'p') \
-         and pg_table_is_visible(c.oid) and c.relname <> 'loads' order by c.relname",
+         and pg_table_is_visible(c.oid) and c.relname not in ('loads', $2) order by c.relname",
     )
     .bind(LOAD_ID)
+    .bind(quarters::TABLE)
     .fetch_all(&mut *connection)
     .await
     .map_err(|cause| storage("load", &cause))?;
@@ -131,6 +142,19 @@ async fn remove(connection: &mut PgConnection, load_id: i64) -> Result<u64> {
         removed += done.rows_affected();
     }
     Ok(removed)
+}
+
+/// Brings `session_quarters` up to date with a slice's sessions. Whoever takes sessions from a slice holds its row of the
+/// ledger until the end, so two that do see each other's work.
+async fn add_up(connection: &mut PgConnection, load_id: i64) -> Result<()> {
+    for sql in quarters::statements(Dialect::Postgres) {
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(load_id)
+            .execute(&mut *connection)
+            .await
+            .map_err(|cause| storage("load", &cause))?;
+    }
+    Ok(())
 }
 
 async fn enter(

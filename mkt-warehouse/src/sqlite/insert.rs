@@ -11,6 +11,7 @@ use futures_util::future::join;
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,8 +28,14 @@ pub(super) enum Key {
     Overwritten,
 }
 
-/// Inserts the rows. The next statement's values are made ready while the last one runs in the connection's thread.
-pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows, key: Key) -> Result<()> {
+/// Inserts the rows; gives the slices that lost rows to them. The next statement's values are made ready while the last
+/// one runs in the connection's thread.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    rows: &Rows,
+    key: Key,
+) -> Result<BTreeSet<i64>> {
+    let mut robbed = BTreeSet::new();
     let schema = &rows.schema;
     let count = rows.table.rows();
     let step = (VALUES_PER_STATEMENT / schema.columns.len().max(1)).max(1);
@@ -47,7 +54,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows, key: 
             Ok(()) => {}
             // Keys held by another slice are rare: the statement that fails changes nothing, and is repeated.
             Err(cause) if key == Key::Moves && is_unique_violation(&cause) => {
-                disown(connection, rows, range.clone()).await?;
+                robbed.extend(disown(connection, rows, range.clone()).await?);
                 let bound = arguments(rows, range.clone(), &mut texts)?;
                 run(connection, over.rows(range.len()), bound).await.map_err(|cause| refused(rows, cause))?;
             }
@@ -55,7 +62,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows, key: 
         }
         (range, bound) = (next, following?);
     }
-    Ok(())
+    Ok(robbed)
 }
 
 fn is_unique_violation(cause: &sqlx::Error) -> bool {
@@ -91,13 +98,13 @@ impl Statements {
     }
 }
 
-/// The slices that hold keys of these rows are no longer what their hash says: their next load is no replay.
-async fn disown(connection: &mut SqliteConnection, rows: &Rows, range: Range<usize>) -> Result<()> {
+/// The slices that hold keys of these rows are no longer what their hash says: their next load is no replay. Gives them.
+async fn disown(connection: &mut SqliteConnection, rows: &Rows, range: Range<usize>) -> Result<Vec<i64>> {
     let schema = &rows.schema;
     let keys: Vec<String> = schema.primary_key.iter().map(|key| quote(key)).collect();
     let marks = format!("({})", vec!["?"; keys.len()].join(","));
     let sql = format!(
-        "update loads set content_hash = '' where load_id in (select {LOAD_ID} from {} where ({}) in (values {}))",
+        "select distinct {LOAD_ID} from {} where ({}) in (values {})",
         quote(schema.name),
         keys.join(","),
         vec![marks; range.len()].join(",")
@@ -108,12 +115,19 @@ async fn disown(connection: &mut SqliteConnection, rows: &Rows, range: Range<usi
             bind(&mut arguments, &rows.table.value(row, key))?;
         }
     }
-    sqlx::query_with(AssertSqlSafe(sql), arguments)
+    let robbed: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(sql), arguments)
         .persistent(false)
-        .execute(connection)
+        .fetch_all(&mut *connection)
         .await
         .map_err(|cause| storage("load", cause))?;
-    Ok(())
+    for slice in &robbed {
+        sqlx::query("update loads set content_hash = '' where load_id = ?")
+            .bind(slice)
+            .execute(&mut *connection)
+            .await
+            .map_err(|cause| storage("load", cause))?;
+    }
+    Ok(robbed)
 }
 
 /// A constraint of the table that `fit` does not know: says where.

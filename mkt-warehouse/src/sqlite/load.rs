@@ -4,7 +4,9 @@ use super::error::{SERVICE, storage};
 use super::indexes;
 use super::insert::{self, Key};
 use crate::batch::Batch;
+use crate::dialect::Dialect;
 use crate::fit;
+use crate::quarters;
 use crate::schema::LOAD_ID;
 use crate::statement::quote;
 use crate::warehouse::Receipt;
@@ -12,6 +14,7 @@ use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use std::collections::BTreeSet;
 
 pub(super) async fn load(pool: &SqlitePool, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
     fit::check(batch).map_err(|misfit| misfit.into_error(SERVICE))?;
@@ -39,11 +42,18 @@ async fn write(
     let mut receipt = Receipt { replayed, written: 0, removed: 0, revision };
     if !replayed {
         receipt.removed = remove(connection, load_id).await?;
+        let mut recount = BTreeSet::from([load_id]);
         for rows in batch.replaced() {
             let aside = indexes::set_aside(connection, rows).await?;
-            insert::insert(connection, rows, Key::Moves).await?;
+            let robbed = insert::insert(connection, rows, Key::Moves).await?;
+            if rows.schema.name == quarters::OF {
+                recount.extend(robbed);
+            }
             indexes::build(connection, rows, aside).await?;
             receipt.written += rows.table.rows() as u64;
+        }
+        for slice in recount {
+            add_up(connection, slice).await?;
         }
         receipt.revision += 1;
     }
@@ -92,9 +102,10 @@ async fn ledger(connection: &mut SqliteConnection, batch: &Batch, load_id: i64) 
 async fn remove(connection: &mut SqliteConnection, load_id: i64) -> Result<u64> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select t.name from sqlite_master t join pragma_table_info(t.name) c on c.name = ? \
-         where t.type = 'table' and t.name <> 'loads' order by t.name",
+         where t.type = 'table' and t.name not in ('loads', ?) order by t.name",
     )
     .bind(LOAD_ID)
+    .bind(quarters::TABLE)
     .fetch_all(&mut *connection)
     .await
     .map_err(|cause| storage("load", cause))?;
@@ -109,6 +120,18 @@ async fn remove(connection: &mut SqliteConnection, load_id: i64) -> Result<u64> 
         removed += done.rows_affected();
     }
     Ok(removed)
+}
+
+/// Brings `session_quarters` up to date with a slice's sessions.
+async fn add_up(connection: &mut SqliteConnection, load_id: i64) -> Result<()> {
+    for sql in quarters::statements(Dialect::Sqlite) {
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(load_id)
+            .execute(&mut *connection)
+            .await
+            .map_err(|cause| storage("load", cause))?;
+    }
+    Ok(())
 }
 
 async fn enter(

@@ -25,6 +25,7 @@ mod concurrent;
 mod content;
 mod exclusive;
 mod probe;
+mod quarters;
 mod slices;
 
 pub use probe::{PROBE, Probe};
@@ -125,6 +126,7 @@ checks! {
     slices::a_row_moves_between_slices,
     slices::upserts_outlive_the_slice,
     slices::loading_before_migrating_is_an_error,
+    quarters::sums_by_quarters_follow_the_sessions,
     concurrent::migrating_at_once_is_harmless,
     concurrent::loads_of_one_key_at_once_leave_one_of_them,
     concurrent::loads_of_many_keys_at_once_are_all_there,
@@ -163,6 +165,7 @@ macro_rules! conformance {
             a_row_moves_between_slices,
             upserts_outlive_the_slice,
             loading_before_migrating_is_an_error,
+            sums_by_quarters_follow_the_sessions,
             migrating_at_once_is_harmless,
             loads_of_one_key_at_once_leave_one_of_them,
             loads_of_many_keys_at_once_are_all_there,
