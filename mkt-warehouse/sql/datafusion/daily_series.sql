@@ -6,6 +6,8 @@
 -- Parameters, with values to try. In Python: SessionContext().sql(text, param_values={
 --   'from': datetime.fromisoformat('2026-09-30 22:00:00+00:00'),  # first instant
 --   'until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # instant after the last
+--   'whole_from': datetime.fromisoformat('2026-09-30 22:00:00+00:00'),  # first quarter of an hour to take from session_quarters; with channels, devices, campaigns: from
+--   'whole_until': datetime.fromisoformat('2026-10-31 23:00:00+00:00'),  # end of the quarters to take from there; with channels, devices, campaigns: from
 --   'zone': 'Europe/Paris',  # IANA zone, as in zone_offsets
 --   'site': None,  # a site, or null for all
 --   'source': None,  # a source, or null for each site's system of record
@@ -38,15 +40,25 @@ visits as (
 ),
 -- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
-    select arrow_cast(cast(v.start_time as bigint) - (cast(v.start_time as bigint) % 900000000 + 900000000) % 900000000, 'Timestamp(Microsecond, Some("UTC"))') as quarter, count(*) as visits, sum(cast(v.converted as bigint)) as conversions
+    select q.quarter, sum(q.sessions) as sessions, sum(q.converted_sessions) as converted_sessions
+    from session_quarters q
+    left join sites t on t.site = q.site
+    where q.quarter >= $whole_from and q.quarter < $whole_until
+      and ($site is null or q.site = $site)
+      and coalesce(q.source = $source, t.record_source = q.source, true)
+    group by q.quarter
+    union all
+    select arrow_cast(cast(v.start_time as bigint) - (cast(v.start_time as bigint) % 900000000 + 900000000) % 900000000, 'Timestamp(Microsecond, Some("UTC"))') as quarter, count(*) as sessions, sum(cast(v.converted as bigint)) as converted_sessions
     from visits v
+    where ($from < $whole_from or $whole_until < $until)
+      and (v.start_time < $whole_from or v.start_time >= $whole_until)
     group by 1
 ),
 traffic as (
     select
         cast(to_timestamp_micros(cast(q.quarter as bigint) + z.offset_s * 1000000) as date) as day,
-        sum(q.visits) as visits,
-        sum(q.conversions) as conversions
+        sum(q.sessions) as visits,
+        sum(q.converted_sessions) as conversions
     from quarters q
     join zone_offsets z on z.zone = $zone and z.from_utc <= q.quarter and z.until_utc > q.quarter
     group by 1

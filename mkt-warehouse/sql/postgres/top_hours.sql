@@ -8,6 +8,10 @@
 \set from 'timestamptz ''2026-09-30 22:00:00+00'''
 -- until: instant after the last
 \set until 'timestamptz ''2026-10-31 23:00:00+00'''
+-- whole_from: first quarter of an hour to take from session_quarters; with channels, devices, campaigns: from
+\set whole_from 'timestamptz ''2026-09-30 22:00:00+00'''
+-- whole_until: end of the quarters to take from there; with channels, devices, campaigns: from
+\set whole_until 'timestamptz ''2026-10-31 23:00:00+00'''
 -- zone: IANA zone, as in zone_offsets
 \set zone 'text ''Europe/Paris'''
 -- site: a site, or null for all
@@ -44,8 +48,18 @@ with visits as (
 ),
 -- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
+    select q.quarter, cast(sum(q.sessions) as bigint) as sessions, cast(sum(q.converted_sessions) as bigint) as converted_sessions
+    from session_quarters q
+    left join sites t on t.site = q.site
+    where q.quarter >= :whole_from and q.quarter < :whole_until
+      and (:site is null or q.site = :site)
+      and coalesce(q.source = :source, t.record_source = q.source, true)
+    group by q.quarter
+    union all
     select date_bin(interval '15 minutes', v.start_time, to_timestamp(0)) as quarter, count(*) as sessions, sum(cast(v.converted as integer)) as converted_sessions
     from visits v
+    where (:from < :whole_from or :whole_until < :until)
+      and (v.start_time < :whole_from or v.start_time >= :whole_until)
     group by 1
 ),
 hours as (

@@ -8,6 +8,10 @@
 .parameter set :from "unixepoch('2026-09-30 22:00:00') * 1000000"
 -- until: instant after the last
 .parameter set :until "unixepoch('2026-10-31 23:00:00') * 1000000"
+-- whole_from: first quarter of an hour to take from session_quarters; with channels, devices, campaigns: from
+.parameter set :whole_from "unixepoch('2026-09-30 22:00:00') * 1000000"
+-- whole_until: end of the quarters to take from there; with channels, devices, campaigns: from
+.parameter set :whole_until "unixepoch('2026-10-31 23:00:00') * 1000000"
 -- zone: IANA zone, as in zone_offsets
 .parameter set :zone "'Europe/Paris'"
 -- site: a site, or null for all
@@ -44,8 +48,18 @@ with visits as (
 ),
 -- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
 quarters as (
+    select q.quarter, sum(q.sessions) as sessions, sum(q.converted_sessions) as converted_sessions
+    from session_quarters q
+    left join sites t on t.site = q.site
+    where q.quarter >= :whole_from and q.quarter < :whole_until
+      and (:site is null or q.site = :site)
+      and coalesce(q.source = :source, t.record_source = q.source, true)
+    group by q.quarter
+    union all
     select (v.start_time - (v.start_time % 900000000 + 900000000) % 900000000) as quarter, count(*) as sessions, sum(v.converted) as converted_sessions
     from visits v
+    where (:from < :whole_from or :whole_until < :until)
+      and (v.start_time < :whole_from or v.start_time >= :whole_until)
     group by 1
 ),
 hours as (

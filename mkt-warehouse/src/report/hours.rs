@@ -44,11 +44,7 @@ pub(super) const REPORT: Report = Report {
     text: "
 with {visits},
 -- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
-quarters as (
-    select @quarter(v.start_time) as quarter, count(*) as sessions, sum(@int(v.converted)) as converted_sessions
-    from visits v
-    group by 1
-),
+{quarters},
 hours as (
     select
         @hour(@local(q.quarter, z.offset_s)) as hour,

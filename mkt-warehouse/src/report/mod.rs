@@ -24,6 +24,8 @@
 //! - **Robots**: sessions with `bot` set, and events of such sessions, are left out.
 //! - **A user** is `identities.person_id` where it is known, else `user_id`.
 //! - **Revenue** is that of the events `purchase` and `refund`; a cash desk's `store_purchase` is in none of it.
+//! - **Sums**: sessions by the hour or the day are read from `session_quarters`, which engines keep with every load,
+//!   where no filter asks for single sessions; the numbers are the same.
 //! - **Provisional slices** count as they stand, and so do truncated and sampled ones: what was loaded is looked at,
 //!   whatever its state, and a later load of the slice takes its place. [`etl_status`] says how far that can be trusted.
 //! - **An empty denominator** gives null, never 0. **Currencies** are never added: one row each.

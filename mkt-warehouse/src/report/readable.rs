@@ -30,6 +30,16 @@ use Sample::{Day, Instant, NoText, Number, Text};
 const PARAMETERS: &[(&str, &str, Sample)] = &[
     ("from", "first instant", Instant("2026-09-30 22:00:00")),
     ("until", "instant after the last", Instant("2026-10-31 23:00:00")),
+    (
+        "whole_from",
+        "first quarter of an hour to take from session_quarters; with channels, devices, campaigns: from",
+        Instant("2026-09-30 22:00:00"),
+    ),
+    (
+        "whole_until",
+        "end of the quarters to take from there; with channels, devices, campaigns: from",
+        Instant("2026-10-31 23:00:00"),
+    ),
     ("zone", "IANA zone, as in zone_offsets", Text("Europe/Paris")),
     ("site", "a site, or null for all", NoText),
     ("source", "a source, or null for each site's system of record", NoText),

@@ -154,6 +154,21 @@ impl Scope {
         first_of_month(self.local_day(self.until))
     }
 
+    /// From where to where whole quarters of an hour hold just the sessions that count; with filters that
+    /// `session_quarters` does not know, from the period's start to there.
+    pub(crate) fn whole_quarters(&self) -> (DateTime<Utc>, DateTime<Utc>) {
+        let filtered = self.channels.is_some() || self.devices.is_some() || self.campaigns.is_some();
+        let into = |at: DateTime<Utc>| {
+            TimeDelta::microseconds(at.timestamp_micros().rem_euclid(QUARTER.num_microseconds().unwrap_or(1)))
+        };
+        let until = self.until - into(self.until);
+        let from = match into(self.from) {
+            into if into.is_zero() => self.from,
+            into => self.from - into + QUARTER,
+        };
+        if filtered || until < from { (self.from, self.from) } else { (from, until) }
+    }
+
     fn local_day(&self, at: DateTime<Utc>) -> NaiveDate {
         at.with_timezone(&self.zone).date_naive()
     }
@@ -161,9 +176,12 @@ impl Scope {
     /// The values that every report may use.
     pub(crate) fn values(&self) -> Vec<(&'static str, Value)> {
         let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::Text);
+        let (whole_from, whole_until) = self.whole_quarters();
         vec![
             ("from", Value::Timestamp(self.from)),
             ("until", Value::Timestamp(self.until)),
+            ("whole_from", Value::Timestamp(whole_from)),
+            ("whole_until", Value::Timestamp(whole_until)),
             ("zone", Value::Text(self.zone().to_owned())),
             ("site", text(&self.site)),
             ("source", text(&self.source)),
@@ -173,6 +191,9 @@ impl Scope {
         ]
     }
 }
+
+/// What `session_quarters` adds up.
+const QUARTER: TimeDelta = TimeDelta::minutes(15);
 
 /// Names as one bound value, joined by commas: SQL has no list that every engine binds.
 fn listed<N: AsRef<str>>(what: &str, names: impl IntoIterator<Item = N>) -> Result<String> {
@@ -244,6 +265,24 @@ mod tests {
         // Liberia, 7 January 1972: from 00:00:00 to 00:44:30, which is 00:44:30 UTC.
         let liberia = Scope::days("Africa/Monrovia", day(1972, 1, 7), day(1972, 1, 8)).unwrap();
         assert_eq!(liberia.from().to_rfc3339(), "1972-01-07T00:44:30+00:00");
+    }
+
+    #[test]
+    fn only_whole_quarters_without_filters_are_taken_from_the_sums() {
+        let at = |text: &str| format!("2026-10-25T{text}Z").parse::<DateTime<Utc>>().unwrap();
+        let scope = |from, until| Scope::between("Europe/Paris", at(from), at(until)).unwrap();
+        let whole = |from, until| scope(from, until).whole_quarters();
+        assert_eq!(whole("01:00:00", "02:00:00"), (at("01:00:00"), at("02:00:00")));
+        assert_eq!(whole("01:00:00.000001", "02:14:59.999999"), (at("01:15:00"), at("02:00:00")));
+        // Within one quarter, and over the edge of two, none is whole.
+        assert_eq!(whole("01:01:00", "01:14:00"), (at("01:01:00"), at("01:01:00")));
+        assert_eq!(whole("01:01:00", "01:29:00"), (at("01:15:00"), at("01:15:00")));
+        let email = scope("01:00:00", "02:00:00").channels([Channel::Email]);
+        assert_eq!(email.whole_quarters(), (at("01:00:00"), at("01:00:00")));
+        // Before 1970 quarters are counted from 1970 as well.
+        let old = |text: &str| format!("1969-12-31T{text}Z").parse::<DateTime<Utc>>().unwrap();
+        let scope = Scope::between("UTC", old("23:50:00"), at("00:00:00")).unwrap();
+        assert_eq!(scope.whole_quarters().0.timestamp(), 0);
     }
 
     #[test]

@@ -35,16 +35,12 @@ with days as (
 ),
 {visits},
 -- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
-quarters as (
-    select @quarter(v.start_time) as quarter, count(*) as visits, sum(@int(v.converted)) as conversions
-    from visits v
-    group by 1
-),
+{quarters},
 traffic as (
     select
         @day(@local(q.quarter, z.offset_s)) as day,
-        @whole(sum(q.visits)) as visits,
-        @whole(sum(q.conversions)) as conversions
+        @whole(sum(q.sessions)) as visits,
+        @whole(sum(q.converted_sessions)) as conversions
     from quarters q
     join zone_offsets z on {zone at q.quarter}
     group by 1

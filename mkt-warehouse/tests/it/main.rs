@@ -25,6 +25,7 @@ mod oracle_journeys;
 mod paths;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod quarters;
 mod reports;
 mod rfm;
 mod rows;
