@@ -32,11 +32,7 @@ with months as (
     select cast(value as integer) as number from table(flatten(input => array_generate_range(0, datediff(month, $first_day, $last_month) + 1)))
 ),
 visits as (
-    select
-        coalesce(i.person_id, s.user_id) as person,
-        s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
-        s.channel, s.device, s.time_on_site,
-        s.site, s.source, s.user_id, s.campaign_id
+    select coalesce(i.person_id, s.user_id) as person, s.start_time
     from sessions s
     left join sites t on t.site = s.site
     left join identities i on i.source = s.source and i.site = s.site and i.user_id = s.user_id
@@ -65,34 +61,47 @@ months_seen as  (
     left join zone_offsets z on z.zone = $zone and z.from_utc <= v.start_time and z.until_utc > v.start_time
     group by 1, 2
 ),
-seen as (
-    select person, min(since) as since from months_seen group by person
+signed as  (
+    select g.person, cast(date_trunc('month', dateadd(second, z.offset_s, g.since)) as date) as cohort, cast(g.since >= $since as integer) as counted
+    from signups g
+    join zone_offsets z on z.zone = $zone and z.from_utc <= g.since and z.until_utc > g.since
 ),
-people as (
-    select person, since from signups
+met as  (
+    select m.person, m.active_in, m.since, g.cohort, coalesce(g.counted, 2) as counted
+    from months_seen m
+    left join signed g on g.person = m.person
+),
+-- Who never signed up.
+strangers as  (
+    select n.person, cast(date_trunc('month', dateadd(second, z.offset_s, n.since)) as date) as cohort
+    from (select person, min(since) as since from met where counted = 2 group by person) n
+    join zone_offsets z on z.zone = $zone and z.from_utc <= n.since and z.until_utc > n.since
+    where n.since >= $since
+),
+members as (
+    select cohort, count(*) as users from signed where counted = 1 group by cohort
     union all
-    select n.person, n.since from seen n left join signups g on g.person = n.person where g.person is null
-),
-cohorts as (
-    select p.person, cast(date_trunc('month', dateadd(second, z.offset_s, p.since)) as date) as cohort
-    from people p
-    join zone_offsets z on z.zone = $zone and z.from_utc <= p.since and z.until_utc > p.since
-    where p.since >= $since
-),
-activity as (
-    select person, active_in from months_seen where active_in is not null
+    select cohort, count(*) as users from strangers group by cohort
 ),
 sizes as (
-    select cohort, count(*) as users from cohorts group by cohort
+    select cohort, sum(users) as users from members group by cohort
 ),
 pairs as (
-    select c.cohort, a.active_in, count(*) as active
-    from cohorts c
-    join activity a on a.person = c.person
-    group by c.cohort, a.active_in
+    select cohort, active_in, count(*) as active
+    from met
+    where counted = 1 and active_in is not null
+    group by cohort, active_in
+    union all
+    select s.cohort, m.active_in, count(*) as active
+    from strangers s
+    join met m on m.person = s.person
+    where m.active_in is not null
+    group by s.cohort, m.active_in
 ),
 counts as (
-    select cohort, datediff(month, cohort, active_in) as month, active from pairs
+    select cohort, datediff(month, cohort, active_in) as month, sum(active) as active
+    from pairs
+    group by cohort, active_in
 )
 select
     s.cohort,

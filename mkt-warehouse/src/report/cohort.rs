@@ -34,7 +34,10 @@ pub(super) const REPORT: Report = Report {
 with months as (
     @numbers(@month_diff(:first_day, :last_month))
 ),
-{visits so far},
+visits as (
+    select coalesce(i.person_id, s.user_id) as person, s.start_time
+    {visited so far}
+),
 signups as (
     select coalesce(i.person_id, u.user_id) as person, min(u.signed_up_at) as since
     from users u
@@ -52,34 +55,47 @@ months_seen as @once() (
     left join zone_offsets z on {zone at v.start_time}
     group by 1, 2
 ),
-seen as (
-    select person, min(since) as since from months_seen group by person
+signed as @once() (
+    select g.person, @month(@local(g.since, z.offset_s)) as cohort, @int(g.since >= :from) as counted
+    from signups g
+    join zone_offsets z on {zone at g.since}
 ),
-people as (
-    select person, since from signups
+met as @once() (
+    select m.person, m.active_in, m.since, g.cohort, coalesce(g.counted, 2) as counted
+    from months_seen m
+    left join signed g on g.person = m.person
+),
+-- Who never signed up.
+strangers as @once() (
+    select n.person, @month(@local(n.since, z.offset_s)) as cohort
+    from (select person, min(since) as since from met where counted = 2 group by person) n
+    join zone_offsets z on {zone at n.since}
+    where n.since >= :from
+),
+members as (
+    select cohort, count(*) as users from signed where counted = 1 group by cohort
     union all
-    select n.person, n.since from seen n left join signups g on g.person = n.person where g.person is null
-),
-cohorts as (
-    select p.person, @month(@local(p.since, z.offset_s)) as cohort
-    from people p
-    join zone_offsets z on {zone at p.since}
-    where p.since >= :from
-),
-activity as (
-    select person, active_in from months_seen where active_in is not null
+    select cohort, count(*) as users from strangers group by cohort
 ),
 sizes as (
-    select cohort, count(*) as users from cohorts group by cohort
+    select cohort, @whole(sum(users)) as users from members group by cohort
 ),
 pairs as (
-    select c.cohort, a.active_in, count(*) as active
-    from cohorts c
-    join activity a on a.person = c.person
-    group by c.cohort, a.active_in
+    select cohort, active_in, count(*) as active
+    from met
+    where counted = 1 and active_in is not null
+    group by cohort, active_in
+    union all
+    select s.cohort, m.active_in, count(*) as active
+    from strangers s
+    join met m on m.person = s.person
+    where m.active_in is not null
+    group by s.cohort, m.active_in
 ),
 counts as (
-    select cohort, @month_diff(cohort, active_in) as month, active from pairs
+    select cohort, @month_diff(cohort, active_in) as month, @whole(sum(active)) as active
+    from pairs
+    group by cohort, active_in
 )
 select
     s.cohort,
