@@ -178,6 +178,12 @@ class Server:
         self.psql(*(f"alter table {table} drop constraint {table}_pkey" for table in INDEXED))
         for table in ("sites", "users", "identities", "campaigns", "costs", "sessions", "events"):
             self.psql(f"\\copy {table} from '{csv}/{table}.csv' csv header")
+        # As the library does it with every load; the rows did not come through it.
+        self.psql(
+            "insert into session_quarters (quarter, sessions, converted_sessions, source, site, day, load_id) "
+            "select date_bin(interval '15 minutes', start_time, to_timestamp(0)), count(*), sum(converted::int), source, "
+            "site, day, load_id from sessions where bot is null group by 1, source, site, day, load_id"
+        )
         self.psql(
             "set maintenance_work_mem = '512MB'",
             *indexes,
