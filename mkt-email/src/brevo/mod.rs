@@ -8,7 +8,9 @@ mod limit;
 mod wire;
 
 use crate::message::Message;
-use crate::provider::{Capabilities, EmailProvider, Group, Idempotency, Outcome, Plan, Settlement};
+use crate::provider::{
+    Capabilities, EmailProvider, Group, Idempotency, Outcome, Plan, RejectReason, Settlement,
+};
 use crate::vendor;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -127,6 +129,17 @@ fn arrived(group: &Group) -> Vec<Outcome> {
     (0..group.mails().len()).map(id).collect()
 }
 
+/// Whether the answer to a repeated call is that to the first one too.
+fn says_what_became_of_the_first(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Accepted { .. } => true,
+        Outcome::Rejected { reason, .. } | Outcome::GroupRefused { reason, .. } => {
+            matches!(reason, RejectReason::InvalidAddress | RejectReason::TooLarge)
+        }
+        _ => false,
+    }
+}
+
 #[async_trait]
 impl EmailProvider for Brevo {
     fn name(&self) -> &'static str {
@@ -154,6 +167,11 @@ impl EmailProvider for Brevo {
     /// come, or comes while the call is made, go at once, since a time that has passed would be refused and not be
     /// compared with the first call. Later than that nothing is sent and nothing known; nor when the call seems to have
     /// begun in the future, since clocks that differ cannot tell how old the key is.
+    ///
+    /// In which order the vendor looks at the key and at the rest of a call is not documented, so it may refuse the
+    /// repetition of a call that it took. A refusal is believed where the bytes of the call decide alone (an address
+    /// that is none, too much of something): the first call had the same, and cannot have been taken. Any other, such as
+    /// a block that may be new, leaves the mails unknown.
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
         let unknown = || vec![Settlement::StillUnknown; group.mails().len()];
         let Idempotency::Key { within: Some(within) } = self.capabilities.idempotency else {
@@ -168,8 +186,8 @@ impl EmailProvider for Brevo {
             Ok(outcomes) => Ok(outcomes
                 .into_iter()
                 .map(|outcome| match outcome {
-                    Outcome::Unknown { .. } => Settlement::StillUnknown,
-                    known => Settlement::Known(known),
+                    known if says_what_became_of_the_first(&known) => Settlement::Known(known),
+                    _ => Settlement::StillUnknown,
                 })
                 .collect()),
             // Refused for its rate, or not sent: that says nothing about the first call.

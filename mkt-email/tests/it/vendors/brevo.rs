@@ -599,3 +599,24 @@ async fn what_a_check_may_still_ask_is_not_what_may_still_be_sent() {
     provider.check().await.unwrap();
     assert_eq!(accepted(&provider.send(&group(vec![rendered(1)])).await.unwrap()), ["a@b"]);
 }
+
+/// The order of the vendor's checks is not documented: the first call may have been taken before somebody was blocked.
+#[tokio::test]
+async fn a_refusal_of_a_repeated_call_is_believed_where_its_bytes_decide() {
+    for (words, believed) in [
+        ("email is not valid in to", true),
+        ("the size of the content is too large", true),
+        ("a contact is blacklisted", false),
+        ("no", false),
+    ] {
+        let answer = Answer::json(json!({"code": "invalid_parameter", "message": words}).to_string());
+        let answer = answer.with_status(400);
+        let server = Server::start(move |_| answer.clone()).await.unwrap();
+        let clock = Arc::new(ManualClock::new(noon()));
+        let provider = Brevo::builder(Secret::new("k")).base_url(&server.url()).clock(clock).build().unwrap();
+        let settled = provider.settle(&group(vec![rendered(1), rendered(2)])).await.unwrap();
+        let known = |one: &Settlement| matches!(one, Settlement::Known(Outcome::GroupRefused { .. }));
+        assert_eq!(settled.iter().all(known), believed, "{words}: {settled:?}");
+        assert_eq!(settled == [Settlement::StillUnknown, Settlement::StillUnknown], !believed, "{words}");
+    }
+}
