@@ -4,6 +4,12 @@
 //! The layout is that of a Maildir (<https://cr.yp.to/proto/maildir.html>): a mail is written under `tmp/`, made
 //! durable, and renamed into `new/`, so that what is in `new/` is whole. Files are named from attempt keys, never from
 //! anything that a message says.
+//!
+//! A writer may be stopped in the middle for longer than anybody waits for it, and go on when its mails were declared
+//! lost. Whoever declares so leaves a mark in `tmp/` first, `KEY.settled` with the instant of the lost call, and takes
+//! the hidden files of the mail away; a writer looks for the mark after its file is there and before it moves it. So
+//! either the file was moved before it was looked for, or it never is. Marks go with what is left in `tmp/`, after 36
+//! hours.
 
 use crate::provider::{
     Capabilities, EmailProvider, Feature, Group, Idempotency, Outcome, Outgoing, RejectReason, Settlement,
@@ -168,16 +174,33 @@ impl Maildir {
             }
             return first;
         }
+        self.move_into_place(group, written.into_iter().flatten())
+    }
+
+    /// Blocking.
+    fn move_into_place(
+        &self,
+        group: &Group,
+        written: impl IntoIterator<Item = Written>,
+    ) -> Result<Vec<Outcome>> {
+        let mails = group.mails();
         let mut outcomes = Vec::with_capacity(mails.len());
         let mut moved = true;
-        for (mail, written) in mails.iter().zip(written.into_iter().flatten()) {
+        for (mail, written) in mails.iter().zip(written) {
             let accepted = Outcome::Accepted { id: mail.message.message_id(mail.key) };
             outcomes.push(match written {
                 Written::Already => accepted,
                 Written::Refused(detail) => Outcome::Rejected { reason: RejectReason::Other, detail },
                 Written::Hidden(path) => {
-                    moved = moved && fs::rename(&path, self.path_of(mail.key)).is_ok();
-                    if moved {
+                    let given_up = self.is_given_up(mail.key, group.at());
+                    let renamed = || match fs::rename(&path, self.path_of(mail.key)) {
+                        // Whoever gave the mail up took it away: the others are none the worse.
+                        Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+                        renamed => Some(renamed.is_ok()),
+                    };
+                    let here = if moved && !given_up { renamed() } else { None };
+                    moved = moved && here != Some(false);
+                    if here == Some(true) {
                         accepted
                     } else {
                         let _ = fs::remove_file(path);
@@ -192,6 +215,49 @@ impl Maildir {
             failed("mails were written and could not be made durable", cause).delivered(Delivery::Unknown)
         })?;
         Ok(outcomes)
+    }
+
+    fn mark_of(&self, key: IdempotencyKey) -> PathBuf {
+        self.root.join("tmp").join(format!("{key}.settled"))
+    }
+
+    /// Whether a mail of a call that began at an instant was declared lost. In doubt, yes.
+    fn is_given_up(&self, key: IdempotencyKey, at: DateTime<Utc>) -> bool {
+        match fs::read_to_string(self.mark_of(key)) {
+            Ok(text) => text.parse::<i64>().map_or(true, |settled| at.timestamp_millis() <= settled),
+            Err(cause) => cause.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Sees to it that what is not there now never will be, by the call that is asked about. Blocking.
+    fn give_up(&self, group: &Group) -> io::Result<HashSet<IdempotencyKey>> {
+        let there = self.there(group.mails())?;
+        let lost: HashMap<String, IdempotencyKey> = group
+            .mails()
+            .iter()
+            .filter(|mail| !there.contains(&mail.key))
+            .map(|mail| (mail.key.to_string(), mail.key))
+            .collect();
+        if lost.is_empty() {
+            return Ok(there);
+        }
+        for key in lost.values().filter(|key| !self.is_given_up(**key, group.at())) {
+            let hidden = self.temporary("mark");
+            fs::write(&hidden, group.at().timestamp_millis().to_string())?;
+            fs::rename(hidden, self.mark_of(*key))?;
+        }
+        for entry in fs::read_dir(self.root.join("tmp"))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let stem = name.to_str().and_then(|name| name.split_once('.'));
+            if stem.is_some_and(|(stem, rest)| lost.contains_key(stem) && rest != "settled") {
+                match fs::remove_file(entry.path()) {
+                    Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+                    _ => {}
+                }
+            }
+        }
+        self.there(group.mails())
     }
 
     /// Writes one mail where nobody looks yet.
@@ -291,7 +357,7 @@ impl EmailProvider for Maildir {
         drop(self.writing.write().await);
         let (maildir, group) = (self.clone(), group.clone());
         on_a_blocking_thread("look for mails", move || {
-            let there = maildir.there(group.mails());
+            let there = maildir.give_up(&group);
             let look = |mail: &Outgoing| match &there {
                 Ok(there) if there.contains(&mail.key) => {
                     Settlement::Known(Outcome::Accepted { id: mail.message.message_id(mail.key) })
@@ -318,4 +384,47 @@ async fn on_a_blocking_thread<T: Send + 'static>(
         let error = Error::new(ErrorKind::Other, SERVICE, operation).with_source(cause);
         Err(error.delivered(Delivery::Unknown))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Message;
+
+    fn group(at: &str) -> Group {
+        let message = Message::builder(
+            "shop@example.com".parse().unwrap(),
+            "jean@example.org".parse().unwrap(),
+            "Hello".parse().unwrap(),
+        );
+        let message = Arc::new(message.text("Hello").build().unwrap());
+        let mails = vec![Outgoing { key: IdempotencyKey::from_text("jean"), message }];
+        Group::new(at.parse().unwrap(), mails)
+    }
+
+    fn mails_in(maildir: &Maildir) -> usize {
+        fs::read_dir(maildir.root().join("new")).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_was_stopped_for_too_long_delivers_nothing_after_it_was_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let maildir = Maildir::open(folder.path()).unwrap();
+        let (lost, repeated) = (group("2026-10-26T12:00:00Z"), group("2026-10-26T12:10:00Z"));
+        // Stopped before the move, and before the write.
+        let written = maildir.write(&lost.mails()[0], lost.at(), &HashSet::new()).unwrap();
+        assert_eq!(maildir.settle(&lost).await.unwrap(), [Settlement::NotArrived]);
+        let outcomes = maildir.move_into_place(&lost, [written]).unwrap();
+        assert!(matches!(outcomes[..], [Outcome::Unknown { .. }]), "{outcomes:?}");
+        let outcomes = maildir.deliver(&lost).unwrap();
+        assert!(matches!(outcomes[..], [Outcome::Unknown { .. }]), "{outcomes:?}");
+        assert_eq!(mails_in(&maildir), 0);
+        // The repetition, under the same key, goes; and is found, also when a reader has looked at it.
+        assert!(matches!(maildir.send(&repeated).await.unwrap()[..], [Outcome::Accepted { .. }]));
+        let key = repeated.mails()[0].key;
+        fs::rename(maildir.path_of(key), folder.path().join(format!("cur/{key}.eml:2,S"))).unwrap();
+        assert!(matches!(maildir.settle(&repeated).await.unwrap()[..], [Settlement::Known(_)]));
+        assert!(matches!(maildir.deliver(&repeated).unwrap()[..], [Outcome::Accepted { .. }]));
+        assert_eq!(mails_in(&maildir), 0);
+    }
 }
