@@ -62,6 +62,10 @@ impl EmailAddress {
 
     /// The name of the address in tables that must survive its erasure: SHA-256 of the normalised form. A pseudonym,
     /// not an anonym: whoever guesses the address can compute it.
+    ///
+    /// It is not keyed, on purpose. A key of each outbox's own would lie in the same tables, so whoever has those could
+    /// still compute names; and it would part what has to agree: links to unsubscribe, which name a person to whichever
+    /// outbox takes them, and suppressions of erased people, which move between outboxes as CSV by this name alone.
     #[must_use]
     pub fn key(&self) -> String {
         hex(&self.digest())
