@@ -1,9 +1,9 @@
-//! Taking mails that are due, and giving them back. Each transition is one statement that names the state it starts
-//! from; nothing here calls a provider.
+//! Finding mails that are due, and giving back those that a worker had claimed. Each transition is one statement that
+//! names the state it starts from; nothing here calls a provider.
 
 use super::solitude::Dead;
-use super::store::{Access, Row, Tx, values};
-use super::{Outbox, damaged, gate, json, millis};
+use super::store::{Access, Row, Rows, Tx, values};
+use super::{Outbox, State, damaged, gate, millis, storable};
 use crate::id::{IdempotencyKey, MailId};
 use crate::message::{Attachment, FileName, Message};
 use crate::outbox::enqueue::StoredAttachment;
@@ -22,148 +22,70 @@ pub(super) struct Taken {
     /// How many of them were refused because of another mail of the call.
     pub(super) splits: u32,
     pub(super) key: Option<IdempotencyKey>,
+    /// When the call began that the next one repeats under the same key, if it does.
+    pub(super) repeats: Option<DateTime<Utc>>,
+    /// About what the message takes in memory.
+    pub(super) bytes: u64,
     pub(super) message: Arc<Message>,
 }
 
 /// What looking for due mails gave.
 #[derive(Debug, Default)]
-pub(super) struct Claim {
+pub(super) struct Due {
+    /// Mails that may go. Nothing is written about them yet; on a server their rows are locked.
     pub(super) taken: Vec<Taken>,
     /// Rows looked at, whatever became of them. Nought: nothing is due.
     pub(super) seen: usize,
-    pub(super) suppressed: u64,
-    pub(super) expired: u64,
-    pub(super) damaged: u64,
+    /// Mails that must not go.
+    pub(super) stopped: Vec<Stopped>,
 }
 
-/// Who claims, when, and how much.
+/// A mail that is not sent.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    pub(super) id: MailId,
+    pub(super) state: State,
+    pub(super) reason: Option<String>,
+}
+
+/// How many due mails are wanted.
 #[derive(Debug)]
 pub(super) struct Wish<'a> {
-    pub(super) worker: &'a str,
     pub(super) now: DateTime<Utc>,
-    pub(super) lease_until: DateTime<Utc>,
     pub(super) most: usize,
-    /// Of messages, in memory. One mail is taken whatever its size.
+    /// Of messages, in memory.
     pub(super) bytes: u64,
+    /// Whether one mail is taken whatever its size.
+    pub(super) any_size: bool,
     pub(super) campaign: Option<&'a str>,
+    /// None are due while it rests.
+    pub(super) account: &'a str,
 }
 
-/// The attachments of the mails of one claim: what many mails carry is in memory once.
-type Blobs = HashMap<String, Arc<[u8]>>;
+/// The attachments that are in memory: what many mails carry is there once.
+pub(super) type Blobs = HashMap<String, Arc<[u8]>>;
 
 impl Outbox {
-    /// Takes over the rows of workers that are dead or late. Claimed rows wait again; sending ones become unknown.
-    pub(super) async fn recover(&self, now: DateTime<Utc>, dead: &Dead) -> Result<()> {
+    /// Takes over the rows of workers that are dead or late, but for those of the `worker` who asks. Claimed rows wait
+    /// again; sending ones become unknown. Returns how many there were.
+    pub(super) async fn recover(&self, worker: &str, now: DateTime<Utc>, dead: Dead) -> Result<u64> {
         let (everybody, these) = match dead {
             Dead::Everybody => (true, Vec::new()),
-            Dead::These(workers) => (false, workers.iter().map(|worker| [worker]).collect()),
+            Dead::These(workers) => (false, workers),
         };
         let mut tx = self.store.begin("recover", Access::Alone).await?;
-        tx.run(
-            "UPDATE mail_outbox SET state = CASE state WHEN 'claimed' THEN 'pending' ELSE 'unknown' END,
-                    stage = CASE state WHEN 'claimed' THEN stage ELSE $4 END,
-                    worker = NULL, lease_until = NULL, updated_at = $1
-              WHERE state IN ('claimed', 'sending')
-                AND ($2 = 1 OR lease_until <= $1 OR worker IN (SELECT j.value ->> 0 FROM json_each($3) AS j))",
-            values![millis(now), everybody, json(&these)?, Stage::ProcessDied.as_str()],
-        )
-        .await?;
-        tx.commit().await
-    }
-
-    /// Takes due mails. Those that nobody may be sent any more are stopped on the way; those of a paused campaign
-    /// are not looked at.
-    pub(super) async fn claim(&self, wish: &Wish<'_>) -> Result<Claim> {
-        let now = millis(wish.now);
-        let mut tx = self.store.begin("claim", Access::Shared).await?;
-        let due = tx
-            .all(
-                "SELECT id, bytes FROM mail_outbox
-                  WHERE state IN ('pending', 'deferred') AND not_before <= $1 AND ($3 IS NULL OR campaign = $3)
-                    AND NOT EXISTS (SELECT 1 FROM mail_campaigns AS p WHERE p.campaign = mail_outbox.campaign)
-                  ORDER BY priority DESC, not_before, position LIMIT $2
-                  /*postgres: FOR UPDATE OF mail_outbox SKIP LOCKED */",
-                values![now, i64::try_from(wish.most).unwrap_or(i64::MAX), wish.campaign],
+        let recovered = tx
+            .run(
+                "UPDATE mail_outbox SET state = CASE state WHEN 'claimed' THEN 'pending' ELSE 'unknown' END,
+                        stage = CASE state WHEN 'claimed' THEN stage ELSE $4 END,
+                        worker = NULL, lease_until = NULL, updated_at = $1
+                  WHERE state IN ('claimed', 'sending') AND coalesce(worker, '') <> $5
+                    AND ($2 = 1 OR lease_until <= $1 OR worker IN (SELECT value FROM json_each($3)))",
+                values![millis(now), everybody, these, Stage::ProcessDied.as_str(), worker],
             )
             .await?;
-        let (mut ids, mut bytes) = (Vec::with_capacity(due.len()), 0_u64);
-        for row in &due {
-            bytes = bytes.saturating_add(u64::try_from(row.number("bytes")?).unwrap_or(0));
-            if bytes > wish.bytes && !ids.is_empty() {
-                break;
-            }
-            ids.push([row.text("id")?]);
-        }
-        let mut claim = Claim { seen: ids.len(), ..Claim::default() };
-        if ids.is_empty() {
-            return Ok(claim);
-        }
-        let rows = tx
-            .all(
-                concat!(
-                    "UPDATE mail_outbox SET
-                            state = CASE WHEN expires_at <= $1 THEN 'expired' WHEN ",
-                    gate!(),
-                    " IS NOT NULL THEN 'suppressed' ELSE 'claimed' END,
-                            reason = CASE WHEN expires_at <= $1 THEN 'too late' ELSE ",
-                    gate!(),
-                    " END, worker = $3, lease_until = $4, updated_at = $1
-                      WHERE id IN (SELECT j.value ->> 0 FROM json_each($2) AS j) AND state IN ('pending', 'deferred')
-                      RETURNING id, state, attempt, splits, idempotency_key"
-                ),
-                values![now, json(&ids)?, wish.worker, millis(wish.lease_until)],
-            )
-            .await?;
-        let mut claimed: HashMap<&str, &Row> = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            match row.text("state")? {
-                "suppressed" => claim.suppressed += 1,
-                "expired" => claim.expired += 1,
-                _ => drop(claimed.insert(row.text("id")?, row)),
-            }
-        }
-        let mut messages = read_messages(&mut tx, &ids).await?;
-        let mut blobs = Blobs::new();
-        for [id] in &ids {
-            let Some(row) = claimed.get(id) else { continue };
-            let message = match messages.remove(*id) {
-                Some(stored) => stored.message(&mut tx, &mut blobs).await?,
-                None => None,
-            };
-            match message {
-                Some(message) => claim.taken.push(Taken::of(row, message)?),
-                None => {
-                    claim.damaged += 1;
-                    set_aside(&mut tx, id, wish.now).await?;
-                }
-            }
-        }
         tx.commit().await?;
-        Ok(claim)
-    }
-
-    /// Refuses claimed mails that the provider cannot send.
-    pub(super) async fn refuse(
-        &self,
-        now: DateTime<Utc>,
-        worker: &str,
-        refused: &[(MailId, String)],
-    ) -> Result<()> {
-        let entry = |(id, reason): &(MailId, String)| {
-            [id.to_string(), super::storable(&format!("{}: {reason}", RejectReason::Unsupported))]
-        };
-        let refused: Vec<[String; 2]> = refused.iter().map(entry).collect();
-        let mut tx = self.store.begin("refuse", Access::Shared).await?;
-        tx.run(
-            "UPDATE mail_outbox SET state = 'rejected', reason = j.value ->> 1, worker = NULL, lease_until = NULL,
-                    updated_at = $1
-               FROM json_each($2) AS j
-              WHERE mail_outbox.id = j.value ->> 0 AND mail_outbox.state = 'claimed' AND mail_outbox.worker = $3
-                    /*postgres: AND mail_outbox.id IN (SELECT j.value ->> 0 FROM json_each($2) AS j) */",
-            values![millis(now), json(&refused)?, worker],
-        )
-        .await?;
-        tx.commit().await
+        Ok(recovered)
     }
 
     /// Gives claimed mails back: nobody was told of them.
@@ -197,11 +119,15 @@ impl Outbox {
 impl Taken {
     pub(super) fn of(row: &Row, message: Message) -> Result<Self> {
         let small = |number: i64| u32::try_from(number).map_err(|_| damaged("read a mail"));
+        let key = row.maybe_text("idempotency_key")?.and_then(IdempotencyKey::parse);
+        let attempted_at = row.maybe_number("attempted_at")?.map(super::instant).transpose()?;
         Ok(Self {
-            id: MailId::parse(row.text("id")?).ok_or_else(|| damaged("read a mail"))?,
+            id: parsed(row)?,
             attempt: small(row.number("attempt")?)?,
             splits: small(row.number("splits")?)?,
-            key: row.maybe_text("idempotency_key")?.and_then(IdempotencyKey::parse),
+            key,
+            repeats: attempted_at.filter(|_| key.is_some()),
+            bytes: u64::try_from(row.number("bytes")?).unwrap_or(0),
             message: Arc::new(message),
         })
     }
@@ -215,12 +141,15 @@ pub(super) struct Stored {
 }
 
 /// The stored messages of some mails, by their ids.
-pub(super) async fn read_messages(tx: &mut Tx, ids: &[[&str; 1]]) -> Result<HashMap<String, Stored>> {
+pub(super) async fn read_messages(tx: &mut Tx, ids: Vec<String>) -> Result<HashMap<String, Stored>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = tx
         .all(
             "SELECT mail_id, payload, attachments FROM mail_messages
-              WHERE mail_id IN (SELECT j.value ->> 0 FROM json_each($1) AS j)",
-            values![json(&ids)?],
+              WHERE mail_id IN (SELECT value FROM json_each($1))",
+            values![ids],
         )
         .await?;
     let mut messages = HashMap::with_capacity(rows.len());
@@ -263,12 +192,87 @@ impl Stored {
     }
 }
 
-/// A claimed row that cannot be understood must not stop the others.
-async fn set_aside(tx: &mut Tx, id: &str, now: DateTime<Utc>) -> Result<()> {
-    tx.run(
-        "UPDATE mail_outbox SET state = 'rejected', reason = 'other: the stored message is damaged', worker = NULL,
-                lease_until = NULL, updated_at = $1 WHERE id = $2",
-        values![millis(now), id],
+/// Looks for due mails. Those of a paused campaign are not looked at, and none while the account rests.
+pub(super) async fn take_due(tx: &mut Tx, wish: &Wish<'_>, blobs: &mut Blobs) -> Result<Due> {
+    let rows = tx
+        .all(
+            concat!(
+                "SELECT id, bytes, attempt, splits, idempotency_key, attempted_at,
+                        CAST(CASE WHEN expires_at <= $1 THEN 1 ELSE 0 END AS BIGINT) AS late, ",
+                gate!(),
+                " AS forbidden
+                   FROM mail_outbox
+                  WHERE state IN ('pending', 'deferred') AND not_before <= $1 AND ($3 IS NULL OR campaign = $3)
+                    AND NOT EXISTS (SELECT 1 FROM mail_campaigns AS p WHERE p.campaign = mail_outbox.campaign)
+                    AND NOT EXISTS (SELECT 1 FROM mail_accounts AS a WHERE a.account = $4 AND a.paused_until > $1)
+                  ORDER BY priority DESC, not_before, position LIMIT $2
+                  /*postgres: FOR UPDATE OF mail_outbox SKIP LOCKED */"
+            ),
+            values![millis(wish.now), i64::try_from(wish.most).unwrap_or(i64::MAX), wish.campaign, wish.account],
+        )
+        .await?;
+    let mut due = Due { seen: rows.len(), ..Due::default() };
+    let (mut go, mut bytes) = (Vec::with_capacity(rows.len()), 0_u64);
+    for row in &rows {
+        let id = parsed(row)?;
+        match fate(row)? {
+            Some((state, reason)) => due.stopped.push(Stopped { id, state, reason }),
+            None => {
+                bytes = bytes.saturating_add(u64::try_from(row.number("bytes")?).unwrap_or(0));
+                if bytes > wish.bytes && !(go.is_empty() && wish.any_size) {
+                    break;
+                }
+                go.push((id, row));
+            }
+        }
+    }
+    let ids = go.iter().map(|(id, _)| id.to_string()).collect();
+    let mut messages = read_messages(tx, ids).await?;
+    for (id, row) in go {
+        let message = match messages.remove(row.text("id")?) {
+            Some(stored) => stored.message(tx, blobs).await?,
+            None => None,
+        };
+        match message {
+            Some(message) => due.taken.push(Taken::of(row, message)?),
+            // A row that cannot be understood must not stop the others.
+            None => {
+                let reason = Some(format!("{}: the stored message is damaged", RejectReason::Other));
+                due.stopped.push(Stopped { id, state: State::Rejected, reason });
+            }
+        }
+    }
+    Ok(due)
+}
+
+/// Why a mail that a statement looked at is not sent, if it is not: `late` tells that its time has passed, `forbidden`
+/// is the gate.
+pub(super) fn fate(row: &Row) -> Result<Option<(State, Option<String>)>> {
+    if row.number("late")? != 0 {
+        return Ok(Some((State::Expired, Some("too late".to_owned()))));
+    }
+    let forbidden = row.maybe_text("forbidden")?;
+    Ok(forbidden.map(|reason| (State::Suppressed, Some(reason.to_owned()))))
+}
+
+pub(super) fn parsed(row: &Row) -> Result<MailId> {
+    MailId::parse(row.text("id")?).ok_or_else(|| damaged("read a mail"))
+}
+
+/// Writes down that mails which wait, or are claimed, are not sent.
+pub(super) async fn stop(tx: &mut Tx, now: DateTime<Utc>, stopped: &[Stopped]) -> Result<()> {
+    let rows = Rows::default()
+        .text(stopped.iter().map(|mail| mail.id.to_string()))
+        .text(stopped.iter().map(|mail| mail.state.as_str().to_owned()))
+        .maybe_text(stopped.iter().map(|mail| mail.reason.as_deref().map(storable)));
+    tx.run_rows(
+        "WITH j(id, state, reason) AS ({rows})
+         UPDATE mail_outbox SET state = j.state, reason = j.reason, worker = NULL, lease_until = NULL, updated_at = $1
+           FROM j
+          WHERE mail_outbox.id = j.id AND mail_outbox.state IN ('pending', 'deferred', 'claimed')
+                /*postgres: AND mail_outbox.id = ANY ({first}) */",
+        values![millis(now)],
+        rows,
     )
     .await
     .map(|_| ())

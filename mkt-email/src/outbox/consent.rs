@@ -1,7 +1,7 @@
 //! Who agreed to be mailed. Data with a source and a date; the decision is one SQL expression, the outbox's gate.
 
-use super::store::{Access, values};
-use super::{Outbox, json, millis, storable};
+use super::store::{Access, Rows, values};
+use super::{Outbox, millis, storable};
 use crate::EmailAddress;
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
@@ -48,26 +48,26 @@ impl Outbox {
         let mut tx = self.store.begin("record consent", Access::Alone).await?;
         let mut added = 0;
         for chunk in consents.chunks(500) {
-            let rows: Vec<_> = chunk
-                .iter()
-                .map(|consent| {
-                    let (scope, list) = match &consent.scope {
-                        ConsentScope::Marketing => ("marketing", String::new()),
-                        ConsentScope::List(list) => ("list", storable(list)),
-                    };
-                    let granted = u8::from(consent.granted);
-                    let source = storable(&consent.source);
-                    (consent.address.key(), scope, list, granted, millis(consent.at), source)
+            let scoped = || {
+                chunk.iter().map(|consent| match &consent.scope {
+                    ConsentScope::Marketing => ("marketing", String::new()),
+                    ConsentScope::List(list) => ("list", storable(list)),
                 })
-                .collect();
+            };
+            let rows = Rows::default()
+                .text(chunk.iter().map(|consent| consent.address.key()))
+                .text(scoped().map(|(scope, _)| scope.to_owned()))
+                .text(scoped().map(|(_, list)| list))
+                .number(chunk.iter().map(|consent| i64::from(consent.granted)))
+                .number(chunk.iter().map(|consent| millis(consent.at)))
+                .text(chunk.iter().map(|consent| storable(&consent.source)));
             added += tx
-                .run(
+                .run_rows(
                     "INSERT INTO mail_consents (address_key, scope, list, granted, at, source)
-                     SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, CAST(j.value ->> 3 AS BIGINT),
-                            CAST(j.value ->> 4 AS BIGINT), j.value ->> 5
-                       FROM json_each($1) AS j WHERE true
+                     SELECT * FROM ({rows}) AS j WHERE true
                      ON CONFLICT DO NOTHING",
-                    values![json(&rows)?],
+                    values![],
+                    rows,
                 )
                 .await?;
         }

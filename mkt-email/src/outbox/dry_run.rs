@@ -107,13 +107,13 @@ impl Outbox {
                 match (row.maybe_text("expired")?, row.maybe_text("reason")?) {
                     (Some(_), _) => told.expired += 1,
                     (_, Some(reason)) => *told.suppressed.entry(reason.to_owned()).or_default() += 1,
-                    (_, None) => ids.push([row.text("id")?]),
+                    (_, None) => ids.push(row.text("id")?.to_owned()),
                 }
             }
             if rows.is_empty() {
                 return Ok(told);
             }
-            self.plan_dry(provider, now, options, &ids, &mut told).await?;
+            self.plan_dry(provider, now, options, ids, &mut told).await?;
         }
     }
 
@@ -122,14 +122,14 @@ impl Outbox {
         provider: &dyn EmailProvider,
         now: DateTime<Utc>,
         options: &RunOptions,
-        ids: &[[&str; 1]],
+        ids: Vec<String>,
         told: &mut DryRun,
     ) -> Result<()> {
         let mut tx = self.store.begin("try out", Access::Open).await?;
-        let mut stored = read_messages(&mut tx, ids).await?;
+        let mut stored = read_messages(&mut tx, ids.clone()).await?;
         let (mut blobs, mut messages) = (HashMap::new(), Vec::new());
-        for [id] in ids {
-            let message = match stored.remove(*id) {
+        for id in ids {
+            let message = match stored.remove(&id) {
                 Some(stored) => stored.message(&mut tx, &mut blobs).await?,
                 None => None,
             };

@@ -1,18 +1,20 @@
 //! Putting rendered mails into the outbox, each once.
 
-use super::store::{Access, Tx, values};
-use super::{Outbox, State, damaged, gate, json, millis};
+use super::claim::Stopped;
+use super::store::{Access, Rows, Tx, values};
+use super::{Outbox, State, damaged, gate, millis};
 use crate::id::{MailId, sha256_hex};
 use crate::{Attachment, EmailAddress, Message};
 use chrono::{DateTime, Utc};
+use futures_util::future::join;
 use mkt_connect::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 const OPERATION: &str = "enqueue";
-/// Mails to a statement, and bytes of their messages: one argument holds them all.
-const CHUNK: usize = 500;
+/// Mails to a statement, and bytes of their messages: both are in memory at once.
+const CHUNK: usize = 512;
 const CHUNK_BYTES: usize = 8 << 20;
 
 /// What makes a mail the same mail: who gets it, within which campaign or step of a journey, about what.
@@ -188,31 +190,32 @@ impl Outbox {
             store_attachments(&mut tx, mails).await?;
         }
         let mut known: HashMap<MailId, Enqueued> = HashMap::new();
-        let mut inserted: Vec<[String; 1]> = Vec::with_capacity(sorted.len());
-        let mut chunk = Chunk::default();
+        let mut inserted: Vec<MailId> = Vec::with_capacity(sorted.len());
         let mut in_turn: Vec<_> =
             sorted.iter().map(|(id, (position, mail))| (*id, *position, *mail)).collect();
         if self.store.has_one_writer() {
             // Nobody to wait for: in the order given, which is that of the log and of the disk.
             in_turn.sort_by_key(|(_, position, _)| *position);
         }
-        for (id, position, mail) in in_turn {
-            chunk.add(id, position, mail)?;
-            if chunk.is_full() {
-                inserted.extend(std::mem::take(&mut chunk).insert(&mut tx, now).await?);
-            }
+        let mut in_turn = in_turn.into_iter();
+        let mut chunk = Chunk::next(&mut in_turn, now)?;
+        while !chunk.ids.is_empty() {
+            // The next mails are written as text while the engine stores these.
+            let (new, next) =
+                join(chunk.insert(&mut tx, now), async { Chunk::next(&mut in_turn, now) }).await;
+            inserted.extend(new?);
+            chunk = next?;
         }
-        inserted.extend(chunk.insert(&mut tx, now).await?);
         if access == Access::Open {
             tx.lock(&self.store, Access::Shared).await?;
         }
         for ids in inserted.chunks(CHUNK) {
-            for id in suppress_unwanted(&mut tx, ids, now, &mut known).await? {
-                known.insert(id, Enqueued::Enqueued(id));
-            }
+            suppress_unwanted(&mut tx, ids, now, &mut known).await?;
         }
-        let there: Vec<[String; 1]> =
-            sorted.keys().filter(|id| !known.contains_key(id)).map(|id| [id.to_string()]).collect();
+        for id in inserted {
+            known.entry(id).or_insert(Enqueued::Enqueued(id));
+        }
+        let there: Vec<MailId> = sorted.keys().filter(|id| !known.contains_key(id)).copied().collect();
         for ids in there.chunks(CHUNK) {
             look_up(&mut tx, ids, &mut known).await?;
         }
@@ -233,109 +236,114 @@ impl Outbox {
 
 /// Mails for one statement, as rows of values.
 #[derive(Default)]
-struct Chunk<'a> {
-    rows: Vec<NewRow<'a>>,
-    messages: BTreeMap<String, (String, Option<String>)>,
-    bytes: usize,
+struct Chunk {
+    ids: Vec<MailId>,
+    rows: Rows,
+    /// Payloads and lists of attachments.
+    messages: Vec<(String, Option<String>)>,
 }
 
-#[derive(Serialize)]
-struct NewRow<'a>(
-    String,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'static str,
-    Option<&'a str>,
-    u8,
-    String,
-    &'a str,
-    usize,
-    i32,
-    usize,
-    Option<i64>,
-    Option<i64>,
-);
-
-impl<'a> Chunk<'a> {
-    fn add(&mut self, id: MailId, position: usize, mail: &'a NewMail) -> Result<()> {
-        let (purpose, list) = match &mail.purpose {
-            Purpose::Transactional => ("transactional", None),
-            Purpose::Marketing { list } => ("marketing", list.as_deref()),
-        };
-        let unwritable = |cause: serde_json::Error| {
-            Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_source(cause)
-        };
-        let address = &mail.message.to().address;
-        let payload = serde_json::to_string(&mail.message).map_err(unwritable)?;
-        let stored: Vec<StoredAttachment> =
-            mail.message.attachments().iter().map(StoredAttachment::of).collect();
-        let attachments = match stored.is_empty() {
-            true => None,
-            false => Some(serde_json::to_string(&stored).map_err(unwritable)?),
-        };
-        let attached: usize = mail.message.attachments().iter().map(|file| file.content().len()).sum();
-        self.bytes += payload.len();
-        self.rows.push(NewRow(
-            id.to_string(),
-            &mail.key.campaign,
-            &mail.key.contact,
-            &mail.key.entity,
-            purpose,
-            list,
-            u8::from(mail.at_least_once),
-            address.key(),
-            address.as_str(),
-            payload.len() + attached,
-            mail.priority,
-            position,
-            mail.not_before.map(millis),
-            mail.expires_at.map(millis),
-        ));
-        self.messages.insert(id.to_string(), (payload, attachments));
-        Ok(())
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows.len() >= CHUNK || self.bytes >= CHUNK_BYTES
+impl Chunk {
+    /// The next mails: as many as a statement holds.
+    fn next<'a>(
+        mails: &mut impl Iterator<Item = (MailId, usize, &'a NewMail)>,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
+        let mut chunk = Self::default();
+        let mut bytes = 0;
+        let mut rows: Vec<NewRow> = Vec::new();
+        while rows.len() < CHUNK && bytes < CHUNK_BYTES {
+            let Some((id, position, mail)) = mails.next() else { break };
+            let unwritable = |cause: serde_json::Error| {
+                Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_source(cause)
+            };
+            let payload = serde_json::to_string(&mail.message).map_err(unwritable)?;
+            let stored: Vec<StoredAttachment> =
+                mail.message.attachments().iter().map(StoredAttachment::of).collect();
+            let attachments = match stored.is_empty() {
+                true => None,
+                false => Some(serde_json::to_string(&stored).map_err(unwritable)?),
+            };
+            let attached: usize = mail.message.attachments().iter().map(|file| file.content().len()).sum();
+            bytes += payload.len();
+            rows.push(NewRow { mail, position, bytes: payload.len() + attached });
+            chunk.ids.push(id);
+            chunk.messages.push((payload, attachments));
+        }
+        let each = || rows.iter();
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        chunk.rows = Rows::default()
+            .text(chunk.ids.iter().map(MailId::to_string))
+            .text(each().map(|row| row.mail.key.campaign.clone()))
+            .text(each().map(|row| row.mail.key.contact.clone()))
+            .text(each().map(|row| row.mail.key.entity.clone()))
+            .text(each().map(|row| row.mail.purpose.as_str().to_owned()))
+            .maybe_text(each().map(|row| row.mail.purpose.list().map(str::to_owned)))
+            .number(each().map(|row| i64::from(row.mail.at_least_once)))
+            .text(each().map(|row| row.mail.message.to().address.key()))
+            .text(each().map(|row| row.mail.message.to().address.as_str().to_owned()))
+            .number(each().map(|row| number(row.bytes)))
+            .number(each().map(|row| i64::from(row.mail.priority)))
+            .number(each().map(|row| number(row.position)))
+            .number(each().map(|row| millis(row.mail.not_before.unwrap_or(now))))
+            .maybe_number(each().map(|row| row.mail.expires_at.map(millis)));
+        Ok(chunk)
     }
 
     /// Returns the ids of those that were not there.
-    async fn insert(mut self, tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<[String; 1]>> {
-        if self.rows.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn insert(self, tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<MailId>> {
         let rows = tx
-            .all(
+            .all_rows(
                 "INSERT INTO mail_outbox (id, campaign, contact, entity, purpose, list, at_least_once, address_key,
-                                          recipient, bytes, priority, position, state, not_before, expires_at,
+                                          recipient, bytes, priority, position, not_before, expires_at, state,
                                           enqueued_at, updated_at)
-                 SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5,
-                        CAST(j.value ->> 6 AS BIGINT), j.value ->> 7, j.value ->> 8, CAST(j.value ->> 9 AS BIGINT),
-                        CAST(j.value ->> 10 AS BIGINT), CAST(j.value ->> 11 AS BIGINT), 'pending',
-                        coalesce(CAST(j.value ->> 12 AS BIGINT), $1), CAST(j.value ->> 13 AS BIGINT), $1, $1
-                   FROM json_each($2) AS j WHERE true
+                 SELECT j.*, 'pending', $1, $1 FROM ({rows}) AS j WHERE true
                  ON CONFLICT DO NOTHING RETURNING id",
-                values![millis(now), json(&self.rows)?],
+                values![millis(now)],
+                self.rows,
             )
             .await?;
-        let mut inserted = Vec::with_capacity(rows.len());
-        let mut messages = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let id = row.text("id")?;
-            if let Some((payload, attachments)) = self.messages.remove(id) {
-                messages.push((id, payload, attachments));
+        let inserted = rows.iter().map(super::claim::parsed).collect::<Result<Vec<_>>>()?;
+        let new: HashSet<MailId> = inserted.iter().copied().collect();
+        let (mut ids, mut payloads, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, (payload, attachments)) in self.ids.iter().zip(self.messages) {
+            if new.contains(id) {
+                ids.push(id.to_string());
+                payloads.push(payload);
+                lists.push(attachments);
             }
-            inserted.push([id.to_owned()]);
         }
-        tx.run(
+        tx.run_rows(
             "INSERT INTO mail_messages (mail_id, payload, attachments)
-             SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2 FROM json_each($1) AS j WHERE true
-             ON CONFLICT DO NOTHING",
-            values![json(&messages)?],
+             SELECT * FROM ({rows}) AS j WHERE true ON CONFLICT DO NOTHING",
+            values![],
+            Rows::default().text(ids).text(payloads).maybe_text(lists),
         )
         .await?;
         Ok(inserted)
+    }
+}
+
+/// A mail that is put in.
+struct NewRow<'a> {
+    mail: &'a NewMail,
+    position: usize,
+    bytes: usize,
+}
+
+impl Purpose {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Transactional => "transactional",
+            Self::Marketing { .. } => "marketing",
+        }
+    }
+
+    fn list(&self) -> Option<&str> {
+        match self {
+            Self::Transactional => None,
+            Self::Marketing { list } => list.as_deref(),
+        }
     }
 }
 
@@ -353,7 +361,7 @@ impl StoredAttachment {
 async fn store_attachments(tx: &mut Tx, mails: &[NewMail]) -> Result<()> {
     let mut contents = BTreeMap::new();
     // Mails of a campaign share the bytes themselves: hashed once.
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for attachment in mails.iter().flat_map(|mail| mail.message.attachments()) {
         if seen.insert((attachment.content().as_ptr().addr(), attachment.content().len())) {
             contents.entry(sha256_hex(attachment.content())).or_insert(attachment.content());
@@ -369,45 +377,45 @@ async fn store_attachments(tx: &mut Tx, mails: &[NewMail]) -> Result<()> {
     Ok(())
 }
 
-/// Stops new mails that nobody wants; returns the others.
+/// Stops new mails that nobody wants.
 async fn suppress_unwanted(
     tx: &mut Tx,
-    ids: &[[String; 1]],
+    ids: &[MailId],
     now: DateTime<Utc>,
     known: &mut HashMap<MailId, Enqueued>,
-) -> Result<Vec<MailId>> {
+) -> Result<()> {
     let rows = tx
         .all(
             concat!(
-                "UPDATE mail_outbox SET state = 'suppressed', reason = ",
+                "SELECT id, ",
                 gate!(),
-                ", updated_at = $1
-                  WHERE id IN (SELECT j.value ->> 0 FROM json_each($2) AS j) AND state = 'pending' AND ",
+                " AS forbidden FROM mail_outbox WHERE id IN (SELECT value FROM json_each($2)) AND ",
                 gate!(),
-                " IS NOT NULL RETURNING id, reason"
+                " IS NOT NULL"
             ),
-            values![millis(now), json(&ids)?],
+            values![millis(now), texts(ids)],
         )
         .await?;
+    let mut stopped = Vec::with_capacity(rows.len());
     for row in &rows {
-        let id = MailId::parse(row.text("id")?).ok_or_else(|| damaged(OPERATION))?;
-        known.insert(id, Enqueued::Suppressed(id, row.text("reason")?.to_owned()));
+        let (id, reason) = (super::claim::parsed(row)?, row.text("forbidden")?.to_owned());
+        known.insert(id, Enqueued::Suppressed(id, reason.clone()));
+        stopped.push(Stopped { id, state: State::Suppressed, reason: Some(reason) });
     }
-    let wanted = ids.iter().filter_map(|[id]| MailId::parse(id));
-    Ok(wanted.filter(|id| !known.contains_key(id)).collect())
+    super::claim::stop(tx, now, &stopped).await
 }
 
 /// What became of mails that were there before.
-async fn look_up(tx: &mut Tx, ids: &[[String; 1]], known: &mut HashMap<MailId, Enqueued>) -> Result<()> {
+async fn look_up(tx: &mut Tx, ids: &[MailId], known: &mut HashMap<MailId, Enqueued>) -> Result<()> {
     let rows = tx
         .all(
             "SELECT id, state, coalesce(reason, '') AS reason FROM mail_outbox
-              WHERE id IN (SELECT j.value ->> 0 FROM json_each($1) AS j)",
-            values![json(&ids)?],
+              WHERE id IN (SELECT value FROM json_each($1))",
+            values![texts(ids)],
         )
         .await?;
     for row in &rows {
-        let id = MailId::parse(row.text("id")?).ok_or_else(|| damaged(OPERATION))?;
+        let id = super::claim::parsed(row)?;
         let answer = match row.text("state")?.parse()? {
             State::Suppressed => Enqueued::Suppressed(id, row.text("reason")?.to_owned()),
             state => Enqueued::AlreadyThere(id, state),
@@ -415,4 +423,8 @@ async fn look_up(tx: &mut Tx, ids: &[[String; 1]], known: &mut HashMap<MailId, E
         known.insert(id, answer);
     }
     Ok(())
+}
+
+fn texts(ids: &[MailId]) -> Vec<String> {
+    ids.iter().map(MailId::to_string).collect()
 }

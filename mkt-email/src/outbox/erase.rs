@@ -3,7 +3,7 @@
 //! suppressed, and get no campaign twice.
 
 use super::store::{Access, values};
-use super::{Outbox, json, millis};
+use super::{Outbox, millis};
 use crate::EmailAddress;
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
@@ -64,7 +64,7 @@ impl Outbox {
         {
             let stored: Vec<super::enqueue::StoredAttachment> =
                 serde_json::from_str(row.text("attachments")?).unwrap_or_default();
-            attached.extend(stored.into_iter().map(|attachment| [attachment.sha256]));
+            attached.extend(stored.into_iter().map(|attachment| attachment.sha256));
         }
         tx.run(
             "DELETE FROM mail_messages
@@ -82,10 +82,10 @@ impl Outbox {
         if !attached.is_empty() {
             tx.run(
                 "DELETE FROM mail_blobs
-                  WHERE sha256 IN (SELECT j.value ->> 0 FROM json_each($1) AS j)
+                  WHERE sha256 IN (SELECT value FROM json_each($1))
                     AND NOT EXISTS (SELECT 1 FROM mail_messages AS m
                                      WHERE m.attachments LIKE '%' || mail_blobs.sha256 || '%')",
-                values![json(&attached)?],
+                values![attached.into_iter().collect::<Vec<_>>()],
             )
             .await?;
         }

@@ -9,7 +9,8 @@
 //! before a call: suppressed | cancelled | expired
 //! ```
 //!
-//! `sending` is committed, with the attempt's key, right before the call. A process that dies leaves `claimed` rows,
+//! `sending` is committed, with the attempt's key, right before the call. A mail whose call begins at once is claimed and
+//! marked in that one commit; one that a worker keeps for a later call is seen as `claimed`. A process that dies leaves `claimed` rows,
 //! which nobody was told of and which go back to pending, and `sending` rows, of which nobody knows: they become
 //! `unknown` and are settled by asking the provider. A provider that cannot tell leaves them `unknown`, and nothing
 //! sends them again: at most once. (A transactional mail may be enqueued [`at least once`](NewMail::at_least_once): it
@@ -195,12 +196,6 @@ impl Outbox {
 fn damaged(operation: &'static str) -> Error {
     Error::new(ErrorKind::Storage, SERVICE, operation)
         .with_detail("a stored value is not one that was written here")
-}
-
-/// A list as one argument of a statement.
-fn json<T: serde::Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|cause| Error::new(ErrorKind::Other, SERVICE, "write down").with_source(cause))
 }
 
 /// What PostgreSQL cannot store in a text, and nobody needs to read.

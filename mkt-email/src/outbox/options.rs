@@ -44,9 +44,11 @@ pub(super) type Progress = Arc<dyn Fn(&RunReport) + Send + Sync>;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RunOptions {
-    /// Mails claimed at a time (500).
+    /// The most mails taken at a time (500); no more are taken than calls can begin, as far as the provider's size of a
+    /// group tells.
     pub batch: usize,
-    /// The most bytes of messages and attachments claimed at a time (64 MiB). One mail is claimed whatever its size.
+    /// The most bytes of messages and attachments in memory, in all calls under way (64 MiB). One mail is taken whatever
+    /// its size.
     pub bytes: u64,
     /// Calls under way at a time (1). More of them share the commits before and after a call, and a death leaves the
     /// answers of so many calls unknown. For SMTP, as many as there are connections.
@@ -90,7 +92,8 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// Calls `tell` after every batch.
+    /// Calls `tell` after every [`batch`](Self::batch) of answers, when they are written down and before the next calls
+    /// begin.
     #[must_use]
     pub fn on_progress(mut self, tell: impl Fn(&RunReport) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(tell));

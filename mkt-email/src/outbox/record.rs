@@ -1,21 +1,21 @@
 //! Writing down what became of mails.
 
 use super::claim::Taken;
-use super::store::{Access, Tx, values};
-use super::{Outbox, json, millis, storable};
+use super::store::{Access, Rows, Tx, values};
+use super::{Outbox, millis, storable};
+use crate::id::{IdempotencyKey, MailId};
 use crate::provider::{Outcome, RejectReason, Stage};
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
-use serde::Serialize;
 
 /// Providers' words are kept to this many characters: they end in the log.
 const LONGEST: usize = 500;
 
 /// What is to be written down about one row after a call.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Verdict {
-    id: String,
-    key: String,
+    id: MailId,
+    key: Option<IdempotencyKey>,
     attempt: u32,
     state: &'static str,
     message_id: Option<String>,
@@ -23,28 +23,28 @@ pub(super) struct Verdict {
     stage: Option<&'static str>,
     not_before: Option<i64>,
     /// A definite answer ends the attempt: the next one gets a key of its own.
-    ends_attempt: u8,
+    ends_attempt: bool,
     /// The attempt does not count. The key stays with the row, so the next attempt, which gets the same number, has it
     /// too; a number whose key was given up is never given again.
-    uncounted: u8,
+    uncounted: bool,
     /// The attempt was refused because of another mail of the call: it does not count, and its key is given up.
-    split: u8,
+    split: bool,
 }
 
 impl Verdict {
     fn new(row: &Taken, state: &'static str) -> Self {
         Self {
-            id: row.id.to_string(),
-            key: row.key.map(|key| key.to_string()).unwrap_or_default(),
+            id: row.id,
+            key: row.key,
             attempt: row.attempt,
             state,
             message_id: None,
             reason: None,
             stage: None,
             not_before: None,
-            ends_attempt: 0,
-            uncounted: 0,
-            split: 0,
+            ends_attempt: false,
+            uncounted: false,
+            split: false,
         }
     }
 
@@ -71,8 +71,9 @@ impl Verdict {
                 verdict.state = "deferred";
                 verdict.reason = words(&detail);
                 verdict.not_before = Some(millis(retry_at));
-                verdict.ends_attempt = 1;
+                verdict.ends_attempt = true;
             }
+            Outcome::NotOffered { .. } => verdict = Self::not_called(row),
             Outcome::Unknown { stage } => verdict.stage = Some(stage.as_str()),
         }
         verdict
@@ -83,20 +84,20 @@ impl Verdict {
         Self::new(row, "pending")
     }
 
-    /// As [`back_to_pending`](Self::back_to_pending), for a mail whose call failed as a whole without taking anything:
-    /// the attempt is given back.
+    /// As [`back_to_pending`](Self::back_to_pending), for a mail whose call failed as a whole without taking anything, or
+    /// ended before it came to this mail: the attempt is given back.
     pub(super) fn not_called(row: &Taken) -> Self {
-        Self { uncounted: 1, ..Self::back_to_pending(row) }
+        Self { uncounted: true, ..Self::back_to_pending(row) }
     }
 
     /// The call was refused because of what it held: the worker keeps the row, for a smaller call.
     pub(super) fn split(row: &Taken) -> Self {
-        Self { split: 1, ends_attempt: 1, ..Self::new(row, "claimed") }
+        Self { split: true, ends_attempt: true, ..Self::new(row, "claimed") }
     }
 
     /// As [`split`](Self::split), for a row that no worker holds.
     pub(super) fn split_later(row: &Taken) -> Self {
-        Self { split: 1, ends_attempt: 1, ..Self::new(row, "pending") }
+        Self { split: true, ends_attempt: true, ..Self::new(row, "pending") }
     }
 
     pub(super) fn state(&self) -> &'static str {
@@ -112,7 +113,7 @@ impl Taken {
 
     /// The row after [`Verdict::split`].
     pub(super) fn after_split(self) -> Self {
-        Self { key: None, splits: self.splits.saturating_add(1), ..self }
+        Self { key: None, repeats: None, splits: self.splits.saturating_add(1), ..self }
     }
 }
 
@@ -147,36 +148,53 @@ pub(super) async fn record(
     if verdicts.is_empty() {
         return Ok(());
     }
-    let verdicts = json(&verdicts)?;
-    // Two workers may have asked about the same lost answers; rows locked in one order cannot lock each other out.
-    #[cfg(feature = "postgres")]
-    tx.lock_rows(&verdicts).await?;
+    // Two workers may write down the same rows, one that is late and one that asked about its lost answers: rows locked
+    // in one order cannot lock each other out. Where nobody else writes, the log is in the order of the calls.
+    let mut sorted: Vec<&Verdict> = verdicts.iter().collect();
+    if !tx.has_one_writer() {
+        sorted.sort_unstable_by_key(|verdict| verdict.id);
+    }
+    let each = || sorted.iter();
+    let rows = Rows::default()
+        .text(each().map(|verdict| verdict.id.to_string()))
+        .maybe_text(each().map(|verdict| verdict.key.map(|key| key.to_string())))
+        .number(each().map(|verdict| i64::from(verdict.attempt)))
+        .text(each().map(|verdict| verdict.state.to_owned()))
+        .maybe_text(each().map(|verdict| verdict.message_id.clone()))
+        .maybe_text(each().map(|verdict| verdict.reason.clone()))
+        .maybe_text(each().map(|verdict| verdict.stage.map(str::to_owned)))
+        .maybe_number(each().map(|verdict| verdict.not_before))
+        .number(each().map(|verdict| i64::from(verdict.ends_attempt)))
+        .number(each().map(|verdict| i64::from(verdict.uncounted)))
+        .number(each().map(|verdict| i64::from(verdict.split)));
     // The attempt and its key are asked for too: a late answer must not decide about a later attempt.
-    tx.run(
-        "UPDATE mail_outbox SET
-                state = CASE WHEN mail_outbox.reason = 'cancelled' AND j.value ->> 'state' IN ('pending', 'claimed', 'deferred')
-                             THEN 'cancelled' ELSE j.value ->> 'state' END,
-                provider_message_id = coalesce(j.value ->> 'message_id', provider_message_id),
+    tx.run_rows(
+        "WITH j(id, attempt_key, attempt, state, message_id, reason, stage, not_before, ends_attempt, uncounted, split)
+              AS ({rows})
+         UPDATE mail_outbox SET
+                state = CASE WHEN mail_outbox.reason = 'cancelled' AND j.state IN ('pending', 'claimed', 'deferred')
+                             THEN 'cancelled' ELSE j.state END,
+                provider_message_id = coalesce(j.message_id, provider_message_id),
                 reason = CASE WHEN mail_outbox.reason = 'cancelled'
-                               AND j.value ->> 'state' IN ('pending', 'claimed', 'deferred', 'unknown')
-                              THEN 'cancelled' ELSE j.value ->> 'reason' END,
-                stage = j.value ->> 'stage',
-                not_before = coalesce(CAST(j.value ->> 'not_before' AS BIGINT), mail_outbox.not_before),
-                attempt = mail_outbox.attempt - CAST(j.value ->> 'uncounted' AS BIGINT),
-                splits = mail_outbox.splits + CAST(j.value ->> 'split' AS BIGINT),
-                idempotency_key = CASE CAST(j.value ->> 'ends_attempt' AS BIGINT) WHEN 1 THEN NULL
-                                       ELSE idempotency_key END,
-                worker = CASE j.value ->> 'state' WHEN 'claimed' THEN worker END,
-                lease_until = CASE j.value ->> 'state' WHEN 'claimed' THEN $4 END,
+                               AND j.state IN ('pending', 'claimed', 'deferred', 'unknown')
+                              THEN 'cancelled' ELSE j.reason END,
+                stage = j.stage,
+                not_before = coalesce(j.not_before, mail_outbox.not_before),
+                attempt = mail_outbox.attempt - j.uncounted,
+                splits = mail_outbox.splits + j.split,
+                idempotency_key = CASE j.ends_attempt WHEN 1 THEN NULL ELSE idempotency_key END,
+                worker = CASE j.state WHEN 'claimed' THEN worker END,
+                lease_until = CASE j.state WHEN 'claimed' THEN $3 END,
                 updated_at = $1
-           FROM json_each($2) AS j
-          WHERE mail_outbox.id = j.value ->> 'id'
-            AND mail_outbox.idempotency_key = j.value ->> 'key'
-            AND mail_outbox.attempt = CAST(j.value ->> 'attempt' AS BIGINT)
+           FROM j
+          WHERE mail_outbox.id = j.id
+            AND mail_outbox.idempotency_key = j.attempt_key
+            AND mail_outbox.attempt = j.attempt
             AND (mail_outbox.state = 'unknown'
-                 OR (mail_outbox.state = 'sending' AND mail_outbox.worker = $3))
-            /*postgres: AND mail_outbox.id = ANY (ARRAY(SELECT j.value ->> 'id' FROM json_each($2) AS j)) */",
-        values![millis(now), verdicts, worker, millis(lease_until)],
+                 OR (mail_outbox.state = 'sending' AND mail_outbox.worker = $2))
+            /*postgres: AND mail_outbox.id = ANY ({first}) */",
+        values![millis(now), worker, millis(lease_until)],
+        rows,
     )
     .await?;
     Ok(())
@@ -194,6 +212,14 @@ pub(super) async fn pause(tx: &mut Tx, account: &str, pause: &Pause) -> Result<(
     .map(|_| ())
 }
 
+/// Whether the account rests.
+pub(super) async fn rests(tx: &mut Tx, account: &str, now: DateTime<Utc>) -> Result<bool> {
+    let rows = tx.all(PAUSED, values![account, millis(now)]).await?;
+    Ok(!rows.is_empty())
+}
+
+const PAUSED: &str = "SELECT paused_until FROM mail_accounts WHERE account = $1 AND paused_until > $2";
+
 impl Outbox {
     /// Until when an account is paused, if it is.
     pub(super) async fn paused_until(
@@ -201,14 +227,7 @@ impl Outbox {
         account: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>> {
-        let rows = self
-            .store
-            .all(
-                "look for a pause",
-                "SELECT paused_until FROM mail_accounts WHERE account = $1 AND paused_until > $2",
-                values![account, millis(now)],
-            )
-            .await?;
+        let rows = self.store.all("look for a pause", PAUSED, values![account, millis(now)]).await?;
         rows.first().map(|row| super::instant(row.number("paused_until")?)).transpose()
     }
 }

@@ -4,28 +4,28 @@
 //! what became of them and marks the calls that take their place; they begin at once. So a mail is marked only when its
 //! call is next, whatever a call carries and however many run.
 
-use super::claim::{Taken, Wish};
-use super::mark::{Ended, Marked, Step};
+use super::claim::{Blobs, Taken};
+use super::mark::{Ended, Marked, Step, Wave, halves, lightened};
 use super::options::{RunOptions, RunReport};
 use super::record::{LOST, Pause, Verdict};
 use super::settle::Window;
 use super::solitude::Presence;
 use super::{Outbox, SERVICE};
 use crate::Clock;
-use crate::id::MailId;
 use crate::message::Message;
-use crate::provider::{EmailProvider, Group, Outcome, Plan, RejectReason, Scope, Settlement};
+use crate::provider::{EmailProvider, Group, Outcome, RejectReason, Scope, Settlement};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
 use mkt_connect::clock::later;
 use mkt_connect::{Error, Result};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long an account rests when it asks to slow down and does not say for how long.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
@@ -35,19 +35,30 @@ const LEAST_PAUSE: Duration = Duration::from_secs(1);
 /// The shortest time between two signs of life, whatever the lease.
 const LEAST_BEAT: Duration = Duration::from_millis(20);
 
-/// Everything that stays the same during a run.
+/// A run, from its beginning to its end.
 struct Run<'a> {
     outbox: &'a Outbox,
     provider: &'a dyn EmailProvider,
     clock: &'a dyn Clock,
     options: &'a RunOptions,
     worker: String,
+    presence: Presence,
     report: RunReport,
     /// Calls made so far: their reservations are named by it.
     calls: u64,
+    /// How many answers were lost when the provider was last asked about them; none: it must be asked.
+    asked: Option<u64>,
+    /// When the rows of dead and late workers were last taken over.
+    recovered: DateTime<Utc>,
+    /// When the leases were last prolonged.
+    alive: Instant,
+    /// Whether there may be mails that are claimed and in no memory.
+    holds: bool,
+    /// The attachments of the mails taken last.
+    blobs: Blobs,
 }
 
-/// Whether the run goes on after a batch.
+/// Whether the run goes on.
 enum Next {
     Go,
     /// The account asked for a pause, or its budgets are spent.
@@ -65,8 +76,9 @@ struct Answers {
 }
 
 impl Outbox {
-    /// Sends what is due, until nothing is, and returns. Mails of dead workers are taken over first, and lost answers
-    /// are settled where the provider can tell. May be called again at any time, by several processes at once.
+    /// Sends what is due, until nothing is, and returns. Mails of dead workers are taken over first, and again every
+    /// [`lease`](RunOptions::lease) while the run lasts; lost answers are settled where the provider can tell. May be
+    /// called again at any time, by several processes at once.
     ///
     /// # Errors
     /// The provider's error when the provider as a whole cannot be used; its mails wait again.
@@ -83,11 +95,24 @@ impl Outbox {
         // On several machines, processes may have the same number and begin at the same moment.
         let chance = RandomState::new().hash_one(count);
         let worker = format!("{}-{count}-{}-{chance:016x}", std::process::id(), begun.timestamp_millis());
-        let mut presence = Presence::announce(&self.store, &worker).await?;
-        let report = RunReport::default();
-        let mut run = Run { outbox: self, provider, clock, options, worker, report, calls: 0 };
-        self.recover(begun, &presence.dead(&self.store).await?).await?;
-        presence.share().await;
+        let presence = Presence::announce(&self.store, &worker).await?;
+        let mut run = Run {
+            outbox: self,
+            provider,
+            clock,
+            options,
+            worker,
+            presence,
+            report: RunReport::default(),
+            calls: 0,
+            asked: None,
+            recovered: begun,
+            alive: Instant::now(),
+            holds: false,
+            blobs: Blobs::new(),
+        };
+        run.recover(begun).await?;
+        run.presence.share().await;
         run.send_what_is_due().await?;
         tracing::debug!(accepted = run.report.accepted, unknown = run.report.unknown, "run ended");
         Ok(run.report)
@@ -97,41 +122,38 @@ impl Outbox {
 impl Run<'_> {
     async fn send_what_is_due(&mut self) -> Result<()> {
         let deadline = later(self.clock.now(), self.options.wait_up_to);
-        // How many answers were lost when the provider was last asked about them.
-        let mut asked = None;
         loop {
             if self.options.stop.is_stopped() {
                 self.report.stopped = true;
                 return Ok(());
             }
+            self.recover_now_and_then().await?;
             let now = self.clock.now();
             let mut due = self.outbox.paused_until(self.provider.account(), now).await?;
             // Asking is a call too: not while the account rests.
-            if due.is_none() && asked.is_none() {
-                asked = Some(self.report.unknown);
+            if due.is_none() && self.asked.is_none() {
+                self.asked = Some(self.report.unknown);
                 self.settle().await?;
             }
             let room = self.outbox.room(self.provider.account(), now, &self.options.budgets).await?;
             if due.is_none() && !room.is_empty() {
-                let claim = self.claim(now, room.mails).await?;
-                self.report.suppressed += claim.suppressed;
-                self.report.expired += claim.expired;
-                self.report.rejected += claim.damaged;
-                if claim.seen > 0 {
-                    let next = self.send_batch(claim.taken).await;
-                    // Whatever is still claimed was told to nobody.
-                    let released = self.outbox.release(self.clock.now(), &self.worker).await;
-                    if let Some(tell) = &self.options.progress {
-                        tell(&self.report);
+                let sent = self.send().await;
+                // Whatever is still claimed was told to nobody.
+                let released = match std::mem::take(&mut self.holds) || sent.is_err() {
+                    true => self.outbox.release(self.clock.now(), &self.worker).await,
+                    false => Ok(()),
+                };
+                match sent? {
+                    (_, Next::Halt(error)) => return Err(error),
+                    (seen, Next::Go | Next::Rest) => {
+                        released?;
+                        if seen > 0 {
+                            continue;
+                        }
                     }
-                    match next? {
-                        Next::Halt(error) => return Err(error),
-                        Next::Go | Next::Rest => released?,
-                    }
-                    continue;
                 }
-                if asked != Some(self.report.unknown) {
-                    asked = Some(self.report.unknown);
+                if self.asked != Some(self.report.unknown) {
+                    self.asked = Some(self.report.unknown);
                     self.settle().await?;
                     continue;
                 }
@@ -144,39 +166,70 @@ impl Run<'_> {
             self.report.next_due = due;
             let now = self.clock.now();
             match due.filter(|at| *at <= deadline).map(|at| (at - now).to_std().unwrap_or_default()) {
-                Some(wait) => tokio::select! {
-                    () = self.clock.sleep(wait.max(Duration::from_millis(1))) => {}
-                    () = self.options.stop.stopped() => {}
-                },
+                Some(wait) => {
+                    let wait = wait.min(self.options.lease).max(Duration::from_millis(1));
+                    tokio::select! {
+                        () = self.clock.sleep(wait) => {}
+                        () = self.options.stop.stopped() => {}
+                    }
+                }
                 None => return Ok(()),
             }
         }
     }
 
-    async fn claim(&self, now: DateTime<Utc>, room: usize) -> Result<super::claim::Claim> {
-        let wish = Wish {
-            worker: &self.worker,
-            now,
-            lease_until: later(now, self.options.lease),
-            most: self.options.batch.max(1).min(room),
-            bytes: self.options.bytes,
-            campaign: self.options.campaign.as_deref(),
-        };
-        self.outbox.claim(&wish).await
+    /// Takes over what dead and late workers hold.
+    async fn recover(&mut self, now: DateTime<Utc>) -> Result<()> {
+        self.recovered = now;
+        let dead = self.presence.dead(&self.outbox.store, &self.worker).await?;
+        if self.outbox.recover(&self.worker, now, dead).await? > 0 {
+            self.asked = None;
+        }
+        Ok(())
     }
 
-    /// Sends claimed mails, as many calls side by side as may be.
-    async fn send_batch(&mut self, taken: Vec<Taken>) -> Result<Next> {
-        let mut waiting: VecDeque<Vec<Taken>> = self.plan(taken).await?.into();
+    async fn recover_now_and_then(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        if now >= later(self.recovered, self.options.lease) {
+            self.recover(now).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends due mails, as many calls side by side as may be, until none are left. Returns how many it looked at.
+    async fn send(&mut self) -> Result<(usize, Next)> {
+        let mut waiting: VecDeque<Vec<Taken>> = VecDeque::new();
         let mut calls: FuturesUnordered<BoxFuture<'_, Called>> = FuturesUnordered::new();
         let mut answers = Answers { verdicts: Vec::new(), ended: Vec::new(), pause: None, next: Next::Go };
         let beat = (self.options.lease / 3).max(LEAST_BEAT);
+        // Mails looked at in all, and answered since that was told; what is in memory for calls under way.
+        let (mut seen, mut untold, mut in_use) = (0, 0, 0_u64);
+        let mut all = false;
         loop {
             let open = matches!(answers.next, Next::Go) && !self.options.stop.is_stopped();
-            let free = self.options.calls_in_flight.max(1).saturating_sub(calls.len());
-            let groups: Vec<_> = waiting.drain(..if open { free.min(waiting.len()) } else { 0 }).collect();
-            if !groups.is_empty() || !answers.verdicts.is_empty() {
-                for marked in self.step(&mut answers, groups).await? {
+            let free = match open {
+                true => self.options.calls_in_flight.max(1).saturating_sub(calls.len()),
+                false => 0,
+            };
+            // Whoever listens is told before the next calls begin, and may stop the run.
+            let told = self.options.progress.is_none()
+                || untold + answers.verdicts.len() < self.options.batch.max(1);
+            let free = if told { free } else { 0 };
+            let groups: Vec<_> = waiting.drain(..free.min(waiting.len())).collect();
+            let look_for = Some(free).filter(|free| *free > groups.len() && !all);
+            if look_for.is_some() {
+                self.recover_now_and_then().await?;
+            }
+            if !groups.is_empty() || look_for.is_some() || !answers.verdicts.is_empty() {
+                untold += answers.verdicts.len();
+                let wave = self.step(&mut answers, groups, look_for, in_use).await?;
+                if let Some(looked_at) = wave.seen {
+                    all = looked_at == 0;
+                    seen += looked_at;
+                }
+                waiting.extend(wave.waiting);
+                for marked in wave.marked {
+                    in_use += marked.bytes();
                     let provider = self.provider;
                     calls.push(
                         async move {
@@ -187,27 +240,49 @@ impl Run<'_> {
                     );
                 }
             }
+            if !told {
+                untold = 0;
+                self.tell();
+                continue;
+            }
             let called = loop {
+                if self.alive.elapsed() >= beat {
+                    self.hold_on().await;
+                }
                 tokio::select! {
                     biased;
                     called = calls.next() => break called,
-                    () = tokio::time::sleep(beat) => self.hold_on().await,
+                    () = tokio::time::sleep_until(self.alive + beat) => {}
                 }
             };
+            let still_open = matches!(answers.next, Next::Go) && !self.options.stop.is_stopped();
             match called {
-                Some(called) => self.take(called, &mut answers, &mut waiting),
-                None if open && !waiting.is_empty() => {}
-                None => return Ok(answers.next),
+                Some(called) => self.take(called, &mut answers, &mut waiting, &mut in_use),
+                None if still_open && (!waiting.is_empty() || !all) => {}
+                None => {
+                    self.holds |= !waiting.is_empty();
+                    if untold > 0 {
+                        self.tell();
+                    }
+                    return Ok((seen, answers.next));
+                }
             }
             while let Some(Some(called)) = calls.next().now_or_never() {
-                self.take(called, &mut answers, &mut waiting);
+                self.take(called, &mut answers, &mut waiting, &mut in_use);
             }
+        }
+    }
+
+    fn tell(&self) {
+        if let Some(tell) = &self.options.progress {
+            tell(&self.report);
         }
     }
 
     /// A call may take longer than a lease; while it is waited for, the lease goes on. Should that not be possible, the
     /// next commit tells why.
-    async fn hold_on(&self) {
+    async fn hold_on(&mut self) {
+        self.alive = Instant::now();
         let (account, now) = (self.provider.account(), self.clock.now());
         let until = later(now, self.options.lease);
         if let Err(error) = self.outbox.hold_on(&self.worker, account, now, until).await {
@@ -216,24 +291,32 @@ impl Run<'_> {
     }
 
     /// One commit: what became of the calls that ended, and which come next.
-    async fn step(&mut self, answers: &mut Answers, groups: Vec<Vec<Taken>>) -> Result<Vec<Marked>> {
+    async fn step(
+        &mut self,
+        answers: &mut Answers,
+        groups: Vec<Vec<Taken>>,
+        look_for: Option<usize>,
+        bytes_in_use: u64,
+    ) -> Result<Wave> {
         let now = self.clock.now();
-        let first_call = self.calls;
-        self.calls += groups.len() as u64;
+        let claimed = !groups.is_empty();
         let step = Step {
             worker: &self.worker,
             now,
             lease_until: later(now, self.options.lease),
-            provider: self.provider.name(),
-            account: self.provider.account(),
-            budgets: &self.options.budgets,
+            provider: self.provider,
+            options: self.options,
             verdicts: &answers.verdicts,
             ended: &answers.ended,
             pause: answers.pause.as_ref(),
-            first_call,
+            first_call: self.calls,
             groups,
+            look_for,
+            bytes_in_use,
+            blobs: &mut self.blobs,
         };
         let wave = self.outbox.step(step).await?;
+        self.calls += wave.marked.len() as u64;
         for verdict in answers.verdicts.drain(..) {
             self.report.add(&verdict);
         }
@@ -241,16 +324,30 @@ impl Run<'_> {
         answers.pause = None;
         self.report.suppressed += wave.suppressed;
         self.report.expired += wave.expired;
-        if wave.room_at.is_some() && matches!(answers.next, Next::Go) {
-            answers.next = Next::Rest;
+        self.report.rejected += wave.rejected;
+        for (feature, count) in &wave.degraded {
+            *self.report.degraded.entry(*feature).or_default() += count;
         }
-        Ok(wave.marked)
+        if wave.rest {
+            self.holds |= claimed;
+            if matches!(answers.next, Next::Go) {
+                answers.next = Next::Rest;
+            }
+        }
+        Ok(wave)
     }
 
     /// What an answered call means for its mails. What was refused as a group is put last in the queue, in
     /// halves: the good halves of all groups go before any is searched to its end, so that a run which is cut short
     /// over and over gets on all the same.
-    fn take(&mut self, called: Called, answers: &mut Answers, waiting: &mut VecDeque<Vec<Taken>>) {
+    fn take(
+        &mut self,
+        called: Called,
+        answers: &mut Answers,
+        waiting: &mut VecDeque<Vec<Taken>>,
+        in_use: &mut u64,
+    ) {
+        *in_use = in_use.saturating_sub(called.marked.bytes());
         let Called { marked: Marked { rows, reservation, .. }, answer } = called;
         let max_attempts = self.options.max_attempts;
         let mut took_nothing = false;
@@ -268,9 +365,10 @@ impl Run<'_> {
                             refused.push(row.after_split());
                         }
                         outcome => {
-                            if let Outcome::Deferred { retry_at, scope: Scope::Account, detail } = &outcome {
-                                let pause = Pause { until: *retry_at, reason: detail.clone() };
-                                answers.rest(pause);
+                            if let Outcome::Deferred { retry_at, scope: Scope::Account, detail }
+                            | Outcome::NotOffered { retry_at, detail } = &outcome
+                            {
+                                answers.rest(Pause { until: *retry_at, reason: detail.clone() });
                             }
                             answers.verdicts.push(Verdict::of(&row, outcome, max_attempts));
                         }
@@ -300,51 +398,6 @@ impl Run<'_> {
             }
         }
         answers.ended.extend(reservation.map(|reservation| Ended { reservation, took_nothing }));
-    }
-
-    /// Cuts claimed mails into groups and refuses those that the provider cannot send.
-    async fn plan(&mut self, taken: Vec<Taken>) -> Result<Vec<Vec<Taken>>> {
-        let now = self.clock.now();
-        let messages: Vec<&Message> = taken.iter().map(|row| row.message.as_ref()).collect();
-        let plan = self.provider.plan_with(&messages, now, &self.options.degrade);
-        let mut refused: Vec<(MailId, String)> = Vec::new();
-        for refusal in &plan.refused {
-            refused.extend(taken.get(refusal.position).map(|row| (row.id, refusal.to_string())));
-        }
-        let mut rows: Vec<Option<Taken>> = lightened(taken, &plan).into_iter().map(Some).collect();
-        for dropped in &plan.dropped {
-            for feature in &dropped.features {
-                *self.report.degraded.entry(*feature).or_default() += 1;
-            }
-        }
-        let mut left: BTreeSet<usize> = (0..rows.len()).collect();
-        for refusal in &plan.refused {
-            left.remove(&refusal.position);
-        }
-        let mut groups = Vec::with_capacity(plan.groups.len());
-        for group in plan.groups {
-            let mails: Vec<Taken> = group
-                .into_iter()
-                .filter(|at| left.remove(at))
-                .filter_map(|at| rows.get_mut(at).and_then(Option::take))
-                .collect();
-            // What was refused together before is not tried together again.
-            match mails.len() > 1 && mails.iter().all(|row| row.splits > 0) {
-                true => groups.extend(halves(mails)),
-                false if mails.is_empty() => {}
-                false => groups.push(mails),
-            }
-        }
-        // A plan that leaves mails out breaks its contract; they must not come round for ever.
-        for at in left {
-            let row = rows.get(at).and_then(Option::as_ref);
-            refused.extend(row.map(|row| (row.id, "left out of the provider's plan".to_owned())));
-        }
-        if !refused.is_empty() {
-            self.outbox.refuse(now, &self.worker, &refused).await?;
-            self.report.rejected += refused.len() as u64;
-        }
-        Ok(groups)
     }
 
     /// Asks the provider about lost answers, call by call. What was enqueued at least once and stays unknown is put
@@ -430,27 +483,14 @@ impl Answers {
     }
 }
 
-/// Two halves, or what there is.
-fn halves(mut rows: Vec<Taken>) -> impl Iterator<Item = Vec<Taken>> {
-    let second = rows.split_off(rows.len().div_ceil(2));
-    [rows, second].into_iter().filter(|half| !half.is_empty())
-}
-
-/// Mails without what the plan leaves out of them.
-fn lightened(mut rows: Vec<Taken>, plan: &Plan) -> Vec<Taken> {
-    for dropped in &plan.dropped {
-        if let Some(row) = rows.get_mut(dropped.position) {
-            row.message = Arc::new(row.message.without(&dropped.features));
-        }
-    }
-    rows
-}
-
 /// A deferral that asks to come back at once is put off a little.
 fn not_before(outcome: Outcome, least: DateTime<Utc>) -> Outcome {
     match outcome {
         Outcome::Deferred { retry_at, scope, detail } => {
             Outcome::Deferred { retry_at: retry_at.max(least), scope, detail }
+        }
+        Outcome::NotOffered { retry_at, detail } => {
+            Outcome::NotOffered { retry_at: retry_at.max(least), detail }
         }
         other => other,
     }

@@ -3,7 +3,7 @@
 use super::claim::{Taken, read_messages};
 use super::mark::Marked;
 use super::store::{Access, values};
-use super::{Outbox, damaged, gate, instant, json, millis};
+use super::{Outbox, damaged, gate, instant, millis};
 use crate::id::IdempotencyKey;
 use crate::provider::{Capabilities, Group, Idempotency, Outgoing};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -65,7 +65,7 @@ impl Outbox {
         let found = tx
             .all(
                 concat!(
-                    "SELECT id, attempt, splits, idempotency_key, attempted_at, CAST(CASE
+                    "SELECT id, bytes, attempt, splits, idempotency_key, attempted_at, CAST(CASE
                             WHEN $6 = 0 THEN 1
                             WHEN expires_at <= $1 OR reason = 'cancelled' THEN 0
                             WHEN EXISTS (SELECT 1 FROM mail_campaigns AS p
@@ -84,7 +84,7 @@ impl Outbox {
         let (mut rows, mut left_out) = (Vec::with_capacity(found.len()), Vec::new());
         for row in found {
             match row.number("askable")? {
-                0 => left_out.push([row.text("id")?.to_owned()]),
+                0 => left_out.push(row.text("id")?.to_owned()),
                 _ => rows.push(row),
             }
         }
@@ -92,13 +92,13 @@ impl Outbox {
             // The others may be sent under the key of the call. Asked under it later, these would seem to have been too.
             tx.run(
                 "UPDATE mail_outbox SET group_key = NULL
-                  WHERE id IN (SELECT j.value ->> 0 FROM json_each($1) AS j) AND state = 'unknown'",
-                values![json(&left_out)?],
+                  WHERE id IN (SELECT value FROM json_each($1)) AND state = 'unknown'",
+                values![left_out],
             )
             .await?;
         }
-        let ids: Vec<[&str; 1]> = rows.iter().map(|row| Ok([row.text("id")?])).collect::<Result<_>>()?;
-        let mut messages = read_messages(&mut tx, &ids).await?;
+        let ids = rows.iter().map(|row| Ok(row.text("id")?.to_owned())).collect::<Result<_>>()?;
+        let mut messages = read_messages(&mut tx, ids).await?;
         let (mut blobs, mut taken, mut mails) = (HashMap::new(), Vec::new(), Vec::new());
         let mut at = None;
         for row in &rows {

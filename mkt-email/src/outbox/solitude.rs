@@ -74,13 +74,20 @@ impl Presence {
         })
     }
 
-    /// Whose rows may be taken over. Only until [`share`](Self::share).
-    pub(super) async fn dead(&self, store: &Store) -> Result<Dead> {
-        match (self, store) {
+    /// Whose rows may be taken over. In a file this is known until [`share`](Self::share). On a server a `worker` who
+    /// finds that its own session has ended announces itself again.
+    pub(super) async fn dead(&mut self, store: &Store, worker: &str) -> Result<Dead> {
+        match (&mut *self, store) {
             #[cfg(feature = "sqlite")]
             (Self::File(lock), _) if lock.is_alone() => Ok(Dead::Everybody),
             #[cfg(feature = "postgres")]
-            (_, Store::Postgres(server)) => Ok(Dead::These(server.dead().await?)),
+            (_, Store::Postgres(server)) => {
+                let dead = server.dead().await?;
+                if dead.iter().any(|name| name == worker) {
+                    *self = Self::announce(store, worker).await?;
+                }
+                Ok(Dead::These(dead))
+            }
             #[cfg(feature = "sqlite")]
             _ => Ok(Dead::These(Vec::new())),
         }

@@ -1,7 +1,7 @@
 //! Who must not be mailed. Data with a source and a date; the decision is one SQL expression, the outbox's gate.
 
-use super::store::{Access, values};
-use super::{Outbox, json, millis, storable};
+use super::store::{Access, Rows, values};
+use super::{Outbox, millis, storable};
 use crate::{EmailAddress, UnsubscribeClaim};
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
@@ -164,32 +164,26 @@ impl Outbox {
                     })
                     .or_insert((row, row.expires_at));
             }
-            let listed: Vec<_> = distinct
-                .values()
-                .map(|(row, ends)| {
-                    (
-                        &row.address_key,
-                        row.scope,
-                        &row.list,
-                        &row.address,
-                        row.reason,
-                        &row.source,
-                        row.at,
-                        ends,
-                    )
-                })
-                .collect();
+            let each = || distinct.values();
+            let new = Rows::default()
+                .text(each().map(|(row, _)| row.address_key.clone()))
+                .text(each().map(|(row, _)| row.scope.to_owned()))
+                .text(each().map(|(row, _)| row.list.clone()))
+                .maybe_text(each().map(|(row, _)| row.address.clone()))
+                .text(each().map(|(row, _)| row.reason.to_owned()))
+                .text(each().map(|(row, _)| row.source.clone()))
+                .number(each().map(|(row, _)| row.at))
+                .maybe_number(each().map(|(_, ends)| *ends));
             // The later end wins: a lasting reason must not be shortened by a passing one.
-            tx.run(
+            tx.run_rows(
                 "INSERT INTO mail_suppressions (address_key, scope, list, address, reason, source, at, expires_at)
-                 SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5,
-                        CAST(j.value ->> 6 AS BIGINT), CAST(j.value ->> 7 AS BIGINT)
-                   FROM json_each($1) AS j WHERE true
+                 SELECT * FROM ({rows}) AS j WHERE true
                  ON CONFLICT (address_key, scope, list) DO UPDATE SET expires_at =
                     CASE WHEN mail_suppressions.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
                          WHEN mail_suppressions.expires_at > excluded.expires_at THEN mail_suppressions.expires_at
                          ELSE excluded.expires_at END",
-                values![json(&listed)?],
+                values![],
+                new,
             )
             .await?;
         }

@@ -36,6 +36,14 @@ pub enum Outcome {
         /// Why, in the provider's words, without personal data.
         detail: String,
     },
+    /// The call ended, for the account's sake, before it came to this mail, and nothing was said about it: the account
+    /// rests, and the mail waits as if the call had not been made. It is no attempt.
+    NotOffered {
+        /// When to come back.
+        retry_at: DateTime<Utc>,
+        /// Why the call ended, in the provider's words, without personal data.
+        detail: String,
+    },
     /// Nobody knows whether it was accepted.
     Unknown {
         /// How far the call had come.

@@ -218,20 +218,21 @@ impl EmailProvider for Smtp {
         let mut hand = None;
         for mail in group.mails() {
             match self.carry(mail, group.at(), &mut hand).await {
-                // Whoever is told to slow down does not go on with the rest.
-                Ok(rest @ Outcome::Deferred { scope: Scope::Account, .. }) => {
-                    outcomes.resize(group.mails().len(), rest);
+                // Whoever is told to slow down does not go on with the rest, which was never offered.
+                Ok(Outcome::Deferred { scope: Scope::Account, retry_at, detail }) => {
+                    let unoffered = Outcome::NotOffered { retry_at, detail: detail.clone() };
+                    outcomes.push(Outcome::Deferred { scope: Scope::Account, retry_at, detail });
+                    outcomes.resize(group.mails().len(), unoffered);
                     break;
                 }
                 Ok(outcome) => outcomes.push(outcome),
                 Err(error) if outcomes.is_empty() => return Err(error),
-                // Mails before this one have their answers, so the call as a whole cannot fail; this one and those
-                // after it were not accepted.
+                // Mails before this one have their answers, so the call as a whole cannot fail; for this one and those
+                // after it, it did.
                 Err(error) => {
                     let retry_at = later(group.at(), error.retry_after().unwrap_or(REST));
-                    let deferred =
-                        Outcome::Deferred { retry_at, scope: Scope::Account, detail: error.to_string() };
-                    outcomes.resize(group.mails().len(), deferred);
+                    let unoffered = Outcome::NotOffered { retry_at, detail: error.to_string() };
+                    outcomes.resize(group.mails().len(), unoffered);
                     break;
                 }
             }

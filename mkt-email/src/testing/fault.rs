@@ -147,7 +147,9 @@ pub async fn throttling_puts_off_and_loses_nothing(fixture: &Fixture) -> Verdict
         let group = group(fixture, form * 10)?;
         let seen = Seen::of(fixture, &group).await;
         seen.is_discreet(fault)?;
-        let account = |outcome: &Outcome| matches!(outcome, Outcome::Deferred { scope: Scope::Account, .. });
+        let account = |outcome: &Outcome| {
+            matches!(outcome, Outcome::Deferred { scope: Scope::Account, .. } | Outcome::NotOffered { .. })
+        };
         let wait = match &seen.answer {
             Ok(outcomes) if outcomes.iter().all(account) => Duration::from_secs(3600),
             Err(error) if error.is_retryable() => error.retry_after().unwrap_or(Duration::from_secs(3600)),

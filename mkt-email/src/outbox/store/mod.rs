@@ -17,12 +17,15 @@
 
 #[cfg(feature = "postgres")]
 mod postgres;
+mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub(super) use rows::Rows;
+
 use super::SERVICE;
 use mkt_connect::{Error, ErrorKind, Result};
-#[cfg(feature = "postgres")]
+#[cfg(feature = "sqlite")]
 use sqlx::AssertSqlSafe;
 use sqlx::{Row as _, SqlSafeStr};
 use std::fmt;
@@ -72,6 +75,21 @@ pub(super) enum Value {
     Text(Option<String>),
     Number(Option<i64>),
     Bytes(Vec<u8>),
+    /// Ids, read by `IN (SELECT value FROM json_each($n))`.
+    List(Vec<String>),
+}
+
+impl Value {
+    /// The same argument once more.
+    #[cfg(feature = "sqlite")]
+    fn again(&self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(text.clone()),
+            Self::Number(number) => Self::Number(*number),
+            Self::Bytes(bytes) => Self::Bytes(bytes.clone()),
+            Self::List(list) => Self::List(list.clone()),
+        }
+    }
 }
 
 macro_rules! from {
@@ -94,6 +112,7 @@ from! {
     Option<i64> => |number| Self::Number(number),
     bool => |truth| Self::Number(Some(i64::from(truth))),
     Vec<u8> => |bytes| Self::Bytes(bytes),
+    Vec<String> => |list| Self::List(list),
 }
 
 /// The arguments of a statement: `values![now, ids]`.
@@ -136,39 +155,31 @@ impl Row {
     column!(bytes -> Vec<u8>);
 }
 
-/// How a statement is spelled.
-#[derive(Debug, Clone, Copy)]
-enum Dialect {
-    #[cfg(feature = "sqlite")]
-    Sqlite,
-    #[cfg(feature = "postgres")]
-    Postgres,
-}
-
-impl Dialect {
-    fn text(self, statement: &'static str) -> sqlx::SqlStr {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => statement.into_sql_str(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres => AssertSqlSafe(postgres::spelled(statement)).into_sql_str(),
-        }
-    }
-}
-
 /// Runs a statement on anything that executes statements of one engine.
 macro_rules! ask {
-    ($engine:ty, $dialect:expr, $executor:expr, $statement:expr, $values:expr, $how:ident) => {{
-        let mut query = sqlx::query::<$engine>($dialect.text($statement));
+    ($engine:ident, $executor:expr, $text:expr, $values:expr, $how:ident) => {{
+        let mut query = sqlx::query::<sqlx::$engine>($text);
         for value in $values {
             query = match value {
                 Value::Text(text) => query.bind(text),
                 Value::Number(number) => query.bind(number),
                 Value::Bytes(bytes) => query.bind(bytes),
+                Value::List(list) => query.bind(listed!($engine, list)),
             };
         }
         query.$how($executor).await
     }};
+}
+
+/// A list of ids as an argument.
+macro_rules! listed {
+    (Sqlite, $list:expr) => {
+        // Ids and names of workers are plain letters, but a list is a list.
+        serde_json::to_string(&$list).unwrap_or_default()
+    };
+    (Postgres, $list:expr) => {
+        $list
+    };
 }
 
 /// A transaction. Dropped without [`commit`](Self::commit), it has not happened.
@@ -188,30 +199,36 @@ impl Tx {
     pub(super) async fn all(&mut self, statement: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
         match &mut self.inner {
             #[cfg(feature = "sqlite")]
-            Inner::Sqlite(tx) => ask!(sqlx::Sqlite, Dialect::Sqlite, &mut **tx, statement, values, fetch_all)
+            Inner::Sqlite(tx) => ask!(Sqlite, &mut **tx, statement.into_sql_str(), values, fetch_all)
                 .map(|rows| rows.into_iter().map(Row::Sqlite).collect())
                 .map_err(|cause| sqlite::failed(self.operation, cause)),
             #[cfg(feature = "postgres")]
-            Inner::Postgres(tx) => {
-                ask!(sqlx::Postgres, Dialect::Postgres, &mut **tx, statement, values, fetch_all)
-                    .map(|rows| rows.into_iter().map(Row::Postgres).collect())
-                    .map_err(|cause| postgres::failed(self.operation, &cause))
-            }
+            Inner::Postgres(tx) => ask!(Postgres, &mut **tx, postgres::text(statement), values, fetch_all)
+                .map(|rows| rows.into_iter().map(Row::Postgres).collect())
+                .map_err(|cause| postgres::failed(self.operation, &cause)),
         }
     }
 
     pub(super) async fn run(&mut self, statement: &'static str, values: Vec<Value>) -> Result<u64> {
         match &mut self.inner {
             #[cfg(feature = "sqlite")]
-            Inner::Sqlite(tx) => ask!(sqlx::Sqlite, Dialect::Sqlite, &mut **tx, statement, values, execute)
+            Inner::Sqlite(tx) => ask!(Sqlite, &mut **tx, statement.into_sql_str(), values, execute)
                 .map(|done| done.rows_affected())
                 .map_err(|cause| sqlite::failed(self.operation, cause)),
             #[cfg(feature = "postgres")]
-            Inner::Postgres(tx) => {
-                ask!(sqlx::Postgres, Dialect::Postgres, &mut **tx, statement, values, execute)
-                    .map(|done| done.rows_affected())
-                    .map_err(|cause| postgres::failed(self.operation, &cause))
-            }
+            Inner::Postgres(tx) => ask!(Postgres, &mut **tx, postgres::text(statement), values, execute)
+                .map(|done| done.rows_affected())
+                .map_err(|cause| postgres::failed(self.operation, &cause)),
+        }
+    }
+
+    /// Whether a transaction that writes has the place to itself.
+    pub(super) fn has_one_writer(&self) -> bool {
+        match self.inner {
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(_) => true,
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(_) => false,
         }
     }
 
@@ -231,22 +248,62 @@ impl Tx {
         }
     }
 
-    /// Locks the rows that a list of objects names by `id`, in one order.
-    #[cfg(feature = "postgres")]
-    pub(super) async fn lock_rows(&mut self, listed: &str) -> Result<()> {
-        #[cfg_attr(not(feature = "sqlite"), expect(irrefutable_let_patterns))]
-        if let Inner::Postgres(tx) = &mut self.inner {
-            sqlx::query(
-                "SELECT 1 FROM mail_outbox
-                  WHERE id = ANY (ARRAY(SELECT j.value ->> 'id' FROM json_array_elements(CAST($1 AS json)) AS j))
-                  ORDER BY id FOR UPDATE",
-            )
-            .bind(listed)
-            .execute(&mut **tx)
-            .await
-            .map_err(|cause| postgres::failed(self.operation, &cause))?;
+    /// As [`all`](Self::all), for a statement that reads `rows`. On SQLite it may run several times, each over a part of
+    /// them: it must not count or order them.
+    pub(super) async fn all_rows(
+        &mut self,
+        statement: &'static str,
+        values: Vec<Value>,
+        rows: Rows,
+    ) -> Result<Vec<Row>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(())
+        match &mut self.inner {
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(tx) => {
+                let mut all = Vec::with_capacity(rows.len());
+                for (text, values) in rows::Pieces::new(statement, values, rows) {
+                    let some = ask!(Sqlite, &mut **tx, AssertSqlSafe(text).into_sql_str(), values, fetch_all)
+                        .map_err(|cause| sqlite::failed(self.operation, cause))?;
+                    all.extend(some.into_iter().map(Row::Sqlite));
+                }
+                Ok(all)
+            }
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(tx) => postgres::all_rows(tx, statement, values, rows)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Postgres).collect())
+                .map_err(|cause| postgres::failed(self.operation, &cause)),
+        }
+    }
+
+    /// As [`run`](Self::run), for a statement that reads `rows`.
+    pub(super) async fn run_rows(
+        &mut self,
+        statement: &'static str,
+        values: Vec<Value>,
+        rows: Rows,
+    ) -> Result<u64> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        match &mut self.inner {
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(tx) => {
+                let mut affected = 0;
+                for (text, values) in rows::Pieces::new(statement, values, rows) {
+                    affected += ask!(Sqlite, &mut **tx, AssertSqlSafe(text).into_sql_str(), values, execute)
+                        .map_err(|cause| sqlite::failed(self.operation, cause))?
+                        .rows_affected();
+                }
+                Ok(affected)
+            }
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(tx) => postgres::run_rows(tx, statement, values, rows)
+                .await
+                .map_err(|cause| postgres::failed(self.operation, &cause)),
+        }
     }
 
     pub(super) async fn commit(self) -> Result<()> {
@@ -293,14 +350,12 @@ impl Store {
     ) -> Result<Vec<Row>> {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(file) => {
-                ask!(sqlx::Sqlite, Dialect::Sqlite, &file.pool, statement, values, fetch_all)
-                    .map(|rows| rows.into_iter().map(Row::Sqlite).collect())
-                    .map_err(|cause| sqlite::failed(operation, cause))
-            }
+            Self::Sqlite(file) => ask!(Sqlite, &file.pool, statement.into_sql_str(), values, fetch_all)
+                .map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+                .map_err(|cause| sqlite::failed(operation, cause)),
             #[cfg(feature = "postgres")]
             Self::Postgres(server) => {
-                ask!(sqlx::Postgres, Dialect::Postgres, &server.pool, statement, values, fetch_all)
+                ask!(Postgres, &server.pool, postgres::text(statement), values, fetch_all)
                     .map(|rows| rows.into_iter().map(Row::Postgres).collect())
                     .map_err(|cause| postgres::failed(operation, &cause))
             }

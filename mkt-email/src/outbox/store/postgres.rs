@@ -4,10 +4,13 @@
 //! `begin` is dropped (transact-rs/sqlx#4385), so it runs in a task of its own. Locks of sessions are used: connect to
 //! the server itself, or through a pooler that keeps sessions apart.
 
-use super::{Access, SERVICE, migrator, unmade};
+use super::rows::{self, Column, Rows};
+use super::{Access, SERVICE, Value, migrator, unmade};
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Postgres, Transaction};
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgRow,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Postgres, SqlSafeStr, SqlStr, Transaction};
 use std::time::Duration;
 
 const STEPS: [(&str, &str); 1] = [("outbox", include_str!("../schema/postgres_1.sql"))];
@@ -166,47 +169,65 @@ async fn begin(pool: &PgPool, text: String) -> sqlx::Result<Transaction<'static,
     }
 }
 
-/// A statement in PostgreSQL's words: the rows of a JSON argument, and row locks.
-pub(super) fn spelled(statement: &'static str) -> String {
-    let mut text = String::with_capacity(statement.len() + 64);
-    // A list of ids is an array: the rows are found by their key, however many the planner believes there are.
-    let list = "IN (SELECT j.value ->> 0 FROM json_each(";
-    let listed = statement.replace(list, "= ANY (ARRAY(SELECT j.value ->> 0 FROM json_each(");
-    let listed = match listed.len() == statement.len() {
-        true => listed,
-        false => close_arrays(&listed),
-    };
-    let mut rest = listed.as_str();
-    while let Some(at) = rest.find("json_each(") {
-        let (before, call) = rest.split_at(at);
-        let (argument, after) =
-            call.strip_prefix("json_each(").and_then(|call| call.split_once(')')).unwrap_or(("", call));
-        text.push_str(before);
-        text.push_str("json_array_elements(CAST(");
+/// A statement in PostgreSQL's words.
+pub(super) fn text(statement: &'static str) -> SqlStr {
+    AssertSqlSafe(spelled(statement)).into_sql_str()
+}
+
+/// Lists of ids are arrays, by which rows are found through their key, however many the planner believes there are;
+/// and there are row locks.
+fn spelled(statement: &'static str) -> String {
+    const LIST: &str = "IN (SELECT value FROM json_each(";
+    let mut parts = statement.split(LIST);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (argument, after) = part.split_once("))").unwrap_or((part, ""));
+        text.push_str("= ANY (");
         text.push_str(argument);
-        text.push_str(" AS json))");
-        rest = after;
+        text.push(')');
+        text.push_str(after);
     }
-    text.push_str(rest);
     text.replace("/*postgres: ", "").replace(" */", "")
 }
 
-/// Closes what was opened in `spelled`: `= ANY (ARRAY(SELECT … FROM json_each($2) AS j)` lacks a bracket.
-fn close_arrays(statement: &str) -> String {
-    let mut parts = statement.split("ANY (ARRAY(SELECT");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        text.push_str("ANY (ARRAY(SELECT");
-        match part.split_once(") AS j)") {
-            Some((list, after)) => {
-                text.push_str(list);
-                text.push_str(") AS j))");
-                text.push_str(after);
-            }
-            None => text.push_str(part),
-        }
+type Asked = sqlx::query::Query<'static, Postgres, PgArguments>;
+
+fn with_rows(statement: &'static str, values: Vec<Value>, rows: Rows) -> Asked {
+    let text = rows::as_arrays(&spelled(statement), values.len(), &rows);
+    let mut query = sqlx::query::<Postgres>(AssertSqlSafe(text));
+    for value in values {
+        query = match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+            Value::Bytes(bytes) => query.bind(bytes),
+            Value::List(list) => query.bind(list),
+        };
     }
-    text
+    for column in rows.into_columns() {
+        query = match column {
+            Column::Text(values) => query.bind(values),
+            Column::Number(values) => query.bind(values),
+        };
+    }
+    query
+}
+
+pub(super) async fn all_rows(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    values: Vec<Value>,
+    rows: Rows,
+) -> sqlx::Result<Vec<PgRow>> {
+    with_rows(statement, values, rows).fetch_all(connection).await
+}
+
+pub(super) async fn run_rows(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    values: Vec<Value>,
+    rows: Rows,
+) -> sqlx::Result<u64> {
+    with_rows(statement, values, rows).execute(connection).await.map(|done| done.rows_affected())
 }
 
 /// The server's own words are left out where they quote values (classes 22 and 23), and its error is never a cause:
@@ -253,17 +274,24 @@ pub(super) fn failed(operation: &'static str, cause: &sqlx::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::spelled;
+    use super::*;
 
     #[test]
     fn a_statement_is_spelled_for_the_server() {
         assert_eq!(
-            spelled("SELECT j.value ->> 0 FROM json_each($2) AS j /*postgres: FOR UPDATE SKIP LOCKED */"),
-            "SELECT j.value ->> 0 FROM json_array_elements(CAST($2 AS json)) AS j FOR UPDATE SKIP LOCKED"
+            spelled(
+                "x WHERE id IN (SELECT value FROM json_each($2)) AND (y) /*postgres: FOR UPDATE SKIP LOCKED */"
+            ),
+            "x WHERE id = ANY ($2) AND (y) FOR UPDATE SKIP LOCKED"
         );
+        let rows = Rows::default().text(["a".to_owned()]).maybe_number([None]);
         assert_eq!(
-            spelled("x WHERE id IN (SELECT j.value ->> 0 FROM json_each($2) AS j) AND (y)"),
-            "x WHERE id = ANY (ARRAY(SELECT j.value ->> 0 FROM json_array_elements(CAST($2 AS json)) AS j)) AND (y)"
+            rows::as_arrays(
+                "WITH j(id, n) AS ({rows}) UPDATE t SET a = $1 WHERE id = ANY ({first})",
+                1,
+                &rows
+            ),
+            "WITH j(id, n) AS (SELECT * FROM unnest($2::text[], $3::bigint[])) UPDATE t SET a = $1 WHERE id = ANY ($2)"
         );
     }
 }

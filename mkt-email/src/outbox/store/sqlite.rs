@@ -41,6 +41,8 @@ impl File {
             .pragma("secure_delete", "ON")
             // The default of 2 MiB makes every batch read its pages of the index again.
             .pragma("cache_size", "-65536")
+            // Statements about many mails are prepared in a few sizes each.
+            .statement_cache_capacity(256)
             .busy_timeout(Duration::from_secs(30));
         let opened = connect(&SqlitePoolOptions::new().max_connections(4), &options).await;
         let pool = opened.map_err(|cause| {
@@ -88,14 +90,16 @@ impl File {
         self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| failed(operation, cause))
     }
 
-    /// Folds the write-ahead log, which holds earlier states of pages, into the file, and empties it.
+    /// Folds the write-ahead log, which holds earlier states of pages, into the file, and empties it. Waits a few
+    /// seconds for whoever reads.
     pub(super) async fn scrub(&self) -> Result<()> {
-        let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|cause| failed("scrub", cause))?;
-        match busy {
-            0 => Ok(()),
+        let broken = |cause| failed("scrub", cause);
+        let mut connection = self.pool.acquire().await.map_err(broken)?;
+        sqlx::query("PRAGMA busy_timeout = 5000").execute(&mut *connection).await.map_err(broken)?;
+        let busy = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+        sqlx::query("PRAGMA busy_timeout = 30000").execute(&mut *connection).await.map_err(broken)?;
+        match busy.map_err(broken)? {
+            0_i64 => Ok(()),
             _ => Err(Error::new(ErrorKind::Storage, SERVICE, "scrub")
                 .with_detail("another connection reads, and the write-ahead log cannot be emptied")),
         }

@@ -8,6 +8,7 @@ on_each_engine!(
     an_account_that_asks_for_a_pause_gets_it_from_every_run,
     a_throttled_call_pauses_the_account_and_its_mails_wait,
     a_provider_that_cannot_be_used_ends_the_run_and_loses_nothing,
+    mails_that_a_call_did_not_come_to_use_up_no_attempt,
 );
 
 async fn a_pause_begins_when_it_is_asked_for_and_lasts_a_second_at_least(engine: Engine) {
@@ -67,4 +68,53 @@ async fn a_provider_that_cannot_be_used_ends_the_run_and_loses_nothing(engine: E
     assert_eq!(counts(&outbox).await, Counts { recipients: 5, pending: 5, ..Counts::default() });
     outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
     assert_eq!(provider.delivered().len(), 5);
+}
+
+/// Puts the first mail of its first two calls off, and does not come to the others.
+#[derive(Debug)]
+struct GivesUpEarly(Memory);
+
+#[async_trait]
+impl EmailProvider for GivesUpEarly {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        let mut outcomes = self.0.send(group).await?;
+        if let Outcome::Deferred { retry_at, detail, .. } = outcomes[0].clone() {
+            outcomes[1..].fill(Outcome::NotOffered { retry_at, detail });
+        }
+        Ok(outcomes)
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+async fn mails_that_a_call_did_not_come_to_use_up_no_attempt(engine: Engine) {
+    let (outbox, provider, clock) = (engine.with(3).await, GivesUpEarly(forgetful_groups()), clock());
+    for _ in 0..2 {
+        provider.0.script(&reader(0), Script::Defer { wait: Duration::from_secs(5), scope: Scope::Account });
+    }
+    let mut options = RunOptions::default();
+    options.max_attempts = 2;
+    options.wait_up_to = Duration::from_secs(60);
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    // The first mail was put off twice, which is once too often; the others were offered once, after the two rests.
+    assert_eq!((report.deferred, report.rejected, report.accepted), (1, 1, 2));
+    assert_eq!(clock.now(), instant("2026-10-26T12:00:10Z"));
+    assert_eq!(counts(&outbox).await, Counts { recipients: 3, sent: 2, failed: 1, ..Counts::default() });
+}
+
+/// Takes calls of a hundred mails and remembers no key.
+fn forgetful_groups() -> Memory {
+    let mut capabilities = Memory::new().capabilities().clone();
+    capabilities.idempotency = Idempotency::None;
+    Memory::with_capabilities(capabilities)
 }

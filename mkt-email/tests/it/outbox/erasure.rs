@@ -124,3 +124,27 @@ async fn an_erased_person_is_taken_out_of_the_send_log(engine: Engine) {
     assert_eq!(outbox.write_send_log(&log).await.unwrap(), 1);
     assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 4);
 }
+
+/// A report that is being read keeps the write-ahead log, and in it the person.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn erasing_says_that_the_log_is_in_use_and_ends_its_work_when_asked_again() {
+    let place = Engine::Sqlite.place().await;
+    let outbox = place.open().await;
+    outbox.enqueue(&[transactional("test", &canary())], noon()).await.unwrap();
+    let pool = sqlx::SqlitePool::connect(&place.url).await.unwrap();
+    let mut reader = pool.begin().await.unwrap();
+    let rows: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM mail_outbox").fetch_one(&mut *reader).await.unwrap();
+    assert_eq!(rows, 1);
+
+    let error = outbox.erase(&canary(), noon()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert!(error.to_string().contains("another connection reads"), "{error}");
+    assert_eq!(counts(&outbox).await.cancelled, 1);
+    assert!(dump(&place).await.to_lowercase().contains("canary.person"), "nothing was left to be erased");
+
+    drop(reader);
+    pool.close().await;
+    outbox.erase(&canary(), noon()).await.unwrap();
+    assert!(!dump(&place).await.to_lowercase().contains("canary.person"));
+}

@@ -8,6 +8,8 @@ on_each_engine!(
     the_counts_add_up_at_every_instant,
     a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody,
     a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost,
+    a_long_call_keeps_its_lease_while_others_come_and_go,
+    a_long_run_takes_over_the_mails_of_a_late_worker,
 );
 
 /// An SMTP server may take ten minutes for its last answer (RFC 5321), twice the lease.
@@ -176,4 +178,113 @@ async fn a_server_that_is_serializable_by_default_is_not_in_the_way_of_workers()
     let (a, b, c, d) = tokio::join!(run(), run(), run(), run());
     let accepted: u64 = [a, b, c, d].into_iter().map(|report| report.unwrap().accepted).sum();
     assert_eq!((accepted, provider.delivered().len()), (200, 200));
+}
+
+/// Takes long for the first reader.
+#[derive(Debug)]
+struct SlowForOne(Memory, Duration);
+
+#[async_trait]
+impl EmailProvider for SlowForOne {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        let first = group.mails()[0].message.to().address == reader(0);
+        tokio::time::sleep(if first { self.1 } else { self.1 / 40 }).await;
+        self.0.send(group).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+async fn a_long_call_keeps_its_lease_while_others_come_and_go(engine: Engine) {
+    let (outbox, provider) = (engine.with(45).await, forgetful());
+    let mut options = RunOptions::default();
+    options.lease = Duration::from_secs(2);
+    options.calls_in_flight = 2;
+    let (slow, clock) = (SlowForOne(provider.clone(), Duration::from_secs(5)), SystemClock::new());
+    let first = outbox.run(&slow, &clock, &options);
+    let another = async {
+        // Past the lease of the long call, which never paused since: others ended all the while.
+        tokio::time::sleep(Duration::from_millis(3500)).await;
+        let (mut options, other) = (RunOptions::default(), forgetful());
+        options.campaign = Some("another".to_owned());
+        outbox.run(&other, &clock, &options).await.unwrap();
+        counts(&outbox).await.unknown
+    };
+    let (report, unknown) = tokio::join!(first, another);
+    assert_eq!((report.unwrap().accepted, unknown), (45, 0));
+    assert_eq!(counts(&outbox).await.sent, 45);
+}
+
+async fn a_long_run_takes_over_the_mails_of_a_late_worker(engine: Engine) {
+    let (outbox, provider, clock) = (engine.outbox().await, Memory::new(), clock());
+    outbox.enqueue(&[transactional("test", &reader(0))], noon()).await.unwrap();
+    let stuck = {
+        let (outbox, provider, clock) = (outbox.clone(), Stuck(provider.clone()), clock.clone());
+        tokio::spawn(async move { outbox.run(&provider, &clock, &RunOptions::default()).await })
+    };
+    while provider.calls() == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // Due long after the lease of the stuck call has passed.
+    let mut later = transactional("test", &reader(1));
+    later.not_before = Some(noon() + chrono::TimeDelta::hours(1));
+    outbox.enqueue(&[later], noon()).await.unwrap();
+    let mut options = RunOptions::default();
+    options.wait_up_to = Duration::from_secs(7200);
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!((report.accepted, report.settled), (2, 1));
+    assert_eq!((provider.delivered().len(), counts(&outbox).await.sent), (2, 2));
+    stuck.abort();
+}
+
+/// The server ends the session by which a worker is known to be alive: the worker is taken for dead while it lives.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_session_the_server_ended_loses_its_mails_and_none_is_sent_twice() {
+    use sqlx::Connection;
+    if !crate::engines::postgres_is_there() {
+        return;
+    }
+    let place = Engine::Postgres.place().await;
+    let (outbox, provider, clock) = (place.open().await, forgetful(), SystemClock::new());
+    fill(&outbox, 40).await;
+    let mut options = RunOptions::default();
+    options.calls_in_flight = 2;
+    let slow = Slow(provider.clone(), Duration::from_millis(150));
+    let meddler = async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let mut admin = sqlx::PgConnection::connect(&place.url).await.unwrap();
+        // Of this outbox only: the other tests' workers are on the same server.
+        let ended: Vec<bool> = sqlx::query_scalar(
+            "SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l
+              WHERE l.locktype = 'advisory' AND l.mode = 'ShareLock' AND l.granted
+                AND (l.classid::bigint << 32) | l.objid::bigint IN (
+                    SELECT hashtextextended(o.worker, ('x' || i.outbox_id)::bit(64)::bigint)
+                      FROM mail_outbox AS o, mail_identity AS i WHERE o.worker IS NOT NULL)",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert_eq!(ended, [true]);
+        outbox.run(&slow, &clock, &options).await.unwrap()
+    };
+    let (first, second) = tokio::join!(outbox.run(&slow, &clock, &options), meddler);
+    // Whether the first run ended well or not, what it was sending is known or unknown, and nothing was sent twice.
+    let counts = counts(&outbox).await;
+    assert_eq!((counts.sent + counts.unknown, counts.pending), (40, 0), "{first:?} {second:?}");
+    assert!(counts.unknown <= 2, "{counts:?}");
+    let mut reached = reached(&provider);
+    reached.sort();
+    reached.dedup();
+    assert_eq!((reached.len(), provider.delivered().len()), (40, 40));
 }
