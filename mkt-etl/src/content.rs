@@ -11,6 +11,7 @@ use mkt_warehouse::model::{
 };
 use mkt_warehouse::{Batch, SliceKey, id};
 use rust_decimal::Decimal;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// The rows of one slice.
@@ -286,42 +287,113 @@ impl Content {
             && self.dimensions.values().all(|x| x.value.is_none_or(|value| value.0.is_zero()))
     }
 
-    /// The hash of what the source said, whatever we think of its completeness: the `state` of numbers is left out.
+    /// The hash of what the source said, see [`Finished::fingerprint`].
+    #[cfg(feature = "testing")]
     pub(crate) fn fingerprint(&self) -> String {
-        self.batch(None).content_hash()
+        self.clone().finish().fingerprint
     }
 
-    /// The batch of the slice. A day that is suspect has metrics without a value: the zero is not believed.
-    pub(crate) fn batch(&self, state: Option<SliceState>) -> Batch {
-        let mut batch = Batch::new(self.key.clone()).state(state.unwrap_or(SliceState::Planned));
-        for kind in self.fills {
-            batch = match kind {
-                Kind::Sessions => batch.replace(self.sessions.values().cloned()),
-                Kind::Events => batch.replace(self.events.values().cloned()),
-                Kind::Metrics => batch.replace(self.metrics.values().cloned().map(|mut metric| {
-                    metric.state = state.unwrap_or(SliceState::Planned);
-                    if metric.state == SliceState::SuspectEmpty {
-                        (metric.value, metric.numerator, metric.denominator) = (None, None, None);
-                    }
-                    metric
-                })),
-                Kind::Dimensions => batch.replace(self.dimensions.values().cloned().map(|mut row| {
-                    row.state = state.unwrap_or(SliceState::Planned);
-                    if row.state == SliceState::SuspectEmpty {
-                        (row.value, row.numerator, row.denominator) = (None, None, None);
-                    }
-                    row
-                })),
-                Kind::Users => batch.replace(self.users.values().cloned()),
-                Kind::Campaigns => batch.replace(self.campaigns.values().cloned()),
-                Kind::Costs => batch.replace(self.costs.values().cloned()),
-            };
+    /// Turns the rows into columns, giving each row's memory back as it goes: a large slice is not held twice.
+    pub(crate) fn finish(self) -> Finished {
+        let Self { key, fills, sessions, events, metrics, dimensions, users, campaigns, costs, .. } = self;
+        let fills = |kind| fills.contains(&kind);
+        let mut rows = Batch::new(key.clone());
+        // A table that the stream fills is named, also when it has no rows.
+        if fills(Kind::Sessions) {
+            rows = rows.replace(sessions.into_values());
+        }
+        if fills(Kind::Events) {
+            rows = rows.replace(events.into_values());
+        }
+        if fills(Kind::Users) {
+            rows = rows.replace(users.into_values());
+        }
+        if fills(Kind::Campaigns) {
+            rows = rows.replace(campaigns.into_values());
+        }
+        if fills(Kind::Costs) {
+            rows = rows.replace(costs.into_values());
+        }
+        rows = rows
+            .replace(self.quarantine.into_values())
+            .replace(self.extras.into_values())
+            .replace(self.drift.into_values());
+        let numbers = Numbers {
+            metrics: fills(Kind::Metrics).then(|| metrics.into_values().collect()),
+            dimensions: fills(Kind::Dimensions).then(|| dimensions.into_values().collect()),
+        };
+        let fingerprint = if numbers.is_none() {
+            rows.content_hash()
+        } else {
+            let stateless = numbers.clone().put(Batch::new(key), SliceState::Planned);
+            hash_of(&[rows.content_hash(), stateless.content_hash()])
+        };
+        Finished { rows, numbers, fingerprint }
+    }
+}
+
+/// The numbers of a slice, which carry its state.
+#[derive(Debug, Clone)]
+struct Numbers {
+    metrics: Option<Vec<DailyMetric>>,
+    dimensions: Option<Vec<DimensionMetric>>,
+}
+
+impl Numbers {
+    fn is_none(&self) -> bool {
+        self.metrics.is_none() && self.dimensions.is_none()
+    }
+
+    /// Puts the numbers into a batch. Those of a suspect day have no value: the zero is not believed.
+    fn put(self, mut batch: Batch, state: SliceState) -> Batch {
+        let suspect = state == SliceState::SuspectEmpty;
+        if let Some(metrics) = self.metrics {
+            batch = batch.replace(metrics.into_iter().map(|mut row| {
+                row.state = state;
+                if suspect {
+                    (row.value, row.numerator, row.denominator) = (None, None, None);
+                }
+                row
+            }));
+        }
+        if let Some(dimensions) = self.dimensions {
+            batch = batch.replace(dimensions.into_iter().map(|mut row| {
+                row.state = state;
+                if suspect {
+                    (row.value, row.numerator, row.denominator) = (None, None, None);
+                }
+                row
+            }));
         }
         batch
-            .replace(self.quarantine.values().cloned())
-            .replace(self.extras.values().cloned())
-            .replace(self.drift.values().cloned())
     }
+}
+
+/// A slice as columns, of which only the state is not yet known.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    rows: Batch,
+    numbers: Numbers,
+    fingerprint: String,
+}
+
+impl Finished {
+    /// The hash of what the source said, whatever we think of its completeness: the `state` of numbers is left out.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// The batch of the slice.
+    pub(crate) fn batch(self, state: SliceState) -> Batch {
+        self.numbers.put(self.rows.state(state), state)
+    }
+}
+
+/// SHA-256, in hex, of hashes.
+fn hash_of(parts: &[String]) -> String {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

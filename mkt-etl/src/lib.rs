@@ -40,7 +40,7 @@
 //! | [`csv`] | [`CsvSource`]: sessions, events, customers, costs from files |
 //! | [`MemorySource`] | pages in memory, for tests |
 //! | [`Pipeline`] | slices into any [`Warehouse`](mkt_warehouse::Warehouse), several at once, each all or nothing |
-//! | [`ledger`] | `etl_slices`, `etl_quarantine`, `etl_revisions` |
+//! | [`ledger`] | `etl_slices`, `etl_quarantine`, `etl_extras`, `etl_drift`, `etl_revisions` |
 //! | [`settle`] | decides what is known about a slice: provisional, settled, suspect |
 //! | [`DueSlices`], [`due`] | what is due, brought in by one process at a time: for cron, or for the loop |
 //! | `schedule` (feature) | cron expressions in a zone, catching up, waiting after failures, the loop |
@@ -49,7 +49,7 @@
 //! | [`status`], [`history`], [`prometheus`] | freshness, quarantine, revisions, drift; metrics as text |
 //! | [`channel`] | from a referrer or tags to one [`Channel`](mkt_connect::Channel) |
 //! | [`clean`], [`zone`] | addresses out of texts; days of a zone |
-//! | `testing` (feature) | `RecordedMatomo`, and the conformance suite for sources |
+//! | `testing` (feature) | `RecordedMatomo`, `FakeAtInternet`, the conformance suite and the faults for sources |
 //!
 //! # What it promises
 //! - **A slice is old or new, never mixed**, and the ledger agrees with the rows.

@@ -2,7 +2,7 @@
 
 use super::{Pipeline, policy};
 use crate::content::Content;
-use crate::ledger::{self, SliceRow};
+use crate::ledger::{self, DriftRow, SliceRow};
 use crate::report::kind_name;
 use crate::settle::{self, Seen, Verdict};
 use crate::source::{SiteFacts, Stream};
@@ -83,15 +83,28 @@ impl Pipeline {
         let control = self.source.verify(&job.slice).await?;
         let now = self.clock.now();
         let totals = content.totals();
-        let fingerprint = content.fingerprint();
+        let (empty, coverage) = (content.is_empty(), content.coverage());
+        let counted = SliceRow {
+            records_read: signed(content.read()),
+            records_loaded: signed(content.rows() - content.derived().min(content.rows())),
+            records_quarantined: signed(content.quarantined_rows()),
+            records_duplicate: signed(content.duplicates()),
+            table_rows: json(&content.rows_by_table()),
+            totals: json(&totals),
+            note: (!content.notes().is_empty()).then(|| content.notes().join("; ")),
+            ..SliceRow::planned(&job.slice, now)
+        };
+        let drifted: Vec<DriftRow> = content.drift().cloned().collect();
+        let content = content.finish();
+        let fingerprint = content.fingerprint().to_owned();
         let old_fingerprint = job.before.as_ref().and_then(|row| row.fingerprint.as_ref());
         let seen = Seen {
-            empty: content.is_empty(),
+            empty,
             totals: &totals,
             control: control.as_ref(),
             read_before: old_fingerprint == Some(&fingerprint),
             final_by_age: now >= settle::final_from(&job.slice, job.stream.finality, job.site.zone),
-            coverage: content.coverage(),
+            coverage,
         };
         let Verdict { state, is_final } = settle::judge(&seen);
         let had_content =
@@ -108,26 +121,19 @@ impl Pipeline {
         let row = SliceRow {
             state,
             is_final,
-            records_read: signed(content.read()),
-            records_loaded: signed(content.rows() - content.derived().min(content.rows())),
-            records_quarantined: signed(content.quarantined_rows()),
-            records_duplicate: signed(content.duplicates()),
-            table_rows: json(&content.rows_by_table()),
-            totals: json(&totals),
             reconciled: control.as_ref().map(|control| totals.differences(control).is_empty()),
             control_totals: control.as_ref().map(json),
-            note: (!content.notes().is_empty()).then(|| content.notes().join("; ")),
             version,
             fingerprint: Some(fingerprint.clone()),
-            ..SliceRow::planned(&job.slice, now)
+            ..counted
         };
         let drift: Vec<String> =
-            content.drift().map(|row| format!("{}: {:?} is {}", row.place, row.field, row.change)).collect();
+            drifted.iter().map(|row| format!("{}: {:?} is {}", row.place, row.field, row.change)).collect();
         if let Some(before) = job.before.as_ref().filter(|before| !job.robbed && before.says_the_same(&row)) {
             return Ok(Outcome::Read { row: before.clone(), written: false, revised: false, drift });
         }
         let revised = old_fingerprint.is_some_and(|old| *old != fingerprint);
-        let mut batch = content.batch(Some(row.state)).upsert([row.clone()]);
+        let mut batch = content.batch(row.state).upsert([row.clone()]);
         if let Some(before) = job.before.as_ref().filter(|_| revised) {
             batch = batch.upsert(ledger::revisions(&job.slice, &before.totals(), &totals, now));
         }
@@ -137,7 +143,7 @@ impl Pipeline {
             // The warehouse is gone: nothing can be noted, and the other slices will fare no better.
             _ => Stop::Run(error),
         })?;
-        for drift in content.drift() {
+        for drift in &drifted {
             tracing::warn!(slice = %job.slice, place = drift.place, field = drift.field, change = drift.change, "drift");
         }
         tracing::debug!(written = receipt.written, removed = receipt.removed, state = %row.state, "loaded");
