@@ -13,6 +13,8 @@
 //! | `goals` | Referrers.getReferrerType: conversions, revenue, carts | Live |
 //!
 //! A report that says zero may be one that was not archived yet: only Live, which needs no archive, makes it believed.
+//! And Live that says so is believed only if VisitsSummary.get does not say otherwise (Live may be purged, and an answer
+//! without rows may be a fault): where it does, its `visits` are among the totals, and no slice of a report has them.
 
 use super::Inner;
 use super::answer::{Answer, Row};
@@ -52,7 +54,14 @@ impl Inner {
         match self.counts_in_live(target, details).await {
             // These came from Live themselves, and nothing else knows the day.
             Ok(counts) if target.name == Name::Hours && !counts.is_empty() => Ok(None),
-            Ok(counts) => Ok(Some(counts.totals(target.name, |name| target.report(name)))),
+            Ok(counts) => {
+                let mut totals = counts.totals(target.name, |name| target.report(name));
+                // The summary is what the daily numbers are made of, and is compared with Live as it is.
+                if counts.is_empty() && target.name != Name::Daily {
+                    self.contradict(target, &mut totals).await?;
+                }
+                Ok(Some(totals))
+            }
             // No visits log, by the privacy settings: nothing to count another way.
             Err(error) if error.kind() == ErrorKind::Unsupported => match target.name {
                 Name::Items => {
@@ -60,6 +69,21 @@ impl Inner {
                 }
                 _ => Ok(None),
             },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A day without a visit in Live, of which the summary says otherwise, is no empty day: visits that no slice of a
+    /// report has make it differ.
+    async fn contradict(&self, target: &Target<'_>, totals: &mut Totals) -> Result<()> {
+        match self.summary(target).await {
+            Ok(summary) => {
+                if let Some(visits) = summary.nb_visits.filter(|visits| !visits.is_zero()) {
+                    totals.set("visits", visits);
+                }
+                Ok(())
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -147,6 +171,10 @@ impl Inner {
         let mut records = self.records(target, &[target.ask(referrers::TYPES.place)]).await?.into_iter();
         let Some(table) = records.next().flatten() else { return Ok(None) };
         let rows = table.rows();
+        // A missing number is not a zero.
+        if target.name != Name::Goals && rows.iter().any(|row| row.number("nb_visits").is_none()) {
+            return Ok(None);
+        }
         let sum = |of: &dyn Fn(&Row) -> Option<Decimal>| {
             let sum = rows.iter().filter_map(of).fold(Decimal::ZERO, Decimal::saturating_add);
             measure(sum).unwrap_or_default()
