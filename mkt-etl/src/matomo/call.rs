@@ -178,7 +178,7 @@ impl Inner {
         )
     }
 
-    pub(super) fn protocol(operation: &'static str, detail: &'static str) -> Error {
+    pub(super) fn protocol(operation: &'static str, detail: impl Into<String>) -> Error {
         Error::new(ErrorKind::Protocol, SERVICE, operation)
             .delivered(mkt_connect::Delivery::Answered)
             .with_detail(detail)

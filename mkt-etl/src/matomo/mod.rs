@@ -14,7 +14,7 @@
 //! | `hours` | Live.getLastVisitsDetails without actions | report `hours` | VisitsSummary.get: visits, converted visits, seconds on site |
 //! | `events` | Events.getCategory, getAction, getName, flat | reports `event_categories`, `event_actions`, `event_names` | Live: events of the visits |
 //! | `items` | Goals.getItemsSku, of orders and of abandoned carts | reports `items`, `abandoned_items` | Live: pieces and prices of orders and carts |
-//! | `goals` | Goals.getGoals; Goals.get for each goal, orders, carts | reports `goals`, `goal_visitors`, `abandoned_carts` | Referrers.getReferrerType: conversions, revenue, carts |
+//! | `goals` | Goals.getGoals, Referrers.getReferrerType; Goals.get for each goal, orders, carts | reports `goals`, `goal_visitors`, `abandoned_carts` | Referrers.getReferrerType: conversions, revenue, carts |
 //!
 //! Reports are rows of `dimension_metrics`. Several calls of one slice go into one API.getBulkRequest, ten at most, and
 //! so do the descriptions of several sites; an error in its list is that call's error.
@@ -32,21 +32,27 @@
 //!   is wrong on these days, and says the same on the others: it is not asked.
 //! - **Where Goals.get cannot answer** (no such report), the daily conversions and revenue are counted from the visits of
 //!   Live, and the slice says so in a note.
-//! - **Conversions of deleted goals** are in a row of `goals` whose goal is null. Orders and goals are conversions,
-//!   abandoned carts are not: they are a report of their own, and their value is no revenue.
+//! - **Conversions of deleted goals** are under the goal's number where Referrers.getReferrerType names it and Goals.get
+//!   still tells it, else in a row of `goals` whose goal is null. Orders and goals are conversions, abandoned carts are
+//!   not: they are a report of their own, and their value is no revenue.
 //! - **Segments** ([`MatomoBuilder::segment`]) are populations of their own, in reports of their own.
 //!
 //! # What is not believed
 //! - **Zero is not missing**: on an instance that archives by cron a day without an archive looks like a day without
-//!   visits. A report that says zero is believed when Live, which needs no archive, says the same.
+//!   visits. A report that says zero is believed when Live, which needs no archive, says the same, and Live when
+//!   VisitsSummary.get does not contradict it.
+//! - **What is in a call's place is not yet its answer**: the elements of a bulk request carry no name. Rows must not
+//!   have the fields of another report; the conversions of goals must be those that Referrers.getReferrerType tells of
+//!   them, where both tell as many, and never more than those of all goals. Otherwise the slice fails.
 //! - **Not all rows are all rows**: Matomo keeps 500 pages and 1000 referrers of a day (by default) and folds the others
 //!   into a row "Others", whatever the limit asked for. Those rows are there as `is_rest`, the slice is truncated, and a
 //!   note says how much of the table they are. What may not be added up is not told of them.
 //! - **A report that the instance does not have** (plugin off, method unknown, 404) is an error of kind `Unsupported`, and
 //!   no row.
 //! - **Fields that were not there when this was written** are named as drift and kept in the extras, never among the
-//!   numbers. A lacking field of those that every row has is named, too, and is a metric without a value; where it is the
-//!   number that the report is for, the slice fails. The varying keys of Goals.get are not drift.
+//!   numbers. A lacking field of those that every row has is named, too, and is a metric without a value; so is a number
+//!   that does not read. Where that is the number that the report is for, the slice fails. The varying keys of Goals.get
+//!   are not drift.
 //!
 //! # Credentials
 //! **Refused credentials end it**: after the first refusal this source and its clones make no request any more. Twenty of

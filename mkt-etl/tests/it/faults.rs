@@ -4,6 +4,7 @@
 //! every moment.
 
 use crate::at_internet::{SITE as SPACE, report};
+use crate::matomo::{answering, has};
 use crate::support::window;
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -12,13 +13,15 @@ use mkt_connect::http::retry::Policy;
 use mkt_connect::http::{Client, Replay, Request};
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{Error, ErrorKind, Result};
+use mkt_etl::matomo::STREAMS;
 use mkt_etl::source::{AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Stream};
-use mkt_etl::testing::faults::{Cell, Fault, Subject, Verdict, check, check_all, check_pipeline};
+use mkt_etl::testing::faults::{Cell, Fault, Moment, Subject, Verdict, check, check_all, check_pipeline};
 use mkt_etl::testing::{FakeAtInternet, RecordedMatomo};
 use mkt_etl::{AtInternet, Matomo, Page, SiteFacts, Totals, Window};
 use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, SliceState};
 use mkt_warehouse::{SliceKey, Sqlite};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,20 +54,20 @@ fn quick() -> Policy {
         .longest_wait(Duration::from_millis(2_500))
 }
 
-fn matomo(server: &RecordedMatomo) -> Subject {
-    let subject =
-        Subject::new(&server.server().authority(), "1", window("2026-03-28", "2026-03-28"), |url, host| {
-            let matomo = Matomo::builder(url)
-                .allow_insecure_host(host)
-                .token(RecordedMatomo::TOKEN)
-                .site(1)
-                .page_size(5)
-                .all_streams()
-                .retry(quick())
-                .http(|client| client.total_timeout(PATIENCE).max_body_bytes(1 << 20));
-            Ok(Arc::new(matomo.build()?))
-        });
-    in_turn(subject.secret(RecordedMatomo::TOKEN).deadline(DEADLINE))
+fn matomo(server: &RecordedMatomo, streams: &'static [&'static str]) -> Subject {
+    let day = window("2026-03-28", "2026-03-28");
+    let subject = Subject::new(&server.server().authority(), "1", day, |url, host| {
+        let matomo = Matomo::builder(url)
+            .allow_insecure_host(host)
+            .token(RecordedMatomo::TOKEN)
+            .site(1)
+            .page_size(5)
+            .streams(streams.iter().copied())
+            .retry(quick())
+            .http(|client| client.total_timeout(PATIENCE).max_body_bytes(1 << 20));
+        Ok(Arc::new(matomo.build()?))
+    });
+    subject.secret(RecordedMatomo::TOKEN).deadline(DEADLINE)
 }
 
 /// A report of many pages, and single visits.
@@ -133,7 +136,7 @@ fn none_is_violated(cells: &[Cell]) {
 #[tokio::test]
 async fn matomo_stands_every_fault_in_every_stream() {
     let server = RecordedMatomo::start().await.unwrap();
-    let subject = matomo(&server);
+    let subject = in_turn(matomo(&server, &STREAMS));
     let cells = check_all(&subject).await.unwrap();
     let streams: BTreeSet<&str> = cells.iter().map(|cell| cell.stream.as_str()).collect();
     // Of the recorded instance and day; nothing else of it was recorded.
@@ -144,9 +147,72 @@ async fn matomo_stands_every_fault_in_every_stream() {
 #[tokio::test]
 async fn no_fault_of_matomo_spoils_a_slice_and_all_heal() {
     let server = RecordedMatomo::start().await.unwrap();
-    let subject = matomo(&server);
+    let subject = in_turn(matomo(&server, &STREAMS));
     let cells = check_pipeline(&subject, &for_pipelines(), Sqlite::in_memory).await.unwrap();
     none_is_violated(&cells);
+}
+
+#[tokio::test]
+async fn answers_of_matomo_that_agree_in_being_wrong_are_found_out_by_another_report() {
+    let server = RecordedMatomo::start().await.unwrap();
+    let subject = matomo(&server, &["referrer_names", "campaigns", "items", "goals"]);
+    let faults = [Fault::EmptyPage, Fault::WrongTypes, Fault::ReversedPage];
+    let cells = check(&subject, &faults).await.unwrap();
+    none_is_violated(&cells);
+    let verdict = |stream: &str, fault: Fault, moment: Moment| {
+        let mut of = cells.iter().filter(|cell| (cell.fault, cell.moment) == (fault, moment));
+        of.find(|cell| cell.stream == stream).unwrap().verdict.clone()
+    };
+    let refused = Verdict::Refused(ErrorKind::Protocol);
+    for stream in ["referrer_names", "campaigns"] {
+        // No list has a row then, of referrers or of visits; the summary, which is no list, has 17 visits.
+        let Verdict::Flagged(how) = verdict(stream, Fault::EmptyPage, Moment::Always) else {
+            panic!("{stream}")
+        };
+        assert_eq!(how, "visits is None, the control says 17");
+        assert_eq!(verdict(stream, Fault::WrongTypes, Moment::First), refused);
+    }
+    // Articles of orders and of carts, each under the other's name; goals, orders and carts likewise.
+    assert_eq!(verdict("items", Fault::ReversedPage, Moment::First), refused);
+    assert_eq!(verdict("goals", Fault::ReversedPage, Moment::Last), refused);
+}
+
+/// A day on which both goals converted, read with this list of goals; with their records in each other's place if swapped.
+async fn goals_of(listed: Value, swapped: bool) -> mkt_connect::Result<Page> {
+    let server = answering(move |method, fields| {
+        let record = |count: i64| json!({"2026-03-28": {"nb_conversions": count, "revenue": 0}});
+        match (method, fields.get("idGoal").map(String::as_str)) {
+            ("Goals.getGoals", _) => Some(listed.clone()),
+            ("Referrers.getReferrerType", _) => Some(json!({"2026-03-28": [{
+                "label": "Direct Entry", "referrer_type": 1, "nb_visits": 9, "nb_conversions": 7,
+                "goals": {"idgoal=1": {"nb_conversions": 4}, "idgoal=2": {"nb_conversions": 3}},
+            }]})),
+            ("Goals.get", None) => Some(record(7)),
+            ("Goals.get", Some(id @ ("1" | "2"))) => Some(record(if (id == "1") == swapped { 3 } else { 4 })),
+            _ => None,
+        }
+    })
+    .await;
+    let matomo = crate::matomo::source(&server).streams(["goals"]).build().unwrap();
+    let mut pages = crate::matomo::pages(&matomo, "goals", "2026-03-28").await;
+    assert_eq!(pages.len(), 1);
+    pages.remove(0)
+}
+
+#[tokio::test]
+async fn a_goal_that_converted_is_read_also_when_the_list_of_goals_lacks_it() {
+    let goal = |id: i64| json!({"idsite": 1, "idgoal": id, "name": "signup"});
+    for listed in [json!([goal(1), goal(2)]), json!([goal(2)]), json!([])] {
+        let read = goals_of(listed.clone(), false).await.unwrap();
+        for (id, conversions) in [("1", "4"), ("2", "3")] {
+            has(&read.dimensions, "goals", &json!({"goal": id}), &[("conversions", conversions)]);
+        }
+        assert!(
+            read.notes.is_empty() && read.dimensions.iter().all(|row| !row.dimensions.0["goal"].is_null())
+        );
+        // The record of one goal in the other one's place of a bulk request.
+        assert_eq!(goals_of(listed, true).await.unwrap_err().kind(), ErrorKind::Protocol);
+    }
 }
 
 /// A vendor with three pages of two numbers each, and a count of them.

@@ -5,8 +5,10 @@
 
 use super::shape::{Dimensions, Field, Ratio, Shape, Sheet};
 use crate::matomo::answer::{Answer, Row};
+use crate::matomo::wire::number;
 use rust_decimal::Decimal;
-use serde_json::Map;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Orders, as Matomo names them among the goals.
 pub(in crate::matomo) const ORDER: &str = "ecommerceOrder";
@@ -46,7 +48,7 @@ const fn shape(
     fields: &'static [Field],
     ratios: &'static [Ratio],
 ) -> Shape {
-    Shape { place, report, fields, ratios, known: KNOWN, is_known: is_part }
+    Shape { place, report, fields, ratios, known: KNOWN, is_known: is_part, foreign: &[] }
 }
 
 /// Every conversion is of one goal; orders are one of them.
@@ -84,6 +86,42 @@ pub(super) fn listed(answer: &Answer) -> Option<Vec<(String, Option<String>)>> {
         Answer::BySite(goals) => goals.values().map(|goal| goal.row().and_then(of)).collect(),
         _ => None,
     }
+}
+
+/// Conversions by goal, as the rows of Referrers.getReferrerType tell them: all goals that converted on the day. `None`
+/// where a number does not read.
+pub(super) fn converted(types: &[Row]) -> Option<BTreeMap<String, Decimal>> {
+    let mut all = BTreeMap::<String, Decimal>::new();
+    for row in types {
+        let Some(Value::Object(goals)) = row.field("goals") else { continue };
+        for (name, numbers) in goals {
+            let Some(goal) = name.strip_prefix("idgoal=") else { continue };
+            let Value::Object(numbers) = numbers else { return None };
+            let conversions = number(numbers.get("nb_conversions")?)?;
+            let sum = all.entry(goal.to_owned()).or_default();
+            *sum = sum.saturating_add(conversions);
+        }
+    }
+    Some(all)
+}
+
+/// Whether the records of goals may be theirs: the elements of a bulk request carry no name. Together they have no more
+/// conversions than all goals have; and where the types of referrers (`told`) have as many as these, each has its own.
+pub(super) fn are_theirs(
+    all: Option<&Row>,
+    listed: &[(&str, &Row)],
+    told: &BTreeMap<String, Decimal>,
+) -> bool {
+    let conversions = |row: &Row| row.number("nb_conversions").unwrap_or_default();
+    let sum = |of: &mut dyn Iterator<Item = Decimal>| of.fold(Decimal::ZERO, Decimal::saturating_add);
+    let own = sum(&mut listed.iter().filter(|(goal, _)| *goal != CART).map(|(_, row)| conversions(row)));
+    let whole = all.map_or(Decimal::ZERO, conversions);
+    let by_types = sum(&mut told.iter().filter(|(goal, _)| *goal != CART).map(|(_, count)| *count));
+    own <= whole
+        && (by_types != whole
+            || listed.iter().all(|(goal, row)| {
+                *goal == CART || conversions(row) == told.get(*goal).copied().unwrap_or_default()
+            }))
 }
 
 /// Goals.get of one goal. `None` where its conversions are not told.
@@ -149,6 +187,33 @@ mod tests {
         assert_eq!(left.number("nb_conversions"), Some(3.into()));
         assert_eq!(left.number("revenue"), Some("10.7".parse().unwrap()));
         assert_eq!(unlisted(&row(&json!({"nb_conversions": 6})), &[&goal, &order]), None);
+    }
+
+    #[test]
+    fn records_of_goals_prove_whose_they_are_as_far_as_the_types_of_referrers_tell() {
+        let types = |order: i64| {
+            let goals = json!({"idgoal=1": {"nb_conversions": 3}, "idgoal=ecommerceOrder": {"nb_conversions": order}});
+            converted(&[
+                row(&json!({"goals": goals})),
+                row(&json!({"goals": {"idgoal=1": {"nb_conversions": "1"}, "idgoal=ecommerceAbandonedCart": {"nb_conversions": 9}}})),
+                row(&json!({"nb_visits": 5})),
+            ])
+            .unwrap()
+        };
+        let told = types(2);
+        assert_eq!(told.get("1"), Some(&4.into()));
+        let record = |conversions: i64| row(&json!({"nb_conversions": conversions}));
+        let (all, goal, order, cart) = (record(6), record(4), record(2), record(9));
+        assert!(are_theirs(Some(&all), &[("1", &goal), (ORDER, &order), (CART, &cart)], &told));
+        assert!(!are_theirs(Some(&all), &[("1", &order), (ORDER, &goal), (CART, &cart)], &told));
+        // An older table of referrers cannot tell; but no goals have more than all of them.
+        assert!(are_theirs(Some(&all), &[("1", &order), (ORDER, &goal)], &types(1)));
+        assert!(!are_theirs(Some(&goal), &[("1", &order), (ORDER, &goal)], &types(1)));
+        assert!(!are_theirs(None, &[("1", &goal)], &BTreeMap::new()));
+        // A deleted goal has more than is listed.
+        assert!(are_theirs(Some(&all), &[("1", &goal)], &BTreeMap::new()));
+        let odd = json!({"goals": {"idgoal=1": {"nb_conversions": {}}}});
+        assert_eq!(converted(&[row(&odd)]), None);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(super) static HOURS: Shape = Shape {
     ],
     known: &[],
     is_known: no_others,
+    foreign: &[],
 };
 
 /// An hour of a local day: what the clock shows, and how far ahead of UTC it is then. The hour that comes twice differs

@@ -21,6 +21,7 @@ pub(super) static ORDERED: Shape = Shape {
     ratios: RATIOS,
     known: KNOWN,
     is_known: no_others,
+    foreign: &["abandoned_carts"],
 };
 
 /// Articles of abandoned carts. What they would have cost is no revenue.
@@ -38,6 +39,7 @@ pub(super) static ABANDONED: Shape = Shape {
     ],
     known: KNOWN,
     is_known: no_others,
+    foreign: &["orders"],
 };
 
 /// Rows of either.

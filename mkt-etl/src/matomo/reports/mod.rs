@@ -19,9 +19,11 @@ use crate::source::{Extra, Page, SiteFacts};
 use chrono::NaiveDate;
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::model::Json;
+use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::json;
 use shape::{Shape, Sheet};
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
@@ -223,10 +225,15 @@ impl Inner {
                 return Err(Self::protocol(READ, "the same page of the table came twice"));
             }
             (table.add)(&rows, &mut table.sheets);
+            let misread = |why: String| Self::protocol(READ, why);
             if table.paging.done {
-                table.sheets.into_iter().for_each(|sheet| append(&mut page, sheet.finish()));
+                for sheet in table.sheets {
+                    append(&mut page, sheet.finish().map_err(misread)?);
+                }
             } else {
-                table.sheets.iter_mut().for_each(|sheet| append(&mut page, sheet.take()));
+                for sheet in &mut table.sheets {
+                    append(&mut page, sheet.take().map_err(misread)?);
+                }
                 open.push(table);
             }
         }
@@ -234,22 +241,59 @@ impl Inner {
         Ok(Some(page))
     }
 
+    /// The goals that the site has, by number and name, and what each converted to on the day by another report: two words
+    /// on which goals there are.
+    async fn goals_told(
+        &self,
+        target: &Target<'_>,
+    ) -> Result<(Vec<(String, Option<String>)>, BTreeMap<String, Decimal>)> {
+        const OPERATION: &str = "read which goals there are";
+        let list = Ask::new("Goals.getGoals").with("idSite", target.site.native_id.as_str());
+        let asks = [list, target.ask(referrers::TYPES.place)];
+        let mut answers = self.ask_all(OPERATION, &asks).await?.into_iter();
+        let (Some(list), Some(types)) = (answers.next(), answers.next()) else {
+            return Err(Self::protocol(OPERATION, "a call has no answer"));
+        };
+        let goals = goals::listed(&list.map_err(lacking)?)
+            .ok_or_else(|| Self::protocol(OPERATION, "the list of goals has another form than documented"))?;
+        let told = match types.map_err(lacking) {
+            Ok(types) => goals::converted(target.part(OPERATION, types)?.rows())
+                .ok_or_else(|| Self::protocol(OPERATION, "conversions of a type of referrers do not read"))?,
+            Err(error) if error.kind() == ErrorKind::Unsupported => BTreeMap::new(),
+            Err(error) => return Err(error),
+        };
+        Ok((goals, told))
+    }
+
     /// The goals of a day, one by one.
     pub(super) async fn goals_page(&self, target: &Target<'_>) -> Result<Page> {
         const OPERATION: &str = "read the goals of a day one by one";
-        let list = Ask::new("Goals.getGoals").with("idSite", target.site.native_id.as_str());
-        let list = self.ask(OPERATION, &list).await.map_err(lacking)?;
-        let goals = goals::listed(&list)
-            .ok_or_else(|| Self::protocol(OPERATION, "the list of goals has another form than documented"))?;
+        let (goals, told) = self.goals_told(target).await?;
         let mut ids: Vec<&str> = goals.iter().map(|(id, _)| id.as_str()).collect();
         if self.is_shop(target.site).await? {
             ids.extend([goals::ORDER, goals::CART]);
         }
+        let known = ids.len();
+        for id in told.keys().map(String::as_str) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
         let mut asks = vec![target.ask("Goals.get")];
         asks.extend(ids.iter().map(|id| target.ask("Goals.get").with("idGoal", *id)));
         let mut answers = Vec::with_capacity(asks.len());
-        for answer in self.ask_all(OPERATION, &asks).await? {
-            answers.push(match target.part(OPERATION, answer.map_err(lacking)?)? {
+        for (place, answer) in self.ask_all(OPERATION, &asks).await?.into_iter().enumerate() {
+            let answer = match answer.map_err(lacking) {
+                // A goal that is not listed need not be told: it is in the row without a goal then.
+                Err(error)
+                    if place > known && matches!(error.kind(), ErrorKind::Input | ErrorKind::Unsupported) =>
+                {
+                    answers.push(None);
+                    continue;
+                }
+                answer => answer?,
+            };
+            answers.push(match target.part(OPERATION, answer)? {
                 Answer::Row(row) => Some(row),
                 Answer::Table(rows) if rows.is_empty() => None,
                 _ => return Err(Self::protocol(OPERATION, "the day's answer is no record")),
@@ -257,13 +301,18 @@ impl Inner {
         }
         let mut answers = answers.into_iter();
         let all = answers.next().flatten();
+        let answers: Vec<(&str, Row)> =
+            ids.into_iter().zip(answers).filter_map(|(id, row)| Some((id, row?))).collect();
+        let theirs: Vec<(&str, &Row)> = answers.iter().map(|(id, row)| (*id, row)).collect();
+        if !goals::are_theirs(all.as_ref(), &theirs, &told) {
+            return Err(Self::protocol(OPERATION, "the conversions of goals are not those of the day"));
+        }
         let mut sheet = target.sheet(&goals::GOALS);
         let mut visitors = target.sheet(&goals::VISITORS);
         let mut carts = target.sheet(&goals::ABANDONED);
         let mut listed = Vec::new();
-        for (id, row) in ids.into_iter().zip(answers) {
-            // A day without anything has no rows.
-            let Some(row) = row else { continue };
+        // A day without anything has no rows.
+        for (id, row) in answers {
             let told = if id == goals::CART {
                 goals::add_carts(&row, &mut carts)
             } else {
@@ -281,9 +330,10 @@ impl Inner {
                 "conversions of goals that are not listed any more are in a row without a goal".to_owned(),
             );
         }
-        let mut page = sheet.finish();
-        append(&mut page, visitors.finish());
-        append(&mut page, carts.finish());
+        let misread = |why: String| Self::protocol(OPERATION, why);
+        let mut page = sheet.finish().map_err(misread)?;
+        append(&mut page, visitors.finish().map_err(misread)?);
+        append(&mut page, carts.finish().map_err(misread)?);
         page.notes.extend(notes);
         page.extras.extend(goals.iter().filter_map(|(id, name)| {
             let fields = crate::clean::json(json!({ "name": name.as_ref()? }));
@@ -308,7 +358,7 @@ impl Inner {
             }
         }
         let note = day.write(&mut sheet);
-        let mut page = sheet.finish();
+        let mut page = sheet.finish().map_err(|why| Self::protocol("count the hours of a day", why))?;
         page.notes.extend(note);
         Ok(page)
     }

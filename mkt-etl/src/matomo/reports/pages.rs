@@ -29,6 +29,7 @@ pub(super) static PAGES: Shape = Shape {
     ],
     known: &["Actions_PageUrl", "avg_time_on_page", "nb_hits_following_search", "hits"],
     is_known: is_performance,
+    foreign: &[],
 };
 
 /// How fast pages loaded, in several fields for each phase; and sums of uniques over days, which count people twice.

@@ -45,6 +45,7 @@ pub(in crate::matomo) static TYPES: Shape = Shape {
     ratios: VISIT_RATIOS,
     known: KNOWN,
     is_known: no_others,
+    foreign: &[],
 };
 
 /// By name: every visit that did not come directly is in one row.
@@ -54,8 +55,15 @@ pub(super) static NAMES: Shape = Shape { place: "Referrers.getAll", report: "ref
 pub(super) static CAMPAIGNS: Shape =
     Shape { place: "Referrers.getCampaigns", report: "campaigns", ..TYPES_AGAIN };
 
-const TYPES_AGAIN: Shape =
-    Shape { place: "", report: "", fields: VISITS, ratios: VISIT_RATIOS, known: KNOWN, is_known: no_others };
+const TYPES_AGAIN: Shape = Shape {
+    place: "",
+    report: "",
+    fields: VISITS,
+    ratios: VISIT_RATIOS,
+    known: KNOWN,
+    is_known: no_others,
+    foreign: &[],
+};
 
 /// The type's name. The label is localised; the number and the segment are not.
 pub(in crate::matomo) fn type_of(row: &Row) -> Option<String> {

@@ -79,6 +79,8 @@ pub(in crate::matomo) struct Shape {
     pub(super) known: &'static [&'static str],
     /// Further ones, by their form.
     pub(super) is_known: fn(&str) -> bool,
+    /// Fields by which the rows of another report are known: the elements of a bulk request carry no name.
+    pub(super) foreign: &'static [&'static str],
 }
 
 /// Fields of rows of every table that are no numbers of it, or are computed from others: percentages, averages.
@@ -164,6 +166,8 @@ pub(super) struct Sheet<'a> {
     whole: Decimal,
     rest: Decimal,
     rest_rows: u64,
+    /// Why the rows cannot be those of the report.
+    misread: Option<String>,
     /// Rows from which an address was taken out, by what is left of their dimensions.
     cleaned: BTreeMap<String, (Dimensions, bool, Vec<Number>, u64)>,
 }
@@ -173,7 +177,7 @@ impl<'a> Sheet<'a> {
     pub(super) fn new(shape: &'static Shape, report: String, site: &'a SiteFacts, day: NaiveDate) -> Self {
         let (page, cleaned) = (Page::default(), BTreeMap::new());
         let (whole, rest) = (Decimal::ZERO, Decimal::ZERO);
-        Self { shape, report, site, day, page, whole, rest, rest_rows: 0, cleaned }
+        Self { shape, report, site, day, page, whole, rest, rest_rows: 0, misread: None, cleaned }
     }
 
     /// Adds a row.
@@ -185,10 +189,16 @@ impl<'a> Sheet<'a> {
     pub(super) fn add_as(&mut self, row: &Row, dimensions: Dimensions, is_rest: bool) {
         let mut numbers = Vec::with_capacity(self.shape.fields.len());
         let mut kept = Map::new();
-        for field in self.shape.fields {
+        if self.shape.foreign.iter().any(|name| row.0.contains_key(*name)) {
+            return self.misread("the rows are those of another report");
+        }
+        for (place, field) in self.shape.fields.iter().enumerate() {
             let value = row.0.get(field.vendor).filter(|value| present(value));
             let read = value.map(number);
             match (value, read) {
+                (Some(_), Some(None)) if place == 0 => {
+                    return self.misread(&format!("{} is no number", field.vendor));
+                }
                 (Some(value), Some(None)) => {
                     self.drifted(field.vendor, Change::OtherType);
                     kept.insert(field.vendor.to_owned(), value.clone());
@@ -250,6 +260,11 @@ impl<'a> Sheet<'a> {
         self.page.rejected.push(Rejected::new(self.shape.place, raw.as_bytes(), reason));
     }
 
+    /// Notes that the slice cannot be told from these rows: [`take`](Self::take) and [`finish`](Self::finish) fail.
+    pub(super) fn misread(&mut self, why: &str) {
+        self.misread.get_or_insert_with(|| format!("{}: {why}", self.shape.place));
+    }
+
     fn is_known(&self, name: &str) -> bool {
         self.shape.fields.iter().any(|field| field.vendor == name)
             || self.shape.known.contains(&name)
@@ -308,12 +323,21 @@ impl<'a> Sheet<'a> {
     }
 
     /// What was added since the last time.
-    pub(super) fn take(&mut self) -> Page {
-        std::mem::take(&mut self.page)
+    ///
+    /// # Errors
+    /// Why the rows cannot be those of the report.
+    pub(super) fn take(&mut self) -> Result<Page, String> {
+        self.misread.take().map_or_else(|| Ok(std::mem::take(&mut self.page)), Err)
     }
 
     /// The end of the table: rows that were held back, and what the rest is.
-    pub(super) fn finish(mut self) -> Page {
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(super) fn finish(mut self) -> Result<Page, String> {
+        if let Some(why) = self.misread {
+            return Err(why);
+        }
         let mut together = 0;
         for (_, (dimensions, is_rest, numbers, rows)) in std::mem::take(&mut self.cleaned) {
             together += if rows > 1 { rows } else { 0 };
@@ -335,7 +359,7 @@ impl<'a> Sheet<'a> {
                 self.shape.place
             ));
         }
-        self.page
+        Ok(self.page)
     }
 }
 
