@@ -9,7 +9,7 @@
 //!   or its quarantine say that they are not all;
 //! - **violated**: other data without a word, an error of a kind that misleads, a panic, a hang (longer than the
 //!   deadline and a second), a secret in an error, a page or a `Debug`, a request to where a redirect led; and, with a
-//!   [`Pipeline`] over it, rows of a slice that is neither the old nor the new one, a ledger that says complete when it
+//!   [`Pipeline`](crate::Pipeline) over it, rows of a slice that is neither the old nor the new one, a ledger that says complete when it
 //!   is not, or another result than the healthy one once the fault is over.
 //!
 //! ```
