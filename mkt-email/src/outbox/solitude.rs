@@ -89,7 +89,10 @@ impl Presence {
                 Ok(Dead::These(dead))
             }
             #[cfg(feature = "sqlite")]
-            _ => Ok(Dead::These(Vec::new())),
+            _ => {
+                let _ = worker;
+                Ok(Dead::These(Vec::new()))
+            }
         }
     }
 
