@@ -205,7 +205,7 @@ impl Content {
         self.coverage
     }
 
-    /// What differs in form, in the order of places and fields.
+    /// What differs in form, in the order of the ids of its rows.
     pub(crate) fn drift(&self) -> impl Iterator<Item = &DriftRow> {
         self.drift.values()
     }
