@@ -74,6 +74,7 @@
 
 #[cfg(feature = "charts")]
 pub mod charts;
+pub mod class_weights;
 pub mod classifier;
 pub mod encoder;
 mod error;
@@ -92,6 +93,7 @@ pub mod trained;
 pub mod tree;
 
 pub use self::{
+    class_weights::ClassWeights,
     classifier::{Classifier, ModelError},
     encoder::{Encoder, EncoderParams},
     error::Error,

@@ -1,0 +1,57 @@
+//! How much rows of either outcome count in a fit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::classifier::ModelError;
+
+/// How much rows of either outcome count in a fit. Weighted models rank alike or better where one outcome is
+/// rare, but their probabilities are no longer those of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// Every row counts 1.
+    #[default]
+    Equal,
+    /// Both outcomes count the same in all: rows ÷ (2 · rows of the outcome), as scikit-learn's `balanced`.
+    Balanced,
+    /// A weight for each outcome.
+    Of {
+        /// The weight of a row without the outcome.
+        negative: f64,
+        /// The weight of a row with it.
+        positive: f64,
+    },
+}
+
+impl ClassWeights {
+    /// The weights of a negative and a positive row among so many of each (weighted counts where rows have
+    /// weights of their own).
+    #[allow(dead_code)] // The learners take it up one by one.
+    pub(crate) fn of(self, negatives: f64, positives: f64) -> [f64; 2] {
+        match self {
+            Self::Equal => [1.0, 1.0],
+            Self::Balanced => {
+                let all = negatives + positives;
+                [all / (2.0 * negatives), all / (2.0 * positives)]
+            }
+            Self::Of { negative, positive } => [negative, positive],
+        }
+    }
+
+    /// Both weights must be numbers above 0.
+    #[allow(dead_code)]
+    pub(crate) fn check(self) -> Result<(), ModelError> {
+        if let Self::Of { negative, positive } = self {
+            for weight in [negative, positive] {
+                if !(weight > 0.0 && weight.is_finite()) {
+                    return Err(ModelError::Parameter {
+                        name: "class_weights",
+                        value: weight.to_string(),
+                        expected: "numbers above 0",
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
