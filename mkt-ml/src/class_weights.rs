@@ -26,7 +26,6 @@ pub enum ClassWeights {
 impl ClassWeights {
     /// The weights of a negative and a positive row among so many of each (weighted counts where rows have
     /// weights of their own).
-    #[allow(dead_code)] // The learners take it up one by one.
     pub(crate) fn of(self, negatives: f64, positives: f64) -> [f64; 2] {
         match self {
             Self::Equal => [1.0, 1.0],
@@ -39,7 +38,6 @@ impl ClassWeights {
     }
 
     /// Both weights must be numbers above 0.
-    #[allow(dead_code)]
     pub(crate) fn check(self) -> Result<(), ModelError> {
         if let Self::Of { negative, positive } = self {
             for weight in [negative, positive] {

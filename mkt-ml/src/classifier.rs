@@ -92,6 +92,38 @@ pub enum ModelError {
         /// NaN or an infinity.
         value: f64,
     },
+    /// A value in a feature of categories that is no code: codes are the whole numbers 0, 1, 2, … below 2²⁰.
+    #[error("feature `{feature}` is {value} in row {row}, which is no category's code")]
+    NotACategory {
+        /// The feature.
+        feature: String,
+        /// The row, from 0.
+        row: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A row's weight that is negative, infinite or NaN.
+    #[error("the weight of row {row} is {value}")]
+    Weight {
+        /// The row, from 0.
+        row: usize,
+        /// The weight.
+        value: f64,
+    },
+    /// The model knows no weights of rows.
+    #[error("{model} takes no weights of rows")]
+    WeightsUnknown {
+        /// The model.
+        model: &'static str,
+    },
+    /// A watcher gave the fit up.
+    #[error("the fit was given up after {done} of {total} trees")]
+    Cancelled {
+        /// Trees grown.
+        done: usize,
+        /// Trees asked for.
+        total: usize,
+    },
     /// Another number of features than in training.
     #[error("{found} features where the model was fitted with {expected}")]
     Width {
@@ -140,6 +172,8 @@ pub(crate) struct Training<'a> {
     pub(crate) records: ArrayView2<'a, f64>,
     pub(crate) labels: Vec<bool>,
     pub(crate) names: Vec<String>,
+    /// One weight a row, if the dataset has any; each a number from 0 up, and both outcomes weigh something.
+    pub(crate) weights: Option<Vec<f64>>,
 }
 
 /// Checks shape, labels and values; `missing` says whether NaN is understood.
@@ -177,7 +211,33 @@ where
         (0..features).map(|at| format!("feature {at}")).collect()
     };
     check_values(records, &names, missing)?;
-    Ok(Training { records, labels, names })
+    let weights = check_weights(dataset.weights(), &labels)?;
+    Ok(Training { records, labels, names, weights })
+}
+
+fn check_weights(given: Option<&[f32]>, labels: &[bool]) -> Result<Option<Vec<f64>>, ModelError> {
+    let Some(given) = given else { return Ok(None) };
+    if given.len() != labels.len() {
+        return Err(ModelError::Labels { rows: given.len(), labels: labels.len() });
+    }
+    let mut weigh = [false; 2];
+    for (row, (&weight, &label)) in given.iter().zip(labels).enumerate() {
+        if !(weight.is_finite() && weight >= 0.0) {
+            return Err(ModelError::Weight { row, value: f64::from(weight) });
+        }
+        weigh[usize::from(label)] |= weight > 0.0;
+    }
+    if weigh != [true, true] {
+        return Err(ModelError::OneClass { rows: labels.len(), positive: weigh[1] });
+    }
+    Ok(Some(given.iter().map(|weight| f64::from(*weight)).collect()))
+}
+
+impl Training<'_> {
+    /// Refuses weights, for models that would ignore them.
+    pub(crate) fn unweighted(&self, model: &'static str) -> Result<(), ModelError> {
+        if self.weights.is_some() { Err(ModelError::WeightsUnknown { model }) } else { Ok(()) }
+    }
 }
 
 /// Checks width and values of rows to predict.

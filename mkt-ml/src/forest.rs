@@ -5,10 +5,8 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    ops::ControlFlow,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use linfa::{
@@ -22,15 +20,18 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classifier::{Classifier, ModelError, check_records, check_training, predict_by_probability},
+    class_weights::ClassWeights,
+    classifier::{Classifier, ModelError, Training, check_records, check_training, predict_by_probability},
     metrics,
+    progress::{Progress, Watcher, unwatched},
     tree::{
-        MaxFeatures, Nodes,
-        bins::Binned,
-        check_limits,
-        grow::{self, Grown, Item, Limits},
+        MaxFeatures, check_limits, class_weights,
+        grow::{self, CutChoice, Grown, Limits},
+        nodes::Nodes,
         normalised,
+        table::{MOST_BINS, Table},
     },
+    workers::{Crew, Workers},
 };
 
 /// The most trees in a forest: far more than help, few enough to be a typing error beyond.
@@ -39,34 +40,41 @@ const MOST_TREES: usize = 100_000;
 const BLOCK: usize = 64;
 
 /// Parameters of a random forest, not yet checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ForestParams(ForestValidParams);
 
 /// Checked parameters of a random forest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ForestValidParams {
     trees: usize,
     max_depth: Option<usize>,
     min_leaf: u64,
     max_features: MaxFeatures,
     bootstrap: bool,
+    random_cuts: bool,
+    class_weights: ClassWeights,
+    out_of_bag: bool,
     seed: u64,
     /// Not part of the model: any number gives the same one.
     #[serde(skip)]
     threads: Option<NonZeroUsize>,
 }
 
-impl Default for ForestParams {
+impl Default for ForestValidParams {
     fn default() -> Self {
-        Self(ForestValidParams {
+        Self {
             trees: 100,
             max_depth: None,
             min_leaf: 1,
             max_features: MaxFeatures::Sqrt,
             bootstrap: true,
+            random_cuts: false,
+            class_weights: ClassWeights::Equal,
+            out_of_bag: true,
             seed: 42,
             threads: None,
-        })
+        }
     }
 }
 
@@ -101,6 +109,30 @@ impl ForestParams {
         self
     }
 
+    /// Whether a feature's cut is drawn between the least and the largest value of the node, instead of the
+    /// best of all (default no; see [`Forest::extra_trees`]).
+    pub fn random_cuts(mut self, random: bool) -> Self {
+        self.0.random_cuts = random;
+        self
+    }
+
+    pub(crate) fn has_random_cuts(&self) -> bool {
+        self.0.random_cuts
+    }
+
+    /// How much rows of either outcome count (default the same).
+    pub fn class_weights(mut self, weights: ClassWeights) -> Self {
+        self.0.class_weights = weights;
+        self
+    }
+
+    /// Whether rows are judged by the trees that did not see them (default; needs bootstrap, and takes about a
+    /// third of the time of a fit).
+    pub fn out_of_bag(mut self, judge: bool) -> Self {
+        self.0.out_of_bag = judge;
+        self
+    }
+
     /// The seed of all draws (default 42).
     pub fn seed(mut self, seed: u64) -> Self {
         self.0.seed = seed;
@@ -127,6 +159,7 @@ impl ParamGuard for ForestParams {
             });
         }
         check_limits(self.0.min_leaf, self.0.max_features)?;
+        self.0.class_weights.check()?;
         Ok(&self.0)
     }
 
@@ -175,18 +208,46 @@ where
 {
     type Object = Forest;
 
-    /// Grows the forest. NaN is a missing value.
+    /// Grows the forest. NaN is a missing value. With weights of rows, each tree draws its rows in proportion
+    /// to them.
     ///
     /// # Errors
-    /// Bad shapes, infinities, one outcome only.
+    /// Bad shapes, infinities, one outcome only, weights without bootstrap.
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Forest, ModelError> {
+        self.fit_watched(dataset, &unwatched)
+    }
+}
+
+impl ForestValidParams {
+    /// As `fit`, telling `watcher` after every tree.
+    ///
+    /// # Errors
+    /// As `fit`, and [`ModelError::Cancelled`] when the watcher gave up.
+    pub fn fit_watched<D, T>(
+        &self,
+        dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
+        watcher: Watcher<'_>,
+    ) -> Result<Forest, ModelError>
+    where
+        D: Data<Elem = f64>,
+        T: AsSingleTargets<Elem = bool>,
+    {
         let training = check_training(dataset, true)?;
-        let binned = Binned::of(training.records, self.seed);
-        let threads = self
-            .threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get)
-            .min(self.trees);
+        if !self.bootstrap {
+            training.unweighted("a forest without bootstrap")?;
+        }
+        Workers::new(self.threads, self.trees)?.enter(|crew| self.grow_all(&training, watcher, crew))
+    }
+
+    fn grow_all(
+        &self,
+        training: &Training<'_>,
+        watcher: Watcher<'_>,
+        crew: Crew,
+    ) -> Result<Forest, ModelError> {
+        let table = Table::new(training.records, &training.names, &[], MOST_BINS, self.seed, crew)?;
+        let weights = class_weights(self.class_weights, &training.labels);
+        let lots = training.weights.as_deref().map(Lots::new);
         // Each jump skips 2^128 numbers: the streams of the trees never meet.
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let streams: Vec<Xoshiro256PlusPlus> = (0..self.trees)
@@ -195,35 +256,57 @@ where
                 rng.clone()
             })
             .collect();
-        let grown =
-            in_order(threads, &streams, |stream| self.grow(&binned, &training.labels, stream.clone()));
-
-        let mut gains = vec![0.0; binned.features.len()];
+        let (done, given_up) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let grown = crew.map(streams, |stream| {
+            if given_up.load(Ordering::Relaxed) {
+                return None;
+            }
+            let tree = self.grow(&table, &training.labels, lots.as_ref(), weights, stream);
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            let progress = Progress { done, total: self.trees, validation_loss: None };
+            if watcher(progress) == ControlFlow::Break(()) {
+                given_up.store(true, Ordering::Relaxed);
+            }
+            Some(tree)
+        });
+        if given_up.load(Ordering::Relaxed) {
+            return Err(ModelError::Cancelled { done: done.into_inner(), total: self.trees });
+        }
+        let mut gains = vec![0.0; table.features()];
         let mut trees = Vec::with_capacity(self.trees);
         let mut bags = Vec::with_capacity(self.trees);
-        for (Grown { nodes, gains: of_tree }, bag) in grown {
+        for (Grown { tree, gains: of_tree }, bag) in grown.into_iter().flatten() {
             for (sum, gain) in gains.iter_mut().zip(normalised(of_tree)) {
                 *sum += gain;
             }
-            trees.push(Nodes(nodes));
+            trees.push(tree);
             bags.push(bag);
         }
-        let out_of_bag = if self.bootstrap {
-            out_of_bag(training.records, &training.labels, &trees, &bags, threads)
+        let out_of_bag = if self.bootstrap && self.out_of_bag {
+            out_of_bag(training.records, &training.labels, &trees, &bags, crew)
         } else {
             None
         };
-        Ok(Forest { feature_names: training.names, trees, gains: normalised(gains), out_of_bag })
+        Ok(Forest { feature_names: training.names.clone(), trees, gains: normalised(gains), out_of_bag })
     }
-}
 
-impl ForestValidParams {
-    fn grow(&self, binned: &Binned, labels: &[bool], mut rng: Xoshiro256PlusPlus) -> (Grown, Bag) {
-        let rows = binned.rows;
+    fn grow(
+        &self,
+        table: &Table,
+        labels: &[bool],
+        lots: Option<&Lots>,
+        weights: [f64; 2],
+        mut rng: Xoshiro256PlusPlus,
+    ) -> (Grown, Bag) {
+        let rows = table.rows;
         let mut times = vec![u32::from(!self.bootstrap); rows];
         if self.bootstrap {
             for _ in 0..rows {
-                if let Some(times) = times.get_mut(rng.random_range(0..rows as u64) as usize) {
+                let row = match lots {
+                    None => rng.random_range(0..rows as u64) as usize,
+                    Some(lots) => lots.draw(&mut rng),
+                };
+                if let Some(times) = times.get_mut(row) {
                     *times += 1;
                 }
             }
@@ -232,7 +315,7 @@ impl ForestValidParams {
         let mut items = Vec::with_capacity(rows);
         for ((&times, &label), row) in times.iter().zip(labels).zip(0_u32..) {
             if times > 0 {
-                items.push(Item::new(row, times, label));
+                items.push(grow::item(row, times, label));
                 bag.insert(row as usize);
             }
         }
@@ -240,9 +323,35 @@ impl ForestValidParams {
         let limits = Limits {
             max_depth: self.max_depth.unwrap_or(usize::MAX),
             min_leaf: self.min_leaf,
-            features: self.max_features.of(binned.features.len()),
+            features: self.max_features.of(table.features()),
+            cuts: if self.random_cuts { CutChoice::Random } else { CutChoice::Best },
+            weights,
         };
-        (grow::grow(binned, &mut items, limits, &mut rng), bag)
+        (grow::grow(table, &mut items, limits, &mut rng), bag)
+    }
+}
+
+/// Draws rows in proportion to their weights.
+struct Lots {
+    /// The sum of the weights up to and with each row.
+    sums: Vec<f64>,
+}
+
+impl Lots {
+    fn new(weights: &[f64]) -> Self {
+        let mut sum = 0.0;
+        let running = |weight: &f64| {
+            sum += weight;
+            sum
+        };
+        Self { sums: weights.iter().map(running).collect() }
+    }
+
+    fn draw(&self, rng: &mut Xoshiro256PlusPlus) -> usize {
+        let total = self.sums.last().copied().unwrap_or_default();
+        let at = rng.random::<f64>() * total;
+        // A row without weight has the sum of the row before it, and is never the first above.
+        self.sums.partition_point(|sum| *sum <= at).min(self.sums.len().saturating_sub(1))
     }
 }
 
@@ -267,18 +376,18 @@ fn out_of_bag(
     labels: &[bool],
     trees: &[Nodes],
     bags: &[Bag],
-    threads: usize,
+    crew: Crew,
 ) -> Option<OutOfBag> {
     // The chunks depend on the rows alone; within one, probabilities are added in the order of the trees.
     const CHUNK: usize = 4096;
     let chunks: Vec<usize> = (0..records.nrows()).step_by(CHUNK).collect();
-    let parts = in_order(threads, &chunks, |&start| {
+    let parts = crew.map(chunks, |start| {
         let part = records.slice(s![start..records.nrows().min(start + CHUNK), ..]);
         let mut sums = vec![(0.0, 0_u32); part.nrows()];
         for (tree, bag) in trees.iter().zip(bags) {
             for ((row, (sum, count)), at) in part.outer_iter().zip(&mut sums).zip(start..) {
                 if !bag.contains(at) {
-                    *sum += tree.probability(row);
+                    *sum += tree.value(row);
                     *count += 1;
                 }
             }
@@ -304,35 +413,16 @@ fn out_of_bag(
     })
 }
 
-/// Applies `work` to every item on `threads` threads; results come in the order of the items.
-fn in_order<I: Sync, R: Send>(threads: usize, items: &[I], work: impl Fn(&I) -> R + Sync) -> Vec<R> {
-    if threads <= 1 || items.len() <= 1 {
-        return items.iter().map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(items.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
-            scope.spawn(|| {
-                while let Some((at, item)) = {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    items.get(at).map(|item| (at, item))
-                } {
-                    let result = work(item);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_unstable_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
 impl Forest {
     /// Default parameters: 100 trees, √features per node, grown until leaves are pure.
     pub fn params() -> ForestParams {
         ForestParams::default()
+    }
+
+    /// Default parameters of extra trees (Geurts, Ernst, Wehenkel, 2006): cuts drawn at random instead of
+    /// searched for, and every tree sees all rows.
+    pub fn extra_trees() -> ForestParams {
+        ForestParams::default().random_cuts(true).bootstrap(false)
     }
 
     /// The number of trees.
@@ -356,7 +446,7 @@ impl Forest {
         !self.trees.is_empty()
             && self.gains.len() == features
             && self.gains.iter().all(|gain| (0.0..=1.0).contains(gain))
-            && self.trees.iter().all(|tree| tree.is_sound(features))
+            && self.trees.iter().all(|tree| tree.is_sound(features, |value| (0.0..=1.0).contains(&value)))
     }
 }
 
@@ -373,7 +463,7 @@ impl Classifier for Forest {
             let mut sums = [0.0; BLOCK];
             for tree in &self.trees {
                 for (sum, row) in sums.iter_mut().zip(block.outer_iter()) {
-                    *sum += tree.probability(row);
+                    *sum += tree.value(row);
                 }
             }
             // A mean of ones may round above 1.

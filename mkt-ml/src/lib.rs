@@ -72,6 +72,7 @@
 //! | `linfa-models` | linfa-logistic and linfa-trees as back ends; linfa-trees breaks ties by hash order, so that its trees may differ between two fits |
 //! | `charts` | the ROC curve and importances as SVG |
 
+pub mod boosting;
 #[cfg(feature = "charts")]
 pub mod charts;
 pub mod class_weights;
@@ -87,12 +88,16 @@ pub mod linfa_models;
 pub mod logistic;
 pub mod metrics;
 pub mod persist;
+pub mod progress;
 pub mod report;
+mod simd;
 pub mod split;
 pub mod trained;
 pub mod tree;
+mod workers;
 
 pub use self::{
+    boosting::{Boosting, BoostingParams},
     class_weights::ClassWeights,
     classifier::{Classifier, ModelError},
     encoder::{Encoder, EncoderParams},

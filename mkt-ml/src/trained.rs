@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::linfa_models::{LinfaLogistic, LinfaLogisticParams, LinfaTree, LinfaTreeParams};
 use crate::{
     Error,
+    boosting::{Boosting, BoostingParams},
     classifier::{Classifier, ModelError},
     encoder::{Encoder, EncoderParams},
     forest::{Forest, ForestParams},
@@ -35,8 +36,10 @@ pub enum Algorithm {
     Logistic(LogisticParams),
     /// [`DecisionTree`].
     Tree(TreeParams),
-    /// [`Forest`].
+    /// [`Forest`], extra trees among them.
     Forest(ForestParams),
+    /// [`Boosting`].
+    Boosting(BoostingParams),
     /// linfa-logistic (feature `linfa-models`).
     #[cfg(feature = "linfa-models")]
     LinfaLogistic(LinfaLogisticParams),
@@ -46,12 +49,14 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The model's name: `logistic`, `tree`, `forest`, `linfa-logistic`, `linfa-tree`.
+    /// The model's name: `logistic`, `tree`, `forest`, `extra-trees`, `boosting`, `linfa-logistic`, `linfa-tree`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Logistic(_) => "logistic",
             Self::Tree(_) => "tree",
+            Self::Forest(params) if params.has_random_cuts() => "extra-trees",
             Self::Forest(_) => "forest",
+            Self::Boosting(_) => "boosting",
             #[cfg(feature = "linfa-models")]
             Self::LinfaLogistic(_) => "linfa-logistic",
             #[cfg(feature = "linfa-models")]
@@ -64,7 +69,7 @@ impl Algorithm {
     pub fn encoder(&self) -> EncoderParams {
         match self {
             Self::Logistic(_) => EncoderParams::one_hot(),
-            Self::Tree(_) | Self::Forest(_) => EncoderParams::ordinal(),
+            Self::Tree(_) | Self::Forest(_) | Self::Boosting(_) => EncoderParams::ordinal(),
             #[cfg(feature = "linfa-models")]
             Self::LinfaLogistic(_) => EncoderParams::one_hot(),
             #[cfg(feature = "linfa-models")]
@@ -77,6 +82,7 @@ impl Algorithm {
             Self::Logistic(params) => Fitted::Logistic(params.fit(dataset)?),
             Self::Tree(params) => Fitted::Tree(params.fit(dataset)?),
             Self::Forest(params) => Fitted::Forest(params.fit(dataset)?),
+            Self::Boosting(params) => Fitted::Boosting(params.fit(dataset)?),
             #[cfg(feature = "linfa-models")]
             Self::LinfaLogistic(params) => Fitted::LinfaLogistic(params.fit(dataset)?),
             #[cfg(feature = "linfa-models")]
@@ -95,7 +101,9 @@ macro_rules! algorithm_from {
         }
     )*};
 }
-algorithm_from!(LogisticParams => Logistic, TreeParams => Tree, ForestParams => Forest);
+algorithm_from!(
+    LogisticParams => Logistic, TreeParams => Tree, ForestParams => Forest, BoostingParams => Boosting
+);
 #[cfg(feature = "linfa-models")]
 algorithm_from!(LinfaLogisticParams => LinfaLogistic, LinfaTreeParams => LinfaTree);
 
@@ -106,6 +114,7 @@ enum Fitted {
     Logistic(Logistic),
     Tree(DecisionTree),
     Forest(Forest),
+    Boosting(Boosting),
     #[cfg(feature = "linfa-models")]
     LinfaLogistic(LinfaLogistic),
     #[cfg(feature = "linfa-models")]
@@ -118,6 +127,7 @@ impl Fitted {
             Self::Logistic(model) => model,
             Self::Tree(model) => model,
             Self::Forest(model) => model,
+            Self::Boosting(model) => model,
             #[cfg(feature = "linfa-models")]
             Self::LinfaLogistic(model) => model,
             #[cfg(feature = "linfa-models")]
@@ -131,6 +141,7 @@ impl Fitted {
             Self::Logistic(model) => Influence::Weights(model.weights()),
             Self::Tree(model) => Influence::Gains(model.gains()),
             Self::Forest(model) => Influence::Gains(model.gains()),
+            Self::Boosting(model) => Influence::Gains(model.gains()),
             #[cfg(feature = "linfa-models")]
             Self::LinfaLogistic(model) => Influence::Weights(model.weights()),
             #[cfg(feature = "linfa-models")]
@@ -143,6 +154,7 @@ impl Fitted {
             Self::Logistic(model) => model.is_sound(),
             Self::Tree(model) => model.is_sound(),
             Self::Forest(model) => model.is_sound(),
+            Self::Boosting(model) => model.is_sound(),
             #[cfg(feature = "linfa-models")]
             Self::LinfaLogistic(model) => model.is_sound(),
             #[cfg(feature = "linfa-models")]
@@ -301,6 +313,11 @@ impl TrainedModel {
     /// The forest, if it is one: its out-of-bag score, say.
     pub fn forest(&self) -> Option<&Forest> {
         if let Fitted::Forest(forest) = &self.model { Some(forest) } else { None }
+    }
+
+    /// The boosted trees, if the model is some.
+    pub fn boosting(&self) -> Option<&Boosting> {
+        if let Fitted::Boosting(boosting) = &self.model { Some(boosting) } else { None }
     }
 
     /// The logistic regression on encoded features, if it is one.

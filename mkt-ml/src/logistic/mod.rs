@@ -173,7 +173,7 @@ where
     /// Bad shapes, NaN or infinities, one outcome only, more than 5000 features,
     /// [`ModelError::Collinear`], [`ModelError::NotConverged`].
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Logistic, ModelError> {
-        let Training { records, labels, names } = check_training(dataset, false)?;
+        let Training { records, labels, names, .. } = check_training(dataset, false)?;
         if names.len() > MOST_FEATURES {
             return Err(ModelError::TooLarge { rows: labels.len(), features: names.len() });
         }

@@ -1,40 +1,58 @@
-//! Grows one tree on binned rows: Gini impurity, features drawn per node, exact over the bins.
+//! Grows one tree for classification: Gini impurity, features drawn per node, exact over the bins.
 //!
 //! All counts are integers, so that the order in which rows are added up cannot matter; gains are computed
 //! from the counts in one fixed order. Nothing here knows about threads.
+//!
+//! A node of few rows is copied out of the table, feature by feature, and its whole subtree grown on the copy:
+//! most nodes of a deep tree are small, and reading each of their rows from anywhere in a large table would
+//! cost a miss of the cache at every level.
 
 use rand::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::{
-    Node,
-    bins::{Binned, BinnedFeature, MISSING_BIN},
+    nodes::{Node, Nodes},
+    partition::{LeftBins, divide, partition},
+    table::{Cuts, MISSING_BIN, Table},
 };
 
-/// When to stop and how many features to try.
+/// Nodes of at most so many rows are grown on a copy: four columns of them fit the innermost cache.
+const COPIED: usize = 8192;
+/// Nodes of more rows look at all bins instead of remembering which hold any.
+const DENSE: usize = 256;
+
+/// When to stop, how many features to try and how.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) max_depth: usize,
     pub(crate) min_leaf: u64,
     pub(crate) features: usize,
+    pub(crate) cuts: CutChoice,
+    /// The weights of a negative and of a positive row.
+    pub(crate) weights: [f64; 2],
 }
 
-/// A row in the bag: its number and how often it was drawn, with its label in the lowest bit of `drawn`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Item {
-    row: u32,
-    drawn: u32,
+/// How a feature's cut is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CutChoice {
+    /// The best of all.
+    Best,
+    /// One drawn between the least and the largest value of the node (Geurts, Ernst, Wehenkel: "Extremely
+    /// randomized trees", 2006).
+    Random,
 }
 
-impl Item {
-    pub(crate) fn new(row: u32, times: u32, label: bool) -> Self {
-        Self { row, drawn: times << 1 | u32::from(label) }
-    }
+/// A row in the bag: its number in bits 0..32, its label in bit 32, how often it was drawn above.
+pub(crate) fn item(row: u32, times: u32, label: bool) -> u64 {
+    u64::from(row) | u64::from(label) << 32 | u64::from(times) << 33
+}
 
-    fn counts(self) -> Counts {
-        let times = u64::from(self.drawn >> 1);
-        Counts { rows: times, positive: times * u64::from(self.drawn & 1) }
-    }
+/// What an item adds to a cell: drawn rows in the lower half, positive ones in the upper.
+#[inline(always)]
+fn addend(item: u64) -> u64 {
+    let times = item >> 33;
+    // All bits set for a positive row.
+    times | ((times << 32) & (item >> 32 & 1).wrapping_neg())
 }
 
 /// Rows and positive rows, drawings counted.
@@ -45,37 +63,53 @@ struct Counts {
 }
 
 impl Counts {
+    #[inline(always)]
+    fn of_cell(cell: u64) -> Self {
+        Self { rows: cell & 0xffff_ffff, positive: cell >> 32 }
+    }
+
+    #[inline(always)]
     fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.positive += other.positive;
     }
 
+    #[inline(always)]
     fn minus(self, other: Self) -> Self {
         Self { rows: self.rows - other.rows, positive: self.positive - other.positive }
     }
 
-    /// rows · p (1 − p): half the Gini impurity, weighted.
-    fn impurity(self) -> f64 {
+    /// Weight of the rows and of the positive ones.
+    #[inline(always)]
+    fn weigh(self, [of_negative, of_positive]: [f64; 2]) -> [f64; 2] {
+        let positive = self.positive as f64 * of_positive;
+        [(self.rows - self.positive) as f64 * of_negative + positive, positive]
+    }
+
+    /// weight · p (1 − p): half the Gini impurity, weighted.
+    #[inline(always)]
+    fn impurity(self, weights: [f64; 2]) -> f64 {
         if self.rows == 0 {
             return 0.0;
         }
-        let (rows, positive) = (self.rows as f64, self.positive as f64);
-        positive * (rows - positive) / rows
+        let [all, positive] = self.weigh(weights);
+        positive * (all - positive) / all
     }
 
     fn is_pure(self) -> bool {
         self.positive == 0 || self.positive == self.rows
     }
 
-    fn leaf(self) -> Node {
-        Node::Leaf { probability: self.positive as f64 / self.rows.max(1) as f64, rows: self.rows }
+    fn leaf(self, weights: [f64; 2]) -> Node {
+        let [all, positive] = self.weigh(weights);
+        Node::Leaf { value: if all > 0.0 { (positive / all).min(1.0) } else { 0.0 }, rows: self.rows }
     }
 }
 
-/// A tree and the impurity that each feature took away in it, per row.
+/// A tree and the impurity that each feature took away in it, per weight of its rows.
 #[derive(Debug)]
 pub(crate) struct Grown {
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) tree: Nodes,
     pub(crate) gains: Vec<f64>,
 }
 
@@ -86,6 +120,7 @@ struct Split {
     bin: u8,
     missing_left: bool,
     gain: f64,
+    left: Counts,
 }
 
 /// A node still to be split: its place, its items as a range, its depth.
@@ -97,207 +132,401 @@ struct Open {
     counts: Counts,
 }
 
-/// Grows a tree on `items`, which are reordered.
-pub(crate) fn grow(
-    binned: &Binned,
-    items: &mut [Item],
-    limits: Limits,
-    rng: &mut Xoshiro256PlusPlus,
-) -> Grown {
-    let mut counts = Counts::default();
-    for item in items.iter() {
-        counts.add(item.counts());
-    }
-    let total = counts.rows as f64;
-    let mut nodes = vec![counts.leaf()];
-    let mut gains = vec![0.0; binned.features.len()];
-    let mut order: Vec<usize> = (0..binned.features.len()).collect();
-    let mut histogram = Histogram::default();
-    let mut aside = Vec::new();
-    let mut open = vec![Open { node: 0, start: 0, end: items.len(), depth: 0, counts }];
-    while let Some(Open { node, start, end, depth, counts }) = open.pop() {
-        if depth >= limits.max_depth || counts.is_pure() || counts.rows < limits.min_leaf.saturating_mul(2) {
-            continue;
+/// Grows a tree on `items`, which are used up.
+pub(crate) fn grow(table: &Table, items: &mut [u64], limits: Limits, rng: &mut Xoshiro256PlusPlus) -> Grown {
+    let counts = Counts::of_cell(items.iter().fold(0, |sum: u64, item| sum + addend(*item)));
+    let [total, _] = counts.weigh(limits.weights);
+    let features = table.features();
+    let mut growing = Growing {
+        table,
+        limits,
+        total,
+        nodes: vec![counts.leaf(limits.weights)],
+        gains: vec![0.0; features],
+        order: (0..features).collect(),
+        histograms: Vec::new(),
+        aside: Vec::new(),
+        open: Vec::new(),
+    };
+    let mut copy = Copy { bins: Vec::new(), rows: 0 };
+    let mut large = vec![Open { node: 0, start: 0, end: items.len(), depth: 0, counts }];
+    while let Some(open) = large.pop() {
+        let Some(part) = items.get_mut(open.start..open.end) else { continue };
+        if part.len() > COPIED {
+            growing.step(&Whole(table), items, open, rng);
+            // The right side waits: the left one, just divided, is still in cache.
+            large.append(&mut growing.open);
+        } else if growing.may_split(&open) {
+            copy.take(table, part);
+            growing.open.push(Open { start: 0, end: part.len(), ..open });
+            while let Some(open) = growing.open.pop() {
+                growing.step(&copy, part, open, rng);
+            }
         }
-        let Some(part) = items.get_mut(start..end) else { continue };
-        let Some(split) = best_split(binned, part, counts, limits, &mut order, &mut histogram, rng) else {
-            continue;
-        };
-        let Some(feature) = binned.features.get(split.feature) else { continue };
-        let (middle, left) = partition(part, feature, split, &mut aside);
-        let right = counts.minus(left);
-        let left_node = nodes.len();
-        if let Some(slot) = nodes.get_mut(node) {
+    }
+    Grown { tree: Nodes { nodes: growing.nodes, sets: Vec::new() }, gains: growing.gains }
+}
+
+/// Where the bins of a node's rows are found.
+trait Source {
+    /// Adds `items` to a histogram for each of `features`.
+    fn fill(&self, features: &[usize], items: &[u64], histograms: &mut [Histogram]);
+
+    /// As [`partition`].
+    fn partition(&self, items: &mut [u64], aside: &mut Vec<u64>, feature: usize, left: &LeftBins) -> usize;
+}
+
+/// The table itself.
+struct Whole<'a>(&'a Table);
+
+impl Source for Whole<'_> {
+    fn fill(&self, features: &[usize], items: &[u64], histograms: &mut [Histogram]) {
+        let stride = self.0.features();
+        for item in items {
+            let at = *item as u32 as usize * stride;
+            let bins = &self.0.bins[at..at + stride];
+            let add = addend(*item);
+            for (histogram, &feature) in histograms.iter_mut().zip(features) {
+                histogram.cells[usize::from(bins[feature])] += add;
+            }
+        }
+        for histogram in histograms {
+            histogram.find_occupied();
+        }
+    }
+
+    fn partition(&self, items: &mut [u64], aside: &mut Vec<u64>, feature: usize, left: &LeftBins) -> usize {
+        partition(items, aside, self.0, feature, left)
+    }
+}
+
+/// The rows of one subtree, feature by feature; items count from its first row.
+struct Copy {
+    bins: Vec<u8>,
+    rows: usize,
+}
+
+impl Copy {
+    /// Copies the rows of `items` and renumbers them.
+    fn take(&mut self, table: &Table, items: &mut [u64]) {
+        let features = table.features();
+        self.rows = items.len();
+        self.bins.clear();
+        self.bins.resize(features * items.len(), 0);
+        for (at, item) in items.iter_mut().enumerate() {
+            let from = *item as u32 as usize * features;
+            let row = &table.bins[from..from + features];
+            for (column, bin) in self.bins.chunks_exact_mut(self.rows).zip(row) {
+                column[at] = *bin;
+            }
+            *item = (*item & !0xffff_ffff) | at as u64;
+        }
+    }
+
+    fn column(&self, feature: usize) -> &[u8] {
+        self.bins.get(feature * self.rows..(feature + 1) * self.rows).unwrap_or_default()
+    }
+}
+
+impl Source for Copy {
+    fn fill(&self, features: &[usize], items: &[u64], histograms: &mut [Histogram]) {
+        for (histogram, &feature) in histograms.iter_mut().zip(features) {
+            let column = self.column(feature);
+            if items.len() > DENSE {
+                for item in items {
+                    histogram.cells[usize::from(column[*item as u32 as usize])] += addend(*item);
+                }
+                histogram.find_occupied();
+            } else {
+                for item in items {
+                    let bin = usize::from(column[*item as u32 as usize]);
+                    histogram.cells[bin] += addend(*item);
+                    histogram.occupied[bin / 64] |= 1 << (bin % 64);
+                }
+            }
+        }
+    }
+
+    fn partition(&self, items: &mut [u64], aside: &mut Vec<u64>, feature: usize, left: &LeftBins) -> usize {
+        divide(items, aside, self.column(feature), 1, left)
+    }
+}
+
+struct Growing<'a> {
+    table: &'a Table,
+    limits: Limits,
+    total: f64,
+    nodes: Vec<Node>,
+    gains: Vec<f64>,
+    order: Vec<usize>,
+    histograms: Vec<Histogram>,
+    aside: Vec<u64>,
+    open: Vec<Open>,
+}
+
+impl Growing<'_> {
+    fn may_split(&self, open: &Open) -> bool {
+        open.depth < self.limits.max_depth
+            && !open.counts.is_pure()
+            && open.counts.rows >= self.limits.min_leaf.saturating_mul(2)
+    }
+
+    /// Splits a node if that is worth anything; its children wait in `open`, the left one on top.
+    fn step<S: Source>(&mut self, source: &S, items: &mut [u64], node: Open, rng: &mut Xoshiro256PlusPlus) {
+        if !self.may_split(&node) {
+            return;
+        }
+        let Some(part) = items.get_mut(node.start..node.end) else { return };
+        let Some(split) = self.best_split(source, part, node.counts, rng) else { return };
+        let Some(Cuts::Numbers(edges)) = self.table.cuts.get(split.feature) else { return };
+        let left: LeftBins = std::array::from_fn(|bin| {
+            if bin == usize::from(MISSING_BIN) { split.missing_left } else { bin <= usize::from(split.bin) }
+        });
+        let middle = node.start + source.partition(part, &mut self.aside, split.feature, &left);
+        let right = node.counts.minus(split.left);
+        let left_node = self.nodes.len();
+        if let Some(slot) = self.nodes.get_mut(node.node) {
             *slot = Node::Split {
                 feature: split.feature as u32,
                 // Past the last edge everything present goes left.
-                threshold: feature.edges.get(usize::from(split.bin) - 1).copied().unwrap_or(f64::MAX),
+                threshold: edges.get(usize::from(split.bin) - 1).copied().unwrap_or(f64::MAX),
                 missing_left: split.missing_left,
                 left: left_node as u32,
             };
         }
-        if let Some(gain) = gains.get_mut(split.feature) {
-            *gain += split.gain.max(0.0) / total;
+        if let Some(gain) = self.gains.get_mut(split.feature) {
+            *gain += split.gain.max(0.0) / self.total;
         }
-        nodes.push(left.leaf());
-        nodes.push(right.leaf());
-        // The right side waits: the left one, just partitioned, is still in cache.
-        open.push(Open { node: left_node + 1, start: start + middle, end, depth: depth + 1, counts: right });
-        open.push(Open { node: left_node, start, end: start + middle, depth: depth + 1, counts: left });
+        self.nodes.push(split.left.leaf(self.limits.weights));
+        self.nodes.push(right.leaf(self.limits.weights));
+        let depth = node.depth + 1;
+        let children = [
+            Open { node: left_node + 1, start: middle, end: node.end, depth, counts: right },
+            Open { node: left_node, start: node.start, end: middle, depth, counts: split.left },
+        ];
+        self.open.extend(children.into_iter().filter(|child| {
+            child.depth < self.limits.max_depth
+                && !child.counts.is_pure()
+                && child.counts.rows >= self.limits.min_leaf.saturating_mul(2)
+        }));
     }
-    Grown { nodes, gains }
-}
 
-/// The best split over features drawn without replacement. Features that are constant in the node do not
-/// count among the drawn ones; splits without gain are taken (an XOR starts with one).
-fn best_split(
-    binned: &Binned,
-    items: &[Item],
-    counts: Counts,
-    limits: Limits,
-    order: &mut [usize],
-    histogram: &mut Histogram,
-    rng: &mut Xoshiro256PlusPlus,
-) -> Option<Split> {
-    let mut best: Option<Split> = None;
-    let mut tried = 0;
-    let all = order.len();
-    for at in 0..all {
-        if tried == limits.features {
-            break;
-        }
-        if limits.features < all {
-            let drawn = rng.random_range(at as u64..all as u64) as usize;
-            order.swap(at, drawn);
-        }
-        let Some((feature, column)) =
-            order.get(at).and_then(|&f| binned.features.get(f).map(|column| (f, column)))
-        else {
-            continue;
-        };
-        histogram.fill(&column.bins, items);
-        if histogram.is_constant() {
-            continue;
-        }
-        tried += 1;
-        if let Some(split) = histogram.best_cut(feature, counts, limits.min_leaf)
-            && best.is_none_or(|best| split.gain > best.gain)
-        {
-            best = Some(split);
-        }
-    }
-    best
-}
-
-/// Moves the items that go left before the others, keeping the order on both sides; returns how many go left
-/// and their counts.
-fn partition(
-    items: &mut [Item],
-    feature: &BinnedFeature,
-    split: Split,
-    aside: &mut Vec<Item>,
-) -> (usize, Counts) {
-    aside.clear();
-    let mut left = Counts::default();
-    let mut kept = 0;
-    for at in 0..items.len() {
-        let Some(&item) = items.get(at) else { break };
-        let bin = feature.bins.get(item.row as usize).copied().unwrap_or(MISSING_BIN);
-        if if bin == MISSING_BIN { split.missing_left } else { bin <= split.bin } {
-            left.add(item.counts());
-            if let Some(slot) = items.get_mut(kept) {
-                *slot = item;
+    /// The best split over features drawn without replacement. Features that are constant in the node do not
+    /// count among the drawn ones; splits without gain are taken (an XOR starts with one).
+    fn best_split<S: Source>(
+        &mut self,
+        source: &S,
+        items: &[u64],
+        counts: Counts,
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> Option<Split> {
+        let mut best: Option<Split> = None;
+        let all = self.order.len();
+        let wanted = self.limits.features;
+        let (mut tried, mut at) = (0, 0);
+        while tried < wanted && at < all {
+            // As many as are still wanted are counted in one pass over the rows.
+            let until = all.min(at + wanted - tried);
+            if wanted < all {
+                for place in at..until {
+                    let drawn = rng.random_range(place as u64..all as u64) as usize;
+                    self.order.swap(place, drawn);
+                }
             }
-            kept += 1;
-        } else {
-            aside.push(item);
+            let drawn = self.order.get(at..until).unwrap_or_default();
+            if self.histograms.len() < drawn.len() {
+                self.histograms.resize_with(drawn.len(), Histogram::default);
+            }
+            let histograms = self.histograms.get_mut(..drawn.len()).unwrap_or_default();
+            source.fill(drawn, items, histograms);
+            for (histogram, &feature) in histograms.iter_mut().zip(drawn) {
+                if histogram.is_varied() {
+                    tried += 1;
+                    let found = match self.limits.cuts {
+                        CutChoice::Best => histogram.best_cut(feature, counts, &self.limits),
+                        CutChoice::Random => {
+                            let edges = match self.table.cuts.get(feature) {
+                                Some(Cuts::Numbers(edges)) => edges.as_slice(),
+                                _ => &[],
+                            };
+                            histogram.random_cut(feature, counts, &self.limits, edges, rng)
+                        }
+                    };
+                    if let Some(split) = found
+                        && best.is_none_or(|best| split.gain > best.gain)
+                    {
+                        best = Some(split);
+                    }
+                }
+                histogram.clear();
+            }
+            at = until;
         }
+        best
     }
-    if let Some(rest) = items.get_mut(kept..) {
-        rest.copy_from_slice(aside);
-    }
-    (kept, left)
 }
 
 /// Counts per bin, and which bins hold any: small nodes touch few of the 256.
 #[derive(Debug)]
 struct Histogram {
-    counts: [Counts; 256],
+    cells: [u64; 256],
     occupied: [u64; 4],
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: [Counts::default(); 256], occupied: [0; 4] }
+        Self { cells: [0; 256], occupied: [0; 4] }
     }
 }
 
 impl Histogram {
-    fn fill(&mut self, bins: &[u8], items: &[Item]) {
+    fn find_occupied(&mut self) {
+        for (word, cells) in self.occupied.iter_mut().zip(self.cells.chunks_exact(64)) {
+            *word = cells.iter().enumerate().fold(0, |word, (bit, cell)| word | u64::from(*cell != 0) << bit);
+        }
+    }
+
+    fn clear(&mut self) {
         for (word, mask) in self.occupied.iter_mut().enumerate() {
             while *mask != 0 {
-                self.counts[word * 64 + mask.trailing_zeros() as usize] = Counts::default();
+                self.cells[(word * 64 + mask.trailing_zeros() as usize) & 255] = 0;
                 *mask &= *mask - 1;
             }
         }
-        for item in items {
-            let bin = usize::from(bins.get(item.row as usize).copied().unwrap_or(MISSING_BIN));
-            self.counts[bin].add(item.counts());
-            self.occupied[bin / 64] |= 1 << (bin % 64);
-        }
     }
 
-    fn is_constant(&self) -> bool {
-        self.occupied.iter().map(|mask| mask.count_ones()).sum::<u32>() < 2
+    /// Whether the node's rows differ in the feature.
+    fn is_varied(&self) -> bool {
+        self.occupied.iter().map(|mask| mask.count_ones()).sum::<u32>() > 1
     }
 
     /// Occupied bins with a value, ascending.
-    fn present(&self) -> impl Iterator<Item = u8> {
-        self.occupied.iter().enumerate().flat_map(|(word, &mask)| {
-            std::iter::successors((mask != 0).then_some(mask), |mask| {
-                let rest = mask & (mask - 1);
-                (rest != 0).then_some(rest)
-            })
-            .map(move |mask| (word * 64) as u8 + mask.trailing_zeros() as u8)
-            .filter(|bin| *bin != MISSING_BIN)
-        })
+    #[inline(always)]
+    fn present(&self) -> Present {
+        let mut masks = self.occupied;
+        masks[0] &= !(1 << MISSING_BIN);
+        Present { masks, word: 0 }
     }
 
     /// The cut with the largest gain that leaves `min_leaf` rows on both sides. Rows with a missing value
     /// try both sides; where there are none, missing values met later follow the larger side.
-    fn best_cut(&self, feature: usize, all: Counts, min_leaf: u64) -> Option<Split> {
-        let missing = self.counts[usize::from(MISSING_BIN)];
-        let impurity = all.impurity();
-        let mut best: Option<Split> = None;
-        let mut consider = |left: Counts, bin: u8, missing_left: bool| {
-            let right = all.minus(left);
-            if left.rows.min(right.rows) < min_leaf.max(1) {
-                return;
-            }
-            let gain = impurity - left.impurity() - right.impurity();
-            if best.is_none_or(|best| gain > best.gain) {
-                best = Some(Split { feature, bin, missing_left, gain });
-            }
-        };
+    fn best_cut(&self, feature: usize, all: Counts, limits: &Limits) -> Option<Split> {
+        let missing = Counts::of_cell(self.cells[usize::from(MISSING_BIN)]);
+        let mut best = Best::new(feature, all, limits);
         let mut left = Counts::default();
-        let mut bins = self.present().peekable();
-        while let Some(bin) = bins.next() {
-            left.add(self.counts[usize::from(bin)]);
-            let Some(&next) = bins.peek() else { break };
+        let mut bins = self.present();
+        let mut bin = bins.next();
+        while let Some(at) = bin {
+            left.add(Counts::of_cell(self.cells[usize::from(at)]));
+            let next = bins.next();
+            let Some(after) = next else { break };
             // Half way between the bins that hold rows of this node.
-            let cut = bin + (next - bin - 1) / 2;
-            if missing.rows == 0 {
-                consider(left, cut, left.rows * 2 >= all.rows);
-            } else {
-                consider(left, cut, false);
-                let mut with_missing = left;
-                with_missing.add(missing);
-                consider(with_missing, cut, true);
-            }
+            let cut = at + (after - at - 1) / 2;
+            best.consider_with(missing, left, cut);
+            bin = next;
         }
         if missing.rows > 0 {
-            consider(all.minus(missing), u8::MAX, false);
+            best.consider(all.minus(missing), u8::MAX, false);
         }
-        best
+        best.found
+    }
+
+    /// One cut, drawn evenly between the edges that part the rows.
+    fn random_cut(
+        &self,
+        feature: usize,
+        all: Counts,
+        limits: &Limits,
+        edges: &[f64],
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> Option<Split> {
+        let missing = Counts::of_cell(self.cells[usize::from(MISSING_BIN)]);
+        let mut best = Best::new(feature, all, limits);
+        let (first, last) = (self.present().next(), self.present().last());
+        let chance: f64 = rng.random();
+        match first.zip(last) {
+            Some((first, last)) if first < last => {
+                // Edge b − 1 lies above bin b.
+                let parting = edges.get(usize::from(first) - 1..usize::from(last) - 1).unwrap_or_default();
+                let (low, high) = (parting.first().copied()?, parting.last().copied()?);
+                // Weighted ends, not low + chance · (high − low), which can overflow.
+                let value = low * (1.0 - chance) + high * chance;
+                let above = parting.partition_point(|edge| *edge < value).min(parting.len() - 1);
+                let nearer_below = above > 0
+                    && parting.get(above - 1).zip(parting.get(above)).is_some_and(|(a, b)| value - a < b - value);
+                let cut = first + above as u8 - u8::from(nearer_below);
+                let mut left = Counts::default();
+                for bin in self.present().take_while(|bin| *bin <= cut) {
+                    left.add(Counts::of_cell(self.cells[usize::from(bin)]));
+                }
+                best.consider_with(missing, left, cut);
+            }
+            // Missing against present is all there is.
+            _ => best.consider(all.minus(missing), u8::MAX, false),
+        }
+        best.found
+    }
+}
+
+/// Bins of a mask, ascending.
+struct Present {
+    masks: [u64; 4],
+    word: usize,
+}
+
+impl Iterator for Present {
+    type Item = u8;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<u8> {
+        while self.word < 4 {
+            let mask = &mut self.masks[self.word];
+            if *mask != 0 {
+                let bit = mask.trailing_zeros();
+                *mask &= *mask - 1;
+                return Some((self.word * 64) as u8 + bit as u8);
+            }
+            self.word += 1;
+        }
+        None
+    }
+}
+
+/// The best cut so far of one feature.
+struct Best<'a> {
+    feature: usize,
+    all: Counts,
+    impurity: f64,
+    limits: &'a Limits,
+    found: Option<Split>,
+}
+
+impl<'a> Best<'a> {
+    fn new(feature: usize, all: Counts, limits: &'a Limits) -> Self {
+        Self { feature, all, impurity: all.impurity(limits.weights), limits, found: None }
+    }
+
+    #[inline(always)]
+    fn consider(&mut self, left: Counts, bin: u8, missing_left: bool) {
+        let right = self.all.minus(left);
+        if left.rows.min(right.rows) < self.limits.min_leaf.max(1) {
+            return;
+        }
+        let gain = self.impurity - left.impurity(self.limits.weights) - right.impurity(self.limits.weights);
+        if self.found.is_none_or(|found| gain > found.gain) {
+            self.found = Some(Split { feature: self.feature, bin, missing_left, gain, left });
+        }
+    }
+
+    #[inline(always)]
+    fn consider_with(&mut self, missing: Counts, left: Counts, bin: u8) {
+        if missing.rows == 0 {
+            self.consider(left, bin, left.rows * 2 >= self.all.rows);
+        } else {
+            self.consider(left, bin, false);
+            let mut with_missing = left;
+            with_missing.add(missing);
+            self.consider(with_missing, bin, true);
+        }
     }
 }

@@ -4,152 +4,33 @@
 //! 255 distinct values. Missing values (NaN) go to the side that separates better. No pruning: bound the
 //! depth or the leaf instead.
 
-pub(crate) mod bins;
 pub(crate) mod grow;
+pub(crate) mod nodes;
+pub(crate) mod partition;
+pub(crate) mod table;
 
-use std::fmt::Write;
+use std::{fmt::Write, num::NonZeroUsize};
 
 use linfa::{
     ParamGuard,
     dataset::{AsSingleTargets, DatasetBase},
     traits::Fit,
 };
-use ndarray::{Array1, ArrayBase, ArrayView1, ArrayView2, Data, Ix2};
+use ndarray::{Array1, ArrayBase, ArrayView2, Data, Ix2};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    bins::Binned,
-    grow::{Item, Limits},
+    grow::{CutChoice, Limits},
+    nodes::{Node, Nodes},
+    table::{MOST_BINS, Table},
 };
-use crate::classifier::{Classifier, ModelError, check_records, check_training, predict_by_probability};
-
-/// A node; the children of a split are neighbours, and always come after it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Node {
-    Leaf {
-        probability: f64,
-        rows: u64,
-    },
-    /// Values up to `threshold` go left.
-    Split {
-        feature: u32,
-        threshold: f64,
-        missing_left: bool,
-        left: u32,
-    },
-}
-
-/// The nodes of a tree, the root first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "StoredNodes", into = "StoredNodes")]
-pub(crate) struct Nodes(pub(crate) Vec<Node>);
-
-/// Nodes as they are written: a column per field takes a third of the space of an object per node.
-#[derive(Serialize, Deserialize)]
-struct StoredNodes {
-    /// The left child of a split, 0 for a leaf.
-    left: Vec<u32>,
-    /// The feature of a split, the rows of a leaf.
-    key: Vec<u64>,
-    /// The threshold of a split, the probability of a leaf.
-    value: Vec<f64>,
-    /// The side of missing values, per split only.
-    missing_left: Vec<bool>,
-}
-
-impl From<Nodes> for StoredNodes {
-    fn from(Nodes(nodes): Nodes) -> Self {
-        let mut stored =
-            Self { left: Vec::new(), key: Vec::new(), value: Vec::new(), missing_left: Vec::new() };
-        for node in nodes {
-            let (child, key, value) = match node {
-                Node::Leaf { probability, rows } => (0, rows, probability),
-                Node::Split { feature, threshold, missing_left, left } => {
-                    stored.missing_left.push(missing_left);
-                    (left, u64::from(feature), threshold)
-                }
-            };
-            stored.left.push(child);
-            stored.key.push(key);
-            stored.value.push(value);
-        }
-        stored
-    }
-}
-
-impl TryFrom<StoredNodes> for Nodes {
-    type Error = &'static str;
-
-    fn try_from(stored: StoredNodes) -> Result<Self, Self::Error> {
-        if stored.key.len() != stored.left.len() || stored.value.len() != stored.left.len() {
-            return Err("the columns of a tree differ in length");
-        }
-        let mut sides = stored.missing_left.into_iter();
-        let fields = stored.left.into_iter().zip(stored.key).zip(stored.value);
-        let nodes = fields.map(|((left, key), value)| {
-            if left == 0 {
-                return Ok(Node::Leaf { probability: value, rows: key });
-            }
-            let feature = u32::try_from(key).map_err(|_| "a tree names an impossible feature")?;
-            let missing_left = sides.next().ok_or("a tree lacks the side of a missing value")?;
-            Ok(Node::Split { feature, threshold: value, missing_left, left })
-        });
-        nodes.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl Nodes {
-    /// The probability in the leaf that a row falls into.
-    pub(crate) fn probability(&self, row: ArrayView1<'_, f64>) -> f64 {
-        let mut at = 0;
-        loop {
-            match self.0.get(at) {
-                Some(&Node::Split { feature, threshold, missing_left, left }) => {
-                    let value = row.get(feature as usize).copied().unwrap_or(f64::NAN);
-                    let goes_left = if value.is_nan() { missing_left } else { value <= threshold };
-                    at = left as usize + usize::from(!goes_left);
-                }
-                Some(&Node::Leaf { probability, .. }) => return probability,
-                // Unreachable: `is_sound` holds for every tree that is grown or loaded.
-                None => return 0.5,
-            }
-        }
-    }
-
-    /// Whether every walk ends in a leaf with a probability.
-    pub(crate) fn is_sound(&self, features: usize) -> bool {
-        !self.0.is_empty()
-            && self.0.iter().enumerate().all(|(at, node)| match *node {
-                Node::Leaf { probability, .. } => (0.0..=1.0).contains(&probability),
-                Node::Split { feature, threshold, left, .. } => {
-                    (feature as usize) < features
-                        && threshold.is_finite()
-                        && left as usize > at
-                        && (left as usize).checked_add(1).is_some_and(|right| right < self.0.len())
-                }
-            })
-    }
-
-    /// The number of splits on the longest way from the root to a leaf.
-    pub(crate) fn depth(&self) -> usize {
-        let mut depths = vec![0; self.0.len()];
-        for (at, node) in self.0.iter().enumerate() {
-            if let Node::Split { left, .. } = *node {
-                let below = depths.get(at).map_or(0, |depth| depth + 1);
-                if let Some(children) = depths.get_mut(left as usize..left as usize + 2) {
-                    children.fill(below);
-                }
-            }
-        }
-        depths.into_iter().max().unwrap_or_default()
-    }
-
-    pub(crate) fn leaves(&self) -> usize {
-        self.0.iter().filter(|node| matches!(node, Node::Leaf { .. })).count()
-    }
-}
+use crate::{
+    class_weights::ClassWeights,
+    classifier::{Classifier, ModelError, check_records, check_training, predict_by_probability},
+    workers::Workers,
+};
 
 /// How many features a node of a tree looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,21 +55,29 @@ impl MaxFeatures {
 }
 
 /// Parameters of a decision tree, not yet checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TreeParams(TreeValidParams);
 
 /// Checked parameters of a decision tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TreeValidParams {
     pub(crate) max_depth: Option<usize>,
     pub(crate) min_leaf: u64,
     pub(crate) max_features: MaxFeatures,
+    pub(crate) class_weights: ClassWeights,
     pub(crate) seed: u64,
 }
 
-impl Default for TreeParams {
+impl Default for TreeValidParams {
     fn default() -> Self {
-        Self(TreeValidParams { max_depth: None, min_leaf: 1, max_features: MaxFeatures::All, seed: 42 })
+        Self {
+            max_depth: None,
+            min_leaf: 1,
+            max_features: MaxFeatures::All,
+            class_weights: ClassWeights::Equal,
+            seed: 42,
+        }
     }
 }
 
@@ -211,6 +100,12 @@ impl TreeParams {
         self
     }
 
+    /// How much rows of either outcome count (default the same).
+    pub fn class_weights(mut self, weights: ClassWeights) -> Self {
+        self.0.class_weights = weights;
+        self
+    }
+
     /// Seeds the draw of features, and of rows when quantiles are taken from a sample.
     pub fn seed(mut self, seed: u64) -> Self {
         self.0.seed = seed;
@@ -224,6 +119,7 @@ impl ParamGuard for TreeParams {
 
     fn check_ref(&self) -> Result<&Self::Checked, Self::Error> {
         check_limits(self.0.min_leaf, self.0.max_features)?;
+        self.0.class_weights.check()?;
         Ok(&self.0)
     }
 
@@ -262,22 +158,28 @@ where
     /// Grows the tree. NaN is a missing value.
     ///
     /// # Errors
-    /// Bad shapes, infinities, one outcome only.
+    /// Bad shapes, infinities, one outcome only, weights of rows (which a forest takes).
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<DecisionTree, ModelError> {
         let training = check_training(dataset, true)?;
-        let binned = Binned::of(training.records, self.seed);
-        let mut items: Vec<Item> =
-            training.labels.iter().zip(0..).map(|(&label, row)| Item::new(row, 1, label)).collect();
+        training.unweighted("a single tree")?;
+        // One tree is grown by one thread.
+        let table = Workers::new(NonZeroUsize::new(1), 1)?.enter(|crew| {
+            Table::new(training.records, &training.names, &[], MOST_BINS, self.seed, crew)
+        })?;
+        let rows = training.labels.iter().zip(0..);
+        let mut items: Vec<u64> = rows.map(|(&label, row)| grow::item(row, 1, label)).collect();
         let limits = Limits {
             max_depth: self.max_depth.unwrap_or(usize::MAX),
             min_leaf: self.min_leaf,
-            features: self.max_features.of(binned.features.len()),
+            features: self.max_features.of(table.features()),
+            cuts: CutChoice::Best,
+            weights: class_weights(self.class_weights, &training.labels),
         };
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seed);
-        let grown = grow::grow(&binned, &mut items, limits, &mut rng);
+        let grown = grow::grow(&table, &mut items, limits, &mut rng);
         Ok(DecisionTree {
             feature_names: training.names,
-            nodes: Nodes(grown.nodes),
+            nodes: grown.tree,
             gains: normalised(grown.gains),
         })
     }
@@ -329,9 +231,9 @@ impl DecisionTree {
             if is_else {
                 let _ = writeln!(text, "{}else", "  ".repeat(depth.saturating_sub(1)));
             }
-            match self.nodes.0.get(at) {
-                Some(Node::Leaf { probability, rows }) => {
-                    let _ = writeln!(text, "{indent}probability {probability:.3}, {rows} rows");
+            match self.nodes.nodes.get(at) {
+                Some(Node::Leaf { value, rows }) => {
+                    let _ = writeln!(text, "{indent}probability {value:.3}, {rows} rows");
                 }
                 Some(&Node::Split { feature, threshold, missing_left, left }) => {
                     let name = self.feature_names.get(feature as usize).map_or("?", String::as_str);
@@ -343,7 +245,8 @@ impl DecisionTree {
                     open.push((left as usize + 1, depth + 1, true));
                     open.push((left as usize, depth + 1, false));
                 }
-                None => {}
+                // A single tree is not grown on sets of categories, nor read with any: see `is_sound`.
+                Some(Node::Category { .. }) | None => {}
             }
         }
         text
@@ -353,7 +256,8 @@ impl DecisionTree {
         let features = self.feature_names.len();
         self.gains.len() == features
             && self.gains.iter().all(|gain| (0.0..=1.0).contains(gain))
-            && self.nodes.is_sound(features)
+            && self.nodes.sets.is_empty()
+            && self.nodes.is_sound(features, |value| (0.0..=1.0).contains(&value))
     }
 }
 
@@ -364,11 +268,17 @@ impl Classifier for DecisionTree {
 
     fn probabilities(&self, records: ArrayView2<'_, f64>) -> Result<Array1<f64>, ModelError> {
         check_records(records, &self.feature_names, true)?;
-        Ok(records.outer_iter().map(|row| self.nodes.probability(row)).collect())
+        Ok(records.outer_iter().map(|row| self.nodes.value(row)).collect())
     }
 }
 
 predict_by_probability!(DecisionTree);
+
+/// The weights of a negative and of a positive row.
+pub(crate) fn class_weights(weights: ClassWeights, labels: &[bool]) -> [f64; 2] {
+    let positives = labels.iter().filter(|label| **label).count();
+    weights.of((labels.len() - positives) as f64, positives as f64)
+}
 
 /// Scaled to the sum 1; all zeros stay.
 pub(crate) fn normalised(mut gains: Vec<f64>) -> Vec<f64> {
