@@ -88,6 +88,7 @@ pub mod linfa_models;
 pub mod logistic;
 pub mod metrics;
 pub mod persist;
+mod prefetch;
 pub mod progress;
 pub mod report;
 mod simd;

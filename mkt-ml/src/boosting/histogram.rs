@@ -5,7 +5,7 @@
 //! so that no half can overflow, however many rows are added. Whole numbers can be added in any order, by any
 //! number of threads, and taken away again: the histogram of one child is its parent's minus its sibling's.
 
-use crate::{tree::table::Table, workers::Crew};
+use crate::{prefetch::prefetch, tree::table::Table, workers::Crew};
 
 /// A row with its rounded derivatives: the row in bits 0..32, the hessian in 32..48, the gradient in 48..64.
 pub(crate) type Item = u64;
@@ -15,6 +15,8 @@ pub(crate) type Cells = [u64; 256];
 
 /// Features whose cells fill most of the innermost cache (2 KiB each of 48).
 const TILE: usize = 20;
+/// Rows that are asked for before they are added.
+const AHEAD: usize = 16;
 /// Fewer items are not worth waking a thread for.
 const SHARED: usize = 1 << 14;
 
@@ -84,7 +86,12 @@ fn accumulate(table: &Table, items: &[Item], cells: &mut [Cells]) {
     for (tile, cells) in cells.chunks_mut(TILE).enumerate() {
         let from = tile * TILE;
         let width = cells.len();
-        for item in items {
+        for (place, item) in items.iter().enumerate() {
+            if let Some(later) = items.get(place + AHEAD) {
+                let at = *later as u32 as usize * stride + from;
+                prefetch(&table.bins, at);
+                prefetch(&table.bins, at + width - 1);
+            }
             let at = *item as u32 as usize * stride + from;
             let bins = &table.bins[at..at + width];
             let add = addend(*item);
@@ -137,7 +144,7 @@ mod tests {
         // 43 features: two full tiles and a rest that is no multiple of four.
         let (rows, features) = (70_000_usize, 43);
         let bins: Vec<u8> = (0..rows * features).map(|at| (at * 2_654_435_761 >> 9) as u8).collect();
-        let table = Table { rows, cuts: vec![crate::tree::table::Cuts::Numbers(Vec::new()); features], bins };
+        let table = Table::of_bins(features, bins);
         let items: Vec<Item> = (0..rows as u64)
             .map(|row| item(row, (row * 7919 % 101) as i16 - 50, (row * 31 % 17) as u16))
             .collect();

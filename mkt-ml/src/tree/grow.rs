@@ -15,9 +15,12 @@ use super::{
     partition::{LeftBins, divide, partition},
     table::{Cuts, MISSING_BIN, Table},
 };
+use crate::prefetch::prefetch;
 
 /// Nodes of at most so many rows are grown on a copy: four columns of them fit the innermost cache.
 const COPIED: usize = 8192;
+/// Rows that are asked for before they are counted.
+const AHEAD: usize = 16;
 /// Nodes of more rows look at all bins instead of remembering which hold any.
 const DENSE: usize = 256;
 
@@ -182,7 +185,10 @@ struct Whole<'a>(&'a Table);
 impl Source for Whole<'_> {
     fn fill(&self, features: &[usize], items: &[u64], histograms: &mut [Histogram]) {
         let stride = self.0.features();
-        for item in items {
+        for (place, item) in items.iter().enumerate() {
+            if let Some(later) = items.get(place + AHEAD) {
+                prefetch(&self.0.bins, *later as u32 as usize * stride);
+            }
             let at = *item as u32 as usize * stride;
             let bins = &self.0.bins[at..at + stride];
             let add = addend(*item);
@@ -213,7 +219,11 @@ impl Copy {
         self.rows = items.len();
         self.bins.clear();
         self.bins.resize(features * items.len(), 0);
-        for (at, item) in items.iter_mut().enumerate() {
+        for at in 0..items.len() {
+            if let Some(later) = items.get(at + AHEAD) {
+                prefetch(&table.bins, *later as u32 as usize * features);
+            }
+            let item = &mut items[at];
             let from = *item as u32 as usize * features;
             let row = &table.bins[from..from + features];
             for (column, bin) in self.bins.chunks_exact_mut(self.rows).zip(row) {
@@ -248,7 +258,8 @@ impl Source for Copy {
     }
 
     fn partition(&self, items: &mut [u64], aside: &mut Vec<u64>, feature: usize, left: &LeftBins) -> usize {
-        divide(items, aside, self.column(feature), 1, left)
+        let column = self.column(feature);
+        divide(items, aside, left, |row| column[row])
     }
 }
 

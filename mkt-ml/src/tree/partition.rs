@@ -14,19 +14,19 @@ pub(crate) fn partition(
     feature: usize,
     left: &LeftBins,
 ) -> usize {
-    divide(items, aside, table.bins.get(feature..).unwrap_or_default(), table.features(), left)
+    let column = table.column(feature);
+    divide(items, aside, left, |row| column.of(row))
 }
 
-/// As [`partition`], for rows whose bins lie `stride` bytes apart from the start of `bins`.
+/// As [`partition`], for rows whose bins `bin` tells.
 ///
 /// Every item is written to both sides and the ends move by the outcome: no branch that a processor could
 /// guess wrong, and rows that split evenly are what it guesses worst.
 pub(crate) fn divide(
     items: &mut [u64],
     aside: &mut Vec<u64>,
-    bins: &[u8],
-    stride: usize,
     left: &LeftBins,
+    bin: impl Fn(usize) -> u8,
 ) -> usize {
     if aside.len() < items.len() {
         aside.resize(items.len(), 0);
@@ -35,7 +35,7 @@ pub(crate) fn divide(
     let (mut kept, mut moved) = (0, 0);
     for at in 0..items.len() {
         let item = items[at];
-        let goes_left = left[usize::from(bins[item as u32 as usize * stride])];
+        let goes_left = left[usize::from(bin(item as u32 as usize))];
         items[kept] = item;
         aside[moved] = item;
         kept += usize::from(goes_left);

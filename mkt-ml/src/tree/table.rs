@@ -4,8 +4,9 @@
 //! tree an exact one; beyond that, bins hold about equally many rows. A category has a bin of its own while there
 //! are bins, the rare ones share the last.
 //!
-//! Rows lie together because a tree touches all features of a row (boosting) or some of them (forests) at once:
-//! one cache line a row instead of one a feature.
+//! The bytes are kept twice. Row after row for histograms, which touch all features of a row (boosting) or some of
+//! them (forests) at once: one cache line a row instead of one a feature. And feature after feature, in chunks of
+//! rows, for dividing a node's rows by one feature, which reads its rows in ascending order.
 
 use ndarray::{ArrayView2, Axis, s};
 use rand::{Rng, SeedableRng};
@@ -28,8 +29,9 @@ const SAMPLE: usize = 200_000;
 const MOST_CODES: usize = 1 << 20;
 /// Rows that are cut together: their values and bins stay in the innermost cache.
 const LANES: usize = 32;
-/// Rows that one thread cuts at a time.
-const CHUNK: usize = 1 << 14;
+/// Rows of a chunk: what one thread cuts at a time, and how long a feature's bytes lie together.
+const CHUNK_BITS: usize = 14;
+const CHUNK: usize = 1 << CHUNK_BITS;
 
 /// A binned matrix.
 #[derive(Debug)]
@@ -38,6 +40,24 @@ pub(crate) struct Table {
     pub(crate) cuts: Vec<Cuts>,
     /// `cuts.len()` bytes a row.
     pub(crate) bins: Vec<u8>,
+    /// Chunks of [`CHUNK`] rows, in each the features one after the other; the last chunk is padded.
+    columns: Vec<u8>,
+}
+
+/// The bins of one feature.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ColumnBins<'a> {
+    columns: &'a [u8],
+    features: usize,
+    feature: usize,
+}
+
+impl ColumnBins<'_> {
+    #[inline(always)]
+    pub(crate) fn of(self, row: usize) -> u8 {
+        let chunk = (row >> CHUNK_BITS) * self.features + self.feature;
+        self.columns[chunk << CHUNK_BITS | row & (CHUNK - 1)]
+    }
 }
 
 /// How the values of one feature become bins.
@@ -102,11 +122,14 @@ impl Table {
         let mut bins = vec![0; rows * features];
         let rulers: Vec<Ruler> = cuts.iter().map(Ruler::of).collect();
         let level = Level::of_machine();
-        let parts: Vec<(usize, &mut [u8])> =
-            (0..rows).step_by(CHUNK).zip(bins.chunks_mut(CHUNK * features.max(1))).collect();
-        crew.map(parts, |(start, bins)| {
+        let mut columns = vec![0; rows.next_multiple_of(CHUNK) * features];
+        let size = CHUNK * features.max(1);
+        let parts: Vec<(usize, (&mut [u8], &mut [u8]))> =
+            (0..rows).step_by(CHUNK).zip(bins.chunks_mut(size).zip(columns.chunks_mut(size))).collect();
+        crew.map(parts, |(start, (bins, columns))| {
             let part = records.slice(s![start..rows.min(start + CHUNK), ..]);
-            for (block, bins) in part.axis_chunks_iter(Axis(0), LANES).zip(bins.chunks_mut(LANES * features)) {
+            let blocks = part.axis_chunks_iter(Axis(0), LANES).zip(bins.chunks_mut(LANES * features));
+            for (number, (block, bins)) in blocks.enumerate() {
                 for (at, (column, ruler)) in block.columns().into_iter().zip(&rulers).enumerate() {
                     let mut values = [f64::NAN; LANES];
                     for (value, cell) in values.iter_mut().zip(column) {
@@ -117,6 +140,10 @@ impl Table {
                         Ruler::Edges(edges) => search(level, edges, &values, &mut found),
                         Ruler::Codes(bins) => lookup(bins, &values, &mut found),
                     }
+                    let place = at * CHUNK + number * LANES;
+                    if let Some(column) = columns.get_mut(place..place + LANES) {
+                        column.copy_from_slice(&found);
+                    }
                     for (row, bin) in bins.chunks_exact_mut(features).zip(found) {
                         if let Some(slot) = row.get_mut(at) {
                             *slot = bin;
@@ -125,7 +152,23 @@ impl Table {
                 }
             }
         });
-        Ok(Self { rows, cuts, bins })
+        Ok(Self { rows, cuts, bins, columns })
+    }
+
+    /// A table of the given bins, row after row.
+    #[cfg(test)]
+    pub(crate) fn of_bins(features: usize, bins: Vec<u8>) -> Self {
+        let rows = bins.len() / features;
+        let mut columns = vec![0; rows.next_multiple_of(CHUNK) * features];
+        for (at, bin) in bins.iter().enumerate() {
+            let (row, feature) = (at / features, at % features);
+            columns[(row / CHUNK * features + feature) * CHUNK + row % CHUNK] = *bin;
+        }
+        Self { rows, cuts: vec![Cuts::Numbers(Vec::new()); features], bins, columns }
+    }
+
+    pub(crate) fn column(&self, feature: usize) -> ColumnBins<'_> {
+        ColumnBins { columns: &self.columns, features: self.cuts.len(), feature }
     }
 
     /// The number of features.
