@@ -14,7 +14,7 @@ use linfa::{
     dataset::{AsSingleTargets, DatasetBase},
     traits::Fit,
 };
-use ndarray::{Array1, ArrayBase, ArrayView2, Axis, Data, Ix2, s};
+use ndarray::{Array1, ArrayBase, ArrayView2, Data, Ix2, s};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,7 @@ use crate::{
         grow::{self, CutChoice, Grown, Limits},
         nodes::Nodes,
         normalised,
+        scorer::Prepared,
         table::{MOST_BINS, Table},
     },
     workers::{Crew, Workers},
@@ -36,8 +37,6 @@ use crate::{
 
 /// The most trees in a forest: far more than help, few enough to be a typing error beyond.
 const MOST_TREES: usize = 100_000;
-/// Rows that walk one tree before the next is fetched.
-const BLOCK: usize = 64;
 
 /// Parameters of a random forest, not yet checked.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -199,6 +198,8 @@ pub struct Forest {
     trees: Vec<Nodes>,
     gains: Vec<f64>,
     out_of_bag: Option<OutOfBag>,
+    #[serde(skip)]
+    prepared: Prepared,
 }
 
 impl<D, T> Fit<ArrayBase<D, Ix2>, T, ModelError> for ForestValidParams
@@ -287,7 +288,13 @@ impl ForestValidParams {
         } else {
             None
         };
-        Ok(Forest { feature_names: training.names.clone(), trees, gains: normalised(gains), out_of_bag })
+        Ok(Forest {
+            feature_names: training.names.clone(),
+            trees,
+            gains: normalised(gains),
+            out_of_bag,
+            prepared: Prepared::default(),
+        })
     }
 
     fn grow(
@@ -458,18 +465,10 @@ impl Classifier for Forest {
     fn probabilities(&self, records: ArrayView2<'_, f64>) -> Result<Array1<f64>, ModelError> {
         check_records(records, &self.feature_names, true)?;
         let count = self.trees.len() as f64;
-        let mut means = Vec::with_capacity(records.nrows());
-        for block in records.axis_chunks_iter(Axis(0), BLOCK) {
-            let mut sums = [0.0; BLOCK];
-            for tree in &self.trees {
-                for (sum, row) in sums.iter_mut().zip(block.outer_iter()) {
-                    *sum += tree.value(row);
-                }
-            }
-            // A mean of ones may round above 1.
-            means.extend(sums.iter().take(block.nrows()).map(|sum| (sum / count).min(1.0)));
-        }
-        Ok(means.into())
+        let mut sums = vec![0.0; records.nrows()];
+        self.prepared.add(&self.trees, records, &mut sums);
+        // A mean of ones may round above 1.
+        Ok(sums.into_iter().map(|sum| (sum / count).min(1.0)).collect())
     }
 }
 

@@ -39,7 +39,7 @@ use crate::{
     progress::{Progress, Watcher, unwatched},
     simd::Level,
     split as rows_split,
-    tree::{nodes::Nodes, normalised, table::Table},
+    tree::{nodes::Nodes, normalised, scorer::Prepared, table::Table},
     workers::{Crew, Workers},
 };
 
@@ -70,6 +70,8 @@ pub struct Boosting {
     trees: Vec<Nodes>,
     gains: Vec<f64>,
     validation: Option<Validation>,
+    #[serde(skip)]
+    prepared: Prepared,
 }
 
 /// What early stopping saw.
@@ -216,6 +218,7 @@ impl Boost<'_, '_> {
             trees: Vec::with_capacity(params.trees),
             gains: vec![0.0; table.features()],
             validation: None,
+            prepared: Prepared::default(),
         };
         let mut watch = held_out.map(|(stopping, rows)| Watch::new(stopping, rows, base));
         while model.trees.len() < params.trees {
@@ -410,9 +413,9 @@ impl Classifier for Boosting {
 
     fn probabilities(&self, records: ArrayView2<'_, f64>) -> Result<Array1<f64>, ModelError> {
         check_records(records, &self.feature_names, true)?;
-        let margin =
-            |row: ndarray::ArrayView1<'_, f64>| self.trees.iter().fold(self.base, |sum, tree| sum + tree.value(row));
-        Ok(records.outer_iter().map(|row| sigmoid(margin(row))).collect())
+        let mut margins = vec![self.base; records.nrows()];
+        self.prepared.add(&self.trees, records, &mut margins);
+        Ok(margins.into_iter().map(sigmoid).collect())
     }
 }
 

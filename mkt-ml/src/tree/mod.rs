@@ -7,6 +7,7 @@
 pub(crate) mod grow;
 pub(crate) mod nodes;
 pub(crate) mod partition;
+pub(crate) mod scorer;
 pub(crate) mod table;
 
 use std::{fmt::Write, num::NonZeroUsize};
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use self::{
     grow::{CutChoice, Limits},
     nodes::{Node, Nodes},
+    scorer::Prepared,
     table::{MOST_BINS, Table},
 };
 use crate::{
@@ -146,6 +148,8 @@ pub struct DecisionTree {
     feature_names: Vec<String>,
     nodes: Nodes,
     gains: Vec<f64>,
+    #[serde(skip)]
+    prepared: Prepared,
 }
 
 impl<D, T> Fit<ArrayBase<D, Ix2>, T, ModelError> for TreeValidParams
@@ -181,6 +185,7 @@ where
             feature_names: training.names,
             nodes: grown.tree,
             gains: normalised(grown.gains),
+            prepared: Prepared::default(),
         })
     }
 }
@@ -268,7 +273,9 @@ impl Classifier for DecisionTree {
 
     fn probabilities(&self, records: ArrayView2<'_, f64>) -> Result<Array1<f64>, ModelError> {
         check_records(records, &self.feature_names, true)?;
-        Ok(records.outer_iter().map(|row| self.nodes.value(row)).collect())
+        let mut sums = vec![0.0; records.nrows()];
+        self.prepared.add(std::slice::from_ref(&self.nodes), records, &mut sums);
+        Ok(sums.into())
     }
 }
 

@@ -1,0 +1,681 @@
+//! Many rows through many trees.
+//!
+//! Rows are taken in blocks of 64. Each value becomes the number of thresholds below it, one byte; after that a
+//! split compares bytes, and a block answers it with one word of 64 bits.
+//!
+//! * Small trees are not walked at all: from the root down, each node's word of rows is divided into its
+//!   children's, and what arrives at a leaf takes its value (after Lucchese et al.: "QuickScorer", 2015, and Ye et
+//!   al.: "RapidScorer", 2018).
+//! * Large trees are walked by many rows side by side, on nodes of eight bytes.
+//!
+//! Values are added in the order of the trees, so that all ways give the bits of the plain walk.
+
+use std::sync::OnceLock;
+
+use ndarray::{ArrayView2, s};
+
+use super::{
+    nodes::{Node, Nodes},
+    table::{code, padded},
+};
+use crate::simd::Level;
+
+/// Rows of a block: the bits of a word.
+const BLOCK: usize = 64;
+/// Blocks that go through a tree before the next tree is fetched: their bytes stay in the innermost cache where
+/// trees are small, in the second where they are large.
+const BLOCKS: [usize; 2] = [8, 64];
+/// Trees of more leaves are walked.
+const SMALL: usize = 64;
+/// Fewer rows are not worth the bytes.
+const FEW: usize = 8;
+/// The byte of a missing value where it goes right: above every threshold.
+const MISSING: u8 = u8::MAX;
+
+/// A scorer made when it is first asked for; models compare and are written without it.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared(OnceLock<Option<Box<Scorer>>>);
+
+impl Clone for Prepared {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Prepared {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Prepared {
+    /// Adds the values of all trees to `sums`, one per row.
+    pub(crate) fn add(&self, trees: &[Nodes], records: ArrayView2<'_, f64>, sums: &mut [f64]) {
+        let scorer = if records.nrows() < FEW {
+            None
+        } else {
+            self.0.get_or_init(|| Scorer::new(trees, records.ncols()).map(Box::new)).as_ref()
+        };
+        match scorer {
+            Some(scorer) => scorer.add(Level::of_machine(), records, sums),
+            None => {
+                for (sum, row) in sums.iter_mut().zip(records.outer_iter()) {
+                    *sum = trees.iter().fold(*sum, |sum, tree| sum + tree.value(row));
+                }
+            }
+        }
+    }
+}
+
+/// Trees in the form that blocks are scored by.
+#[derive(Debug)]
+pub(crate) struct Scorer {
+    features: Vec<Feature>,
+    slots: usize,
+    trees: Vec<Tree>,
+}
+
+/// A feature that some split looks at.
+#[derive(Debug)]
+struct Feature {
+    at: usize,
+    ruler: Ruler,
+    /// Where its bytes stand: with missing values above all thresholds, and below them if any split sends them
+    /// left.
+    slot: usize,
+    missing_left: Option<usize>,
+}
+
+#[derive(Debug)]
+enum Ruler {
+    /// Ascending thresholds, padded with infinity, and the first step of the search.
+    Thresholds(Box<[f64; 256]>, u32),
+    /// The codes that splits know, ascending: a value's byte is its place.
+    Codes(Vec<usize>),
+}
+
+#[derive(Debug)]
+enum Tree {
+    Small { splits: Vec<SmallSplit>, leaves: Vec<(u16, f64)>, sets: Vec<[u64; 4]>, nodes: usize },
+    Large { nodes: Vec<LargeNode>, values: Vec<f64> },
+}
+
+/// A split whose rows go left when their byte is at most `most`, or is in the set with the number `set`.
+#[derive(Debug, Clone, Copy)]
+struct SmallSplit {
+    node: u16,
+    left: u16,
+    slot: u16,
+    most: u8,
+    by_set: bool,
+    set: u16,
+}
+
+/// As above; a leaf has itself for a left child, to which all bytes go.
+#[derive(Debug, Clone, Copy)]
+struct LargeNode {
+    left: u32,
+    slot: u16,
+    most: u8,
+}
+
+impl Scorer {
+    /// `None` where some feature has more thresholds or categories than a byte can count, or a large tree has
+    /// splits on categories: such trees are walked by value.
+    fn new(trees: &[Nodes], features: usize) -> Option<Self> {
+        #[derive(Clone, Default)]
+        struct Seen {
+            thresholds: Vec<f64>,
+            codes: Vec<usize>,
+            missing_left: bool,
+        }
+        let mut seen = vec![Seen::default(); features];
+        for tree in trees {
+            for node in &tree.nodes {
+                match *node {
+                    Node::Leaf { .. } => {}
+                    Node::Split { feature, threshold, missing_left, .. } => {
+                        let seen = seen.get_mut(feature as usize)?;
+                        seen.thresholds.push(threshold);
+                        seen.missing_left |= missing_left;
+                    }
+                    Node::Category { feature, set, .. } => {
+                        let (seen, sides) = (seen.get_mut(feature as usize)?, tree.sets.get(set as usize)?);
+                        seen.codes.extend(sides.left.iter().chain(sides.right.iter()));
+                        seen.codes.sort_unstable();
+                        seen.codes.dedup();
+                    }
+                }
+            }
+        }
+        let mut scorer = Self { features: Vec::new(), slots: 0, trees: Vec::new() };
+        let mut places: Vec<Option<usize>> = vec![None; features];
+        for (at, mut seen) in seen.into_iter().enumerate() {
+            seen.thresholds.sort_unstable_by(f64::total_cmp);
+            seen.thresholds.dedup();
+            let ruler = match (seen.thresholds.is_empty(), seen.codes.is_empty()) {
+                (true, true) => continue,
+                (false, true) if seen.thresholds.len() < usize::from(MISSING) => {
+                    let steps = (seen.thresholds.len() as u32 + 1).next_power_of_two() / 2;
+                    Ruler::Thresholds(padded(&seen.thresholds), steps)
+                }
+                (true, false) if seen.codes.len() < usize::from(MISSING) => Ruler::Codes(seen.codes),
+                _ => return None,
+            };
+            let slot = scorer.slots;
+            let missing_left = seen.missing_left.then_some(slot + 1);
+            scorer.slots += 1 + usize::from(seen.missing_left);
+            if let Some(place) = places.get_mut(at) {
+                *place = Some(scorer.features.len());
+            }
+            scorer.features.push(Feature { at, ruler, slot, missing_left });
+        }
+        if scorer.slots > usize::from(u16::MAX) {
+            return None;
+        }
+        for tree in trees {
+            let compiled = scorer.compile(tree, &places)?;
+            scorer.trees.push(compiled);
+        }
+        Some(scorer)
+    }
+
+    fn compile(&self, tree: &Nodes, places: &[Option<usize>]) -> Option<Tree> {
+        let feature = |at: u32| self.features.get((*places.get(at as usize)?)?);
+        let threshold = |at: u32, threshold: f64, missing_left: bool| {
+            let feature = feature(at)?;
+            let Ruler::Thresholds(thresholds, _) = &feature.ruler else { return None };
+            // At most this threshold: as many thresholds are below as are below the threshold itself.
+            let most = thresholds.iter().take_while(|other| **other < threshold).count() as u8;
+            Some((if missing_left { feature.missing_left? } else { feature.slot } as u16, most))
+        };
+        if tree.leaves() > SMALL {
+            let nodes = tree.nodes.iter().zip(0_u32..).map(|(node, at)| match *node {
+                Node::Leaf { .. } => Some(LargeNode { left: at, slot: 0, most: u8::MAX }),
+                Node::Split { feature, threshold: value, missing_left, left } => {
+                    let (slot, most) = threshold(feature, value, missing_left)?;
+                    Some(LargeNode { left, slot, most })
+                }
+                Node::Category { .. } => None,
+            });
+            let value = |node: &Node| if let Node::Leaf { value, .. } = node { *value } else { 0.0 };
+            return Some(Tree::Large {
+                nodes: nodes.collect::<Option<_>>()?,
+                values: tree.nodes.iter().map(value).collect(),
+            });
+        }
+        let (mut splits, mut leaves, mut sets) = (Vec::new(), Vec::new(), Vec::new());
+        for (node, at) in tree.nodes.iter().zip(0_u16..) {
+            match *node {
+                Node::Leaf { value, .. } => leaves.push((at, value)),
+                Node::Split { feature, threshold: value, missing_left, left } => {
+                    let (slot, most) = threshold(feature, value, missing_left)?;
+                    splits.push(SmallSplit { node: at, left: left as u16, slot, most, by_set: false, set: 0 });
+                }
+                Node::Category { feature: at_feature, missing_left, left, .. } => {
+                    let feature = feature(at_feature)?;
+                    let Ruler::Codes(codes) = &feature.ruler else { return None };
+                    let mut set = [0; 4];
+                    for (place, code) in codes.iter().enumerate() {
+                        set[place / 64] |= u64::from(tree.goes_left(node, *code as f64)) << (place % 64);
+                    }
+                    set[3] |= u64::from(missing_left) << 63;
+                    let split = SmallSplit {
+                        node: at,
+                        left: left as u16,
+                        slot: feature.slot as u16,
+                        most: 0,
+                        by_set: true,
+                        set: sets.len() as u16,
+                    };
+                    splits.push(split);
+                    sets.push(set);
+                }
+            }
+        }
+        Some(Tree::Small { splits, leaves, sets, nodes: tree.nodes.len() })
+    }
+
+    /// Adds the values of all trees to `sums`, one per row.
+    fn add(&self, level: Level, records: ArrayView2<'_, f64>, sums: &mut [f64]) {
+        let large = self.trees.iter().any(|tree| matches!(tree, Tree::Large { .. }));
+        let blocks = BLOCKS[usize::from(large)];
+        let rows = records.nrows();
+        let mut bytes = vec![[0; BLOCK]; blocks * self.slots];
+        let mut padded_sums = vec![[0.0; BLOCK]; blocks];
+        let mut scratch = Scratch::default();
+        for start in (0..rows).step_by(blocks * BLOCK) {
+            let part = records.slice(s![start..rows.min(start + blocks * BLOCK), ..]);
+            let sums = sums.get_mut(start..start + part.nrows()).unwrap_or_default();
+            let used = part.nrows().div_ceil(BLOCK);
+            for (block, bytes) in bytes.chunks_exact_mut(self.slots.max(1)).take(used).enumerate() {
+                self.measure(level, part.slice(s![block * BLOCK..part.nrows().min((block + 1) * BLOCK), ..]), bytes);
+            }
+            for (padded, sums) in padded_sums.iter_mut().zip(sums.chunks(BLOCK)) {
+                padded[..sums.len()].copy_from_slice(sums);
+            }
+            for tree in &self.trees {
+                let bytes = bytes.chunks_exact(self.slots.max(1));
+                for (bytes, sums) in bytes.zip(&mut padded_sums).take(used) {
+                    score(level, tree, bytes, sums, &mut scratch);
+                }
+                if self.slots == 0 {
+                    // Leaves alone: there are no bytes to go by.
+                    padded_sums.iter_mut().for_each(|sums| score(level, tree, &[], sums, &mut scratch));
+                }
+            }
+            for (padded, sums) in padded_sums.iter().zip(sums.chunks_mut(BLOCK)) {
+                sums.copy_from_slice(&padded[..sums.len()]);
+            }
+        }
+    }
+
+    /// Turns the values of a block into bytes.
+    fn measure(&self, level: Level, block: ArrayView2<'_, f64>, bytes: &mut [[u8; BLOCK]]) {
+        for feature in &self.features {
+            let mut values = [f64::NAN; BLOCK];
+            for (value, cell) in values.iter_mut().zip(block.column(feature.at)) {
+                *value = *cell;
+            }
+            let mut found = [0; BLOCK];
+            match &feature.ruler {
+                Ruler::Thresholds(thresholds, step) => count_below(level, thresholds, *step, &values, &mut found),
+                Ruler::Codes(codes) => {
+                    for (byte, value) in found.iter_mut().zip(&values) {
+                        let place = code(*value).and_then(|code| codes.binary_search(&code).ok());
+                        *byte = place.map_or(MISSING, |place| place as u8);
+                    }
+                }
+            }
+            if let Some(slot) = feature.missing_left.and_then(|slot| bytes.get_mut(slot)) {
+                *slot = found;
+                for (byte, value) in slot.iter_mut().zip(&values) {
+                    *byte = if value.is_nan() { 0 } else { *byte };
+                }
+            }
+            if matches!(feature.ruler, Ruler::Thresholds(..)) {
+                for (byte, value) in found.iter_mut().zip(&values) {
+                    *byte = if value.is_nan() { MISSING } else { *byte };
+                }
+            }
+            if let Some(slot) = bytes.get_mut(feature.slot) {
+                *slot = found;
+            }
+        }
+    }
+}
+
+crate::simd::dispatched! {
+    /// How many thresholds lie below each value.
+    fn count_below(thresholds: &[f64; 256], first: u32, values: &[f64; BLOCK], counts: &mut [u8; BLOCK]) = count_lanes
+}
+
+#[inline(always)]
+fn count_lanes(thresholds: &[f64; 256], first: u32, values: &[f64; BLOCK], counts: &mut [u8; BLOCK]) {
+    // A few lanes at a time, whose state the registers hold.
+    for (values, counts) in values.chunks_exact(16).zip(counts.chunks_exact_mut(16)) {
+        let mut below = [0_u32; 16];
+        let mut step = first;
+        while step > 0 {
+            for (below, value) in below.iter_mut().zip(values) {
+                let threshold = thresholds[((*below + step - 1) & 255) as usize];
+                *below += if threshold < *value { step } else { 0 };
+            }
+            step /= 2;
+        }
+        for (count, below) in counts.iter_mut().zip(below) {
+            *count = below as u8;
+        }
+    }
+}
+
+/// Room for the words of a tree's nodes.
+#[derive(Debug, Default)]
+struct Scratch {
+    reach: Vec<u64>,
+}
+
+/// Adds one tree's values to a block.
+fn score(level: Level, tree: &Tree, bytes: &[[u8; BLOCK]], sums: &mut [f64; BLOCK], scratch: &mut Scratch) {
+    match tree {
+        Tree::Small { splits, leaves, sets, nodes } => {
+            if scratch.reach.len() < *nodes {
+                scratch.reach.resize(*nodes, 0);
+            }
+            let reach = &mut scratch.reach[..*nodes];
+            reach[0] = u64::MAX;
+            words::score(level, splits, leaves, sets, bytes, reach, sums);
+        }
+        Tree::Large { nodes, values } => walk(nodes, values, bytes, sums),
+    }
+}
+
+/// Rows walk in groups: a step of one does not wait for a step of another.
+fn walk(nodes: &[LargeNode], values: &[f64], bytes: &[[u8; BLOCK]], sums: &mut [f64; BLOCK]) {
+    const GROUP: usize = 16;
+    for (group, sums) in sums.chunks_exact_mut(GROUP).enumerate() {
+        let mut at = [0_u32; GROUP];
+        loop {
+            let mut moved = 0;
+            for (row, at) in (group * GROUP..).zip(&mut at) {
+                let node = nodes[*at as usize];
+                let next = node.left + u32::from(bytes[usize::from(node.slot)][row & (BLOCK - 1)] > node.most);
+                moved |= next ^ *at;
+                *at = next;
+            }
+            if moved == 0 {
+                break;
+            }
+        }
+        for (sum, at) in sums.iter_mut().zip(at) {
+            *sum += values[at as usize];
+        }
+    }
+}
+
+mod words {
+    //! A small tree, one word of rows per node.
+
+    use super::{BLOCK, SmallSplit};
+    use crate::simd::Level;
+
+    /// What differs between processors.
+    trait Machine {
+        /// The rows whose byte is at most `most`.
+        fn at_most(bytes: &[u8; BLOCK], most: u8) -> u64;
+
+        /// Adds to each row the value of the leaf whose word it is in.
+        fn settle(leaves: &[(u16, f64)], reach: &[u64], sums: &mut [f64; BLOCK]);
+    }
+
+    /// Adds the values of one tree to a block; `reach` has a word per node, the root's set.
+    pub(super) fn score(
+        level: Level,
+        splits: &[SmallSplit],
+        leaves: &[(u16, f64)],
+        sets: &[[u64; 4]],
+        bytes: &[[u8; BLOCK]],
+        reach: &mut [u64],
+        sums: &mut [f64; BLOCK],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code)]
+        {
+            let level = level.min(Level::of_machine());
+            if level == Level::Avx512 {
+                // SAFETY: `of_machine` has found every feature that the function is compiled with.
+                return unsafe { x86::score_avx512(splits, leaves, sets, bytes, reach, sums) };
+            }
+            if level == Level::Avx2 {
+                // SAFETY: as above.
+                return unsafe { x86::score_avx2(splits, leaves, sets, bytes, reach, sums) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = level;
+        score_on::<Plain>(splits, leaves, sets, bytes, reach, sums);
+    }
+
+    #[inline(always)]
+    fn score_on<M: Machine>(
+        splits: &[SmallSplit],
+        leaves: &[(u16, f64)],
+        sets: &[[u64; 4]],
+        bytes: &[[u8; BLOCK]],
+        reach: &mut [u64],
+        sums: &mut [f64; BLOCK],
+    ) {
+        for split in splits {
+            let bytes = &bytes[usize::from(split.slot)];
+            let goes_left = if split.by_set {
+                in_set(bytes, &sets[usize::from(split.set)])
+            } else {
+                M::at_most(bytes, split.most)
+            };
+            let rows = reach[usize::from(split.node)];
+            let left = usize::from(split.left);
+            reach[left] = rows & goes_left;
+            reach[left + 1] = rows & !goes_left;
+        }
+        M::settle(leaves, reach, sums);
+    }
+
+    /// The rows whose byte is in a set.
+    #[inline(always)]
+    fn in_set(bytes: &[u8; BLOCK], set: &[u64; 4]) -> u64 {
+        let bit = |byte: u8| set[usize::from(byte / 64)] >> (byte % 64) & 1;
+        bytes.iter().enumerate().fold(0, |word, (row, byte)| word | bit(*byte) << row)
+    }
+
+    /// Every processor.
+    struct Plain;
+
+    impl Machine for Plain {
+        /// Eight bytes at a time in one word: the highest bit of each byte ends up as its answer.
+        #[inline(always)]
+        fn at_most(bytes: &[u8; BLOCK], most: u8) -> u64 {
+            const HIGH: u64 = 0x8080_8080_8080_8080;
+            let most = u64::from_le_bytes([most; 8]);
+            let (words, _) = bytes.as_chunks::<8>();
+            words.iter().enumerate().fold(0, |all, (at, word)| {
+                let word = u64::from_le_bytes(*word);
+                let difference = (most | HIGH) - (word & !HIGH);
+                let at_most = ((most & !word) | (!(most ^ word) & difference)) & HIGH;
+                // Gathers the eight bits into the uppermost byte.
+                all | ((at_most >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at)
+            })
+        }
+
+        #[inline(always)]
+        fn settle(leaves: &[(u16, f64)], reach: &[u64], sums: &mut [f64; BLOCK]) {
+            for (node, value) in leaves {
+                let mut rows = reach[usize::from(*node)];
+                while rows != 0 {
+                    sums[rows.trailing_zeros() as usize & (BLOCK - 1)] += value;
+                    rows &= rows - 1;
+                }
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    mod x86 {
+        #![allow(unsafe_code)]
+
+        use std::arch::x86_64::*;
+
+        use super::{BLOCK, Machine, Plain, SmallSplit, score_on};
+
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        pub(super) fn score_avx2(
+            splits: &[SmallSplit],
+            leaves: &[(u16, f64)],
+            sets: &[[u64; 4]],
+            bytes: &[[u8; BLOCK]],
+            reach: &mut [u64],
+            sums: &mut [f64; BLOCK],
+        ) {
+            score_on::<Avx2>(splits, leaves, sets, bytes, reach, sums);
+        }
+
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+        pub(super) fn score_avx512(
+            splits: &[SmallSplit],
+            leaves: &[(u16, f64)],
+            sets: &[[u64; 4]],
+            bytes: &[[u8; BLOCK]],
+            reach: &mut [u64],
+            sums: &mut [f64; BLOCK],
+        ) {
+            score_on::<Avx512>(splits, leaves, sets, bytes, reach, sums);
+        }
+
+        /// Used by [`score_avx2`] alone.
+        struct Avx2;
+
+        impl Machine for Avx2 {
+            #[inline(always)]
+            fn at_most(bytes: &[u8; BLOCK], most: u8) -> u64 {
+                // SAFETY: called within a function compiled with AVX2 only, and the loads stay in the array's 64
+                // bytes.
+                unsafe {
+                    let most = _mm256_set1_epi8(most as i8);
+                    let half = |at: usize| {
+                        let bytes = _mm256_loadu_si256(bytes.as_ptr().add(at).cast());
+                        // A byte is at most `most` when it is the lesser of the two.
+                        _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(bytes, most), bytes)) as u32
+                    };
+                    u64::from(half(0)) | u64::from(half(32)) << 32
+                }
+            }
+
+            #[inline(always)]
+            fn settle(leaves: &[(u16, f64)], reach: &[u64], sums: &mut [f64; BLOCK]) {
+                Plain::settle(leaves, reach, sums);
+            }
+        }
+
+        /// Used by [`score_avx512`] alone.
+        struct Avx512;
+
+        impl Machine for Avx512 {
+            #[inline(always)]
+            fn at_most(bytes: &[u8; BLOCK], most: u8) -> u64 {
+                // SAFETY: called within a function compiled with AVX-512 F and BW only; the load is the array.
+                unsafe {
+                    let bytes = _mm512_loadu_epi8(bytes.as_ptr().cast());
+                    _mm512_cmple_epu8_mask(bytes, _mm512_set1_epi8(most as i8))
+                }
+            }
+
+            #[inline(always)]
+            fn settle(leaves: &[(u16, f64)], reach: &[u64], sums: &mut [f64; BLOCK]) {
+                let mut number = [0_u8; BLOCK];
+                let mut values = [0.0_f64; BLOCK];
+                // SAFETY: called within a function compiled with AVX-512 F and BW only; loads and stores are whole
+                // arrays of 64 bytes, or eight of 64 numbers.
+                unsafe {
+                    let mut numbers = _mm512_setzero_si512();
+                    for (at, (node, value)) in leaves.iter().enumerate().take(BLOCK) {
+                        values[at] = *value;
+                        let rows = reach[usize::from(*node)];
+                        numbers = _mm512_mask_blend_epi8(rows, numbers, _mm512_set1_epi8(at as i8));
+                    }
+                    _mm512_storeu_epi8(number.as_mut_ptr().cast(), numbers);
+                    if leaves.len() <= 32 {
+                        // Four registers hold all values; two are searched at a time.
+                        let table: [__m512d; 4] =
+                            std::array::from_fn(|at| _mm512_loadu_pd(values.as_ptr().add(8 * at)));
+                        for (numbers, sums) in number.chunks_exact(8).zip(sums.chunks_exact_mut(8)) {
+                            let numbers = _mm512_cvtepu8_epi64(_mm_loadl_epi64(numbers.as_ptr().cast()));
+                            let low = _mm512_permutex2var_pd(table[0], numbers, table[1]);
+                            let high = _mm512_permutex2var_pd(table[2], numbers, table[3]);
+                            let upper = _mm512_test_epi64_mask(numbers, _mm512_set1_epi64(16));
+                            let value = _mm512_mask_blend_pd(upper, low, high);
+                            let sum = _mm512_add_pd(_mm512_loadu_pd(sums.as_ptr()), value);
+                            _mm512_storeu_pd(sums.as_mut_ptr(), sum);
+                        }
+                        return;
+                    }
+                }
+                for (sum, number) in sums.iter_mut().zip(number) {
+                    *sum += values[usize::from(number) & (BLOCK - 1)];
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+    use rand::{Rng, SeedableRng};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    use super::*;
+    use crate::tree::nodes::{CodeSet, Sides};
+
+    /// A tree of random shape over five features: three of numbers, two of categories unless it is large.
+    fn tree(splits: usize, categories: bool, rng: &mut Xoshiro256PlusPlus) -> Nodes {
+        let mut tree = Nodes { nodes: vec![Node::Leaf { value: rng.random(), rows: 1 }], sets: Vec::new() };
+        let mut leaves = vec![0];
+        for _ in 0..splits {
+            let at = leaves.swap_remove(rng.random_range(0..leaves.len() as u64) as usize);
+            let (left, missing_left) = (tree.nodes.len() as u32, rng.random());
+            tree.nodes[at] = if categories && rng.random_bool(0.3) {
+                let (mut to_left, mut to_right) = (CodeSet::default(), CodeSet::default());
+                for code in 0..7 {
+                    if rng.random() { to_left.insert(code) } else { to_right.insert(code) }
+                }
+                tree.sets.push(Sides { left: to_left, right: to_right });
+                let set = tree.sets.len() as u32 - 1;
+                Node::Category { feature: rng.random_range(3..5), set, missing_left, left }
+            } else {
+                let threshold = if rng.random_bool(0.05) { f64::MAX } else { f64::from(rng.random_range(-9..9)) };
+                Node::Split { feature: rng.random_range(0..3), threshold, missing_left, left }
+            };
+            for _ in 0..2 {
+                leaves.push(tree.nodes.len());
+                tree.nodes.push(Node::Leaf { value: rng.random_range(-1.0..1.0), rows: 1 });
+            }
+        }
+        tree
+    }
+
+    #[test]
+    fn blocks_give_the_bits_of_the_plain_walk_at_every_level() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
+        for (rows, sizes) in [
+            (8, vec![0, 1]),
+            (64, vec![3, 30, 31, 32]),
+            (1000, vec![30, 63, 5, 0]),
+            (5000, vec![500, 30, 64]),
+            (700, vec![]),
+        ] {
+            let large = sizes.iter().any(|size| *size + 1 > SMALL);
+            let trees: Vec<Nodes> = sizes.iter().map(|size| tree(*size, !large, &mut rng)).collect();
+            let records = Array2::from_shape_fn((rows, 5), |(_, feature)| match rng.random_range(0..12) {
+                0 => f64::NAN,
+                // Codes that no split knows, and values that are no code.
+                1 if feature > 2 => 99.5,
+                _ if feature > 2 => f64::from(rng.random_range(0..9)),
+                1 => f64::MAX,
+                2 => f64::MIN,
+                _ => f64::from(rng.random_range(-20..20)) / 2.0,
+            });
+            let expected: Vec<f64> = records
+                .outer_iter()
+                .map(|row| trees.iter().fold(0.25, |sum, tree| sum + tree.value(row)))
+                .collect();
+            let scorer = Scorer::new(&trees, 5).unwrap();
+            for level in Level::all() {
+                let mut sums = vec![0.25; rows];
+                scorer.add(level, records.view(), &mut sums);
+                let same = sums.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "{level:?}, {rows} rows, trees {sizes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn trees_that_bytes_cannot_count_are_walked_by_value() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(12);
+        let stump = |threshold: f64| Nodes {
+            nodes: vec![
+                Node::Split { feature: 0, threshold, missing_left: true, left: 1 },
+                Node::Leaf { value: 1.0, rows: 1 },
+                Node::Leaf { value: 2.0, rows: 1 },
+            ],
+            sets: Vec::new(),
+        };
+        let trees: Vec<Nodes> = (0..255).map(|_| stump(rng.random())).collect();
+        assert!(Scorer::new(&trees, 1).is_none());
+        assert!(Scorer::new(&trees[..254], 1).is_some());
+        let records = Array2::from_shape_fn((100, 1), |(row, _)| row as f64 / 100.0);
+        let mut sums = vec![0.0; 100];
+        Prepared::default().add(&trees, records.view(), &mut sums);
+        for (sum, row) in sums.iter().zip(records.outer_iter()) {
+            assert_eq!(*sum, trees.iter().map(|tree| tree.value(row)).sum::<f64>());
+        }
+    }
+}
