@@ -18,6 +18,7 @@ pub(crate) enum Level {
 
 impl Level {
     /// The best that this machine can do.
+    #[inline]
     pub(crate) fn of_machine() -> Self {
         #[cfg(target_arch = "x86_64")]
         {

@@ -1,9 +1,9 @@
 //! Many rows through many trees.
 //!
-//! Rows are taken in blocks of 64. Each value becomes the number of thresholds below it, one byte; after that a
-//! split compares bytes, and a block answers it with one word of 64 bits.
+//! Rows are taken in blocks of 256. Each value becomes the number of thresholds below it, one byte; after that a
+//! split compares bytes, and a block answers it with four words of 64 bits.
 //!
-//! * Small trees are not walked at all: from the root down, each node's word of rows is divided into its
+//! * Small trees are not walked at all: from the root down, each node's words of rows are divided into its
 //!   children's, and what arrives at a leaf takes its value (after Lucchese et al.: "QuickScorer", 2015, and Ye et
 //!   al.: "RapidScorer", 2018).
 //! * Large trees are walked by many rows side by side, on nodes of eight bytes.
@@ -18,17 +18,23 @@ use super::{
     nodes::{Node, Nodes},
     table::{code, padded},
 };
-use crate::simd::Level;
+use crate::{
+    boosting::math::ROUND,
+    simd::{Level, dispatched},
+};
 
-/// Rows of a block: the bits of a word.
-const BLOCK: usize = 64;
+/// Rows of a block: the bits of four words, so that what a split has to look up serves them all.
+const BLOCK: usize = 256;
 /// Blocks that go through a tree before the next tree is fetched: their bytes stay in the innermost cache where
 /// trees are small, in the second where they are large.
-const BLOCKS: [usize; 2] = [8, 64];
+const BLOCKS: [usize; 2] = [2, 16];
 /// Trees of more leaves are walked.
 const SMALL: usize = 64;
 /// Fewer rows are not worth the bytes.
 const FEW: usize = 8;
+/// Cells of a grid of thresholds, and the most thresholds in a cell for which it beats a search by halves.
+const CELLS: usize = 1024;
+const MOST_IN_CELL: u32 = 3;
 /// The byte of a missing value where it goes right: above every threshold.
 const MISSING: u8 = u8::MAX;
 
@@ -88,27 +94,91 @@ struct Feature {
 
 #[derive(Debug)]
 enum Ruler {
-    /// Ascending thresholds, padded with infinity, and the first step of the search.
-    Thresholds(Box<[f64; 256]>, u32),
+    /// Ascending thresholds, padded with infinity, and how they are searched.
+    Thresholds(Box<[f64; 256]>, Search),
     /// The codes that splits know, ascending: a value's byte is its place.
     Codes(Vec<usize>),
 }
 
+/// How the thresholds below a value are counted.
+#[derive(Debug)]
+enum Search {
+    /// By halves, from this step down.
+    Halves(u32),
+    /// The value's place on an even grid tells where to start; so many thresholds at most lie in one cell.
+    Grid { grid: Box<Grid>, most: u32 },
+}
+
+/// An even grid from the first threshold to the last.
+#[derive(Debug)]
+struct Grid {
+    low: f64,
+    /// Cells per unit.
+    scale: f64,
+    /// The thresholds in the cells before each.
+    start: [u32; CELLS],
+}
+
+impl Grid {
+    /// The cell of a value, by rounding: a larger value is never in a lower cell, which is all that the search
+    /// relies on. NaN is in some cell.
+    #[inline(always)]
+    fn cell(&self, value: f64) -> usize {
+        let place = (value - self.low) * self.scale;
+        let held = if place > 0.0 { place } else { 0.0 };
+        let held = if held < (CELLS - 1) as f64 { held } else { (CELLS - 1) as f64 };
+        (held + ROUND).to_bits() as usize & (CELLS - 1)
+    }
+}
+
+impl Search {
+    fn of(thresholds: &[f64]) -> Self {
+        let halves = Self::Halves((thresholds.len() as u32 + 1).next_power_of_two() / 2);
+        let (Some(low), Some(high)) = (thresholds.first(), thresholds.last()) else { return halves };
+        let scale = (CELLS - 1) as f64 / (high - low);
+        // Few thresholds are found by halves as fast; the span of some is no number.
+        if thresholds.len() < 16 || !scale.is_normal() {
+            return halves;
+        }
+        let mut grid = Box::new(Grid { low: *low, scale, start: [0; CELLS] });
+        let mut held = [0_u32; CELLS];
+        for threshold in thresholds {
+            held[grid.cell(*threshold)] += 1;
+        }
+        let mut before = 0;
+        for (start, held) in grid.start.iter_mut().zip(&held) {
+            *start = before;
+            before += held;
+        }
+        let most = held.iter().copied().max().unwrap_or_default();
+        if most <= MOST_IN_CELL { Self::Grid { grid, most } } else { halves }
+    }
+}
+
 #[derive(Debug)]
 enum Tree {
-    Small { splits: Vec<SmallSplit>, leaves: Vec<(u16, f64)>, sets: Vec<[u64; 4]>, nodes: usize },
+    Small(SmallTree),
     Large { nodes: Vec<LargeNode>, values: Vec<f64> },
+}
+
+/// Splits from the root down, and leaves: their nodes, and their values in the same order.
+#[derive(Debug)]
+struct SmallTree {
+    splits: Vec<SmallSplit>,
+    leaves: Vec<u8>,
+    values: [f64; SMALL],
+    sets: Vec<[u64; 4]>,
 }
 
 /// A split whose rows go left when their byte is at most `most`, or is in the set with the number `set`.
 #[derive(Debug, Clone, Copy)]
 struct SmallSplit {
-    node: u16,
-    left: u16,
     slot: u16,
-    most: u8,
+    set: u8,
     by_set: bool,
-    set: u16,
+    node: u8,
+    left: u8,
+    most: u8,
 }
 
 /// As above; a leaf has itself for a left child, to which all bytes go.
@@ -156,8 +226,7 @@ impl Scorer {
             let ruler = match (seen.thresholds.is_empty(), seen.codes.is_empty()) {
                 (true, true) => continue,
                 (false, true) if seen.thresholds.len() < usize::from(MISSING) => {
-                    let steps = (seen.thresholds.len() as u32 + 1).next_power_of_two() / 2;
-                    Ruler::Thresholds(padded(&seen.thresholds), steps)
+                    Ruler::Thresholds(padded(&seen.thresholds), Search::of(&seen.thresholds))
                 }
                 (true, false) if seen.codes.len() < usize::from(MISSING) => Ruler::Codes(seen.codes),
                 _ => return None,
@@ -204,36 +273,33 @@ impl Scorer {
                 values: tree.nodes.iter().map(value).collect(),
             });
         }
-        let (mut splits, mut leaves, mut sets) = (Vec::new(), Vec::new(), Vec::new());
-        for (node, at) in tree.nodes.iter().zip(0_u16..) {
+        let mut small =
+            SmallTree { splits: Vec::new(), leaves: Vec::new(), values: [0.0; SMALL], sets: Vec::new() };
+        for (node, at) in tree.nodes.iter().zip(0_u8..) {
             match *node {
-                Node::Leaf { value, .. } => leaves.push((at, value)),
+                Node::Leaf { value, .. } => {
+                    small.values[small.leaves.len()] = value;
+                    small.leaves.push(at);
+                }
                 Node::Split { feature, threshold: value, missing_left, left } => {
                     let (slot, most) = threshold(feature, value, missing_left)?;
-                    splits.push(SmallSplit { node: at, left: left as u16, slot, most, by_set: false, set: 0 });
+                    small.splits.push(SmallSplit { slot, set: 0, by_set: false, node: at, left: left as u8, most });
                 }
                 Node::Category { feature: at_feature, missing_left, left, .. } => {
                     let feature = feature(at_feature)?;
                     let Ruler::Codes(codes) = &feature.ruler else { return None };
-                    let mut set = [0; 4];
+                    let mut bits = [0; 4];
                     for (place, code) in codes.iter().enumerate() {
-                        set[place / 64] |= u64::from(tree.goes_left(node, *code as f64)) << (place % 64);
+                        bits[place / 64] |= u64::from(tree.goes_left(node, *code as f64)) << (place % 64);
                     }
-                    set[3] |= u64::from(missing_left) << 63;
-                    let split = SmallSplit {
-                        node: at,
-                        left: left as u16,
-                        slot: feature.slot as u16,
-                        most: 0,
-                        by_set: true,
-                        set: sets.len() as u16,
-                    };
-                    splits.push(split);
-                    sets.push(set);
+                    bits[3] |= u64::from(missing_left) << 63;
+                    let (slot, set) = (feature.slot as u16, small.sets.len() as u8);
+                    small.splits.push(SmallSplit { slot, set, by_set: true, node: at, left: left as u8, most: 0 });
+                    small.sets.push(bits);
                 }
             }
         }
-        Some(Tree::Small { splits, leaves, sets, nodes: tree.nodes.len() })
+        Some(Tree::Small(small))
     }
 
     /// Adds the values of all trees to `sums`, one per row.
@@ -242,26 +308,25 @@ impl Scorer {
         let blocks = BLOCKS[usize::from(large)];
         let rows = records.nrows();
         let mut bytes = vec![[0; BLOCK]; blocks * self.slots];
+        let mut values = vec![[f64::NAN; BLOCK]; blocks * self.features.len()];
         let mut padded_sums = vec![[0.0; BLOCK]; blocks];
-        let mut scratch = Scratch::default();
+        let mut reach = [[0; words::WORDS]; words::NODES];
         for start in (0..rows).step_by(blocks * BLOCK) {
             let part = records.slice(s![start..rows.min(start + blocks * BLOCK), ..]);
             let sums = sums.get_mut(start..start + part.nrows()).unwrap_or_default();
             let used = part.nrows().div_ceil(BLOCK);
-            for (block, bytes) in bytes.chunks_exact_mut(self.slots.max(1)).take(used).enumerate() {
-                self.measure(level, part.slice(s![block * BLOCK..part.nrows().min((block + 1) * BLOCK), ..]), bytes);
-            }
+            self.gather(part, &mut values);
+            self.measure(level, &values, &mut bytes, used);
             for (padded, sums) in padded_sums.iter_mut().zip(sums.chunks(BLOCK)) {
                 padded[..sums.len()].copy_from_slice(sums);
             }
             for tree in &self.trees {
-                let bytes = bytes.chunks_exact(self.slots.max(1));
-                for (bytes, sums) in bytes.zip(&mut padded_sums).take(used) {
-                    score(level, tree, bytes, sums, &mut scratch);
-                }
-                if self.slots == 0 {
-                    // Leaves alone: there are no bytes to go by.
-                    padded_sums.iter_mut().for_each(|sums| score(level, tree, &[], sums, &mut scratch));
+                for (block, sums) in padded_sums.iter_mut().enumerate().take(used) {
+                    let bytes = &bytes[block * self.slots..(block + 1) * self.slots];
+                    match tree {
+                        Tree::Small(tree) => words::score(level, tree, bytes, &mut reach, sums),
+                        Tree::Large { nodes, values } => walk(nodes, values, bytes, sums),
+                    }
                 }
             }
             for (padded, sums) in padded_sums.iter().zip(sums.chunks_mut(BLOCK)) {
@@ -270,48 +335,94 @@ impl Scorer {
         }
     }
 
-    /// Turns the values of a block into bytes.
-    fn measure(&self, level: Level, block: ArrayView2<'_, f64>, bytes: &mut [[u8; BLOCK]]) {
-        for feature in &self.features {
-            let mut values = [f64::NAN; BLOCK];
-            for (value, cell) in values.iter_mut().zip(block.column(feature.at)) {
-                *value = *cell;
+    /// Puts the values of each feature of a block side by side, a line of the cache at a time.
+    fn gather(&self, part: ArrayView2<'_, f64>, values: &mut [[f64; BLOCK]]) {
+        const LINE: usize = 8;
+        let copied;
+        let cells = match part.as_slice() {
+            Some(cells) => cells,
+            None => {
+                copied = part.iter().copied().collect::<Vec<f64>>();
+                &copied
             }
-            let mut found = [0; BLOCK];
-            match &feature.ruler {
-                Ruler::Thresholds(thresholds, step) => count_below(level, thresholds, *step, &values, &mut found),
-                Ruler::Codes(codes) => {
-                    for (byte, value) in found.iter_mut().zip(&values) {
-                        let place = code(*value).and_then(|code| codes.binary_search(&code).ok());
-                        *byte = place.map_or(MISSING, |place| place as u8);
+        };
+        let width = part.ncols();
+        for (line, rows) in cells.chunks(LINE * width.max(1)).enumerate() {
+            let (block, lane) = (line * LINE / BLOCK, line * LINE % BLOCK);
+            let places = values.chunks_exact_mut(self.features.len().max(1)).nth(block).unwrap_or_default();
+            let count = rows.len() / width.max(1);
+            if count < LINE {
+                for (at, row) in rows.chunks_exact(width.max(1)).enumerate() {
+                    for (feature, values) in self.features.iter().zip(&mut *places) {
+                        values[lane + at] = row[feature.at];
                     }
                 }
+                continue;
             }
-            if let Some(slot) = feature.missing_left.and_then(|slot| bytes.get_mut(slot)) {
-                *slot = found;
-                for (byte, value) in slot.iter_mut().zip(&values) {
-                    *byte = if value.is_nan() { 0 } else { *byte };
+            let rows: [&[f64]; LINE] = std::array::from_fn(|row| &rows[row * width..(row + 1) * width]);
+            for (feature, values) in self.features.iter().zip(places) {
+                let line: [f64; LINE] = std::array::from_fn(|lane| rows[lane][feature.at]);
+                values[lane..lane + LINE].copy_from_slice(&line);
+            }
+        }
+    }
+
+    /// Turns values into bytes, one feature after the other: what it is held against stays in the cache.
+    fn measure(&self, level: Level, values: &[[f64; BLOCK]], bytes: &mut [[u8; BLOCK]], blocks: usize) {
+        for (number, feature) in self.features.iter().enumerate() {
+            for block in 0..blocks {
+                let values = &values[block * self.features.len() + number];
+                let mut found = [0; BLOCK];
+                match &feature.ruler {
+                    Ruler::Thresholds(thresholds, Search::Halves(step)) => {
+                        count_by_halves(level, thresholds, *step, values, &mut found);
+                    }
+                    Ruler::Thresholds(thresholds, Search::Grid { grid, most }) => {
+                        count_by_grid(level, thresholds, grid, *most, values, &mut found);
+                    }
+                    Ruler::Codes(codes) => {
+                        for (byte, value) in found.iter_mut().zip(values) {
+                            let place = code(*value).and_then(|code| codes.binary_search(&code).ok());
+                            *byte = place.map_or(MISSING, |place| place as u8);
+                        }
+                    }
                 }
-            }
-            if matches!(feature.ruler, Ruler::Thresholds(..)) {
-                for (byte, value) in found.iter_mut().zip(&values) {
-                    *byte = if value.is_nan() { MISSING } else { *byte };
+                let place = block * self.slots + feature.slot;
+                if matches!(feature.ruler, Ruler::Thresholds(..)) && any_missing(values) {
+                    for (byte, value) in found.iter_mut().zip(values) {
+                        *byte = if value.is_nan() { MISSING } else { *byte };
+                    }
                 }
-            }
-            if let Some(slot) = bytes.get_mut(feature.slot) {
-                *slot = found;
+                bytes[place] = found;
+                if let Some(slot) = feature.missing_left {
+                    for (byte, value) in found.iter_mut().zip(values) {
+                        *byte = if value.is_nan() { 0 } else { *byte };
+                    }
+                    bytes[block * self.slots + slot] = found;
+                }
             }
         }
     }
 }
 
-crate::simd::dispatched! {
+#[inline(always)]
+fn any_missing(values: &[f64; BLOCK]) -> bool {
+    values.iter().fold(false, |any, value| any | value.is_nan())
+}
+
+dispatched! {
     /// How many thresholds lie below each value.
-    fn count_below(thresholds: &[f64; 256], first: u32, values: &[f64; BLOCK], counts: &mut [u8; BLOCK]) = count_lanes
+    fn count_by_halves(thresholds: &[f64; 256], first: u32, values: &[f64; BLOCK], counts: &mut [u8; BLOCK]) = by_halves
+}
+dispatched! {
+    /// The same, for thresholds on a grid.
+    fn count_by_grid(
+        thresholds: &[f64; 256], grid: &Grid, most: u32, values: &[f64; BLOCK], counts: &mut [u8; BLOCK],
+    ) = by_grid
 }
 
 #[inline(always)]
-fn count_lanes(thresholds: &[f64; 256], first: u32, values: &[f64; BLOCK], counts: &mut [u8; BLOCK]) {
+fn by_halves(thresholds: &[f64; 256], first: u32, values: &[f64; BLOCK], counts: &mut [u8; BLOCK]) {
     // A few lanes at a time, whose state the registers hold.
     for (values, counts) in values.chunks_exact(16).zip(counts.chunks_exact_mut(16)) {
         let mut below = [0_u32; 16];
@@ -329,24 +440,22 @@ fn count_lanes(thresholds: &[f64; 256], first: u32, values: &[f64; BLOCK], count
     }
 }
 
-/// Room for the words of a tree's nodes.
-#[derive(Debug, Default)]
-struct Scratch {
-    reach: Vec<u64>,
-}
-
-/// Adds one tree's values to a block.
-fn score(level: Level, tree: &Tree, bytes: &[[u8; BLOCK]], sums: &mut [f64; BLOCK], scratch: &mut Scratch) {
-    match tree {
-        Tree::Small { splits, leaves, sets, nodes } => {
-            if scratch.reach.len() < *nodes {
-                scratch.reach.resize(*nodes, 0);
-            }
-            let reach = &mut scratch.reach[..*nodes];
-            reach[0] = u64::MAX;
-            words::score(level, splits, leaves, sets, bytes, reach, sums);
+/// All thresholds of lower cells are below a value, none of higher cells is: those of its own are tried in turn.
+#[inline(always)]
+fn by_grid(thresholds: &[f64; 256], grid: &Grid, most: u32, values: &[f64; BLOCK], counts: &mut [u8; BLOCK]) {
+    for (values, counts) in values.chunks_exact(16).zip(counts.chunks_exact_mut(16)) {
+        let mut below = [0_u32; 16];
+        for (below, value) in below.iter_mut().zip(values) {
+            *below = grid.start[grid.cell(*value)];
         }
-        Tree::Large { nodes, values } => walk(nodes, values, bytes, sums),
+        for _ in 0..most {
+            for (below, value) in below.iter_mut().zip(values) {
+                *below += u32::from(thresholds[(*below & 255) as usize] < *value);
+            }
+        }
+        for (count, below) in counts.iter_mut().zip(below) {
+            *count = below as u8;
+        }
     }
 }
 
@@ -374,28 +483,35 @@ fn walk(nodes: &[LargeNode], values: &[f64], bytes: &[[u8; BLOCK]], sums: &mut [
 }
 
 mod words {
-    //! A small tree, one word of rows per node.
+    //! A small tree, four words of rows per node.
 
-    use super::{BLOCK, SmallSplit};
+    use super::{BLOCK, SmallTree};
     use crate::simd::Level;
+
+    /// Twice as many nodes as leaves at most; a power of two.
+    pub(super) const NODES: usize = 2 * super::SMALL;
+    /// The words of a block.
+    pub(super) const WORDS: usize = BLOCK / 64;
+    /// The rows of a block, one bit each.
+    type Rows = [u64; WORDS];
+    /// The rows of a tree's nodes; those of earlier trees are overwritten before they are read.
+    type Reach = [Rows; NODES];
 
     /// What differs between processors.
     trait Machine {
         /// The rows whose byte is at most `most`.
-        fn at_most(bytes: &[u8; BLOCK], most: u8) -> u64;
+        fn at_most(bytes: &[u8; 64], most: u8) -> u64;
 
         /// Adds to each row the value of the leaf whose word it is in.
-        fn settle(leaves: &[(u16, f64)], reach: &[u64], sums: &mut [f64; BLOCK]);
+        fn settle(tree: &SmallTree, reach: &Reach, sums: &mut [f64; BLOCK]);
     }
 
-    /// Adds the values of one tree to a block; `reach` has a word per node, the root's set.
+    /// Adds the values of one tree to a block.
     pub(super) fn score(
         level: Level,
-        splits: &[SmallSplit],
-        leaves: &[(u16, f64)],
-        sets: &[[u64; 4]],
+        tree: &SmallTree,
         bytes: &[[u8; BLOCK]],
-        reach: &mut [u64],
+        reach: &mut Reach,
         sums: &mut [f64; BLOCK],
     ) {
         #[cfg(target_arch = "x86_64")]
@@ -404,45 +520,44 @@ mod words {
             let level = level.min(Level::of_machine());
             if level == Level::Avx512 {
                 // SAFETY: `of_machine` has found every feature that the function is compiled with.
-                return unsafe { x86::score_avx512(splits, leaves, sets, bytes, reach, sums) };
+                return unsafe { x86::score_avx512(tree, bytes, reach, sums) };
             }
             if level == Level::Avx2 {
                 // SAFETY: as above.
-                return unsafe { x86::score_avx2(splits, leaves, sets, bytes, reach, sums) };
+                return unsafe { x86::score_avx2(tree, bytes, reach, sums) };
             }
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = level;
-        score_on::<Plain>(splits, leaves, sets, bytes, reach, sums);
+        score_on::<Plain>(tree, bytes, reach, sums);
     }
 
     #[inline(always)]
-    fn score_on<M: Machine>(
-        splits: &[SmallSplit],
-        leaves: &[(u16, f64)],
-        sets: &[[u64; 4]],
-        bytes: &[[u8; BLOCK]],
-        reach: &mut [u64],
-        sums: &mut [f64; BLOCK],
-    ) {
-        for split in splits {
+    fn score_on<M: Machine>(tree: &SmallTree, bytes: &[[u8; BLOCK]], reach: &mut Reach, sums: &mut [f64; BLOCK]) {
+        reach[0] = [u64::MAX; WORDS];
+        for split in &tree.splits {
             let bytes = &bytes[usize::from(split.slot)];
-            let goes_left = if split.by_set {
-                in_set(bytes, &sets[usize::from(split.set)])
-            } else {
-                M::at_most(bytes, split.most)
-            };
-            let rows = reach[usize::from(split.node)];
-            let left = usize::from(split.left);
-            reach[left] = rows & goes_left;
-            reach[left + 1] = rows & !goes_left;
+            let rows = reach[usize::from(split.node) % NODES];
+            let (mut left, mut right) = (rows, rows);
+            let (parts, _) = bytes.as_chunks::<64>();
+            for (part, (left, right)) in parts.iter().zip(left.iter_mut().zip(&mut right)) {
+                let goes_left = if split.by_set {
+                    in_set(part, &tree.sets[usize::from(split.set)])
+                } else {
+                    M::at_most(part, split.most)
+                };
+                *left &= goes_left;
+                *right &= !goes_left;
+            }
+            reach[usize::from(split.left) % NODES] = left;
+            reach[(usize::from(split.left) + 1) % NODES] = right;
         }
-        M::settle(leaves, reach, sums);
+        M::settle(tree, reach, sums);
     }
 
     /// The rows whose byte is in a set.
     #[inline(always)]
-    fn in_set(bytes: &[u8; BLOCK], set: &[u64; 4]) -> u64 {
+    fn in_set(bytes: &[u8; 64], set: &[u64; 4]) -> u64 {
         let bit = |byte: u8| set[usize::from(byte / 64)] >> (byte % 64) & 1;
         bytes.iter().enumerate().fold(0, |word, (row, byte)| word | bit(*byte) << row)
     }
@@ -453,7 +568,7 @@ mod words {
     impl Machine for Plain {
         /// Eight bytes at a time in one word: the highest bit of each byte ends up as its answer.
         #[inline(always)]
-        fn at_most(bytes: &[u8; BLOCK], most: u8) -> u64 {
+        fn at_most(bytes: &[u8; 64], most: u8) -> u64 {
             const HIGH: u64 = 0x8080_8080_8080_8080;
             let most = u64::from_le_bytes([most; 8]);
             let (words, _) = bytes.as_chunks::<8>();
@@ -467,12 +582,14 @@ mod words {
         }
 
         #[inline(always)]
-        fn settle(leaves: &[(u16, f64)], reach: &[u64], sums: &mut [f64; BLOCK]) {
-            for (node, value) in leaves {
-                let mut rows = reach[usize::from(*node)];
-                while rows != 0 {
-                    sums[rows.trailing_zeros() as usize & (BLOCK - 1)] += value;
-                    rows &= rows - 1;
+        fn settle(tree: &SmallTree, reach: &Reach, sums: &mut [f64; BLOCK]) {
+            for (node, value) in tree.leaves.iter().zip(&tree.values) {
+                for (word, rows) in reach[usize::from(*node) % NODES].iter().enumerate() {
+                    let mut rows = *rows;
+                    while rows != 0 {
+                        sums[(word * 64 + rows.trailing_zeros() as usize) & (BLOCK - 1)] += value;
+                        rows &= rows - 1;
+                    }
                 }
             }
         }
@@ -484,30 +601,18 @@ mod words {
 
         use std::arch::x86_64::*;
 
-        use super::{BLOCK, Machine, Plain, SmallSplit, score_on};
+        use super::{
+            super::SMALL, BLOCK, Machine, NODES, Plain, Reach, SmallTree, WORDS, score_on,
+        };
 
         #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-        pub(super) fn score_avx2(
-            splits: &[SmallSplit],
-            leaves: &[(u16, f64)],
-            sets: &[[u64; 4]],
-            bytes: &[[u8; BLOCK]],
-            reach: &mut [u64],
-            sums: &mut [f64; BLOCK],
-        ) {
-            score_on::<Avx2>(splits, leaves, sets, bytes, reach, sums);
+        pub(super) fn score_avx2(tree: &SmallTree, bytes: &[[u8; BLOCK]], reach: &mut Reach, sums: &mut [f64; BLOCK]) {
+            score_on::<Avx2>(tree, bytes, reach, sums);
         }
 
         #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
-        pub(super) fn score_avx512(
-            splits: &[SmallSplit],
-            leaves: &[(u16, f64)],
-            sets: &[[u64; 4]],
-            bytes: &[[u8; BLOCK]],
-            reach: &mut [u64],
-            sums: &mut [f64; BLOCK],
-        ) {
-            score_on::<Avx512>(splits, leaves, sets, bytes, reach, sums);
+        pub(super) fn score_avx512(tree: &SmallTree, bytes: &[[u8; BLOCK]], reach: &mut Reach, sums: &mut [f64; BLOCK]) {
+            score_on::<Avx512>(tree, bytes, reach, sums);
         }
 
         /// Used by [`score_avx2`] alone.
@@ -515,7 +620,7 @@ mod words {
 
         impl Machine for Avx2 {
             #[inline(always)]
-            fn at_most(bytes: &[u8; BLOCK], most: u8) -> u64 {
+            fn at_most(bytes: &[u8; 64], most: u8) -> u64 {
                 // SAFETY: called within a function compiled with AVX2 only, and the loads stay in the array's 64
                 // bytes.
                 unsafe {
@@ -530,8 +635,8 @@ mod words {
             }
 
             #[inline(always)]
-            fn settle(leaves: &[(u16, f64)], reach: &[u64], sums: &mut [f64; BLOCK]) {
-                Plain::settle(leaves, reach, sums);
+            fn settle(tree: &SmallTree, reach: &Reach, sums: &mut [f64; BLOCK]) {
+                Plain::settle(tree, reach, sums);
             }
         }
 
@@ -540,7 +645,7 @@ mod words {
 
         impl Machine for Avx512 {
             #[inline(always)]
-            fn at_most(bytes: &[u8; BLOCK], most: u8) -> u64 {
+            fn at_most(bytes: &[u8; 64], most: u8) -> u64 {
                 // SAFETY: called within a function compiled with AVX-512 F and BW only; the load is the array.
                 unsafe {
                     let bytes = _mm512_loadu_epi8(bytes.as_ptr().cast());
@@ -549,20 +654,26 @@ mod words {
             }
 
             #[inline(always)]
-            fn settle(leaves: &[(u16, f64)], reach: &[u64], sums: &mut [f64; BLOCK]) {
+            fn settle(tree: &SmallTree, reach: &Reach, sums: &mut [f64; BLOCK]) {
                 let mut number = [0_u8; BLOCK];
-                let mut values = [0.0_f64; BLOCK];
-                // SAFETY: called within a function compiled with AVX-512 F and BW only; loads and stores are whole
-                // arrays of 64 bytes, or eight of 64 numbers.
+                let values: &[f64; SMALL] = &tree.values;
+                // SAFETY: called within a function compiled with AVX-512 F and BW only; loads and stores are 64 of
+                // the array's bytes, or eight of its numbers.
                 unsafe {
-                    let mut numbers = _mm512_setzero_si512();
-                    for (at, (node, value)) in leaves.iter().enumerate().take(BLOCK) {
-                        values[at] = *value;
-                        let rows = reach[usize::from(*node)];
-                        numbers = _mm512_mask_blend_epi8(rows, numbers, _mm512_set1_epi8(at as i8));
+                    let mut numbers = [_mm512_setzero_si512(); WORDS];
+                    let mut this = _mm512_setzero_si512();
+                    for node in &tree.leaves {
+                        let rows = &reach[usize::from(*node) % NODES];
+                        for (numbers, rows) in numbers.iter_mut().zip(rows) {
+                            *numbers = _mm512_mask_blend_epi8(*rows, *numbers, this);
+                        }
+                        this = _mm512_add_epi8(this, _mm512_set1_epi8(1));
                     }
-                    _mm512_storeu_epi8(number.as_mut_ptr().cast(), numbers);
-                    if leaves.len() <= 32 {
+                    let (parts, _) = number.as_chunks_mut::<64>();
+                    for (part, numbers) in parts.iter_mut().zip(numbers) {
+                        _mm512_storeu_epi8(part.as_mut_ptr().cast(), numbers);
+                    }
+                    if tree.leaves.len() <= 32 {
                         // Four registers hold all values; two are searched at a time.
                         let table: [__m512d; 4] =
                             std::array::from_fn(|at| _mm512_loadu_pd(values.as_ptr().add(8 * at)));
@@ -579,7 +690,7 @@ mod words {
                     }
                 }
                 for (sum, number) in sums.iter_mut().zip(number) {
-                    *sum += values[usize::from(number) & (BLOCK - 1)];
+                    *sum += values[usize::from(number) % SMALL];
                 }
             }
         }
@@ -627,6 +738,7 @@ mod tests {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
         for (rows, sizes) in [
             (8, vec![0, 1]),
+            (257, vec![2, 31]),
             (64, vec![3, 30, 31, 32]),
             (1000, vec![30, 63, 5, 0]),
             (5000, vec![500, 30, 64]),
@@ -655,6 +767,51 @@ mod tests {
                 assert!(same, "{level:?}, {rows} rows, trees {sizes:?}");
             }
         }
+    }
+
+    #[test]
+    fn halves_and_grids_count_the_thresholds_below() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(13);
+        let mut grids = 0;
+        for round in 0..200 {
+            let count = rng.random_range(1..=254);
+            let mut thresholds: Vec<f64> = (0..count)
+                .map(|_| match round % 4 {
+                    0 => rng.random_range(-1.0..1.0),
+                    1 => f64::from(rng.random_range(0..300)) * 0.1,
+                    2 => rng.random_range(-20.0_f64..3.0).exp(),
+                    _ => rng.random_range(-1.0..1.0) * f64::MAX,
+                })
+                .collect();
+            thresholds.sort_unstable_by(f64::total_cmp);
+            thresholds.dedup();
+            let table = padded(&thresholds);
+            let values: [f64; BLOCK] = std::array::from_fn(|lane| {
+                let threshold = thresholds[lane % thresholds.len()];
+                match lane % 8 {
+                    0 => f64::MIN,
+                    1 => f64::MAX,
+                    2 => threshold.next_down(),
+                    3 => threshold.next_up(),
+                    4 => threshold,
+                    5 => 0.0,
+                    _ => rng.random_range(-1.0..3.0),
+                }
+            });
+            let expected = values.map(|value| thresholds.iter().filter(|other| **other < value).count() as u8);
+            let search = Search::of(&thresholds);
+            for level in Level::all() {
+                let mut found = [0; BLOCK];
+                count_by_halves(level, &table, 128, &values, &mut found);
+                assert_eq!(found, expected, "{level:?} {thresholds:?}");
+                if let Search::Grid { grid, most } = &search {
+                    count_by_grid(level, &table, grid, *most, &values, &mut found);
+                    assert_eq!(found, expected, "{level:?} {thresholds:?}");
+                    grids += 1;
+                }
+            }
+        }
+        assert!(grids > 100, "{grids}");
     }
 
     #[test]
