@@ -57,8 +57,11 @@ fn read(arguments: &Arguments, name: &str) -> Dataset<f64, bool, Ix1> {
         .iter()
         .map(|bytes| f64::from_le_bytes(*bytes))
         .collect();
-    let labels: Array1<bool> =
-        fs::read(arguments.folder.join(format!("{name}.y"))).unwrap().iter().map(|label| *label == 1).collect();
+    let labels: Array1<bool> = fs::read(arguments.folder.join(format!("{name}.y")))
+        .unwrap()
+        .iter()
+        .map(|label| *label == 1)
+        .collect();
     let records = Array2::from_shape_vec((labels.len(), arguments.features), cells).unwrap();
     let names = (0..arguments.features).map(|at| at.to_string()).collect();
     Dataset::new(records, labels).with_feature_names(names)

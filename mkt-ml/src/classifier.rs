@@ -199,11 +199,7 @@ where
         return Err(ModelError::TooLarge { rows, features });
     }
     let labels = targets.to_vec();
-    if let Some(&first) = labels.first()
-        && labels.iter().all(|&label| label == first)
-    {
-        return Err(ModelError::OneClass { rows, positive: first });
-    }
+    check_labels(&labels)?;
     let given = dataset.feature_names();
     let names = if given.len() == features {
         given.to_vec()
@@ -213,6 +209,16 @@ where
     check_values(records, &names, missing)?;
     let weights = check_weights(dataset.weights(), &labels)?;
     Ok(Training { records, labels, names, weights })
+}
+
+/// Both outcomes must occur.
+pub(crate) fn check_labels(labels: &[bool]) -> Result<(), ModelError> {
+    match labels.first() {
+        Some(&first) if labels.iter().all(|&label| label == first) => {
+            Err(ModelError::OneClass { rows: labels.len(), positive: first })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_weights(given: Option<&[f32]>, labels: &[bool]) -> Result<Option<Vec<f64>>, ModelError> {

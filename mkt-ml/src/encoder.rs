@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::shown,
     frame::{Column, ColumnKind, Field, Frame, MISSING_CODE, Values},
+    logistic::design::{Coded, Design, REFERENCE},
 };
 
 /// Cells of an encoded matrix beyond which encoding is refused: 8 GiB of numbers.
@@ -82,6 +83,9 @@ pub enum Categories {
     OneHot,
     /// One feature holding the level's rank by name.
     Ordinal,
+    /// One feature holding the level's code, as for [`Categories::Ordinal`], which the model is told to take for a
+    /// category: no order among levels is assumed.
+    Native,
 }
 
 /// What becomes of missing numbers and categories.
@@ -136,6 +140,11 @@ impl EncoderParams {
             missing: MissingValues::Keep,
             ..Self::one_hot()
         }
+    }
+
+    /// For models that know categories: one code a column, numbers not scaled, missing kept; up to 254 levels.
+    pub fn native() -> Self {
+        Self { categories: Categories::Native, max_levels: 254, ..Self::ordinal() }
     }
 
     /// Whether numbers are scaled to mean 0 and standard deviation 1 of the training rows.
@@ -247,6 +256,11 @@ pub struct Feature {
     pub column: String,
     /// The original units in one unit of the feature: the standard deviation of a standardised number, else 1.
     pub scale: f64,
+    /// The levels whose codes 0, 1, 2, … the feature holds, where categories stay in one feature; the last is
+    /// `(rare)` where training merged some.
+    pub levels: Option<Vec<String>>,
+    /// Whether a model is to take those codes for categories without an order.
+    pub categorical: bool,
 }
 
 /// A fitted encoder.
@@ -263,7 +277,8 @@ impl Encoder {
         for Encoding { column, rule } in &self.columns {
             let mut add = |level: Option<&str>, scale| {
                 let name = level.map_or_else(|| column.clone(), |level| format!("{column}={level}"));
-                features.push(Feature { name, column: column.clone(), scale });
+                let (levels, categorical) = (None, false);
+                features.push(Feature { name, column: column.clone(), scale, levels, categorical });
             };
             match rule {
                 Rule::Numeric { deviation, missing, .. } => {
@@ -272,7 +287,16 @@ impl Encoder {
                         add(Some("(missing)"), 1.0);
                     }
                 }
-                Rule::Categorical { .. } if self.params.categories == Categories::Ordinal => add(None, 1.0),
+                Rule::Categorical { levels, rare, .. } if self.params.categories != Categories::OneHot => {
+                    let named = levels.iter().cloned().chain(rare.then(|| "(rare)".to_owned()));
+                    features.push(Feature {
+                        name: column.clone(),
+                        column: column.clone(),
+                        scale: 1.0,
+                        levels: Some(named.collect()),
+                        categorical: self.params.categories == Categories::Native,
+                    });
+                }
                 Rule::Categorical { levels, reference, rare, missing } => {
                     for (_, level) in levels.iter().enumerate().filter(|(at, _)| at != reference) {
                         add(Some(level), 1.0);
@@ -393,6 +417,40 @@ impl Encoder {
         let Rule::Categorical { levels: known, reference, rare, missing } = &encoding.rule else {
             return Ok(at);
         };
+        let met = self.met(encoding, levels, codes, first_row);
+        if self.params.categories != Categories::OneHot {
+            for (row, what) in met.enumerate() {
+                let cell = match (what?, self.params.missing) {
+                    (Met::Level(rank), _) => rank as f64,
+                    (Met::Rare, _) => known.len() as f64,
+                    (_, MissingValues::Impute) => *reference as f64,
+                    (_, MissingValues::Keep) => f64::NAN,
+                };
+                set(matrix, row, at, cell);
+            }
+            return Ok(at + 1);
+        }
+        let flags = self.flags(*missing);
+        for (row, what) in met.enumerate() {
+            if let Some(feature) = one_hot(what?, known.len(), *reference, *rare, flags) {
+                set(matrix, row, at + feature, 1.0);
+            }
+        }
+        Ok(at + known.len() - 1 + usize::from(*rare) + usize::from(flags))
+    }
+
+    /// What each row holds, in the terms of training.
+    fn met<'a>(
+        &self,
+        encoding: &'a Encoding,
+        levels: &'a [String],
+        codes: &'a [u32],
+        first_row: usize,
+    ) -> impl Iterator<Item = Result<Met, EncodeError>> + use<'a> {
+        let (known, rare) = match &encoding.rule {
+            Rule::Categorical { levels, rare, .. } => (levels.as_slice(), *rare),
+            Rule::Numeric { .. } => (&[][..], false),
+        };
         let ranks: HashMap<&str, usize> =
             known.iter().enumerate().map(|(rank, l)| (l.as_str(), rank)).collect();
         let met: Vec<Met> = levels
@@ -400,49 +458,97 @@ impl Encoder {
             .map(|level| match ranks.get(level.as_str()) {
                 Some(&rank) => Met::Level(rank),
                 // Whether a level was merged or never seen is not remembered: both are rare.
-                None if *rare => Met::Rare,
+                None if rare => Met::Rare,
                 None => Met::Unseen,
             })
             .collect();
-        let ordinal = self.params.categories == Categories::Ordinal;
-        let kept = known.len() - 1;
-        let (rare_at, missing_at) = (at + kept, at + kept + usize::from(*rare));
-        for (row, &code) in codes.iter().enumerate() {
-            let what = if code == MISSING_CODE {
-                Met::Missing
-            } else {
-                match met.get(code as usize) {
-                    Some(Met::Unseen) if self.params.unseen == Unseen::Refuse => {
-                        return Err(EncodeError::UnseenLevel {
-                            column: shown(&encoding.column),
-                            row: first_row + row,
-                            level: levels.get(code as usize).map(|level| shown(level)).unwrap_or_default(),
-                        });
-                    }
-                    Some(Met::Unseen) | None => Met::Missing,
-                    Some(what) => *what,
+        let refuse = self.params.unseen == Unseen::Refuse;
+        codes.iter().enumerate().map(move |(row, &code)| {
+            if code == MISSING_CODE {
+                return Ok(Met::Missing);
+            }
+            match met.get(code as usize) {
+                Some(Met::Unseen) if refuse => Err(EncodeError::UnseenLevel {
+                    column: shown(&encoding.column),
+                    row: first_row + row,
+                    level: levels.get(code as usize).map(|level| shown(level)).unwrap_or_default(),
+                }),
+                Some(Met::Unseen) | None => Ok(Met::Missing),
+                Some(what) => Ok(*what),
+            }
+        })
+    }
+
+    /// Encodes the rows of `range` for a linear model without writing out the zeros of one-hot features. The
+    /// encoder is a one-hot one.
+    pub(crate) fn design(&self, frame: &Frame, range: Range<usize>) -> Result<Design<'static>, EncodeError> {
+        let mut dense: Vec<(usize, &Encoding, &Column)> = Vec::new();
+        let mut codes = Vec::new();
+        let (mut at, mut width) = (0, 0);
+        for encoding in &self.columns {
+            let column = frame
+                .column(&encoding.column)
+                .ok_or_else(|| EncodeError::MissingColumn { column: shown(&encoding.column) })?;
+            let Rule::Categorical { levels: known, reference, rare, missing } = &encoding.rule else {
+                let features = self.features_of(encoding);
+                dense.push((at, encoding, column));
+                at += features;
+                width += features;
+                continue;
+            };
+            let flags = self.flags(*missing);
+            let count = known.len() - 1 + usize::from(*rare) + usize::from(flags);
+            let all_missing;
+            let (levels, held): (&[String], &[u32]) = match &column.values {
+                Values::Categorical { levels, codes } => {
+                    (levels, codes.get(range.clone()).unwrap_or_default())
+                }
+                // A column without any value reads as numeric; every row of it is missing all the same.
+                Values::Numeric(numbers) if numbers.iter().all(|n| n.is_nan()) => {
+                    all_missing = vec![MISSING_CODE; range.len()];
+                    (&[], &all_missing)
+                }
+                Values::Numeric(_) => {
+                    return Err(EncodeError::WrongKind {
+                        column: shown(&encoding.column),
+                        expected: ColumnKind::Categorical,
+                        found: ColumnKind::Numeric,
+                    });
                 }
             };
-            if ordinal {
-                let cell = match (what, self.params.missing) {
-                    (Met::Level(rank), _) => rank as f64,
-                    (Met::Rare, _) => known.len() as f64,
-                    (_, MissingValues::Impute) => *reference as f64,
-                    (_, MissingValues::Keep) => f64::NAN,
-                };
-                set(matrix, row, at, cell);
-            } else {
-                match what {
-                    Met::Level(rank) if rank == *reference => {}
-                    Met::Level(rank) => set(matrix, row, at + rank - usize::from(rank > *reference), 1.0),
-                    Met::Rare => set(matrix, row, rare_at, 1.0),
-                    // Without a feature of its own a missing category is the reference, the likeliest level.
-                    _ if self.flags(*missing) => set(matrix, row, missing_at, 1.0),
-                    _ => {}
-                }
-            }
+            let feature = |what: Result<Met, EncodeError>| {
+                let feature = one_hot(what?, known.len(), *reference, *rare, flags);
+                Ok(feature.map_or(REFERENCE, |feature| feature as u32))
+            };
+            let held = self.met(encoding, levels, held, range.start);
+            codes.push(Coded { first: at, count, codes: held.map(feature).collect::<Result<_, _>>()? });
+            at += count;
         }
-        Ok(if ordinal { at + 1 } else { missing_at + usize::from(self.flags(*missing)) })
+        let rows = range.len();
+        if rows.checked_mul(width).is_none_or(|cells| cells > MOST_CELLS) {
+            return Err(EncodeError::TooLarge { rows, features: width });
+        }
+        let mut numbers = Array2::zeros((rows, width));
+        let (mut features, mut column_at) = (Vec::with_capacity(width), 0);
+        for (first, encoding, column) in dense {
+            let next = self.transform_column(encoding, column, range.clone(), &mut numbers, column_at)?;
+            features.extend(first..first + next - column_at);
+            column_at = next;
+        }
+        Ok(Design { numbers: numbers.into(), features, codes })
+    }
+
+    /// How many features a column of numbers becomes.
+    fn features_of(&self, encoding: &Encoding) -> usize {
+        match &encoding.rule {
+            Rule::Numeric { missing, .. } => 1 + usize::from(self.flags(*missing)),
+            Rule::Categorical { .. } => 0,
+        }
+    }
+
+    /// Whether categories become features of zeros and ones.
+    pub(crate) fn is_one_hot(&self) -> bool {
+        self.params.categories == Categories::OneHot
     }
 
     /// Whether a column gets a feature that says that it was missing.
@@ -475,6 +581,19 @@ enum Met {
     Rare,
     Unseen,
     Missing,
+}
+
+/// Which of a column's one-hot features is 1: the levels but the reference in their order, then the rare ones,
+/// then the missing ones; none for the reference, and for a missing category without a feature of its own, which
+/// counts as the reference, the likeliest level.
+fn one_hot(what: Met, levels: usize, reference: usize, rare: bool, flags: bool) -> Option<usize> {
+    match what {
+        Met::Level(rank) if rank == reference => None,
+        Met::Level(rank) => Some(rank - usize::from(rank > reference)),
+        Met::Rare => Some(levels - 1),
+        _ if flags => Some(levels - 1 + usize::from(rare)),
+        _ => None,
+    }
 }
 
 fn set(matrix: &mut Array2<f64>, row: usize, column: usize, value: f64) {

@@ -25,7 +25,7 @@ use crate::{
     metrics,
     progress::{Progress, Watcher, unwatched},
     tree::{
-        MaxFeatures, check_limits, class_weights,
+        Contributions, MaxFeatures, check_limits, class_weights,
         grow::{self, CutChoice, Grown, Limits},
         nodes::Nodes,
         normalised,
@@ -446,6 +446,16 @@ impl Forest {
     /// How the forest does on rows left out; absent without bootstrap.
     pub fn out_of_bag(&self) -> Option<&OutOfBag> {
         self.out_of_bag.as_ref()
+    }
+
+    /// What each feature of each row adds to the probability: see
+    /// [`DecisionTree::contributions`](crate::DecisionTree::contributions).
+    ///
+    /// # Errors
+    /// As [`Classifier::probabilities`].
+    pub fn contributions(&self, records: ArrayView2<'_, f64>) -> Result<Contributions, ModelError> {
+        check_records(records, &self.feature_names, true)?;
+        Ok(Contributions::of(&self.trees, 0.0, self.trees.len() as f64, records))
     }
 
     pub(crate) fn is_sound(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Who will convert: from a table of behaviour to a probability per visitor.
 //!
 //! Frames from CSV, encoders fitted on training rows only, logistic regression with standard errors, decision
-//! trees and random forests, honest evaluation, one model file. Binary outcomes. Pure computation: no async
+//! trees, random forests and gradient boosting, honest evaluation, one model file. Binary outcomes. Pure computation: no async
 //! runtime, no network, no clock, no randomness but the seeds you give. The same input gives the same model
 //! bit for bit, on any number of threads (linfa's tree excepted).
 //!
@@ -51,8 +51,10 @@
 //! | [`labelled`] | a frame with its outcome taken out |
 //! | [`split`] | training and test rows, folds; seeded, stratified |
 //! | [`encoder`] | frame → matrix: one-hot or ordinal, standardised, imputed |
-//! | [`logistic`] | L2-penalised logistic regression, coefficients, odds ratios |
-//! | [`tree`], [`forest`] | histogram decision tree and random forest |
+//! | [`logistic`] | logistic regression with L2, L1 or elastic net, coefficients, odds ratios |
+//! | [`tree`], [`forest`] | histogram decision tree, random forest, extra trees |
+//! | [`boosting`] | gradient boosting: native categories, missing values, monotone constraints, early stopping |
+//! | [`class_weights`], [`progress`] | how much either outcome counts; watching a fit and stopping it |
 //! | `linfa_models` | linfa-logistic and linfa-trees behind the same trait (feature `linfa-models`) |
 //! | [`classifier`] | the trait of all models |
 //! | [`metrics`], [`report`] | confusion, rates, AUC, losses; scikit-learn's report |

@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     classifier::{Classifier, ModelError, Training, check_records, check_training, predict_by_probability},
     logistic::linear_probabilities,
-    tree::{Node, Nodes, normalised},
+    tree::{
+        nodes::{Node, Nodes},
+        normalised,
+    },
 };
 
 /// Parameters of linfa's logistic regression, not yet checked.
@@ -249,7 +252,8 @@ impl LinfaTree {
         let features = self.feature_names.len();
         self.gains.len() == features
             && self.gains.iter().all(|gain| (0.0..=1.0).contains(gain))
-            && self.nodes.is_sound(features)
+            && self.nodes.sets.is_empty()
+            && self.nodes.is_sound(features, |value| (0.0..=1.0).contains(&value))
     }
 }
 
@@ -280,13 +284,17 @@ where
                 *sum = if gain > 0.0 { gain } else { 0.0 };
             }
         }
-        Ok(LinfaTree { feature_names: training.names, nodes: Nodes(nodes), gains: normalised(gains) })
+        Ok(LinfaTree {
+            feature_names: training.names,
+            nodes: Nodes { nodes, sets: Vec::new() },
+            gains: normalised(gains),
+        })
     }
 }
 
 /// Copies linfa's boxed nodes into ours, parents first.
 fn copied(root: &TreeNode<f64, bool>) -> Vec<Node> {
-    let blank = Node::Leaf { probability: 0.5, rows: 0 };
+    let blank = Node::Leaf { value: 0.5, rows: 0 };
     let mut nodes = vec![blank];
     let mut open = vec![(0, root)];
     while let Some((at, node)) = open.pop() {
@@ -318,8 +326,8 @@ fn count_leaves(nodes: &mut [Node], training: &Training<'_>) {
     }
     for (node, (rows, positive)) in nodes.iter_mut().zip(counts) {
         if let Node::Leaf { .. } = node {
-            let probability = if rows == 0 { 0.5 } else { positive as f64 / rows as f64 };
-            *node = Node::Leaf { probability, rows };
+            let value = if rows == 0 { 0.5 } else { positive as f64 / rows as f64 };
+            *node = Node::Leaf { value, rows };
         }
     }
 }
@@ -336,7 +344,7 @@ impl Classifier for LinfaTree {
 
     fn probabilities(&self, records: ArrayView2<'_, f64>) -> Result<Array1<f64>, ModelError> {
         check_records(records, &self.feature_names, false)?;
-        Ok(records.outer_iter().map(|row| self.nodes.probability(row)).collect())
+        Ok(records.outer_iter().map(|row| self.nodes.value(row)).collect())
     }
 }
 

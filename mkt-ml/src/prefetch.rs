@@ -10,7 +10,9 @@ pub(crate) fn prefetch(values: &[u8], at: usize) {
         // SAFETY: a prefetch reads nothing that the program could see and faults on no address; this one is that
         // of a live byte besides.
         unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(value).cast());
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
+                std::ptr::from_ref(value).cast(),
+            );
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

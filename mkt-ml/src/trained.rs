@@ -3,8 +3,8 @@
 //! This is what is saved, loaded and asked. It holds everything that scoring needs, and nothing of the
 //! training rows but their counts, means and category names.
 
-use linfa::{Dataset, traits::Fit};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use linfa::{Dataset, ParamGuard, traits::Fit};
+use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "linfa-models")]
@@ -12,13 +12,13 @@ use crate::linfa_models::{LinfaLogistic, LinfaLogisticParams, LinfaTree, LinfaTr
 use crate::{
     Error,
     boosting::{Boosting, BoostingParams},
-    classifier::{Classifier, ModelError},
-    encoder::{Encoder, EncoderParams},
+    classifier::{Classifier, ModelError, check_labels},
+    encoder::{Encoder, EncoderParams, Feature},
     forest::{Forest, ForestParams},
     frame::{Field, Frame, Value},
     importance::{self, Importance, PermutationImportance},
     labelled::{Labelled, Target},
-    logistic::{Coefficient, Logistic, LogisticParams},
+    logistic::{Coefficient, Logistic, LogisticParams, design::Design},
     metrics::Evaluation,
     report::ClassificationReport,
     tree::{DecisionTree, TreeParams},
@@ -64,12 +64,13 @@ impl Algorithm {
         }
     }
 
-    /// The encoder that suits the model: one-hot for linear models, ordinal for trees, with missing values
-    /// imputed for linfa's tree, which does not know them.
+    /// The encoder that suits the model: one-hot for linear models, native for boosting, ordinal for other trees,
+    /// with missing values imputed for linfa's tree, which does not know them.
     pub fn encoder(&self) -> EncoderParams {
         match self {
             Self::Logistic(_) => EncoderParams::one_hot(),
-            Self::Tree(_) | Self::Forest(_) | Self::Boosting(_) => EncoderParams::ordinal(),
+            Self::Tree(_) | Self::Forest(_) => EncoderParams::ordinal(),
+            Self::Boosting(_) => EncoderParams::native(),
             #[cfg(feature = "linfa-models")]
             Self::LinfaLogistic(_) => EncoderParams::one_hot(),
             #[cfg(feature = "linfa-models")]
@@ -77,12 +78,20 @@ impl Algorithm {
         }
     }
 
-    fn fit(&self, dataset: &Dataset<f64, bool, ndarray::Ix1>) -> Result<Fitted, ModelError> {
+    fn fit(
+        &self,
+        dataset: &Dataset<f64, bool, ndarray::Ix1>,
+        features: &[Feature],
+    ) -> Result<Fitted, ModelError> {
         Ok(match self {
             Self::Logistic(params) => Fitted::Logistic(params.fit(dataset)?),
             Self::Tree(params) => Fitted::Tree(params.fit(dataset)?),
             Self::Forest(params) => Fitted::Forest(params.fit(dataset)?),
-            Self::Boosting(params) => Fitted::Boosting(params.fit(dataset)?),
+            Self::Boosting(params) => {
+                let categories = features.iter().filter(|feature| feature.categorical);
+                let categories = categories.map(|feature| feature.name.clone()).collect();
+                Fitted::Boosting(params.with_categorical(categories).fit(dataset)?)
+            }
             #[cfg(feature = "linfa-models")]
             Self::LinfaLogistic(params) => Fitted::LinfaLogistic(params.fit(dataset)?),
             #[cfg(feature = "linfa-models")]
@@ -216,15 +225,36 @@ impl TrainedModel {
         let algorithm = algorithm.into();
         let encoder = encoder.fit(train.frame())?;
         let features = encoder.features();
-        let dataset = Dataset::new(encoder.transform(train.frame())?, Array1::from(train.labels().to_vec()))
-            .with_feature_names(features.iter().map(|feature| feature.name.clone()).collect());
-        let model = algorithm.fit(&dataset)?;
         let columns: Vec<usize> = {
             let schema = encoder.schema();
             let position = |column: &str| schema.iter().position(|field| field.name == column);
             features.iter().map(|feature| position(&feature.column).unwrap_or_default()).collect()
         };
-        let shares = column_shares(model.influence(), &columns, encoder.schema().len(), dataset.records());
+        let count = encoder.schema().len();
+        let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
+        let (model, shares) = match &algorithm {
+            Algorithm::Logistic(params) if encoder.is_one_hot() => {
+                check_labels(train.labels())?;
+                let design = encoder.design(train.frame(), 0..train.rows())?;
+                let model = params.check_ref()?.fit_design(&design, train.labels(), None, names)?;
+                let shares = spreads(&columns, count, |first, end| design.part(model.weights(), first, end));
+                (Fitted::Logistic(model), shares)
+            }
+            algorithm => {
+                let records = encoder.transform(train.frame())?;
+                let labels = Array1::from(train.labels().to_vec());
+                let dataset = Dataset::new(records, labels).with_feature_names(names);
+                let model = algorithm.fit(&dataset, &features)?;
+                let shares = match model.influence() {
+                    Influence::Gains(gains) => gains_by_column(gains, &columns, count),
+                    Influence::Weights(weights) => {
+                        let design = Design::dense(dataset.records().view());
+                        spreads(&columns, count, |first, end| design.part(weights, first, end))
+                    }
+                };
+                (model, shares)
+            }
+        };
         let named = encoder.schema().into_iter().zip(shares);
         let summary = TrainingSummary {
             rows: train.rows(),
@@ -245,8 +275,15 @@ impl TrainedModel {
         let mut probabilities = Vec::with_capacity(frame.rows());
         for start in (0..frame.rows()).step_by(BLOCK) {
             let end = frame.rows().min(start + BLOCK);
-            let records = self.encoder.transform_rows(frame, start..end)?;
-            probabilities.extend(self.model.classifier().probabilities(records.view())?);
+            match &self.model {
+                Fitted::Logistic(model) if self.encoder.is_one_hot() => {
+                    probabilities.extend(model.probabilities_of(&self.encoder.design(frame, start..end)?));
+                }
+                model => {
+                    let records = self.encoder.transform_rows(frame, start..end)?;
+                    probabilities.extend(model.classifier().probabilities(records.view())?);
+                }
+            }
         }
         Ok(probabilities)
     }
@@ -376,43 +413,31 @@ impl TrainedModel {
     }
 }
 
-/// The share of each of `count` columns; `columns` tells which column a feature comes from.
-fn column_shares(
-    influence: Influence<'_>,
-    columns: &[usize],
-    count: usize,
-    records: &Array2<f64>,
-) -> Vec<f64> {
+/// The share of each of `count` columns in the gains of features; `columns` tells which column a feature comes
+/// from.
+fn gains_by_column(gains: &[f64], columns: &[usize], count: usize) -> Vec<f64> {
     let mut shares = vec![0.0; count];
-    match influence {
-        Influence::Gains(gains) => {
-            for (&column, gain) in columns.iter().zip(gains) {
-                if let Some(share) = shares.get_mut(column) {
-                    *share += gain;
-                }
-            }
-        }
-        Influence::Weights(weights) => {
-            for (at, share) in shares.iter_mut().enumerate() {
-                let of_column: Vec<f64> = columns
-                    .iter()
-                    .zip(weights)
-                    .map(|(c, weight)| if *c == at { *weight } else { 0.0 })
-                    .collect();
-                *share = deviation(records.view(), &of_column);
-            }
+    for (&column, gain) in columns.iter().zip(gains) {
+        if let Some(share) = shares.get_mut(column) {
+            *share += gain;
         }
     }
     crate::tree::normalised(shares)
 }
 
-/// The standard deviation of w·x over the rows.
-fn deviation(records: ArrayView2<'_, f64>, weights: &[f64]) -> f64 {
-    let used: Vec<(usize, f64)> =
-        weights.iter().copied().enumerate().filter(|(_, weight)| *weight != 0.0).collect();
-    let added =
-        |row: ArrayView1<'_, f64>| used.iter().map(|(at, w)| row.get(*at).map_or(0.0, |x| x * w)).sum();
-    let values: Vec<f64> = records.outer_iter().map(added).collect();
+/// The share of each column in the spread of the log odds: the deviation, over the rows, of what `part` says that
+/// its features add.
+fn spreads(columns: &[usize], count: usize, part: impl Fn(usize, usize) -> Vec<f64>) -> Vec<f64> {
+    let spread = |column: usize| {
+        // The features of a column stand together.
+        let first = columns.iter().position(|of| *of == column)?;
+        let end = first + columns.iter().skip(first).take_while(|of| **of == column).count();
+        Some(deviation(&part(first, end)))
+    };
+    crate::tree::normalised((0..count).map(|column| spread(column).unwrap_or_default()).collect())
+}
+
+fn deviation(values: &[f64]) -> f64 {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();

@@ -117,7 +117,9 @@ dispatched! {
 
 #[inline(always)]
 fn derive_all(margins: &[f64], labels: &[bool], gradients: &mut [f32], hessians: &mut [f32]) -> Extent {
-    for (((margin, label), gradient), hessian) in margins.iter().zip(labels).zip(&mut *gradients).zip(&mut *hessians) {
+    for (((margin, label), gradient), hessian) in
+        margins.iter().zip(labels).zip(&mut *gradients).zip(&mut *hessians)
+    {
         let p = sigmoid(*margin);
         *gradient = (p - f64::from(u8::from(*label))) as f32;
         *hessian = (p * (1.0 - p)) as f32;
@@ -134,7 +136,9 @@ fn derive_all_weighted(
     hessians: &mut [f32],
 ) -> Extent {
     let rows = margins.iter().zip(labels).zip(weights);
-    for (((margin, label), weight), (gradient, hessian)) in rows.zip(gradients.iter_mut().zip(hessians.iter_mut())) {
+    for (((margin, label), weight), (gradient, hessian)) in
+        rows.zip(gradients.iter_mut().zip(hessians.iter_mut()))
+    {
         let p = sigmoid(*margin);
         *gradient = (weight * (p - f64::from(u8::from(*label)))) as f32;
         *hessian = (weight * p * (1.0 - p)) as f32;
@@ -229,9 +233,9 @@ mod tests {
                 hessian += w * p * (1.0 - p);
             }
             let mut items = vec![0; rows];
-            let units = Workers::new(std::num::NonZeroUsize::new(1), 1).unwrap().enter(|crew| {
-                Gradients::new(rows).write(&margins, &labels, weights, 3, &mut items, crew)
-            });
+            let units = Workers::new(std::num::NonZeroUsize::new(1), 1)
+                .unwrap()
+                .enter(|crew| Gradients::new(rows).write(&margins, &labels, weights, 3, &mut items, crew));
             let sums = histogram::total(&items);
             // Rounding moves a sum of n rows by about √(n / 4) units or less: 160 here, six times that allowed.
             let off = (f64::from(sums.gradient) - gradient / units.gradient).abs();
@@ -260,7 +264,15 @@ mod tests {
         for level in Level::all() {
             let (mut gradients, mut hessians) = (vec![0.0; rows], vec![0.0; rows]);
             derive(level, &margins, &labels, &mut gradients, &mut hessians);
-            round(level, 0, 9, [1.0 / units.gradient, 1.0 / units.hessian], &gradients, &hessians, &mut items);
+            round(
+                level,
+                0,
+                9,
+                [1.0 / units.gradient, 1.0 / units.hessian],
+                &gradients,
+                &hessians,
+                &mut items,
+            );
             assert!(items == expected, "{level:?}");
         }
     }

@@ -79,7 +79,8 @@ pub(crate) fn grow(
     crew: Crew,
 ) -> Grown {
     let mut growing = Growing { table, features, rules, limits, pool, crew, asides: Vec::new() };
-    let mut tree = Nodes { nodes: vec![Node::Leaf { value: 0.0, rows: items.len() as u64 }], sets: Vec::new() };
+    let mut tree =
+        Nodes { nodes: vec![Node::Leaf { value: 0.0, rows: items.len() as u64 }], sets: Vec::new() };
     let mut gains = vec![0.0; table.features()];
     let mut root = Leaf {
         node: 0,
@@ -98,9 +99,11 @@ pub(crate) fn grow(
     while leaves.len() < limits.leaves {
         let promising = |(at, leaf): (usize, &Leaf)| leaf.best.map(|best| (at, best));
         // The first of equals: the order of leaves is that of their making.
-        let next = leaves.iter().enumerate().filter_map(promising).reduce(|most, other| {
-            if other.1.gain > most.1.gain { other } else { most }
-        });
+        let next = leaves
+            .iter()
+            .enumerate()
+            .filter_map(promising)
+            .reduce(|most, other| if other.1.gain > most.1.gain { other } else { most });
         let Some((at, candidate)) = next else { break };
         let last = leaves.len() + 1 == limits.leaves;
         let Some(leaf) = leaves.get_mut(at) else { break };
@@ -165,7 +168,12 @@ impl Growing<'_> {
             return;
         }
         let mut cells = self.pool.take(self.table.features());
-        histogram::fill(self.table, items.get(leaf.start..leaf.end).unwrap_or_default(), &mut cells, self.crew);
+        histogram::fill(
+            self.table,
+            items.get(leaf.start..leaf.end).unwrap_or_default(),
+            &mut cells,
+            self.crew,
+        );
         leaf.best = self.best(leaf, &cells, None);
         self.keep(leaf, cells);
     }
@@ -189,7 +197,13 @@ impl Growing<'_> {
 
     /// Divides a leaf, which becomes its left child, and returns the right one; `None` when the division would
     /// leave too few rows on a side: then the leaf has its next best candidate.
-    fn divide(&mut self, leaf: &mut Leaf, candidate: Candidate, items: &mut [Item], last: bool) -> Option<Leaf> {
+    fn divide(
+        &mut self,
+        leaf: &mut Leaf,
+        candidate: Candidate,
+        items: &mut [Item],
+        last: bool,
+    ) -> Option<Leaf> {
         let part = items.get_mut(leaf.start..leaf.end)?;
         let middle = self.partition(part, &candidate);
         let smaller = middle.min(part.len() - middle);

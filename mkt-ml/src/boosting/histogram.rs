@@ -143,7 +143,7 @@ mod tests {
     fn threads_tiles_and_siblings_give_the_sums_of_a_plain_loop() {
         // 43 features: two full tiles and a rest that is no multiple of four.
         let (rows, features) = (70_000_usize, 43);
-        let bins: Vec<u8> = (0..rows * features).map(|at| (at * 2_654_435_761 >> 9) as u8).collect();
+        let bins: Vec<u8> = (0..rows * features).map(|at| ((at * 2_654_435_761) >> 9) as u8).collect();
         let table = Table::of_bins(features, bins);
         let items: Vec<Item> = (0..rows as u64)
             .map(|row| item(row, (row * 7919 % 101) as i16 - 50, (row * 31 % 17) as u16))
@@ -152,10 +152,12 @@ mod tests {
         for (row, item) in items.iter().enumerate() {
             for (at, sums) in expected.iter_mut().enumerate() {
                 let sum = &mut sums[usize::from(table.bins[row * features + at])];
-                *sum = sum.plus(Sums { gradient: (item >> 48) as i16 as i32, hessian: (item >> 32) as u16 as i32 });
+                *sum = sum
+                    .plus(Sums { gradient: (item >> 48) as i16 as i32, hessian: (item >> 32) as u16 as i32 });
             }
         }
-        let sums = |cells: &[Cells]| -> Vec<[Sums; 256]> { cells.iter().map(|c| c.map(Sums::of_cell)).collect() };
+        let sums =
+            |cells: &[Cells]| -> Vec<[Sums; 256]> { cells.iter().map(|c| c.map(Sums::of_cell)).collect() };
         for threads in [1, 2, 3] {
             let workers = Workers::new(std::num::NonZeroUsize::new(threads), 8).unwrap();
             let mut cells = vec![[9; 256]; features];

@@ -22,10 +22,6 @@ use rand::{Rng, SeedableRng, seq::index};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-pub use self::{
-    params::{BoostingParams, BoostingValidParams, EarlyStopping},
-    split::Monotone,
-};
 use self::{
     gradients::Gradients,
     grow::{Grown, Limits, Pool},
@@ -33,13 +29,17 @@ use self::{
     math::sigmoid,
     split::Rules,
 };
+pub use self::{
+    params::{BoostingParams, BoostingValidParams, EarlyStopping},
+    split::Monotone,
+};
 use crate::{
     classifier::{Classifier, ModelError, Training, check_records, check_training, predict_by_probability},
     error::shown,
     progress::{Progress, Watcher, unwatched},
     simd::Level,
     split as rows_split,
-    tree::{nodes::Nodes, normalised, scorer::Prepared, table::Table},
+    tree::{Contributions, nodes::Nodes, normalised, scorer::Prepared, table::Table},
     workers::{Crew, Workers},
 };
 
@@ -123,7 +123,8 @@ impl BoostingValidParams {
                 let (expected, found) = (training.records.ncols(), held_out.records.ncols());
                 return Err(ModelError::Width { expected, found });
             }
-            let held_out = HeldOut { records: held_out.records, labels: held_out.labels, weights: held_out.weights };
+            let held_out =
+                HeldOut { records: held_out.records, labels: held_out.labels, weights: held_out.weights };
             return self.boost(&training, Some((stopping, held_out)), watcher);
         }
         let divided = rows_split::stratified(&training.labels, stopping.fraction, self.seed);
@@ -133,7 +134,8 @@ impl BoostingValidParams {
             expected: "one that leaves both outcomes in both parts",
         })?;
         let part = |rows: &[usize]| {
-            let labels: Vec<bool> = rows.iter().filter_map(|row| training.labels.get(*row)).copied().collect();
+            let labels: Vec<bool> =
+                rows.iter().filter_map(|row| training.labels.get(*row)).copied().collect();
             let of = |weights: &Vec<f64>| rows.iter().filter_map(|row| weights.get(*row)).copied().collect();
             (training.records.select(Axis(0), rows), labels, training.weights.as_ref().map(of))
         };
@@ -239,8 +241,16 @@ impl Boost<'_, '_> {
                 self.draw_rows(&items, &mut drawn, &mut rng);
                 &mut drawn
             };
-            let grown =
-                grow::grow(table, seen, &features, &rules, limits, params.learning_rate, &mut pool, self.crew);
+            let grown = grow::grow(
+                table,
+                seen,
+                &features,
+                &rules,
+                limits,
+                params.learning_rate,
+                &mut pool,
+                self.crew,
+            );
             let stuck = grown.leaves.len() < 2;
             self.move_margins(&grown, seen, whole, &mut margins);
             for (sum, gain) in model.gains.iter_mut().zip(&grown.gains) {
@@ -297,8 +307,11 @@ impl Boost<'_, '_> {
         drawn.clear();
         let share = self.params.subsample;
         for (at, item) in items.iter().enumerate() {
-            let weighs =
-                self.training.weights.as_ref().is_none_or(|weights| weights.get(at).is_some_and(|w| *w > 0.0));
+            let weighs = self
+                .training
+                .weights
+                .as_ref()
+                .is_none_or(|weights| weights.get(at).is_some_and(|w| *w > 0.0));
             // Every row takes one number, so that weights do not change who is drawn.
             let lucky = share >= 1.0 || rng.random::<f64>() < share;
             if weighs && lucky {
@@ -395,6 +408,16 @@ impl Boosting {
     /// What early stopping saw; absent where it was not asked for.
     pub fn validation(&self) -> Option<&Validation> {
         self.validation.as_ref()
+    }
+
+    /// What each feature of each row adds to the log odds: the Shapley values of TreeSHAP (Lundberg et al.,
+    /// 2018). A row's contributions and the mean add up to the log odds of its probability.
+    ///
+    /// # Errors
+    /// As [`Classifier::probabilities`].
+    pub fn contributions(&self, records: ArrayView2<'_, f64>) -> Result<Contributions, ModelError> {
+        check_records(records, &self.feature_names, true)?;
+        Ok(Contributions::of(&self.trees, self.base, 1.0, records))
     }
 
     pub(crate) fn is_sound(&self) -> bool {

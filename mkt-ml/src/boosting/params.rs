@@ -12,7 +12,7 @@ use crate::{classifier::ModelError, error::shown, tree::table::MOST_BINS};
 const MOST_TREES: usize = 100_000;
 
 /// Parameters of gradient boosting, not yet checked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct BoostingParams(pub(super) BoostingValidParams);
 
 /// Checked parameters of gradient boosting.
@@ -74,12 +74,6 @@ impl Default for BoostingValidParams {
             seed: 42,
             threads: None,
         }
-    }
-}
-
-impl Default for BoostingParams {
-    fn default() -> Self {
-        Self(BoostingValidParams::default())
     }
 }
 

@@ -153,8 +153,8 @@ impl Rules {
                 break;
             }
             let mut left = if missing_left { missing } else { Sums::default() };
-            for bin in 1..bins.min(256) {
-                left = left.plus(Sums::of_cell(cells[bin]));
+            for (bin, cell) in cells.iter().enumerate().take(bins).skip(1) {
+                left = left.plus(Sums::of_cell(*cell));
                 lefts.gradient[bin] = left.gradient;
                 lefts.hessian[bin] = left.hessian;
             }
@@ -202,8 +202,8 @@ impl Rules {
             }
             let mut left = if missing_left { missing } else { Sums::default() };
             let mut rows = if missing_left { missing_rows } else { 0 };
-            for bin in 1..bins.min(256) {
-                left = left.plus(Sums::of_cell(cells[bin]));
+            for (bin, cell) in cells.iter().enumerate().take(bins).skip(1) {
+                left = left.plus(Sums::of_cell(*cell));
                 let right = total.minus(left);
                 if let Some(counts) = counts {
                     rows += counts[bin];
@@ -253,8 +253,8 @@ impl Rules {
         counts: Option<&[u32; 256]>,
     ) -> Option<Candidate> {
         let mut present: Vec<(u8, Sums, f64)> = Vec::new();
-        for bin in 0..bins.min(256) {
-            let sums = Sums::of_cell(cells[bin]);
+        for (bin, cell) in cells.iter().enumerate().take(bins) {
+            let sums = Sums::of_cell(*cell);
             if sums != Sums::default() || counts.is_some_and(|counts| counts[bin] > 0) {
                 let ratio = f64::from(sums.gradient) / (f64::from(sums.hessian) + self.category_smoothing);
                 present.push((bin as u8, sums, if ratio.is_nan() { 0.0 } else { ratio }));
@@ -327,7 +327,8 @@ fn score_lanes(lefts: &Lefts, bins: usize, total: Sums, l2: f64, min_hessian: i3
     let until = bins.next_multiple_of(16).min(256);
     let sums = lefts.gradient[..until].iter().zip(&lefts.hessian[..until]);
     for (gain, (&gradient, &hessian)) in gains[..until].iter_mut().zip(sums) {
-        let (right, right_hessian) = (total.gradient.wrapping_sub(gradient), total.hessian.wrapping_sub(hessian));
+        let (right, right_hessian) =
+            (total.gradient.wrapping_sub(gradient), total.hessian.wrapping_sub(hessian));
         let score = Rules::score(f64::from(gradient), f64::from(hessian), l2)
             + Rules::score(f64::from(right), f64::from(right_hessian), l2);
         let allowed = (hessian >= min_hessian) & (right_hessian >= min_hessian);
@@ -390,9 +391,10 @@ mod tests {
             let (cells, total) = cells(&of);
             let mut best = f64::NEG_INFINITY;
             for set in 1..(1 << 9) - 1 {
-                let left = (0..9).filter(|bin| set >> bin & 1 == 1).fold(Sums::default(), |sum, bin: usize| {
-                    sum.plus(Sums { gradient: of[bin].0, hessian: of[bin].1 as i32 })
-                });
+                let left =
+                    (0..9).filter(|bin| set >> bin & 1 == 1).fold(Sums::default(), |sum, bin: usize| {
+                        sum.plus(Sums { gradient: of[bin].0, hessian: of[bin].1 as i32 })
+                    });
                 let score = |s: Sums| f64::from(s.gradient).powi(2) / f64::from(s.hessian);
                 best = best.max(0.5 * (score(left) + score(total.minus(left)) - score(total)));
             }

@@ -1,10 +1,18 @@
-//! Logistic regression with an L2 penalty, its coefficients, their errors and odds ratios.
+//! Logistic regression with an L2, L1 or elastic net penalty, its coefficients, their errors and odds ratios.
 //!
-//! Minimises Σ log(1 + exp(−yᵢzᵢ)) + λ/2 ‖w‖² with y ∈ {−1, 1}, z = b + w·x and b not penalised: λ is
-//! linfa-logistic's `alpha` and scikit-learn's 1/C. Missing values are refused: the encoder imputes them.
+//! Minimises Σ vᵢ log(1 + exp(−yᵢzᵢ)) + λ [(1 − ρ)/2 ‖w‖² + ρ ‖w‖₁] with y ∈ {−1, 1}, z = b + w·x, b not penalised
+//! and vᵢ the weight of a row: λ is linfa-logistic's `alpha` and scikit-learn's 1/C, ρ its `l1_ratio`. Missing values
+//! are refused: the encoder imputes them.
+//!
+//! In a [`TrainedModel`](crate::TrainedModel) the features of a column of categories are never written out: a row
+//! holds one code for all of them.
 
 mod cholesky;
+pub(crate) mod design;
+mod objective;
 mod solver;
+
+use std::num::NonZeroUsize;
 
 use linfa::{
     ParamGuard,
@@ -14,23 +22,29 @@ use linfa::{
 use ndarray::{Array1, ArrayBase, ArrayView1, ArrayView2, Data, Ix2};
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::{
-    Classifier, ModelError, Training, check_records, check_training, predict_by_probability,
+use self::{design::Design, objective::Objective, solver::Search};
+use crate::{
+    class_weights::ClassWeights,
+    classifier::{Classifier, ModelError, Training, check_records, check_training, predict_by_probability},
+    workers::Workers,
 };
 
-/// Newton's method keeps features² numbers: 200 MB at this bound.
-const MOST_FEATURES: usize = 5000;
-
 /// Parameters of a logistic regression, not yet checked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LogisticParams(LogisticValidParams);
 
 /// Checked parameters of a logistic regression.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LogisticValidParams {
     penalty: f64,
+    l1_ratio: f64,
+    class_weights: ClassWeights,
     max_iterations: usize,
     tolerance: f64,
+    /// Not part of the model: any number gives the same one.
+    #[serde(skip)]
+    threads: Option<NonZeroUsize>,
 }
 
 /// A fitted logistic regression.
@@ -67,7 +81,8 @@ pub struct Coefficient {
     pub estimate: f64,
     /// The standard error: the root of the diagonal of the inverse Hessian of the penalised loss. Without a
     /// penalty it is the classical Wald error; with one, the coefficient is biased towards 0 and the error
-    /// is that of the normal approximation to the posterior under a N(0, 1/λ) prior.
+    /// is that of the normal approximation to the posterior under a N(0, 1/λ) prior. NaN where it is not known:
+    /// with an L1 part in the penalty, or beyond 4000 features; so are the ends of the interval then.
     pub std_error: f64,
     /// exp(`estimate`): the factor on the odds per unit.
     pub odds_ratio: f64,
@@ -97,9 +112,16 @@ impl Coefficient {
     }
 }
 
-impl Default for LogisticParams {
+impl Default for LogisticValidParams {
     fn default() -> Self {
-        Self(LogisticValidParams { penalty: 1.0, max_iterations: 100, tolerance: 1e-9 })
+        Self {
+            penalty: 1.0,
+            l1_ratio: 0.0,
+            class_weights: ClassWeights::Equal,
+            max_iterations: 100,
+            tolerance: 1e-9,
+            threads: None,
+        }
     }
 }
 
@@ -110,14 +132,34 @@ impl LogisticParams {
         self
     }
 
-    /// The most Newton steps (default 100; about 6 are usual).
+    /// The share ρ of the penalty that is on absolute values instead of squares (default 0): 1 is the lasso, which
+    /// sets many weights to 0; between lies the elastic net. Above 0 there are no standard errors.
+    pub fn l1_ratio(mut self, ratio: f64) -> Self {
+        self.0.l1_ratio = ratio;
+        self
+    }
+
+    /// How much rows of either outcome count (default the same).
+    pub fn class_weights(mut self, weights: ClassWeights) -> Self {
+        self.0.class_weights = weights;
+        self
+    }
+
+    /// Threads to fit on (default all that the machine offers). The model does not depend on it.
+    pub fn threads(mut self, threads: impl Into<Option<NonZeroUsize>>) -> Self {
+        self.0.threads = threads.into();
+        self
+    }
+
+    /// The most Newton steps (default 100; about 6 are usual). Beyond 4000 features, where the curvature is not
+    /// kept, the most quasi-Newton steps are twenty times as many.
     pub fn max_iterations(mut self, most: usize) -> Self {
         self.0.max_iterations = most;
         self
     }
 
     /// When to stop (default 1e-9): each component of the gradient at most this fraction of the sum of the
-    /// absolute values of its terms.
+    /// absolute values of its terms. Beyond 4000 features it is held at 1e-7 or more.
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.0.tolerance = tolerance;
         self
@@ -129,7 +171,7 @@ impl ParamGuard for LogisticParams {
     type Error = ModelError;
 
     fn check_ref(&self) -> Result<&Self::Checked, Self::Error> {
-        let LogisticValidParams { penalty, max_iterations, tolerance } = self.0;
+        let LogisticValidParams { penalty, l1_ratio, max_iterations, tolerance, .. } = self.0;
         if !(penalty.is_finite() && penalty >= 0.0) {
             return Err(ModelError::Parameter {
                 name: "penalty",
@@ -137,6 +179,14 @@ impl ParamGuard for LogisticParams {
                 expected: "a finite number from 0",
             });
         }
+        if !(0.0..=1.0).contains(&l1_ratio) {
+            return Err(ModelError::Parameter {
+                name: "l1_ratio",
+                value: l1_ratio.to_string(),
+                expected: "from 0 to 1",
+            });
+        }
+        self.0.class_weights.check()?;
         if max_iterations == 0 {
             return Err(ModelError::Parameter {
                 name: "max_iterations",
@@ -167,27 +217,63 @@ where
 {
     type Object = Logistic;
 
-    /// Fits by Newton's method.
+    /// Fits by Newton's method, beyond 4000 features by a quasi-Newton one. Weights of the dataset's rows count.
     ///
     /// # Errors
-    /// Bad shapes, NaN or infinities, one outcome only, more than 5000 features,
-    /// [`ModelError::Collinear`], [`ModelError::NotConverged`].
+    /// Bad shapes, NaN or infinities, one outcome only, weights below 0, [`ModelError::Collinear`],
+    /// [`ModelError::NotConverged`].
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Logistic, ModelError> {
-        let Training { records, labels, names, .. } = check_training(dataset, false)?;
-        if names.len() > MOST_FEATURES {
-            return Err(ModelError::TooLarge { rows: labels.len(), features: names.len() });
-        }
-        let solution = solver::Problem { records, labels: &labels, penalty: self.penalty, names: &names }
-            .minimise(self.max_iterations, self.tolerance)?;
-        let (intercept, weights) = solution.weights.split_first().map_or((0.0, &[][..]), |(b, w)| (*b, w));
+        let Training { records, labels, names, weights } = check_training(dataset, true)?;
+        self.fit_design(&Design::dense(records), &labels, weights.as_deref(), names)
+    }
+}
+
+impl LogisticValidParams {
+    /// Fits on rows that were checked.
+    pub(crate) fn fit_design(
+        &self,
+        design: &Design<'_>,
+        labels: &[bool],
+        weights: Option<&[f64]>,
+        names: Vec<String>,
+    ) -> Result<Logistic, ModelError> {
+        design.check(&names)?;
+        let weights = self.weights(labels, weights);
+        let solution = Workers::new(self.threads, 256)?.enter(|crew| {
+            let objective = Objective {
+                design,
+                labels,
+                weights: weights.as_deref(),
+                l2: self.penalty * (1.0 - self.l1_ratio),
+                crew,
+            };
+            let (most, tolerance) = (self.max_iterations, self.tolerance);
+            Search { objective, l1: self.penalty * self.l1_ratio, names: &names, most, tolerance }.minimise()
+        })?;
         Ok(Logistic {
-            intercept,
-            weights: weights.to_vec(),
+            intercept: solution.intercept,
+            weights: solution.weights,
             errors: solution.errors,
             iterations: solution.iterations,
             gradient: solution.gradient,
             feature_names: names,
         })
+    }
+
+    /// The weight of each row, that of its outcome included; `None` where all count 1.
+    fn weights(&self, labels: &[bool], weights: Option<&[f64]>) -> Option<Vec<f64>> {
+        if weights.is_none() && self.class_weights == ClassWeights::Equal {
+            return None;
+        }
+        let of_row = |at: usize| weights.and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+        let mut counts = [0.0; 2];
+        for (at, label) in labels.iter().enumerate() {
+            counts[usize::from(*label)] += of_row(at);
+        }
+        let of_class = self.class_weights.of(counts[0], counts[1]);
+        Some(
+            labels.iter().enumerate().map(|(at, label)| of_row(at) * of_class[usize::from(*label)]).collect(),
+        )
     }
 }
 
@@ -199,18 +285,14 @@ impl Logistic {
 
     /// One coefficient per feature, in order.
     pub fn coefficients(&self) -> Vec<Coefficient> {
-        let errors = self.errors.iter().skip(1);
-        self.feature_names
-            .iter()
-            .zip(&self.weights)
-            .zip(errors)
-            .map(|((name, weight), error)| Coefficient::new(name, *weight, *error))
-            .collect()
+        let error = |at: usize| self.errors.get(at + 1).copied().unwrap_or(f64::NAN);
+        let named = self.feature_names.iter().zip(&self.weights).enumerate();
+        named.map(|(at, (name, weight))| Coefficient::new(name, *weight, error(at))).collect()
     }
 
     /// The log odds where all features are 0.
     pub fn intercept(&self) -> Coefficient {
-        Coefficient::new("(intercept)", self.intercept, self.errors.first().copied().unwrap_or_default())
+        Coefficient::new("(intercept)", self.intercept, self.errors.first().copied().unwrap_or(f64::NAN))
     }
 
     /// Newton steps taken.
@@ -230,7 +312,7 @@ impl Logistic {
     /// Whether stored numbers are ones that fitting could have given.
     pub(crate) fn is_sound(&self) -> bool {
         self.weights.len() == self.feature_names.len()
-            && self.errors.len() == self.weights.len() + 1
+            && (self.errors.is_empty() || self.errors.len() == self.weights.len() + 1)
             && self.intercept.is_finite()
             && self.weights.iter().chain(&self.errors).all(|number| number.is_finite())
     }
@@ -244,6 +326,13 @@ impl Classifier for Logistic {
     fn probabilities(&self, records: ArrayView2<'_, f64>) -> Result<Array1<f64>, ModelError> {
         check_records(records, &self.feature_names, false)?;
         Ok(linear_probabilities(self.intercept, &self.weights, records))
+    }
+}
+
+impl Logistic {
+    /// As [`Classifier::probabilities`], on rows in the form that the encoder gives without writing zeros out.
+    pub(crate) fn probabilities_of(&self, design: &Design<'_>) -> Vec<f64> {
+        objective::probabilities(design.linear(self.intercept, &self.weights))
     }
 }
 

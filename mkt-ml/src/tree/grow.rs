@@ -127,6 +127,7 @@ struct Split {
 }
 
 /// A node still to be split: its place, its items as a range, its depth.
+#[derive(Debug, Clone, Copy)]
 struct Open {
     node: usize,
     start: usize,
@@ -464,7 +465,10 @@ impl Histogram {
                 let value = low * (1.0 - chance) + high * chance;
                 let above = parting.partition_point(|edge| *edge < value).min(parting.len() - 1);
                 let nearer_below = above > 0
-                    && parting.get(above - 1).zip(parting.get(above)).is_some_and(|(a, b)| value - a < b - value);
+                    && parting
+                        .get(above - 1)
+                        .zip(parting.get(above))
+                        .is_some_and(|(a, b)| value - a < b - value);
                 let cut = first + above as u8 - u8::from(nearer_below);
                 let mut left = Counts::default();
                 for bin in self.present().take_while(|bin| *bin <= cut) {

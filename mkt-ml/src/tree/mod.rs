@@ -8,6 +8,7 @@ pub(crate) mod grow;
 pub(crate) mod nodes;
 pub(crate) mod partition;
 pub(crate) mod scorer;
+pub(crate) mod shap;
 pub(crate) mod table;
 
 use std::{fmt::Write, num::NonZeroUsize};
@@ -17,7 +18,7 @@ use linfa::{
     dataset::{AsSingleTargets, DatasetBase},
     traits::Fit,
 };
-use ndarray::{Array1, ArrayBase, ArrayView2, Data, Ix2};
+use ndarray::{Array1, Array2, ArrayBase, ArrayView2, Data, Ix2};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ use self::{
     grow::{CutChoice, Limits},
     nodes::{Node, Nodes},
     scorer::Prepared,
+    shap::Explainer,
     table::{MOST_BINS, Table},
 };
 use crate::{
@@ -167,9 +169,8 @@ where
         let training = check_training(dataset, true)?;
         training.unweighted("a single tree")?;
         // One tree is grown by one thread.
-        let table = Workers::new(NonZeroUsize::new(1), 1)?.enter(|crew| {
-            Table::new(training.records, &training.names, &[], MOST_BINS, self.seed, crew)
-        })?;
+        let table = Workers::new(NonZeroUsize::new(1), 1)?
+            .enter(|crew| Table::new(training.records, &training.names, &[], MOST_BINS, self.seed, crew))?;
         let rows = training.labels.iter().zip(0..);
         let mut items: Vec<u64> = rows.map(|(&label, row)| grow::item(row, 1, label)).collect();
         let limits = Limits {
@@ -209,6 +210,17 @@ impl DecisionTree {
     /// The number of leaves.
     pub fn leaves(&self) -> usize {
         self.nodes.leaves()
+    }
+
+    /// What each feature of each row adds to the probability, and the mean probability that it adds to: the
+    /// Shapley values of TreeSHAP (Lundberg et al., 2018). A row's contributions and the mean add up to its
+    /// probability.
+    ///
+    /// # Errors
+    /// As [`Classifier::probabilities`].
+    pub fn contributions(&self, records: ArrayView2<'_, f64>) -> Result<Contributions, ModelError> {
+        check_records(records, &self.feature_names, true)?;
+        Ok(Contributions::of(std::slice::from_ref(&self.nodes), 0.0, 1.0, records))
     }
 
     /// The tree as indented rules, one line per node.
@@ -280,6 +292,32 @@ impl Classifier for DecisionTree {
 }
 
 predict_by_probability!(DecisionTree);
+
+/// What features add to predictions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contributions {
+    /// The mean prediction of the training rows: a probability, for boosting log odds.
+    pub mean: f64,
+    /// A row for each row, a column for each feature, in the units of the mean.
+    pub values: Array2<f64>,
+}
+
+impl Contributions {
+    /// Of trees whose values are added to `base` and divided by `count`.
+    pub(crate) fn of(trees: &[Nodes], base: f64, count: f64, records: ArrayView2<'_, f64>) -> Self {
+        let explainers: Vec<Explainer<'_>> = trees.iter().map(Explainer::new).collect();
+        let mut values = Array2::zeros(records.dim());
+        for (mut sums, row) in values.outer_iter_mut().zip(records.outer_iter()) {
+            let Some(sums) = sums.as_slice_mut() else { continue };
+            for explainer in &explainers {
+                explainer.add(row, sums);
+            }
+            sums.iter_mut().for_each(|sum| *sum /= count);
+        }
+        let mean = base + explainers.iter().map(Explainer::mean).sum::<f64>() / count;
+        Self { mean, values }
+    }
+}
 
 /// The weights of a negative and of a positive row.
 pub(crate) fn class_weights(weights: ClassWeights, labels: &[bool]) -> [f64; 2] {

@@ -157,7 +157,7 @@ impl Search {
 
 #[derive(Debug)]
 enum Tree {
-    Small(SmallTree),
+    Small(Box<SmallTree>),
     Large { nodes: Vec<LargeNode>, values: Vec<f64> },
 }
 
@@ -283,7 +283,14 @@ impl Scorer {
                 }
                 Node::Split { feature, threshold: value, missing_left, left } => {
                     let (slot, most) = threshold(feature, value, missing_left)?;
-                    small.splits.push(SmallSplit { slot, set: 0, by_set: false, node: at, left: left as u8, most });
+                    small.splits.push(SmallSplit {
+                        slot,
+                        set: 0,
+                        by_set: false,
+                        node: at,
+                        left: left as u8,
+                        most,
+                    });
                 }
                 Node::Category { feature: at_feature, missing_left, left, .. } => {
                     let feature = feature(at_feature)?;
@@ -294,12 +301,19 @@ impl Scorer {
                     }
                     bits[3] |= u64::from(missing_left) << 63;
                     let (slot, set) = (feature.slot as u16, small.sets.len() as u8);
-                    small.splits.push(SmallSplit { slot, set, by_set: true, node: at, left: left as u8, most: 0 });
+                    small.splits.push(SmallSplit {
+                        slot,
+                        set,
+                        by_set: true,
+                        node: at,
+                        left: left as u8,
+                        most: 0,
+                    });
                     small.sets.push(bits);
                 }
             }
         }
-        Some(Tree::Small(small))
+        Some(Tree::Small(Box::new(small)))
     }
 
     /// Adds the values of all trees to `sums`, one per row.
@@ -468,7 +482,8 @@ fn walk(nodes: &[LargeNode], values: &[f64], bytes: &[[u8; BLOCK]], sums: &mut [
             let mut moved = 0;
             for (row, at) in (group * GROUP..).zip(&mut at) {
                 let node = nodes[*at as usize];
-                let next = node.left + u32::from(bytes[usize::from(node.slot)][row & (BLOCK - 1)] > node.most);
+                let next =
+                    node.left + u32::from(bytes[usize::from(node.slot)][row & (BLOCK - 1)] > node.most);
                 moved |= next ^ *at;
                 *at = next;
             }
@@ -533,7 +548,12 @@ mod words {
     }
 
     #[inline(always)]
-    fn score_on<M: Machine>(tree: &SmallTree, bytes: &[[u8; BLOCK]], reach: &mut Reach, sums: &mut [f64; BLOCK]) {
+    fn score_on<M: Machine>(
+        tree: &SmallTree,
+        bytes: &[[u8; BLOCK]],
+        reach: &mut Reach,
+        sums: &mut [f64; BLOCK],
+    ) {
         reach[0] = [u64::MAX; WORDS];
         for split in &tree.splits {
             let bytes = &bytes[usize::from(split.slot)];
@@ -601,17 +621,25 @@ mod words {
 
         use std::arch::x86_64::*;
 
-        use super::{
-            super::SMALL, BLOCK, Machine, NODES, Plain, Reach, SmallTree, WORDS, score_on,
-        };
+        use super::{super::SMALL, BLOCK, Machine, NODES, Plain, Reach, SmallTree, WORDS, score_on};
 
         #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-        pub(super) fn score_avx2(tree: &SmallTree, bytes: &[[u8; BLOCK]], reach: &mut Reach, sums: &mut [f64; BLOCK]) {
+        pub(super) fn score_avx2(
+            tree: &SmallTree,
+            bytes: &[[u8; BLOCK]],
+            reach: &mut Reach,
+            sums: &mut [f64; BLOCK],
+        ) {
             score_on::<Avx2>(tree, bytes, reach, sums);
         }
 
         #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
-        pub(super) fn score_avx512(tree: &SmallTree, bytes: &[[u8; BLOCK]], reach: &mut Reach, sums: &mut [f64; BLOCK]) {
+        pub(super) fn score_avx512(
+            tree: &SmallTree,
+            bytes: &[[u8; BLOCK]],
+            reach: &mut Reach,
+            sums: &mut [f64; BLOCK],
+        ) {
             score_on::<Avx512>(tree, bytes, reach, sums);
         }
 
@@ -722,7 +750,8 @@ mod tests {
                 let set = tree.sets.len() as u32 - 1;
                 Node::Category { feature: rng.random_range(3..5), set, missing_left, left }
             } else {
-                let threshold = if rng.random_bool(0.05) { f64::MAX } else { f64::from(rng.random_range(-9..9)) };
+                let threshold =
+                    if rng.random_bool(0.05) { f64::MAX } else { f64::from(rng.random_range(-9..9)) };
                 Node::Split { feature: rng.random_range(0..3), threshold, missing_left, left }
             };
             for _ in 0..2 {
@@ -798,7 +827,8 @@ mod tests {
                     _ => rng.random_range(-1.0..3.0),
                 }
             });
-            let expected = values.map(|value| thresholds.iter().filter(|other| **other < value).count() as u8);
+            let expected =
+                values.map(|value| thresholds.iter().filter(|other| **other < value).count() as u8);
             let search = Search::of(&thresholds);
             for level in Level::all() {
                 let mut found = [0; BLOCK];

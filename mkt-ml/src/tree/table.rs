@@ -77,10 +77,6 @@ impl Cuts {
             Self::Categories(bins) => bins.iter().copied().max().map_or(1, |most| usize::from(most) + 1),
         }
     }
-
-    pub(crate) fn is_categorical(&self) -> bool {
-        matches!(self, Self::Categories(_))
-    }
 }
 
 impl Table {
@@ -124,8 +120,8 @@ impl Table {
         let level = Level::of_machine();
         let mut columns = vec![0; rows.next_multiple_of(CHUNK) * features];
         let size = CHUNK * features.max(1);
-        let parts: Vec<(usize, (&mut [u8], &mut [u8]))> =
-            (0..rows).step_by(CHUNK).zip(bins.chunks_mut(size).zip(columns.chunks_mut(size))).collect();
+        let chunks = bins.chunks_mut(size).zip(columns.chunks_mut(size));
+        let parts: Vec<_> = (0..rows).step_by(CHUNK).zip(chunks).collect();
         crew.map(parts, |(start, (bins, columns))| {
             let part = records.slice(s![start..rows.min(start + CHUNK), ..]);
             let blocks = part.axis_chunks_iter(Axis(0), LANES).zip(bins.chunks_mut(LANES * features));

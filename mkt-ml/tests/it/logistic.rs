@@ -5,7 +5,9 @@ use linfa::{
     prelude::{ParamGuard, Predict},
     traits::Fit,
 };
-use mkt_ml::{Classifier, Logistic, ModelError};
+use mkt_ml::{
+    ClassWeights, Classifier, CsvOptions, EncoderParams, Frame, Labelled, Logistic, ModelError, TrainedModel,
+};
 use ndarray::{Array1, Array2, Ix1, array};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -218,8 +220,6 @@ fn data_that_cannot_be_fitted_are_refused() {
             "{error}"
         );
     }
-    let wide = fit(Array2::zeros((2, 5001)), vec![true, false]);
-    assert!(matches!(wide, ModelError::TooLarge { rows: 2, features: 5001 }));
     let uneven = fit(array![[1.0], [2.0]], vec![true, false, true]);
     assert!(matches!(uneven, ModelError::Labels { rows: 2, labels: 3 }));
 }
@@ -258,4 +258,157 @@ fn linfa_predict_gives_the_labels_of_the_probabilities() {
     let probabilities = model.probabilities(data.records().view()).unwrap();
     assert_eq!(labels, probabilities.mapv(|p| p > 0.5));
     assert!(labels.iter().any(|label| *label) && labels.iter().any(|label| !*label));
+}
+
+/// The cars with both columns scaled to mean 0 and deviation 1.
+fn scaled_cars() -> Dataset<f64, bool, Ix1> {
+    let data = cars(2);
+    let mut records = data.records().clone();
+    for mut column in records.columns_mut() {
+        let mean = column.sum() / 32.0;
+        let deviation = (column.mapv(|x| (x - mean).powi(2)).sum() / 32.0).sqrt();
+        column.mapv_inplace(|x| (x - mean) / deviation);
+    }
+    Dataset::new(records, data.targets().clone())
+}
+
+fn weights(model: &Logistic) -> Vec<f64> {
+    let coefficients = model.coefficients();
+    std::iter::once(model.intercept().estimate).chain(coefficients.iter().map(|c| c.estimate)).collect()
+}
+
+#[test]
+fn lasso_elastic_net_and_weights_are_those_of_scikit_learn() {
+    // scikit-learn 1.9.1 on the scaled cars: saga with tol=1e-15 for the penalties, newton-cholesky for weights.
+    let data = scaled_cars();
+    let lasso = |penalty, ratio| Logistic::params().penalty(penalty).l1_ratio(ratio);
+    let fits = [
+        (lasso(2.0, 1.0), [-0.6630051424036117, -2.1541482727414567, 0.22117428554369495]),
+        (lasso(2.0, 0.5), [-0.5994591862409085, -1.7925446808866967, 0.2294440700105598]),
+        (lasso(5.0, 1.0), [-0.46507760642506213, -0.9355668245271895, 0.0]),
+        (
+            Logistic::params().penalty(2.0).class_weights(ClassWeights::Balanced),
+            [-0.2769386313464902, -1.6763234745712485, 0.30624959397311],
+        ),
+    ];
+    for (params, expected) in fits {
+        let model = params.fit(&data).unwrap();
+        for (found, expected) in weights(&model).into_iter().zip(expected) {
+            close(found, expected, 2e-8);
+        }
+    }
+    let weighted = data.clone().with_weights(Array1::from_iter((0..32_u8).map(|row| f32::from(row % 4))));
+    let model = Logistic::params().penalty(2.0).fit(&weighted).unwrap();
+    for (found, expected) in
+        weights(&model).into_iter().zip([-0.5499979697397338, -2.0968471928798924, 0.32884987675308175])
+    {
+        close(found, expected, 2e-8);
+    }
+}
+
+#[test]
+fn the_lasso_sets_weights_to_exactly_zero_and_knows_no_errors() {
+    let model = Logistic::params().penalty(5.0).l1_ratio(1.0).fit(&scaled_cars()).unwrap();
+    assert_eq!(model.coefficients()[1].estimate, 0.0);
+    assert!(model.coefficients()[0].std_error.is_nan());
+}
+
+#[test]
+fn a_row_weighing_two_is_two_rows() {
+    let data = planted(500, 3);
+    let doubled: Vec<usize> = (0..500).chain((0..500).filter(|row| row % 3 == 0)).collect();
+    let rows = Dataset::new(
+        data.records().select(ndarray::Axis(0), &doubled),
+        doubled.iter().map(|row| data.targets()[*row]).collect::<Array1<bool>>(),
+    );
+    let weight = |row: usize| if row.is_multiple_of(3) { 2.0 } else { 1.0 };
+    let weighed = data.with_weights((0..500).map(weight).collect());
+    let (once, twice) = (Logistic::params().fit(&weighed).unwrap(), Logistic::params().fit(&rows).unwrap());
+    for (a, b) in weights(&once).into_iter().zip(weights(&twice)) {
+        close(a, b, 1e-9);
+    }
+    close(once.coefficients()[0].std_error, twice.coefficients()[0].std_error, 1e-9);
+}
+
+/// One number and two columns of categories, one with missing values.
+fn behaviour(rows: usize) -> Labelled {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(77);
+    let mut csv = "pages,source,device,converted\n".to_owned();
+    for _ in 0..rows {
+        let (pages, source, device) =
+            (rng.random_range(1..20), rng.random_range(0..5), rng.random_range(0..3));
+        let z = -2.0 + 0.1 * f64::from(pages) + [0.0, 0.5, -0.5, 1.0, 0.2][source] + [0.0, 0.4, -0.3][device];
+        let converted = u8::from(rng.random::<f64>() < 1.0 / (1.0 + (-z).exp()));
+        let device = ["mobile", "desktop", ""][device];
+        csv += &format!("{pages},{},{device},{converted}\n", ["a", "b", "c", "d", "e"][source]);
+    }
+    let frame = CsvOptions::default().read(csv.as_bytes()).unwrap();
+    Labelled::new(frame, "converted").unwrap()
+}
+
+#[test]
+fn categories_that_are_never_written_out_give_the_fit_of_the_written_ones() {
+    let rows = behaviour(3000);
+    let trained = TrainedModel::fit(&rows, Logistic::params()).unwrap();
+    let encoder = EncoderParams::one_hot().fit(rows.frame()).unwrap();
+    let dense = Dataset::new(encoder.transform(rows.frame()).unwrap(), Array1::from(rows.labels().to_vec()));
+    let model = Logistic::params().fit(&dense).unwrap();
+    let coded = trained.logistic().unwrap();
+    for (a, b) in weights(coded).into_iter().zip(weights(&model)) {
+        close(a, b, 1e-10);
+    }
+    for (a, b) in coded.coefficients().iter().zip(model.coefficients()) {
+        close(a.std_error, b.std_error, 1e-10);
+    }
+    // Scoring does not write them out either, and gives the same bits as the matrix.
+    let scores = trained.probabilities(rows.frame()).unwrap();
+    let matrix = coded.probabilities(dense.records().view()).unwrap();
+    assert!(scores.iter().zip(&matrix).all(|(a, b)| a.to_bits() == b.to_bits()));
+    assert_eq!(Frame::read_csv("pages\n1\n".as_bytes()).unwrap().rows(), 1);
+}
+
+#[test]
+fn the_fit_is_the_same_bit_for_bit_on_any_number_of_threads() {
+    let data = planted(40_000, 8);
+    let fit = |threads| Logistic::params().threads(std::num::NonZeroUsize::new(threads)).fit(&data).unwrap();
+    let one = fit(1);
+    for threads in [2, 3, 7] {
+        assert_eq!(one, fit(threads));
+    }
+}
+
+#[test]
+fn thousands_of_features_are_fitted_without_their_curvature() {
+    // One column of 4500 categories of three rows each: given the intercept, the optimum of each is that of its own
+    // rows.
+    let width = 4500;
+    let mut csv = "page,converted\n".to_owned();
+    for row in 0..3 * width {
+        csv += &format!("p{:04},{}\n", row % width, u8::from(row * 7 % 5 < 2));
+    }
+    let rows = Labelled::new(Frame::read_csv(csv.as_bytes()).unwrap(), "converted").unwrap();
+    let encoder = EncoderParams::one_hot().max_levels(width);
+    for ratio in [0.0, 0.5] {
+        let params = Logistic::params().penalty(0.5).l1_ratio(ratio);
+        let trained = TrainedModel::fit_with(&rows, params, &encoder).unwrap();
+        let model = trained.logistic().unwrap();
+        assert_eq!(model.coefficients().len(), width - 1);
+        let b = model.intercept().estimate;
+        for (at, coefficient) in model.coefficients().iter().enumerate() {
+            // The derivative of the loss with respect to the weight, penalty included, is 0 (or within the L1
+            // part's reach where the weight is 0). The reference is the first category.
+            let category = at + 1;
+            assert_eq!(coefficient.feature, format!("page=p{category:04}"));
+            let w = coefficient.estimate;
+            let p = 1.0 / (1.0 + (-(b + w)).exp());
+            let hits = (0..3).filter(|turn| (category + turn * width) * 7 % 5 < 2).count() as f64;
+            let slope = 3.0 * p - hits + 0.5 * (1.0 - ratio) * w;
+            if w == 0.0 {
+                assert!(slope.abs() <= 0.5 * ratio + 1e-5, "{at} {slope}");
+            } else {
+                close(slope + 0.5 * ratio * w.signum(), 0.0, 1e-5);
+            }
+        }
+        assert!(model.coefficients()[0].std_error.is_nan());
+    }
 }

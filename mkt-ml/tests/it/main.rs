@@ -3,6 +3,7 @@
 // clippy.toml allows it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used)]
 
+mod boosting;
 mod cars;
 mod encoding;
 mod forests;

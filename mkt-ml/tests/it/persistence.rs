@@ -189,7 +189,7 @@ fn sealed_models_that_contradict_themselves_are_refused() {
     let [logistic, tree, forest] = algorithms();
     let cases = [
         (&logistic, "/model/logistic/weights", json!([1.0])),
-        (&logistic, "/model/logistic/errors", json!([])),
+        (&logistic, "/model/logistic/errors", json!([0.5])),
         (&logistic, "/model/logistic/feature_names/0", json!("another")),
         (&logistic, "/encoder/columns/0/rule/numeric/deviation", json!(0.0)),
         (&logistic, "/encoder/columns/2/rule/categorical/reference", json!(99)),
