@@ -1,9 +1,10 @@
-//! A model's verdict as pictures: the ROC curve and what moves the model.
+//! A model's verdict as pictures: ROC, precision and recall, gain, calibration, and what moves the model.
 
 use mkt_connect::chart::{Bar, Bars, Format, Lang, Line};
 
 use crate::{
     importance::{Importance, PermutationImportance},
+    judging::{CalibrationBin, Decile},
     metrics::{MetricError, auc_roc, roc_curve},
 };
 
@@ -64,4 +65,73 @@ pub fn permutation_chart(importances: &[PermutationImportance], lang: Lang) -> B
         .bars(importances.iter().map(|one| {
             Bar::new(&one.column, Some(one.mean)).interval(one.mean - one.deviation, one.mean + one.deviation)
         }))
+}
+
+/// The share of all conversions among the rows ranked highest, tenth by tenth, and the diagonal of chance.
+#[must_use]
+pub fn gain_chart(models: &[(&str, &[Decile])], lang: Lang) -> Line {
+    let mut chart = Line::new(lang.pick("Cumulative gain", "Gain cumulé"))
+        .subtitle(lang.pick(
+            "share of conversions among the rows ranked highest",
+            "part des conversions parmi les lignes les mieux classées",
+        ))
+        .axes(
+            lang.pick("share of rows contacted", "part des lignes contactées"),
+            lang.pick("share of conversions reached", "part des conversions atteintes"),
+        )
+        .format(Format::Percent(0))
+        .x_format(Format::Percent(0))
+        .lang(lang)
+        .diagonal()
+        .from_zero();
+    for (name, deciles) in models {
+        let rows: usize = deciles.iter().map(|decile| decile.rows).sum();
+        let mut seen = 0;
+        let points = deciles.iter().map(|decile| {
+            seen += decile.rows;
+            (seen as f64 / rows.max(1) as f64, decile.gain)
+        });
+        chart = chart.series(*name, std::iter::once((0.0, 0.0)).chain(points).collect::<Vec<_>>());
+    }
+    chart
+}
+
+/// Mean probability against the share that converted, and the diagonal where both are equal.
+#[must_use]
+pub fn calibration_chart(models: &[(&str, &[CalibrationBin])], lang: Lang) -> Line {
+    let mut chart = Line::new(lang.pick("Calibration", "Calibration"))
+        .subtitle(lang.pick(
+            "do rows with a probability of 20 % convert 20 times in 100?",
+            "les lignes à 20 % convertissent-elles 20 fois sur 100 ?",
+        ))
+        .axes(
+            lang.pick("mean probability", "probabilité moyenne"),
+            lang.pick("share that converted", "part convertie"),
+        )
+        .format(Format::Percent(0))
+        .x_format(Format::Percent(0))
+        .lang(lang)
+        .diagonal()
+        .from_zero();
+    for (name, bins) in models {
+        let points: Vec<(f64, f64)> = bins.iter().map(|bin| (bin.mean_probability, bin.rate)).collect();
+        chart = chart.series(*name, points);
+    }
+    chart
+}
+
+/// Precision against recall.
+#[must_use]
+pub fn precision_recall_chart(models: &[(&str, &[(f64, f64)])], lang: Lang) -> Line {
+    let mut chart = Line::new(lang.pick("Precision and recall", "Précision et rappel"))
+        .subtitle(lang.pick("on rows that training did not see", "sur des lignes non vues à l’entraînement"))
+        .axes(lang.pick("recall", "rappel"), lang.pick("precision", "précision"))
+        .format(Format::Percent(0))
+        .x_format(Format::Percent(0))
+        .lang(lang)
+        .from_zero();
+    for (name, points) in models {
+        chart = chart.series(*name, points.to_vec());
+    }
+    chart
 }

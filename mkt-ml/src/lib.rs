@@ -1,9 +1,9 @@
 //! Who will convert: from a table of behaviour to a probability per visitor.
 //!
 //! Frames from CSV, encoders fitted on training rows only, logistic regression with standard errors, decision
-//! trees, random forests and gradient boosting, honest evaluation, one model file. Binary outcomes. Pure computation: no async
-//! runtime, no network, no clock, no randomness but the seeds you give. The same input gives the same model
-//! bit for bit, on any number of threads (linfa's tree excepted).
+//! trees, random forests and gradient boosting, honest evaluation, one model file. Binary outcomes. Pure
+//! computation: no async runtime, no network, no clock, no randomness but the seeds you give. The same input gives
+//! the same model bit for bit, on any number of threads (linfa's tree excepted).
 //!
 //! ```
 //! use mkt_ml::{Forest, Frame, Labelled, Logistic, TrainedModel};
@@ -49,7 +49,7 @@
 //! |---|---|
 //! | [`frame`] | named columns of numbers and categories, with missing values; CSV |
 //! | [`labelled`] | a frame with its outcome taken out |
-//! | [`split`] | training and test rows, folds; seeded, stratified |
+//! | [`split`] | training and test rows, folds; seeded, stratified, by group, by time |
 //! | [`encoder`] | frame → matrix: one-hot or ordinal, standardised, imputed |
 //! | [`logistic`] | logistic regression with L2, L1 or elastic net, coefficients, odds ratios |
 //! | [`tree`], [`forest`] | histogram decision tree, random forest, extra trees |
@@ -58,6 +58,8 @@
 //! | `linfa_models` | linfa-logistic and linfa-trees behind the same trait (feature `linfa-models`) |
 //! | [`classifier`] | the trait of all models |
 //! | [`metrics`], [`report`] | confusion, rates, AUC, losses; scikit-learn's report |
+//! | [`judging`] | lift and gain by decile, calibration error, bootstrap intervals, the most profitable threshold |
+//! | [`calibration`] | Platt and isotonic corrections of probabilities |
 //! | [`importance`] | what matters |
 //! | `charts` | ROC and importance charts (feature `charts`) |
 //! | [`trained`], [`persist`] | encoder and model together, and their file |
@@ -75,6 +77,7 @@
 //! | `charts` | the ROC curve and importances as SVG |
 
 pub mod boosting;
+pub mod calibration;
 #[cfg(feature = "charts")]
 pub mod charts;
 pub mod class_weights;
@@ -84,6 +87,7 @@ mod error;
 pub mod forest;
 pub mod frame;
 pub mod importance;
+pub mod judging;
 pub mod labelled;
 #[cfg(feature = "linfa-models")]
 pub mod linfa_models;

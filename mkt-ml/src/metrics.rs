@@ -2,7 +2,7 @@
 //!
 //! Everything takes labels and probabilities as slices and is exact about ties. Definitions follow
 //! scikit-learn's (user guide, "Metrics and scoring", version 1.7), which the report repeats to the digit.
-//! Intervals are not computed here.
+//! Intervals, deciles and calibration are in [`crate::judging`].
 
 use serde::{Deserialize, Serialize};
 
@@ -274,13 +274,13 @@ impl Evaluation {
 }
 
 /// Rows of one score.
-struct Group {
-    positive: u64,
-    negative: u64,
+pub(crate) struct Group {
+    pub(crate) positive: u64,
+    pub(crate) negative: u64,
 }
 
 /// Counts per distinct score, the highest first; both outcomes occur.
-fn descending_groups(labels: &[bool], scores: &[f64]) -> Result<Vec<Group>, MetricError> {
+pub(crate) fn descending_groups(labels: &[bool], scores: &[f64]) -> Result<Vec<Group>, MetricError> {
     check_lengths(labels.len(), scores.len())?;
     if let Some(row) = scores.iter().position(|score| score.is_nan()) {
         return Err(MetricError::NotANumber { row });
@@ -301,14 +301,14 @@ fn descending_groups(labels: &[bool], scores: &[f64]) -> Result<Vec<Group>, Metr
         .collect())
 }
 
-fn check_lengths(labels: usize, predictions: usize) -> Result<(), MetricError> {
+pub(crate) fn check_lengths(labels: usize, predictions: usize) -> Result<(), MetricError> {
     if labels != predictions {
         return Err(MetricError::Length { labels, predictions });
     }
     if labels == 0 { Err(MetricError::Empty) } else { Ok(()) }
 }
 
-fn check_probabilities(labels: &[bool], probabilities: &[f64]) -> Result<(), MetricError> {
+pub(crate) fn check_probabilities(labels: &[bool], probabilities: &[f64]) -> Result<(), MetricError> {
     check_lengths(labels.len(), probabilities.len())?;
     let wrong = probabilities.iter().enumerate().find(|(_, p)| !(0.0..=1.0).contains(*p));
     wrong.map_or(Ok(()), |(row, &value)| Err(MetricError::NotAProbability { row, value }))

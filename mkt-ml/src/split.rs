@@ -1,7 +1,8 @@
-//! Divides labelled rows into parts, by seed and stratified: each part holds both classes in proportion.
+//! Divides rows into parts: stratified by outcome, whole groups together, or by time; by seed.
 //!
-//! Only row numbers are handled here. Rows of one user are not kept together and time is not respected;
-//! where either matters, choose the rows by hand and use [`crate::Labelled::take`].
+//! Only row numbers are handled here: [`crate::Labelled::take`] takes the rows. Where one user has several rows,
+//! rows of the same user on both sides flatter a model: keep them together with [`grouped`]. Where behaviour
+//! changes over time, judge on what came later with [`by_time`].
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -16,6 +17,17 @@ pub enum SplitError {
     /// Fewer than two folds.
     #[error("{0} folds are too few: at least 2 are needed")]
     Folds(usize),
+    /// Fewer groups than parts.
+    #[error("{groups} groups cannot be divided into {parts} parts")]
+    TooFewGroups {
+        /// Groups.
+        groups: usize,
+        /// Parts.
+        parts: usize,
+    },
+    /// All rows are of one time, or a time is no number.
+    #[error("the rows have no times to be divided at")]
+    Times,
     /// A part would be left without one of the classes.
     #[error(
         "{positive} positive and {negative} negative rows are too few for every part to hold both classes"
@@ -97,6 +109,122 @@ pub fn stratified_folds(labels: &[bool], folds: usize, seed: u64) -> Result<Vec<
             test: rows_where(&|other| other == fold),
         })
         .collect())
+}
+
+/// Deals the rows into `folds` parts whatever their outcome, sizes differing by at most one.
+///
+/// # Errors
+/// Fewer than two folds, fewer rows than folds.
+pub fn folds(rows: usize, folds: usize, seed: u64) -> Result<Vec<Split>, SplitError> {
+    let each: Vec<usize> = (0..rows).collect();
+    grouped_folds(&each, folds, seed)
+}
+
+/// Draws whole groups for testing until they hold `fraction` of the rows or more; no group is in both parts. A
+/// group is a user, say: one value a row.
+///
+/// # Errors
+/// A fraction outside (0, 1), fewer than two groups.
+pub fn grouped<G: Ord>(groups: &[G], fraction: f64, seed: u64) -> Result<Split, SplitError> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(SplitError::Fraction(fraction));
+    }
+    let mut members = members(groups);
+    if members.len() < 2 {
+        return Err(SplitError::TooFewGroups { groups: members.len(), parts: 2 });
+    }
+    members.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
+    let wanted = fraction * groups.len() as f64;
+    let mut split = Split { train: Vec::new(), test: Vec::new() };
+    // The last group always stays for training.
+    let last = members.pop().unwrap_or_default();
+    for rows in members {
+        let part = if (split.test.len() as f64) < wanted { &mut split.test } else { &mut split.train };
+        part.extend(rows);
+    }
+    split.train.extend(last);
+    split.train.sort_unstable();
+    split.test.sort_unstable();
+    Ok(split)
+}
+
+/// Deals whole groups into `folds` parts, the largest groups first, each to the part with the fewest rows.
+///
+/// # Errors
+/// Fewer than two folds, fewer groups than folds.
+pub fn grouped_folds<G: Ord>(groups: &[G], folds: usize, seed: u64) -> Result<Vec<Split>, SplitError> {
+    if folds < 2 {
+        return Err(SplitError::Folds(folds));
+    }
+    let mut members = members(groups);
+    if members.len() < folds {
+        return Err(SplitError::TooFewGroups { groups: members.len(), parts: folds });
+    }
+    members.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
+    members.sort_by_key(|rows| std::cmp::Reverse(rows.len()));
+    let mut parts: Vec<Vec<usize>> = vec![Vec::new(); folds];
+    // The part with the fewest rows, the first of equals.
+    let mut order: std::collections::BinaryHeap<std::cmp::Reverse<(usize, usize)>> =
+        (0..folds).map(|part| std::cmp::Reverse((0, part))).collect();
+    for rows in members {
+        let Some(std::cmp::Reverse((held, at))) = order.pop() else { break };
+        order.push(std::cmp::Reverse((held + rows.len(), at)));
+        if let Some(part) = parts.get_mut(at) {
+            part.extend(rows);
+        }
+    }
+    let mut part_of = vec![0; groups.len()];
+    for (at, part) in parts.iter().enumerate() {
+        for row in part {
+            if let Some(slot) = part_of.get_mut(*row) {
+                *slot = at;
+            }
+        }
+    }
+    let rows_where = |keep: &dyn Fn(usize) -> bool| {
+        part_of.iter().enumerate().filter(|(_, part)| keep(**part)).map(|(row, _)| row).collect()
+    };
+    Ok((0..folds)
+        .map(|fold| Split {
+            train: rows_where(&|other| other != fold),
+            test: rows_where(&|other| other == fold),
+        })
+        .collect())
+}
+
+/// The latest rows for testing: about `fraction` of them, and no row of the training part is as late as one of
+/// the test part. Times are in any unit.
+///
+/// # Errors
+/// A fraction outside (0, 1), times that are NaN or all equal.
+pub fn by_time(times: &[f64], fraction: f64) -> Result<Split, SplitError> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(SplitError::Fraction(fraction));
+    }
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.dedup();
+    let earliest = sorted.first().copied().ok_or(SplitError::Times)?;
+    if sorted.len() < 2 || times.iter().any(|time| time.is_nan()) {
+        return Err(SplitError::Times);
+    }
+    let mut latest_first = times.to_vec();
+    latest_first.sort_unstable_by(|a, b| b.total_cmp(a));
+    let wanted = ((fraction * times.len() as f64).round() as usize).clamp(1, times.len() - 1);
+    let mut begin = latest_first.get(wanted - 1).copied().ok_or(SplitError::Times)?;
+    if begin <= earliest {
+        // Ties reach back to the very first row: what comes after them is left for testing.
+        begin = sorted.get(1).copied().ok_or(SplitError::Times)?;
+    }
+    let (test, train) = (0..times.len()).partition(|&row| times.get(row).is_some_and(|time| *time >= begin));
+    Ok(Split { train, test })
+}
+
+/// The rows of each group, groups in their order.
+fn members<G: Ord>(groups: &[G]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    order.sort_by_key(|&row| groups.get(row));
+    order.chunk_by(|a, b| groups.get(*a) == groups.get(*b)).map(<[usize]>::to_vec).collect()
 }
 
 /// Negative and positive row numbers, each in a random order.

@@ -12,6 +12,7 @@ mod at_internet_etl;
 mod built;
 #[path = "../../make_sample_data/command.rs"]
 mod command;
+mod conversion_model;
 mod matomo_etl;
 mod quickstart;
 mod sample_data;

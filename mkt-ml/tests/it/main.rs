@@ -8,6 +8,7 @@ mod cars;
 mod encoding;
 mod forests;
 mod frames;
+mod judging;
 #[cfg(feature = "linfa-models")]
 mod linfa_back_ends;
 mod logistic;

@@ -1,0 +1,97 @@
+//! What the command line says.
+
+use clap::{Parser, ValueEnum};
+use mkt_ml::linfa_models::{LinfaLogistic, LinfaTree};
+use mkt_ml::{Algorithm, Boosting, DecisionTree, Forest, Logistic};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Learns from a CSV file who converts, judges the model on rows that it did not see, and keeps it in a file
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+Columns are read as numbers or categories by their content; empty cells are missing values. The report is the one \
+that scikit-learn prints.
+
+Example:
+  cargo run --release --example conversion_model -- --data user_behavior.csv --target converted --model boosting"
+)]
+pub(crate) struct Arguments {
+    /// The CSV file; its first line names the columns
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// The column that says whether a row converted
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) target: String,
+    /// What the column holds in rows that did [default: 1, true, yes or oui]
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) positive: Option<String>,
+    /// What separates the columns
+    #[arg(long, value_name = "CHARACTER", default_value = ",")]
+    pub(crate) delimiter: char,
+    /// Columns to leave out, such as an identifier or what is known only after the outcome
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    pub(crate) without: Vec<String>,
+    /// The model
+    #[arg(long, value_enum, default_value_t = Kind::Forest)]
+    pub(crate) model: Kind,
+    /// Trees of a forest or of boosting
+    #[arg(long, default_value_t = 100)]
+    pub(crate) trees: usize,
+    /// The share of the rows kept for judging
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    pub(crate) test_size: f64,
+    /// Decides which rows are kept for judging and every draw of the model
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// Also judges by cross-validation in so many parts
+    #[arg(long, value_name = "K")]
+    pub(crate) folds: Option<usize>,
+    /// Threads to fit on; the model does not depend on them [default: all]
+    #[arg(long)]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Keeps the model in this file, for the example `score`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+    /// Draws ROC, precision and recall, gain, calibration and importances as SVG into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) charts: Option<PathBuf>,
+    /// Prints the figures as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The models on offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Logistic regression, penalised
+    Logistic,
+    /// Random forest
+    Forest,
+    /// Extremely randomised trees
+    ExtraTrees,
+    /// Gradient boosting
+    Boosting,
+    /// One decision tree of depth 4, printed as rules
+    Tree,
+    /// linfa's logistic regression
+    LinfaLogistic,
+    /// linfa's decision tree
+    LinfaTree,
+}
+
+impl Arguments {
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        let (trees, seed, threads) = (self.trees, self.seed, self.threads);
+        match self.model {
+            Kind::Logistic => Logistic::params().threads(threads).into(),
+            Kind::Forest => Forest::params().trees(trees).seed(seed).threads(threads).into(),
+            Kind::ExtraTrees => Forest::extra_trees().trees(trees).seed(seed).threads(threads).into(),
+            Kind::Boosting => Boosting::params().trees(trees).seed(seed).threads(threads).into(),
+            Kind::Tree => DecisionTree::params().max_depth(4).min_leaf(20).seed(seed).into(),
+            Kind::LinfaLogistic => LinfaLogistic::params().into(),
+            Kind::LinfaTree => LinfaTree::params().into(),
+        }
+    }
+}

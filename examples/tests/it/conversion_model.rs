@@ -1,0 +1,163 @@
+//! `conversion_model` and `score`: what they print of a planted model, and how they refuse.
+
+use crate::built::example;
+use serde_json::Value;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Behaviour in which many pages and the e-mail convert; the last column tells of it afterwards.
+fn behaviour(folder: &Path) -> String {
+    let mut csv = "visitor,pages,source,device,basket,converted\n".to_owned();
+    let mut state = 12_345_u32;
+    for visitor in 0..1200 {
+        let mut draw = |most: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % most
+        };
+        let (pages, source, device) = (1 + draw(15), draw(3), draw(2));
+        let chance = pages * 4 + if source == 1 { 30 } else { 0 };
+        let converted = if draw(100) < chance { "yes" } else { "no" };
+        let (source, device) =
+            (["search", "email", "social"][source as usize], ["mobile", "desktop"][device as usize]);
+        let pages = if visitor % 50 == 0 { String::new() } else { pages.to_string() };
+        writeln!(csv, "{visitor},{pages},{source},{device},{},{converted}", 10 + draw(90)).unwrap();
+    }
+    let path = folder.join("behaviour.csv");
+    fs::write(&path, csv).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn run(name: &str, arguments: &[&str]) -> Output {
+    Command::new(example(name)).args(arguments).output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn refused(output: &Output) -> String {
+    assert!(!output.status.success() && output.stdout.is_empty());
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn every_model_learns_the_planted_behaviour_and_prints_its_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = behaviour(folder.path());
+    for model in ["logistic", "forest", "extra-trees", "boosting", "tree", "linfa-logistic", "linfa-tree"] {
+        let common =
+            ["--data", &data, "--target", "converted", "--without", "visitor,basket", "--model", model];
+        let line = told(&run("conversion_model", &[&common[..], &["--trees", "40", "--json"]].concat()));
+        let found: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(found["model"], model);
+        assert_eq!((found["rows"].as_u64(), found["test_rows"].as_u64()), (Some(1200), Some(240)));
+        // The planted model ranks at about .75; 240 rows are few.
+        let least = if model == "linfa-tree" { 0.55 } else { 0.62 };
+        assert!(found["auc_roc"].as_f64().unwrap() > least, "{line}");
+        for figure in
+            ["accuracy", "precision", "recall", "f1", "log_loss", "train_seconds", "predict_rows_per_second"]
+        {
+            assert!(found[figure].as_f64().is_some(), "{figure}: {line}");
+        }
+        let importances = found["importances"].as_array().unwrap();
+        assert_eq!(importances.len(), 3);
+        assert_eq!(importances[2]["feature"], "device", "the one without effect: {line}");
+    }
+}
+
+#[test]
+fn the_report_reads_as_scikit_learns_and_says_how_sure_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = behaviour(folder.path());
+    let charts = folder.path().join("charts");
+    let text = told(&run(
+        "conversion_model",
+        &[
+            "--data",
+            &data,
+            "--target",
+            "converted",
+            "--without",
+            "visitor,basket",
+            "--model",
+            "logistic",
+            "--folds",
+            "3",
+            "--charts",
+            charts.to_str().unwrap(),
+        ],
+    ));
+    for part in [
+        "precision    recall  f1-score   support",
+        "weighted avg",
+        "95 % interval",
+        "in 3 parts",
+        "Odds ratios",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    for picture in ["roc", "precision_recall", "gain", "calibration", "importances"] {
+        let svg = fs::read_to_string(charts.join(format!("{picture}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("<title>"), "{picture}");
+    }
+}
+
+#[test]
+fn rows_are_scored_from_the_model_s_file_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = behaviour(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (model, out) = (path("model.mkt"), path("scored.csv"));
+    told(&run(
+        "conversion_model",
+        &[
+            "--data",
+            &data,
+            "--target",
+            "converted",
+            "--without",
+            "visitor,basket",
+            "--model",
+            "boosting",
+            "--save",
+            &model,
+        ],
+    ));
+    // Without the target, and with a source that training did not show.
+    let visitors = path("visitors.csv");
+    fs::write(&visitors, "source,visitor,pages,device,basket\nemail,1,14,mobile,10\nsocial,2,1,mobile,90\nradio,3,,desktop,20\n")
+        .unwrap();
+    let line = told(&run(
+        "score",
+        &["--model", &model, "--data", &visitors, "--out", &out, "--value", "basket", "--json"],
+    ));
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["rows"], 3);
+    let scored = fs::read_to_string(&out).unwrap();
+    let rows: Vec<Vec<&str>> = scored.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0][5..], ["probability", "decile", "expected_value"]);
+    assert_eq!(rows[1][..5], ["email", "1", "14", "mobile", "10"]);
+    let number = |row: usize, column: usize| rows[row][column].parse::<f64>().unwrap();
+    assert!(number(1, 5) > number(2, 5) + 0.3, "{scored}");
+    assert!((1..4).all(|row| (0.0..=1.0).contains(&number(row, 5))));
+    assert!((number(1, 7) - 10.0 * number(1, 5)).abs() < 1e-9);
+    assert!(!Path::new(&path("scored.part")).exists());
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = behaviour(folder.path());
+    let of = |arguments: &[&str]| refused(&run("conversion_model", arguments));
+    assert!(of(&["--data", &data, "--target", "bought"]).contains("bought"));
+    assert!(of(&["--data", &data, "--target", "device"]).contains("device"));
+    assert!(of(&["--data", "nowhere.csv", "--target", "converted"]).contains("nowhere.csv"));
+    assert!(of(&["--data", &data, "--target", "converted", "--test-size", "2"]).contains("between 0 and 1"));
+    assert!(of(&["--data", &data, "--target", "converted", "--trees", "0"]).contains("trees is 0"));
+    let out = folder.path().join("out.csv");
+    let text = refused(&run("score", &["--model", &data, "--data", &data, "--out", out.to_str().unwrap()]));
+    assert!(text.contains("not a model file"), "{text}");
+    assert!(!out.exists());
+}

@@ -1,0 +1,266 @@
+//! Beyond single figures: how much better than chance a target list is, whether probabilities mean what they say,
+//! how sure a figure is, and where to draw the line.
+
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{MetricError, check_lengths, check_probabilities, descending_groups};
+
+/// One tenth of the rows, those most likely to convert first.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Decile {
+    /// 1 for the most likely tenth, 10 for the least.
+    pub decile: usize,
+    /// Rows in it; the first ones are larger by one where ten does not divide the rows.
+    pub rows: usize,
+    /// Positive rows in it; rows of equal score that lie on both sides of its edge are shared out in proportion.
+    pub positives: f64,
+    /// The share of its rows that are positive.
+    pub rate: f64,
+    /// That share over the share in all rows: 1 is chance.
+    pub lift: f64,
+    /// The share of all positive rows in this decile and those before it.
+    pub gain: f64,
+}
+
+/// Lift and gain by decile of the score.
+///
+/// # Errors
+/// No rows, different lengths, a score that is no number, one outcome only.
+///
+/// ```
+/// // Ten rows: the four best scored are positive.
+/// let labels: Vec<bool> = (0..10).map(|row| row < 4).collect();
+/// let scores: Vec<f64> = (0..10).map(|row| 1.0 - f64::from(row) / 10.0).collect();
+/// let deciles = mkt_ml::judging::deciles(&labels, &scores)?;
+/// assert_eq!((deciles[0].lift, deciles[0].gain), (2.5, 0.25));
+/// assert_eq!((deciles[4].lift, deciles[4].gain), (0.0, 1.0));
+/// # Ok::<(), mkt_ml::MetricError>(())
+/// ```
+pub fn deciles(labels: &[bool], scores: &[f64]) -> Result<Vec<Decile>, MetricError> {
+    const TENTHS: usize = 10;
+    let groups = descending_groups(labels, scores)?;
+    let rows = labels.len();
+    let positives: u64 = groups.iter().map(|group| group.positive).sum();
+    let overall = positives as f64 / rows as f64;
+    let mut deciles = Vec::with_capacity(TENTHS);
+    let mut waiting = groups.into_iter().map(|group| (group.positive as f64, group.negative as f64));
+    let (mut positive, mut negative) = (0.0, 0.0);
+    let mut found = 0.0;
+    for decile in 1..=TENTHS {
+        let size = rows / TENTHS + usize::from(decile <= rows % TENTHS);
+        let (mut wanted, mut of_decile) = (size as f64, 0.0);
+        while wanted > 0.0 {
+            let held: f64 = positive + negative;
+            if held <= 0.0 {
+                let Some(next) = waiting.next() else { break };
+                (positive, negative) = next;
+                continue;
+            }
+            let share = (wanted / held).min(1.0);
+            of_decile += positive * share;
+            wanted -= held * share;
+            positive *= 1.0 - share;
+            negative *= 1.0 - share;
+        }
+        found += of_decile;
+        let rate = if size > 0 { of_decile / size as f64 } else { 0.0 };
+        let (lift, gain) = (rate / overall, (found / positives as f64).min(1.0));
+        deciles.push(Decile { decile, rows: size, positives: of_decile, rate, lift, gain });
+    }
+    Ok(deciles)
+}
+
+/// Rows whose probability lies in one interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationBin {
+    /// The interval's lower end, inside it.
+    pub low: f64,
+    /// Its upper end, outside it but for the last one.
+    pub high: f64,
+    /// Rows in it.
+    pub rows: usize,
+    /// Their mean probability.
+    pub mean_probability: f64,
+    /// The share of them that are positive.
+    pub rate: f64,
+}
+
+/// Mean probability against the share of positive rows, in `bins` intervals of equal width; empty ones are left
+/// out.
+///
+/// # Errors
+/// No rows, different lengths, a probability outside 0..=1.
+pub fn calibration_curve(
+    labels: &[bool],
+    probabilities: &[f64],
+    bins: usize,
+) -> Result<Vec<CalibrationBin>, MetricError> {
+    check_probabilities(labels, probabilities)?;
+    let bins = bins.max(1);
+    let mut sums = vec![(0_usize, 0.0, 0_usize); bins];
+    for (label, p) in labels.iter().zip(probabilities) {
+        let at = ((p * bins as f64) as usize).min(bins - 1);
+        if let Some((rows, sum, positive)) = sums.get_mut(at) {
+            *rows += 1;
+            *sum += p;
+            *positive += usize::from(*label);
+        }
+    }
+    let filled = sums.into_iter().enumerate().filter(|(_, (rows, ..))| *rows > 0);
+    Ok(filled
+        .map(|(at, (rows, sum, positive))| CalibrationBin {
+            low: at as f64 / bins as f64,
+            high: (at + 1) as f64 / bins as f64,
+            rows,
+            mean_probability: sum / rows as f64,
+            rate: positive as f64 / rows as f64,
+        })
+        .collect())
+}
+
+/// The expected calibration error: the mean distance, over rows, between the mean probability and the share of
+/// positive rows in ten intervals of equal width (Naeini, Cooper, Hauskrecht, 2015).
+///
+/// # Errors
+/// As [`calibration_curve`].
+pub fn expected_calibration_error(labels: &[bool], probabilities: &[f64]) -> Result<f64, MetricError> {
+    let bins = calibration_curve(labels, probabilities, 10)?;
+    let distance = |bin: &CalibrationBin| bin.rows as f64 * (bin.mean_probability - bin.rate).abs();
+    Ok(bins.iter().map(distance).sum::<f64>() / labels.len() as f64)
+}
+
+/// Recall and precision at every threshold, the highest first.
+///
+/// # Errors
+/// As [`deciles`].
+pub fn precision_recall_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>, MetricError> {
+    let groups = descending_groups(labels, scores)?;
+    let all: u64 = groups.iter().map(|group| group.positive).sum();
+    let (mut positive, mut called) = (0, 0);
+    Ok(groups
+        .iter()
+        .map(|group| {
+            positive += group.positive;
+            called += group.positive + group.negative;
+            (positive as f64 / all as f64, positive as f64 / called as f64)
+        })
+        .collect())
+}
+
+/// A figure and where 95 % of its resamples lie.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The figure on the rows as they are.
+    pub estimate: f64,
+    /// The 2.5 % point.
+    pub low: f64,
+    /// The 97.5 % point.
+    pub high: f64,
+}
+
+/// The percentile bootstrap interval (Efron, 1979) of a figure of predictions: rows are drawn with replacement
+/// `resamples` times. Draws without a figure, those of one outcome say, are left out.
+///
+/// # Errors
+/// What `figure` says of the rows as they are.
+pub fn bootstrap(
+    labels: &[bool],
+    scores: &[f64],
+    figure: impl Fn(&[bool], &[f64]) -> Result<f64, MetricError>,
+    resamples: usize,
+    seed: u64,
+) -> Result<Interval, MetricError> {
+    check_lengths(labels.len(), scores.len())?;
+    let of = |rows: &[usize]| figure(&picked(labels, rows), &picked(scores, rows));
+    resample(labels.len(), figure(labels, scores)?, of, resamples, seed)
+}
+
+/// The same for the difference of two models on the same rows, the second less the first: draws are paired.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub fn bootstrap_difference(
+    labels: &[bool],
+    first: &[f64],
+    second: &[f64],
+    figure: impl Fn(&[bool], &[f64]) -> Result<f64, MetricError>,
+    resamples: usize,
+    seed: u64,
+) -> Result<Interval, MetricError> {
+    check_lengths(labels.len(), first.len())?;
+    check_lengths(labels.len(), second.len())?;
+    let estimate = figure(labels, second)? - figure(labels, first)?;
+    let of = |rows: &[usize]| {
+        let labels = picked(labels, rows);
+        Ok(figure(&labels, &picked(second, rows))? - figure(&labels, &picked(first, rows))?)
+    };
+    resample(labels.len(), estimate, of, resamples, seed)
+}
+
+fn picked<T: Copy>(values: &[T], rows: &[usize]) -> Vec<T> {
+    rows.iter().filter_map(|row| values.get(*row)).copied().collect()
+}
+
+fn resample(
+    rows: usize,
+    estimate: f64,
+    figure: impl Fn(&[usize]) -> Result<f64, MetricError>,
+    resamples: usize,
+    seed: u64,
+) -> Result<Interval, MetricError> {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut figures: Vec<f64> = (0..resamples)
+        .filter_map(|_| {
+            let drawn: Vec<usize> = (0..rows).map(|_| rng.random_range(0..rows as u64) as usize).collect();
+            figure(&drawn).ok().filter(|figure| !figure.is_nan())
+        })
+        .collect();
+    figures.sort_unstable_by(f64::total_cmp);
+    let point = |share: f64| {
+        let at = share * figures.len().saturating_sub(1) as f64;
+        let (below, above) = (figures.get(at.floor() as usize), figures.get(at.ceil() as usize));
+        below.zip(above).map_or(f64::NAN, |(a, b)| a + (b - a) * at.fract())
+    };
+    Ok(Interval { estimate, low: point(0.025), high: point(0.975) })
+}
+
+/// What acting on all rows from a threshold on brings.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Profit {
+    /// Rows with at least this probability are acted on; infinity where acting on nobody is best.
+    pub threshold: f64,
+    /// Rows acted on.
+    pub rows: usize,
+    /// Those of them that are positive.
+    pub positives: usize,
+    /// `value` for each positive row acted on, less `cost` for each row acted on.
+    pub profit: f64,
+}
+
+/// The threshold with the largest profit on these rows: a positive row acted on brings `value`, every row acted on
+/// costs `cost`. Of equal profits the one with the fewest rows.
+///
+/// # Errors
+/// As [`deciles`]; [`MetricError::NotANumber`] for a value or cost that is none.
+pub fn best_threshold(labels: &[bool], scores: &[f64], value: f64, cost: f64) -> Result<Profit, MetricError> {
+    if !(value.is_finite() && cost.is_finite()) {
+        return Err(MetricError::NotANumber { row: 0 });
+    }
+    let groups = descending_groups(labels, scores)?;
+    let mut ranked = scores.to_vec();
+    ranked.sort_unstable_by(|a, b| b.total_cmp(a));
+    let mut best = Profit { threshold: f64::INFINITY, rows: 0, positives: 0, profit: 0.0 };
+    let (mut rows, mut positives) = (0, 0);
+    for group in groups {
+        rows += (group.positive + group.negative) as usize;
+        positives += group.positive as usize;
+        let profit = value * positives as f64 - cost * rows as f64;
+        if profit > best.profit {
+            let threshold = ranked.get(rows - 1).copied().unwrap_or_default();
+            best = Profit { threshold, rows, positives, profit };
+        }
+    }
+    Ok(best)
+}
