@@ -10,6 +10,29 @@ use crate::{
 /// Probabilities are held this far from 0 and 1 before their log odds are taken.
 const EDGE: f64 = 1e-15;
 
+/// How to correct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// [`Calibration::platt`]: two numbers, enough for a few hundred rows.
+    Platt,
+    /// [`Calibration::isotonic`]: any rising curve, for thousands of rows.
+    Isotonic,
+}
+
+impl Method {
+    /// Learns the correction.
+    ///
+    /// # Errors
+    /// As [`Calibration::platt`].
+    pub fn fit(self, labels: &[bool], probabilities: &[f64]) -> Result<Calibration, MetricError> {
+        match self {
+            Self::Platt => Calibration::platt(labels, probabilities),
+            Self::Isotonic => Calibration::isotonic(labels, probabilities),
+        }
+    }
+}
+
 /// A fitted correction of probabilities; it never changes their order (isotonic steps may make neighbours equal).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +164,21 @@ impl Calibration {
             }
         }
         Ok(Self::Isotonic { scores, probabilities: fitted })
+    }
+
+    /// Whether a stored correction is one that could have been fitted.
+    pub(crate) fn is_sound(&self) -> bool {
+        match self {
+            Self::Platt { slope, intercept } => slope.is_finite() && *slope >= 0.0 && intercept.is_finite(),
+            Self::Isotonic { scores, probabilities } => {
+                let inside = |p: &f64| (0.0..=1.0).contains(p);
+                !scores.is_empty()
+                    && scores.len() == probabilities.len()
+                    && scores.iter().chain(probabilities).all(inside)
+                    && scores.is_sorted_by(|a, b| a < b)
+                    && probabilities.is_sorted()
+            }
+        }
     }
 
     /// The corrected probability.

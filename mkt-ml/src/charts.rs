@@ -51,20 +51,18 @@ pub fn importance_chart(importances: &[Importance], lang: Lang) -> Bars {
         .bars(importances.iter().map(|one| Bar::new(&one.column, Some(one.importance))))
 }
 
-/// What shuffling each column costs in AUC, with one standard deviation over the repeats to both sides.
+/// What shuffling each column costs in AUC, with its 95 % interval.
 #[must_use]
 pub fn permutation_chart(importances: &[PermutationImportance], lang: Lang) -> Bars {
     Bars::new(lang.pick("What moves the model", "Ce qui meut le modèle"))
         .subtitle(lang.pick(
-            "AUC lost when a column is shuffled, ± one standard deviation over the repeats",
-            "AUC perdue quand une colonne est mélangée, ± un écart type des répétitions",
+            "AUC lost when a column is shuffled, with 95 % intervals",
+            "AUC perdue quand une colonne est mélangée, intervalles à 95 %",
         ))
         .format(Format::Decimal(3))
         .lang(lang)
         .horizontal()
-        .bars(importances.iter().map(|one| {
-            Bar::new(&one.column, Some(one.mean)).interval(one.mean - one.deviation, one.mean + one.deviation)
-        }))
+        .bars(importances.iter().map(|one| Bar::new(&one.column, Some(one.mean)).interval(one.low, one.high)))
 }
 
 /// The share of all conversions among the rows ranked highest, tenth by tenth, and the diagonal of chance.

@@ -4,7 +4,7 @@ use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, labelled::Labelled, metrics, trained::TrainedModel};
+use crate::{Error, labelled::Labelled, significance::delong, trained::TrainedModel};
 
 /// A column's share in what moves a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,37 +24,57 @@ pub struct PermutationImportance {
     pub mean: f64,
     /// The standard deviation over the repeats; 0 for one repeat.
     pub deviation: f64,
+    /// Lower end of the 95 % interval of the mean; a column whose interval holds 0 may not matter at all.
+    pub low: f64,
+    /// Upper end of the 95 % interval of the mean.
+    pub high: f64,
 }
 
 /// Shuffles each column `repeats` times (at least once) among `rows` and measures how much AUC falls, the
 /// largest fall first. Use rows that training did not see. Columns that say the same thing hide each other.
 ///
+/// The interval covers both kinds of luck: which rows there are (the variance of [`delong`], intact against shuffled,
+/// the mean over the repeats) and how they were shuffled (the variance over the repeats, divided by their number).
+///
 /// # Errors
-/// As [`TrainedModel::probabilities`]; [`Error::Metric`] for rows of one outcome only.
+/// As [`TrainedModel::probabilities`]; [`Error::Metric`] for fewer than two rows of an outcome.
 pub fn permutation_importances(
     model: &TrainedModel,
     rows: &Labelled,
     repeats: usize,
     seed: u64,
 ) -> Result<Vec<PermutationImportance>, Error> {
-    let intact = metrics::auc_roc(rows.labels(), &model.probabilities(rows.frame())?)?;
+    /// The 97.5 % point of the standard normal distribution.
+    const Z: f64 = 1.959_963_984_540_054;
+    let intact = model.probabilities(rows.frame())?;
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..rows.rows()).collect();
     let mut frame = rows.frame().clone();
     let mut importances = Vec::new();
     for field in model.schema() {
         let Some(column) = rows.frame().column(&field.name) else { continue };
-        let mut falls = Vec::new();
+        let (mut falls, mut sampling) = (Vec::new(), 0.0);
         for _ in 0..repeats.max(1) {
             order.shuffle(&mut rng);
             frame.replace(column.take(&order));
-            falls.push(intact - metrics::auc_roc(rows.labels(), &model.probabilities(&frame)?)?);
+            let fall = delong(rows.labels(), &model.probabilities(&frame)?, &intact)?;
+            falls.push(fall.estimate);
+            sampling += fall.std_error.powi(2);
         }
         frame.replace(column.clone());
         let count = falls.len() as f64;
         let mean = falls.iter().sum::<f64>() / count;
-        let deviation = (falls.iter().map(|fall| (fall - mean).powi(2)).sum::<f64>() / count).sqrt();
-        importances.push(PermutationImportance { column: field.name, mean, deviation });
+        let spread = falls.iter().map(|fall| (fall - mean).powi(2)).sum::<f64>();
+        // One repeat says nothing of how much shuffling varies.
+        let shuffling = if count > 1.0 { spread / (count - 1.0) / count } else { 0.0 };
+        let reach = Z * (sampling / count + shuffling).sqrt();
+        importances.push(PermutationImportance {
+            column: field.name,
+            mean,
+            deviation: (spread / count).sqrt(),
+            low: mean - reach,
+            high: mean + reach,
+        });
     }
     importances.sort_by(|a, b| b.mean.total_cmp(&a.mean));
     Ok(importances)

@@ -50,6 +50,7 @@
 //! | [`frame`] | named columns of numbers and categories, with missing values; CSV |
 //! | [`labelled`] | a frame with its outcome taken out |
 //! | [`split`] | training and test rows, folds; seeded, stratified, by group, by time |
+//! | [`leak`] | columns that know too much |
 //! | [`encoder`] | frame → matrix: one-hot or ordinal, standardised, imputed |
 //! | [`logistic`] | logistic regression with L2, L1 or elastic net, coefficients, odds ratios |
 //! | [`tree`], [`forest`] | histogram decision tree, random forest, extra trees |
@@ -60,6 +61,8 @@
 //! | [`metrics`], [`report`] | confusion, rates, AUC, losses; scikit-learn's report |
 //! | [`judging`] | lift and gain by decile, calibration error, bootstrap intervals, the most profitable threshold |
 //! | [`calibration`] | Platt and isotonic corrections of probabilities |
+//! | [`validation`], [`significance`] | cross-validation of several models; whether they differ by more than luck |
+//! | [`targeting`] | from scores to a list of whom to act on: deciles, budgets, profit |
 //! | [`importance`] | what matters |
 //! | `charts` | ROC and importance charts (feature `charts`) |
 //! | [`trained`], [`persist`] | encoder and model together, and their file |
@@ -74,7 +77,8 @@
 //! | feature | adds |
 //! |---|---|
 //! | `linfa-models` | linfa-logistic and linfa-trees as back ends; linfa-trees breaks ties by hash order, so that its trees may differ between two fits |
-//! | `charts` | the ROC curve and importances as SVG |
+//! | `charts` | ROC, precision and recall, gain, calibration and importances as SVG |
+//! | `warehouse` | frames from the tables of mkt-warehouse: its report `training_set` |
 
 pub mod boosting;
 pub mod calibration;
@@ -89,6 +93,7 @@ pub mod frame;
 pub mod importance;
 pub mod judging;
 pub mod labelled;
+pub mod leak;
 #[cfg(feature = "linfa-models")]
 pub mod linfa_models;
 pub mod logistic;
@@ -97,10 +102,13 @@ pub mod persist;
 mod prefetch;
 pub mod progress;
 pub mod report;
+pub mod significance;
 mod simd;
 pub mod split;
+pub mod targeting;
 pub mod trained;
 pub mod tree;
+pub mod validation;
 mod workers;
 
 pub use self::{

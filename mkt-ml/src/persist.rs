@@ -18,8 +18,10 @@ use sha2::{Digest, Sha256};
 use crate::{error::Cause, trained::TrainedModel};
 
 const MAGIC: [u8; 8] = *b"MKTMODEL";
-/// The only version so far.
-const VERSION: u32 = 1;
+/// The version written. Version 1 knew no calibration: a program of that time would have ignored it and given other
+/// probabilities, so it must refuse what is written now. What it wrote is still read.
+const VERSION: u32 = 2;
+const OLDEST: u32 = 1;
 const HEADER: usize = 8 + 4 + 8 + 32;
 /// The largest model written or read: 1 GiB of JSON.
 const MOST_BYTES: u64 = 1 << 30;
@@ -164,7 +166,7 @@ impl Header {
         let rest = start.get(MAGIC.len()..).ok_or_else(short)?;
         let (version, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
         let version = u32::from_le_bytes(*version);
-        if version != VERSION {
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err(PersistError::Version { found: version, known: VERSION });
         }
         let (length, rest) = rest.split_first_chunk::<8>().ok_or_else(short)?;

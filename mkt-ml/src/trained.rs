@@ -4,7 +4,7 @@
 //! training rows but their counts, means and category names.
 
 use linfa::{Dataset, ParamGuard, traits::Fit};
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "linfa-models")]
@@ -12,6 +12,7 @@ use crate::linfa_models::{LinfaLogistic, LinfaLogisticParams, LinfaTree, LinfaTr
 use crate::{
     Error,
     boosting::{Boosting, BoostingParams},
+    calibration::{self, Calibration},
     classifier::{Classifier, ModelError, check_labels},
     encoder::{Encoder, EncoderParams, Feature},
     forest::{Forest, ForestParams},
@@ -21,7 +22,9 @@ use crate::{
     logistic::{Coefficient, Logistic, LogisticParams, design::Design},
     metrics::Evaluation,
     report::ClassificationReport,
-    tree::{DecisionTree, TreeParams},
+    split,
+    tree::{Contributions, DecisionTree, TreeParams},
+    validation,
 };
 
 /// Rows encoded at a time when scoring: memory does not grow with the frame.
@@ -199,6 +202,8 @@ pub struct TrainedModel {
     algorithm: Algorithm,
     summary: TrainingSummary,
     model: Fitted,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calibration: Option<Calibration>,
 }
 
 impl TrainedModel {
@@ -263,7 +268,40 @@ impl TrainedModel {
                 .map(|(field, importance)| Importance { column: field.name, importance })
                 .collect(),
         };
-        Ok(Self { target: train.target().clone(), encoder, algorithm, summary, model })
+        Ok(Self { target: train.target().clone(), encoder, algorithm, summary, model, calibration: None })
+    }
+
+    /// Fits a model whose probabilities are corrected by `method`, learnt without holding rows back: each row is
+    /// given the probability of a model that was fitted on the other folds, and the correction of those serves the
+    /// model of all rows (scikit-learn's `CalibratedClassifierCV(ensemble=False)`).
+    ///
+    /// # Errors
+    /// As [`TrainedModel::fit`], and [`Error::Split`] where `folds` is below 2 or an outcome has fewer rows.
+    pub fn fit_calibrated(
+        train: &Labelled,
+        algorithm: impl Into<Algorithm>,
+        method: calibration::Method,
+        folds: usize,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let algorithm = algorithm.into();
+        let splits = split::stratified_folds(train.labels(), folds, seed)?;
+        let unseen = validation::out_of_fold(train, &algorithm, &splits)?;
+        let mut model = Self::fit(train, algorithm)?;
+        model.calibration = Some(method.fit(train.labels(), &unseen)?);
+        Ok(model)
+    }
+
+    /// The same model with its probabilities corrected by what `rows`, which training did not see, say of them. A
+    /// correction that it had before is replaced.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::probabilities`], and [`Error::Metric`] for rows of one outcome only.
+    pub fn calibrated(mut self, rows: &Labelled, method: calibration::Method) -> Result<Self, Error> {
+        self.calibration = None;
+        let probabilities = self.probabilities(rows.frame())?;
+        self.calibration = Some(method.fit(rows.labels(), &probabilities)?);
+        Ok(self)
     }
 
     /// The probability of the positive outcome for each row. Columns are found by name; others, the target
@@ -284,6 +322,9 @@ impl TrainedModel {
                     probabilities.extend(model.classifier().probabilities(records.view())?);
                 }
             }
+        }
+        if let Some(calibration) = &self.calibration {
+            probabilities.iter_mut().for_each(|p| *p = calibration.apply(*p));
         }
         Ok(probabilities)
     }
@@ -322,6 +363,42 @@ impl TrainedModel {
         let mut importances = self.summary.importances.clone();
         importances.sort_by(|a, b| b.importance.total_cmp(&a.importance));
         importances
+    }
+
+    /// What each column of each row adds to the prediction of a model of trees (TreeSHAP), the features of a column
+    /// added up: probabilities for trees and forests, log odds for boosting, before any [`Calibration`]. `None` for
+    /// linear models, whose [coefficients](TrainedModel::coefficients) say it all, and for linfa's tree.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::probabilities`].
+    pub fn contributions(&self, frame: &Frame) -> Result<Option<Contributions>, Error> {
+        let schema = self.schema();
+        let columns: Vec<usize> = self
+            .encoder
+            .features()
+            .iter()
+            .map(|feature| schema.iter().position(|field| field.name == feature.column).unwrap_or_default())
+            .collect();
+        let mut all = Contributions { mean: f64::NAN, values: Array2::zeros((frame.rows(), schema.len())) };
+        // No row at all still asks once: for the mean, and for errors.
+        for start in (0..frame.rows().max(1)).step_by(BLOCK) {
+            let rows = start..frame.rows().min(start + BLOCK);
+            let records = self.encoder.transform_rows(frame, rows)?;
+            let part = match &self.model {
+                Fitted::Tree(model) => model.contributions(records.view())?,
+                Fitted::Forest(model) => model.contributions(records.view())?,
+                Fitted::Boosting(model) => model.contributions(records.view())?,
+                _ => return Ok(None),
+            };
+            all.mean = part.mean;
+            for ((row, feature), value) in part.values.indexed_iter() {
+                if let Some(sum) = columns.get(feature).and_then(|at| all.values.get_mut((start + row, *at)))
+                {
+                    *sum += value;
+                }
+            }
+        }
+        Ok(Some(all))
     }
 
     /// How much AUC is lost when a column is shuffled, the largest first: see
@@ -392,6 +469,11 @@ impl TrainedModel {
         &self.summary
     }
 
+    /// What corrects the model's probabilities, if anything does.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_ref()
+    }
+
     /// The columns that a frame must have: pass them to [`crate::CsvOptions::schema`] to read a file to score
     /// exactly as the training file was understood.
     pub fn schema(&self) -> Vec<Field> {
@@ -403,6 +485,7 @@ impl TrainedModel {
         // The columns first: features are only named for an encoder that is itself sound.
         self.encoder.is_sound()
             && self.model.is_sound()
+            && self.calibration.as_ref().is_none_or(Calibration::is_sound)
             && self.summary.importances.len() == self.schema().len()
             && self
                 .encoder

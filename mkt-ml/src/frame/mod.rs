@@ -4,12 +4,15 @@
 //! holds an infinity: constructors refuse one, so that every later step may rely on finite-or-missing.
 
 mod csv;
+#[cfg(feature = "warehouse")]
+mod table;
 
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
 };
 
+use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 pub use self::csv::CsvOptions;
@@ -105,6 +108,22 @@ pub enum FrameError {
         expected: usize,
         /// Rows found.
         found: usize,
+    },
+    /// A matrix with another number of columns than names for them.
+    #[error("{found} names for {expected} columns")]
+    Names {
+        /// Columns of the matrix.
+        expected: usize,
+        /// Names given.
+        found: usize,
+    },
+    /// A column whose type is neither a number, a truth value, a time nor a text.
+    #[error("column `{column}` holds {kind}: leave it out or take its parts as columns")]
+    Unusable {
+        /// The column.
+        column: String,
+        /// What it holds.
+        kind: &'static str,
     },
     /// A bound of [`CsvOptions`] was reached.
     #[error("the table has more than {limit} {what}: raise the limit to read it")]
@@ -353,6 +372,29 @@ impl Frame {
             };
         }
         Ok(frame)
+    }
+
+    /// Builds a frame from a matrix of numbers, a column for each name; NaN is missing.
+    ///
+    /// # Errors
+    /// Another number of names than of columns, an infinity, a bad name.
+    ///
+    /// ```
+    /// use mkt_ml::Frame;
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_array(&["pages", "seconds"], array![[3.0, 40.0], [1.0, f64::NAN]].view())?;
+    /// assert_eq!((frame.rows(), frame.names().count()), (2, 2));
+    /// # Ok::<(), mkt_ml::Error>(())
+    /// ```
+    pub fn from_array(names: &[&str], matrix: ArrayView2<'_, f64>) -> Result<Self, FrameError> {
+        if names.len() != matrix.ncols() {
+            let (expected, found) = (matrix.ncols(), names.len());
+            return Err(FrameError::Names { expected, found });
+        }
+        names.iter().zip(matrix.columns()).try_fold(Self::new(), |frame, (name, numbers)| {
+            frame.with_numeric(*name, numbers.iter().copied())
+        })
     }
 
     fn with(mut self, column: Column) -> Result<Self, FrameError> {

@@ -9,6 +9,7 @@ mod encoding;
 mod forests;
 mod frames;
 mod judging;
+mod leaks;
 #[cfg(feature = "linfa-models")]
 mod linfa_back_ends;
 mod logistic;
@@ -16,4 +17,6 @@ mod metrics;
 mod persistence;
 mod pipeline;
 mod splits;
+mod targeting;
 mod trees;
+mod validation;

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use mkt_ml::{Algorithm, DecisionTree, Forest, Logistic, TrainedModel, persist::PersistError};
+use mkt_ml::{
+    Algorithm, DecisionTree, Forest, Logistic, TrainedModel, calibration::Method, persist::PersistError,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -160,9 +162,101 @@ fn other_files_and_later_versions_are_named() {
         assert_eq!(error.to_string(), "this is not a model file");
     }
     let mut later = model(Logistic::params().into()).to_bytes().unwrap();
-    later[8] = 2;
-    let error = TrainedModel::from_bytes(&later).unwrap_err();
-    assert_eq!(error.to_string(), "the model file has version 2; this program knows version 1");
+    for version in [0, 3] {
+        later[8] = version;
+        let error = TrainedModel::from_bytes(&later).unwrap_err();
+        let expected = format!("the model file has version {version}; this program knows version 2");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+/// What the program that wrote the files said of these visitors.
+#[test]
+fn files_of_version_1_score_as_they_did_when_they_were_written() {
+    let written = [
+        (
+            "logistic",
+            [
+                0.996_221_006_568_913_1,
+                0.017_443_311_766_432_04,
+                0.160_668_872_992_818_85,
+                0.200_342_501_437_424_55,
+            ],
+        ),
+        ("tree", [1.0, 0.4, 0.0, 0.0]),
+        (
+            "forest",
+            [
+                0.977_777_777_777_777_9,
+                0.133_333_333_333_333_33,
+                0.309_523_809_523_809_53,
+                0.111_111_111_111_111_1,
+            ],
+        ),
+    ];
+    let visitors: [(Option<f64>, f64, &str, Option<&str>); 4] = [
+        (Some(240.0), 9.0, "email", Some("mobile")),
+        (None, 3.0, "paid", None),
+        (Some(31.0), 11.0, "organic", Some("desktop")),
+        (Some(150.0), 6.0, "elsewhere", Some("mobile")),
+    ];
+    for (name, expected) in written {
+        let path = format!("{}/tests/files/version-1-{name}.mkt", env!("CARGO_MANIFEST_DIR"));
+        let model = TrainedModel::load(path).unwrap();
+        assert_eq!((model.algorithm().name(), model.calibration()), (name, None));
+        for ((seconds, pages, source, device), expected) in visitors.iter().zip(expected) {
+            let row = [
+                ("seconds", (*seconds).into()),
+                ("pages", (*pages).into()),
+                ("source", (*source).into()),
+                ("device", (*device).into()),
+            ];
+            let found = model.probability(&row).unwrap();
+            assert!((found - expected).abs() < 1e-12, "{name}: {found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_calibrated_model_is_calibrated_after_its_file_too() {
+    let (train, rest, asked) = (behaviour(600, 5), behaviour(2000, 6), behaviour(2000, 7));
+    for method in [Method::Platt, Method::Isotonic] {
+        // A tree grown to the end is sure of everything, and wrong.
+        let raw = TrainedModel::fit(&train, DecisionTree::params()).unwrap();
+        let before = raw.evaluate(&asked).unwrap();
+        let model = raw.calibrated(&rest, method).unwrap();
+        let after = model.evaluate(&asked).unwrap();
+        assert!(
+            after.log_loss < 0.5 * before.log_loss,
+            "{method:?}: {} to {}",
+            before.log_loss,
+            after.log_loss
+        );
+        let again = TrainedModel::from_bytes(&model.to_bytes().unwrap()).unwrap();
+        assert_eq!(again, model);
+        assert_eq!(again.probabilities(asked.frame()).unwrap(), model.probabilities(asked.frame()).unwrap());
+        let folds = TrainedModel::fit_calibrated(&train, DecisionTree::params(), method, 5, 1).unwrap();
+        assert!(folds.evaluate(&asked).unwrap().log_loss < 0.5 * before.log_loss);
+        assert!(folds.calibration().is_some());
+    }
+}
+
+#[test]
+fn a_correction_that_could_not_have_been_fitted_is_refused() {
+    let model = model(Logistic::params().into()).calibrated(&behaviour(200, 8), Method::Platt).unwrap();
+    let mut json: Value = serde_json::from_slice(&model.to_bytes().unwrap()[HEADER..]).unwrap();
+    for wrong in [
+        json!({"platt": {"slope": -1.0, "intercept": 0.0}}),
+        json!({"isotonic": {"scores": [], "probabilities": []}}),
+        json!({"isotonic": {"scores": [0.1, 0.2], "probabilities": [0.3]}}),
+        json!({"isotonic": {"scores": [0.2, 0.1], "probabilities": [0.3, 0.4]}}),
+        json!({"isotonic": {"scores": [0.1, 0.2], "probabilities": [0.4, 0.3]}}),
+        json!({"isotonic": {"scores": [0.1], "probabilities": [1.5]}}),
+    ] {
+        json["calibration"] = wrong.clone();
+        let error = TrainedModel::from_bytes(&sealed(&serde_json::to_vec(&json).unwrap())).unwrap_err();
+        assert!(matches!(error, PersistError::Unsound), "{wrong}: {error:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,123 @@
+//! Cross-validation: several models judged on the same folds, and whether their difference is more than luck.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error,
+    classifier::ModelError,
+    labelled::Labelled,
+    metrics::Evaluation,
+    significance::{Difference, corrected_t},
+    split::Split,
+    trained::{Algorithm, TrainedModel},
+};
+
+/// A model and how it did in each fold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoldScores {
+    /// [`Algorithm::name`].
+    pub model: String,
+    /// One evaluation a fold, at the threshold 0.5, in the order of the folds.
+    pub folds: Vec<Evaluation>,
+}
+
+impl FoldScores {
+    /// Mean and standard deviation of a figure over the folds that have it (AUC needs both outcomes); NaN for none.
+    pub fn mean(&self, figure: impl Fn(&Evaluation) -> Option<f64>) -> (f64, f64) {
+        let values: Vec<f64> = self.folds.iter().filter_map(figure).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        (mean, crate::significance::variance(&values).sqrt())
+    }
+}
+
+/// Models judged on the same folds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CrossValidation {
+    /// In the order in which they were given.
+    pub models: Vec<FoldScores>,
+    /// The mean, over the folds, of test rows ÷ training rows.
+    pub test_to_train: f64,
+}
+
+/// Fits each algorithm on the training part of each fold and judges it on the test part. Encoders are fitted inside
+/// the folds. Folds come from [`crate::split`]; repeated cross-validation is several of them in one list.
+///
+/// # Errors
+/// As [`TrainedModel::fit`] and [`TrainedModel::evaluate`]; [`ModelError::Parameter`] for no folds.
+///
+/// ```
+/// use mkt_ml::{Boosting, Frame, Labelled, Logistic, split, validation::cross_validate};
+///
+/// # let csv = "pages,source,converted\n".to_owned() + &(0..300).map(|i| {
+/// #     let pages = 1 + i * 7 % 12;
+/// #     format!("{pages},{},{}\n", ["paid", "email"][i % 2], u8::from(pages + i % 2 * 3 + i * 53 % 8 > 11))
+/// # }).collect::<String>();
+/// let rows = Labelled::new(Frame::read_csv(csv.as_bytes())?, "converted")?;
+/// let folds = split::stratified_folds(rows.labels(), 5, 42)?;
+/// let compared = cross_validate(&rows, &[Logistic::params().into(), Boosting::params().trees(20).into()], &folds)?;
+/// let difference = compared.difference(0, 1, |evaluation| evaluation.auc_roc).unwrap();
+/// println!("boosting less logistic: {:+.3} AUC, p = {:.3}", difference.estimate, difference.p_value);
+/// # Ok::<(), mkt_ml::Error>(())
+/// ```
+pub fn cross_validate(
+    rows: &Labelled,
+    algorithms: &[Algorithm],
+    folds: &[Split],
+) -> Result<CrossValidation, Error> {
+    check(folds)?;
+    let mut models: Vec<FoldScores> = algorithms
+        .iter()
+        .map(|algorithm| FoldScores { model: algorithm.name().to_owned(), folds: Vec::new() })
+        .collect();
+    let mut shares = 0.0;
+    for fold in folds {
+        let [train, test] = [&fold.train, &fold.test].map(|part| rows.take(part));
+        shares += test.rows() as f64 / train.rows() as f64;
+        for (scores, algorithm) in models.iter_mut().zip(algorithms) {
+            scores.folds.push(TrainedModel::fit(&train, algorithm.clone())?.evaluate(&test)?);
+        }
+    }
+    Ok(CrossValidation { models, test_to_train: shares / folds.len() as f64 })
+}
+
+impl CrossValidation {
+    /// How much better the model at `second` is than the one at `first`, fold by fold, in a figure of the evaluation:
+    /// see [`corrected_t`]. `None` where a model is not there, a fold lacks the figure, or there is one fold only.
+    pub fn difference(
+        &self,
+        first: usize,
+        second: usize,
+        figure: impl Fn(&Evaluation) -> Option<f64>,
+    ) -> Option<Difference> {
+        let of = |at: usize| self.models.get(at)?.folds.iter().map(&figure).collect::<Option<Vec<f64>>>();
+        corrected_t(&of(first)?, &of(second)?, self.test_to_train)
+    }
+}
+
+/// For each row the probability by a model that was fitted without its fold: unseen, yet for all rows. Rows in no test
+/// part are NaN.
+///
+/// # Errors
+/// As [`cross_validate`].
+pub fn out_of_fold(rows: &Labelled, algorithm: &Algorithm, folds: &[Split]) -> Result<Vec<f64>, Error> {
+    check(folds)?;
+    let mut unseen = vec![f64::NAN; rows.rows()];
+    for fold in folds {
+        let model = TrainedModel::fit(&rows.take(&fold.train), algorithm.clone())?;
+        let test = rows.frame().take(&fold.test);
+        for (row, probability) in fold.test.iter().zip(model.probabilities(&test)?) {
+            if let Some(slot) = unseen.get_mut(*row) {
+                *slot = probability;
+            }
+        }
+    }
+    Ok(unseen)
+}
+
+fn check(folds: &[Split]) -> Result<(), ModelError> {
+    if folds.is_empty() {
+        let value = "0".to_owned();
+        return Err(ModelError::Parameter { name: "folds", value, expected: "at least one" });
+    }
+    Ok(())
+}
