@@ -1,6 +1,8 @@
 //! What the command line says.
 
 use clap::{Parser, ValueEnum};
+use mkt_connect::chart::Lang;
+use mkt_ml::calibration::Method;
 use mkt_ml::linfa_models::{LinfaLogistic, LinfaTree};
 use mkt_ml::{Algorithm, Boosting, DecisionTree, Forest, Logistic};
 use std::num::NonZeroUsize;
@@ -48,18 +50,61 @@ pub(crate) struct Arguments {
     /// Also judges by cross-validation in so many parts
     #[arg(long, value_name = "K")]
     pub(crate) folds: Option<usize>,
+    /// Corrects probabilities, so that 20 % means 20 in 100, by the training rows in five parts
+    #[arg(long, value_enum)]
+    pub(crate) calibrate: Option<Correction>,
     /// Threads to fit on; the model does not depend on them [default: all]
     #[arg(long)]
     pub(crate) threads: Option<NonZeroUsize>,
     /// Keeps the model in this file, for the example `score`
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
+    /// Keeps the model as ONNX too, for onnxruntime
+    #[arg(long, value_name = "FILE")]
+    pub(crate) onnx: Option<PathBuf>,
     /// Draws ROC, precision and recall, gain, calibration and importances as SVG into this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) charts: Option<PathBuf>,
+    /// The language of the charts
+    #[arg(long, value_enum, default_value_t = Language::En)]
+    pub(crate) lang: Language,
     /// Prints the figures as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How probabilities are corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Correction {
+    /// Two numbers, for a few hundred rows
+    Platt,
+    /// Any rising curve, for thousands of rows
+    Isotonic,
+}
+
+impl From<Correction> for Method {
+    fn from(correction: Correction) -> Self {
+        match correction {
+            Correction::Platt => Self::Platt,
+            Correction::Isotonic => Self::Isotonic,
+        }
+    }
+}
+
+/// The languages of charts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    En,
+    Fr,
+}
+
+impl From<Language> for Lang {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::En => Self::En,
+            Language::Fr => Self::Fr,
+        }
+    }
 }
 
 /// The models on offer.

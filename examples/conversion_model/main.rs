@@ -13,8 +13,10 @@ use mkt_ml::judging::{
     Decile, Interval, bootstrap, calibration_curve, deciles, expected_calibration_error,
     precision_recall_curve,
 };
+use mkt_ml::leak::{LeakCheck, Reason, Suspect};
 use mkt_ml::metrics::auc_roc;
-use mkt_ml::{CsvOptions, Evaluation, Labelled, TrainedModel, charts};
+use mkt_ml::validation::cross_validate;
+use mkt_ml::{CsvOptions, Evaluation, Labelled, TrainedModel, charts, split};
 use serde::Serialize;
 use std::error::Error;
 use std::fmt::Write;
@@ -27,6 +29,10 @@ type Step<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Draws for the interval of the AUC.
 const RESAMPLES: usize = 200;
+/// Parts of the training rows that a correction of probabilities is learnt in.
+const CALIBRATION_FOLDS: usize = 5;
+/// Times that a column is shuffled to see what it is worth.
+const SHUFFLES: usize = 5;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -64,6 +70,9 @@ struct Told {
     train_seconds: f64,
     predict_rows_per_second: f64,
     importances: Vec<Share>,
+    /// Columns that may know too much.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suspects: Vec<Suspect>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cross_validation: Option<CrossValidation>,
 }
@@ -85,7 +94,16 @@ fn run(arguments: &Arguments) -> Step<String> {
     let rows = read(arguments)?;
     let (train, test) = rows.split(arguments.test_size, arguments.seed)?;
     let begun = Instant::now();
-    let model = TrainedModel::fit(&train, arguments.algorithm())?;
+    let model = match arguments.calibrate {
+        None => TrainedModel::fit(&train, arguments.algorithm())?,
+        Some(correction) => TrainedModel::fit_calibrated(
+            &train,
+            arguments.algorithm(),
+            correction.into(),
+            CALIBRATION_FOLDS,
+            arguments.seed,
+        )?,
+    };
     let train_seconds = begun.elapsed().as_secs_f64();
     let begun = Instant::now();
     let probabilities = model.probabilities(test.frame())?;
@@ -97,8 +115,11 @@ fn run(arguments: &Arguments) -> Step<String> {
     if let Some(path) = &arguments.save {
         model.save(path)?;
     }
+    if let Some(path) = &arguments.onnx {
+        model.save_onnx(path)?;
+    }
     if let Some(folder) = &arguments.charts {
-        draw(folder, &model, &test, &probabilities, &tenths)?;
+        draw(folder, arguments, &model, &test, &probabilities, &tenths)?;
     }
     let told = Told {
         model: model.algorithm().name(),
@@ -121,6 +142,7 @@ fn run(arguments: &Arguments) -> Step<String> {
             .into_iter()
             .map(|share| Share { feature: share.column, importance: share.importance })
             .collect(),
+        suspects: LeakCheck::default().seed(arguments.seed).run(&train)?,
         cross_validation,
     };
     if arguments.json {
@@ -144,34 +166,33 @@ fn read(arguments: &Arguments) -> Step<Labelled> {
 }
 
 fn validate(arguments: &Arguments, rows: &Labelled, folds: usize) -> Step<CrossValidation> {
-    let mut areas = Vec::with_capacity(folds);
-    for (train, test) in rows.folds(folds, arguments.seed)? {
-        let model = TrainedModel::fit(&train, arguments.algorithm())?;
-        areas.push(auc_roc(test.labels(), &model.probabilities(test.frame())?)?);
-    }
-    let count = areas.len() as f64;
-    let mean = areas.iter().sum::<f64>() / count;
-    let spread = areas.iter().map(|area| (area - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    Ok(CrossValidation { folds, auc_roc_mean: mean, auc_roc_deviation: spread.sqrt() })
+    let splits = split::stratified_folds(rows.labels(), folds, arguments.seed)?;
+    let judged = cross_validate(rows, &[arguments.algorithm()], &splits)?;
+    let scores = judged.models.first().ok_or("no model was judged")?;
+    let (auc_roc_mean, auc_roc_deviation) = scores.mean(|evaluation| evaluation.auc_roc);
+    Ok(CrossValidation { folds, auc_roc_mean, auc_roc_deviation })
 }
 
 fn draw(
     folder: &Path,
+    arguments: &Arguments,
     model: &TrainedModel,
     test: &Labelled,
     probabilities: &[f64],
     tenths: &[Decile],
 ) -> Step<()> {
     fs::create_dir_all(folder)?;
-    let (name, labels) = (model.algorithm().name(), test.labels());
+    let (name, labels, lang) = (model.algorithm().name(), test.labels(), Lang::from(arguments.lang));
+    let shuffled = model.permutation_importances(test, SHUFFLES, arguments.seed)?;
     let bins = calibration_curve(labels, probabilities, 10)?;
     let curve = precision_recall_curve(labels, probabilities)?;
     let pictures = [
-        ("roc.svg", charts::roc_chart(labels, &[(name, probabilities)], Lang::En)?.svg()),
-        ("precision_recall.svg", charts::precision_recall_chart(&[(name, &curve)], Lang::En).svg()),
-        ("gain.svg", charts::gain_chart(&[(name, tenths)], Lang::En).svg()),
-        ("calibration.svg", charts::calibration_chart(&[(name, &bins)], Lang::En).svg()),
-        ("importances.svg", charts::importance_chart(&model.importances(), Lang::En).svg()),
+        ("roc.svg", charts::roc_chart(labels, &[(name, probabilities)], lang)?.svg()),
+        ("precision_recall.svg", charts::precision_recall_chart(&[(name, &curve)], lang).svg()),
+        ("gain.svg", charts::gain_chart(&[(name, tenths)], lang).svg()),
+        ("calibration.svg", charts::calibration_chart(&[(name, &bins)], lang).svg()),
+        ("importances.svg", charts::importance_chart(&model.importances(), lang).svg()),
+        ("permutation.svg", charts::permutation_chart(&shuffled, lang).svg()),
     ];
     for (file, svg) in pictures {
         fs::write(folder.join(file), svg)?;
@@ -233,8 +254,22 @@ fn text(
             )?;
         }
     }
-    if let Some(tree) = model.tree() {
-        write!(text, "\n{}", tree.rules())?;
+    if let Some(rules) = model.rules() {
+        write!(text, "\n{rules}")?;
+    }
+    for suspect in &told.suspects {
+        let Suspect { column, auc, reason } = suspect;
+        let why = match reason {
+            Reason::DecidesAlone => format!("decides the outcome nearly alone (AUC {auc:.3})"),
+            Reason::FilledWithOutcome { filled, share, positive } => format!(
+                "is filled in where a row {} ({:.0} % of the {filled} filled rows)",
+                if *positive { "converted" } else { "did not convert" },
+                share * 100.0
+            ),
+            Reason::NamesTheRow { levels } => format!("names the row ({levels} different values)"),
+            _ => "knows too much".to_owned(),
+        };
+        write!(text, "\n`{column}` {why}: is it known before the outcome? If not, --without {column}")?;
     }
     Ok(text.trim_end().to_owned())
 }

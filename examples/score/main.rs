@@ -5,6 +5,7 @@
 
 use clap::Parser;
 use mkt_connect::sentence;
+use mkt_ml::targeting::TargetList;
 use mkt_ml::{CsvOptions, TrainedModel};
 use serde::Serialize;
 use std::error::Error;
@@ -94,11 +95,11 @@ fn run(arguments: &Arguments) -> Step<Told> {
         None => None,
         Some(column) => Some(values(&mut reader, column, arguments, delimiter)?),
     };
-    let ranked: Vec<f64> = match &values {
-        None => probabilities.clone(),
-        Some(values) => probabilities.iter().zip(values).map(|(p, value)| p * value).collect(),
+    let list = match &values {
+        None => TargetList::by_probability(&probabilities)?,
+        Some(values) => TargetList::by_expected_value(&probabilities, values)?,
     };
-    let deciles = places(&ranked);
+    let scored = list.in_order();
 
     let beside = arguments.out.with_extension("part");
     let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_path(&beside)?;
@@ -111,13 +112,13 @@ fn run(arguments: &Arguments) -> Step<Told> {
     writer.write_record(&header)?;
     for (row, record) in reader.records().enumerate() {
         let mut record = record?;
-        let (Some(p), Some(decile)) = (probabilities.get(row), deciles.get(row)) else {
+        let Some(scored) = scored.get(row) else {
             return Err("the file of rows grew while it was read".into());
         };
-        record.push_field(&p.to_string());
-        record.push_field(&decile.to_string());
+        record.push_field(&scored.probability.to_string());
+        record.push_field(&scored.decile.to_string());
         if values.is_some() {
-            record.push_field(&ranked.get(row).copied().unwrap_or_default().to_string());
+            record.push_field(&scored.expected_value.to_string());
         }
         writer.write_record(&record)?;
     }
@@ -127,7 +128,7 @@ fn run(arguments: &Arguments) -> Step<Told> {
     Ok(Told {
         rows,
         mean_probability: probabilities.iter().sum::<f64>() / rows.max(1) as f64,
-        expected_value: values.map(|_| ranked.iter().sum()),
+        expected_value: values.map(|_| scored.iter().map(|row| row.expected_value).sum()),
         seconds: begun.elapsed().as_secs_f64(),
     })
 }
@@ -150,18 +151,4 @@ fn values(
     }
     *reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(&arguments.data)?;
     Ok(numbers)
-}
-
-/// The decile of each score, 1 for the best tenth; of equal scores the earlier row comes first.
-fn places(scores: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    let score = |row: &usize| scores.get(*row).copied().unwrap_or(f64::MIN);
-    order.sort_by(|a, b| score(b).total_cmp(&score(a)));
-    let mut deciles = vec![0; scores.len()];
-    for (place, row) in order.into_iter().enumerate() {
-        if let Some(decile) = deciles.get_mut(row) {
-            *decile = 1 + place * 10 / scores.len();
-        }
-    }
-    deciles
 }

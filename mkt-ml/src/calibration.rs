@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Probabilities are held this far from 0 and 1 before their log odds are taken.
-const EDGE: f64 = 1e-15;
+pub(crate) const EDGE: f64 = 1e-15;
 
 /// How to correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -538,6 +538,42 @@ impl Encoder {
         Ok(Design { numbers: numbers.into(), features, codes })
     }
 
+    /// What each column becomes, in order; `None` where unseen categories are refused, which only code can do.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn blocks(&self) -> Result<Option<Vec<Block<'_>>>, EncodeError> {
+        let blocks = self.columns.iter().map(|encoding| {
+            let column = encoding.column.as_str();
+            Ok(match &encoding.rule {
+                Rule::Numeric { mean, deviation, missing } => {
+                    let (centre, scale) =
+                        if self.params.standardise { (*mean, *deviation) } else { (0.0, 1.0) };
+                    let absent = match self.params.missing {
+                        MissingValues::Impute => (mean - centre) / scale,
+                        MissingValues::Keep => f64::NAN,
+                    };
+                    Block::Numeric { column, centre, scale, absent, flag: self.flags(*missing) }
+                }
+                Rule::Categorical { levels, .. } => {
+                    if self.params.unseen == Unseen::Refuse {
+                        return Ok(None);
+                    }
+                    // A name that no level has.
+                    let longest = levels.iter().map(String::len).max().unwrap_or_default();
+                    let mut asked = levels.clone();
+                    asked.push("?".repeat(longest + 1));
+                    let codes: Vec<u32> = (0..asked.len() as u32).chain([MISSING_CODE]).collect();
+                    let width =
+                        Self { params: self.params.clone(), columns: vec![encoding.clone()] }.features();
+                    let mut cells = Array2::zeros((codes.len(), width.len()));
+                    self.transform_categories(encoding, &asked, &codes, 0, &mut cells, 0)?;
+                    Block::Categorical { column, levels, cells }
+                }
+            }
+            .into())
+        });
+        blocks.collect()
+    }
+
     /// How many features a column of numbers becomes.
     fn features_of(&self, encoding: &Encoding) -> usize {
         match &encoding.rule {
@@ -572,6 +608,16 @@ impl Encoder {
                     }
             })
     }
+}
+
+/// What a column becomes.
+#[cfg(feature = "onnx")]
+#[derive(Debug)]
+pub(crate) enum Block<'a> {
+    /// (number − `centre`) ÷ `scale`, or `absent`; then, with `flag`, whether it was missing.
+    Numeric { column: &'a str, centre: f64, scale: f64, absent: f64, flag: bool },
+    /// A row of features for each level, then one for any other category, then one for a missing one.
+    Categorical { column: &'a str, levels: &'a [String], cells: Array2<f64> },
 }
 
 /// How a category of the frame relates to those of training.

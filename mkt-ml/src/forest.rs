@@ -448,6 +448,11 @@ impl Forest {
         self.out_of_bag.as_ref()
     }
 
+    #[cfg(feature = "onnx")]
+    pub(crate) fn grown(&self) -> &[Nodes] {
+        &self.trees
+    }
+
     /// What each feature of each row adds to the probability: see
     /// [`DecisionTree::contributions`](crate::DecisionTree::contributions).
     ///

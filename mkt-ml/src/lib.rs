@@ -66,6 +66,7 @@
 //! | [`importance`] | what matters |
 //! | `charts` | ROC and importance charts (feature `charts`) |
 //! | [`trained`], [`persist`] | encoder and model together, and their file |
+//! | `onnx` | the same for programs that are not written in Rust (feature `onnx`) |
 //!
 //! # With linfa
 //!
@@ -78,6 +79,7 @@
 //! |---|---|
 //! | `linfa-models` | linfa-logistic and linfa-trees as back ends; linfa-trees breaks ties by hash order, so that its trees may differ between two fits |
 //! | `charts` | ROC, precision and recall, gain, calibration and importances as SVG |
+//! | `onnx` | [`TrainedModel`]s as ONNX files, for onnxruntime |
 //! | `warehouse` | frames from the tables of mkt-warehouse: its report `training_set` |
 
 pub mod boosting;
@@ -98,6 +100,8 @@ pub mod leak;
 pub mod linfa_models;
 pub mod logistic;
 pub mod metrics;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod persist;
 mod prefetch;
 pub mod progress;

@@ -243,6 +243,11 @@ impl LinfaTree {
         LinfaTreeParams::default()
     }
 
+    #[cfg(feature = "onnx")]
+    pub(crate) fn grown(&self) -> &[Nodes] {
+        std::slice::from_ref(&self.nodes)
+    }
+
     /// linfa's relative impurity decrease of each feature, together 1; all 0 for a tree without a split.
     pub fn gains(&self) -> &[f64] {
         &self.gains

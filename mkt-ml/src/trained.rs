@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "linfa-models")]
 use crate::linfa_models::{LinfaLogistic, LinfaLogisticParams, LinfaTree, LinfaTreeParams};
+#[cfg(feature = "onnx")]
+use crate::tree::nodes::Nodes;
 use crate::{
     Error,
     boosting::{Boosting, BoostingParams},
@@ -173,6 +175,18 @@ impl Fitted {
             Self::LinfaTree(model) => model.is_sound(),
         }
     }
+}
+
+/// What a model does with features.
+#[cfg(feature = "onnx")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Formula<'a> {
+    /// 1 ÷ (1 + exp(−(intercept + weights · features))).
+    Linear { weights: &'a [f64], intercept: f64 },
+    /// The mean of the trees' probabilities.
+    Mean(&'a [Nodes]),
+    /// 1 ÷ (1 + exp(−(base + the sum of the trees' values))).
+    LogOdds { base: f64, trees: &'a [Nodes] },
 }
 
 #[derive(Clone, Copy)]
@@ -439,7 +453,12 @@ impl TrainedModel {
         if let Fitted::Logistic(model) = &self.model { Some(model) } else { None }
     }
 
-    /// The decision tree, if it is one: its rules, say.
+    /// The rules of a decision tree, categories by name; `None` for other models. See [`DecisionTree::rules`].
+    pub fn rules(&self) -> Option<String> {
+        self.tree().map(|tree| tree.rules_over(&self.encoder.features()))
+    }
+
+    /// The decision tree, if it is one.
     pub fn tree(&self) -> Option<&DecisionTree> {
         if let Fitted::Tree(tree) = &self.model { Some(tree) } else { None }
     }
@@ -478,6 +497,25 @@ impl TrainedModel {
     /// exactly as the training file was understood.
     pub fn schema(&self) -> Vec<Field> {
         self.encoder.schema()
+    }
+
+    /// The model in the parts of which a formula is made.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn formula(&self) -> Formula<'_> {
+        match &self.model {
+            Fitted::Logistic(model) => {
+                Formula::Linear { weights: model.weights(), intercept: model.intercept().estimate }
+            }
+            #[cfg(feature = "linfa-models")]
+            Fitted::LinfaLogistic(model) => {
+                Formula::Linear { weights: model.weights(), intercept: model.intercept() }
+            }
+            Fitted::Tree(model) => Formula::Mean(model.grown()),
+            Fitted::Forest(model) => Formula::Mean(model.grown()),
+            #[cfg(feature = "linfa-models")]
+            Fitted::LinfaTree(model) => Formula::Mean(model.grown()),
+            Fitted::Boosting(model) => Formula::LogOdds { base: model.base(), trees: model.grown() },
+        }
     }
 
     /// Whether the parts fit together, for models that come from a file.

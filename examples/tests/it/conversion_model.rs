@@ -161,3 +161,54 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
     assert!(text.contains("not a model file"), "{text}");
     assert!(!out.exists());
 }
+
+#[test]
+fn a_column_that_tells_of_the_outcome_is_pointed_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = behaviour(folder.path());
+    let text = fs::read_to_string(&data).unwrap();
+    let mut lines = text.lines();
+    let mut leaky = lines.next().unwrap().replace("basket,converted", "basket,order_number,converted");
+    for (row, line) in lines.enumerate() {
+        let (before, outcome) = line.rsplit_once(',').unwrap();
+        let order = if outcome == "yes" { format!("{}", 5000 + row * 7 % 900) } else { String::new() };
+        write!(leaky, "\n{before},{order},{outcome}").unwrap();
+    }
+    fs::write(&data, leaky).unwrap();
+    let asked = ["--data", &data, "--target", "converted", "--model", "logistic"];
+    let text = told(&run("conversion_model", &asked));
+    assert!(text.contains("`order_number` decides the outcome nearly alone (AUC 1.000)"), "{text}");
+    let json: Value =
+        serde_json::from_str(&told(&run("conversion_model", &[&asked[..], &["--json"]].concat()))).unwrap();
+    assert_eq!(json["suspects"][0]["column"], "order_number");
+    let honest = told(&run("conversion_model", &[&asked[..], &["--without", "order_number"]].concat()));
+    assert!(!honest.contains("nearly alone"), "{honest}");
+}
+
+#[test]
+fn probabilities_are_corrected_and_the_model_is_kept_for_other_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = behaviour(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (model, onnx, charts) = (path("model.mkt"), path("model.onnx"), path("charts"));
+    // Trees grown to the end are too sure.
+    let asked =
+        ["--data", &data, "--target", "converted", "--without", "visitor", "--model", "forest", "--json"];
+    let kept =
+        ["--save", &model, "--onnx", &onnx, "--charts", &charts, "--lang", "fr", "--calibrate", "platt"];
+    let figures = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&told(&run("conversion_model", arguments))).unwrap()
+    };
+    let (raw, corrected) = (figures(&asked), figures(&[&asked[..], &kept].concat()));
+    let loss = |figures: &Value| figures["log_loss"].as_f64().unwrap();
+    assert!(loss(&corrected) < loss(&raw), "{corrected} against {raw}");
+    let onnx = fs::read(onnx).unwrap();
+    assert!(onnx.windows(12).any(|window| window == b"TreeEnsemble"));
+    let picture = fs::read_to_string(folder.path().join("charts/permutation.svg")).unwrap();
+    assert!(picture.contains("Ce qui meut le modèle"));
+    let scored = path("scored.csv");
+    told(&run("score", &["--model", &model, "--data", &data, "--out", &scored]));
+    let first = fs::read_to_string(scored).unwrap().lines().nth(1).unwrap().to_owned();
+    let probability: f64 = first.split(',').nth(6).unwrap().parse().unwrap();
+    assert!(probability > 0.0 && probability < 1.0, "{first}");
+}

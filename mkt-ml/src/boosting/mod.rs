@@ -410,6 +410,17 @@ impl Boosting {
         self.validation.as_ref()
     }
 
+    #[cfg(feature = "onnx")]
+    pub(crate) fn grown(&self) -> &[Nodes] {
+        &self.trees
+    }
+
+    /// The log odds before the first tree.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn base(&self) -> f64 {
+        self.base
+    }
+
     /// What each feature of each row adds to the log odds: the Shapley values of TreeSHAP (Lundberg et al.,
     /// 2018). A row's contributions and the mean add up to the log odds of its probability.
     ///

@@ -33,6 +33,7 @@ use self::{
 use crate::{
     class_weights::ClassWeights,
     classifier::{Classifier, ModelError, check_records, check_training, predict_by_probability},
+    encoder::Feature,
     workers::Workers,
 };
 
@@ -223,6 +224,11 @@ impl DecisionTree {
         Ok(Contributions::of(std::slice::from_ref(&self.nodes), 0.0, 1.0, records))
     }
 
+    #[cfg(feature = "onnx")]
+    pub(crate) fn grown(&self) -> &[Nodes] {
+        std::slice::from_ref(&self.nodes)
+    }
+
     /// The tree as indented rules, one line per node.
     ///
     /// ```
@@ -241,6 +247,11 @@ impl DecisionTree {
     /// # Ok::<(), mkt_ml::ModelError>(())
     /// ```
     pub fn rules(&self) -> String {
+        self.rules_over(&[])
+    }
+
+    /// The rules, with the categories of features that hold their codes: `source is email or paid` for `source <= 1.5`.
+    pub(crate) fn rules_over(&self, features: &[Feature]) -> String {
         let mut text = String::new();
         let mut open = vec![(0_usize, 0_usize, false)];
         while let Some((at, depth, is_else)) = open.pop() {
@@ -254,10 +265,16 @@ impl DecisionTree {
                 }
                 Some(&Node::Split { feature, threshold, missing_left, left }) => {
                     let name = self.feature_names.get(feature as usize).map_or("?", String::as_str);
-                    let _ = match (threshold == f64::MAX, missing_left) {
-                        (true, _) => writeln!(text, "{indent}{name} present"),
-                        (false, true) => writeln!(text, "{indent}{name} <= {threshold} or missing"),
-                        (false, false) => writeln!(text, "{indent}{name} <= {threshold}"),
+                    let levels = features.get(feature as usize).and_then(|feature| feature.levels.as_deref());
+                    let missing = if missing_left { " or missing" } else { "" };
+                    let _ = match levels {
+                        _ if threshold == f64::MAX => writeln!(text, "{indent}{name} present"),
+                        None => writeln!(text, "{indent}{name} <= {threshold}{missing}"),
+                        Some(levels) => {
+                            // Codes are ranks: those up to the threshold go left.
+                            let left = levels.len().min(threshold.max(-1.0).floor() as usize + 1);
+                            writeln!(text, "{indent}{name} is {}{missing}", named(levels, left))
+                        }
                     };
                     open.push((left as usize + 1, depth + 1, true));
                     open.push((left as usize, depth + 1, false));
@@ -292,6 +309,18 @@ impl Classifier for DecisionTree {
 }
 
 predict_by_probability!(DecisionTree);
+
+/// The first `count` levels, or where those are many the others, negated.
+fn named(levels: &[String], count: usize) -> String {
+    let (left, right) = levels.split_at(count.min(levels.len()));
+    let (negation, few) =
+        if left.len() <= right.len() || right.is_empty() { ("", left) } else { ("not ", right) };
+    let mut shown: Vec<&str> = few.iter().take(6).map(String::as_str).collect();
+    if few.len() > shown.len() {
+        shown.push("…");
+    }
+    format!("{negation}{}", shown.join(" or "))
+}
 
 /// What features add to predictions.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,6 +14,8 @@ mod leaks;
 mod linfa_back_ends;
 mod logistic;
 mod metrics;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod persistence;
 mod pipeline;
 mod splits;

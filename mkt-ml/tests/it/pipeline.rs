@@ -220,3 +220,19 @@ fn folds_train_and_judge_every_row_once() {
     }
     assert_eq!(judged, 600);
 }
+
+#[test]
+fn rules_name_categories_and_not_their_codes() {
+    // Ranks by name: ads 0, email 1, organic 2, paid 3. Only ads and email convert.
+    let rows = [("ads", 1), ("email", 1), ("organic", 0), ("paid", 0)].repeat(5);
+    let csv = rows
+        .iter()
+        .fold("source,converted\n".to_owned(), |csv, (source, y)| csv + &format!("{source},{y}\n"));
+    let rows = Labelled::new(Frame::read_csv(csv.as_bytes()).unwrap(), "converted").unwrap();
+    let model = TrainedModel::fit(&rows, mkt_ml::DecisionTree::params()).unwrap();
+    let rules = model.rules().unwrap();
+    let expected =
+        "source is ads or email\n  probability 1.000, 10 rows\nelse\n  probability 0.000, 10 rows\n";
+    assert_eq!(rules.replace(" or missing", ""), expected);
+    assert!(TrainedModel::fit(&rows, Logistic::params()).unwrap().rules().is_none());
+}
