@@ -272,6 +272,7 @@ fn on_frame(arguments: &Arguments) -> (Taken, Vec<f64>, f64, Value) {
         told = json!({"weights": weights, "intercept": logistic.intercept().estimate});
     }
     let test = labelled(arguments, &read(arguments, "test"));
-    let (probabilities, seconds) = predicted(arguments, || model.probabilities(black_box(test.frame())).unwrap());
+    let (probabilities, seconds) =
+        predicted(arguments, || model.probabilities(black_box(test.frame())).unwrap());
     (taken, probabilities, seconds, told)
 }

@@ -260,8 +260,15 @@ pub(crate) fn check_records(
 
 fn check_values(records: ArrayView2<'_, f64>, names: &[String], missing: bool) -> Result<(), ModelError> {
     let refused = |value: &f64| value.is_infinite() || (value.is_nan() && !missing);
-    // One pass without indices first: the offending cell is looked for only when there is one.
-    if !records.iter().any(refused) {
+    // Without indices and without leaving early first, so that wide registers can look: the offending cell is looked
+    // for only when there is one.
+    let any = match records.as_slice_memory_order() {
+        Some(values) => {
+            values.chunks(4096).any(|part| part.iter().fold(false, |any, value| any | refused(value)))
+        }
+        None => records.iter().any(refused),
+    };
+    if !any {
         return Ok(());
     }
     let found = records.indexed_iter().find(|(_, value)| refused(value));

@@ -233,10 +233,10 @@ mod tests {
                 hessian += w * p * (1.0 - p);
             }
             let mut items = vec![0; rows];
-            let units = Workers::new(std::num::NonZeroUsize::new(1), 1)
-                .unwrap()
-                .enter(|crew| Gradients::new(rows).write(&margins, &labels, weights, 3, &mut items, crew));
-            let sums = histogram::total(&items);
+            let (units, sums) = Workers::new(std::num::NonZeroUsize::new(1), 1).unwrap().enter(|crew| {
+                let units = Gradients::new(rows).write(&margins, &labels, weights, 3, &mut items, crew);
+                (units, histogram::total(&items, crew))
+            });
             // Rounding moves a sum of n rows by about √(n / 4) units or less: 160 here, six times that allowed.
             let off = (f64::from(sums.gradient) - gradient / units.gradient).abs();
             assert!(off < 1000.0, "{off}");

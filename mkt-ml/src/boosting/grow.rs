@@ -7,7 +7,7 @@ use super::{
 use crate::{
     tree::{
         nodes::{CodeSet, Node, Nodes, Sides},
-        partition::partition,
+        partition::{Asides, partition, partition_shared},
         table::{Cuts, Table},
     },
     workers::Crew,
@@ -16,7 +16,7 @@ use crate::{
 /// Bytes of histograms kept for taking a child's from its parent's.
 const KEPT_BYTES: usize = 256 << 20;
 /// Smaller nodes are looked at by one thread.
-const SHARED: usize = 1 << 13;
+const SHARED: usize = 1 << 12;
 
 /// When a tree ends.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +78,8 @@ pub(crate) fn grow(
     pool: &mut Pool,
     crew: Crew,
 ) -> Grown {
-    let mut growing = Growing { table, features, rules, limits, pool, crew, asides: Vec::new() };
+    let mut growing =
+        Growing { table, features, rules, limits, pool, crew, aside: Vec::new(), asides: Vec::new() };
     let mut tree =
         Nodes { nodes: vec![Node::Leaf { value: 0.0, rows: items.len() as u64 }], sets: Vec::new() };
     let mut gains = vec![0.0; table.features()];
@@ -87,7 +88,7 @@ pub(crate) fn grow(
         start: 0,
         end: items.len(),
         depth: 0,
-        sums: histogram::total(items),
+        sums: histogram::total(items, crew),
         bounds: Bounds::WIDEST,
         cells: None,
         best: None,
@@ -143,7 +144,8 @@ struct Growing<'a> {
     limits: Limits,
     pool: &'a mut Pool,
     crew: Crew,
-    asides: Vec<Vec<u64>>,
+    aside: Vec<u64>,
+    asides: Vec<Asides>,
 }
 
 impl Growing<'_> {
@@ -263,12 +265,23 @@ impl Growing<'_> {
     /// Finds the best division of a leaf with the rows of every bin counted.
     fn recount(&self, leaf: &mut Leaf, items: &[Item]) {
         let features = self.table.features();
-        let mut counts = vec![[0_u32; 256]; features];
-        for item in items {
-            let at = *item as u32 as usize * features;
-            let bins = self.table.bins.get(at..at + features).unwrap_or_default();
-            for (counts, bin) in counts.iter_mut().zip(bins) {
-                counts[usize::from(*bin)] += 1;
+        let count = |items: &[Item]| {
+            let mut counts = vec![[0_u32; 256]; features];
+            for item in items {
+                let at = *item as u32 as usize * features;
+                let bins = self.table.bins.get(at..at + features).unwrap_or_default();
+                for (counts, bin) in counts.iter_mut().zip(bins) {
+                    counts[usize::from(*bin)] += 1;
+                }
+            }
+            counts
+        };
+        let size = items.len().div_ceil(self.crew.threads()).max(SHARED);
+        let mut parts = self.crew.map(items.chunks(size).collect(), count).into_iter();
+        let mut counts = parts.next().unwrap_or_else(|| count(&[]));
+        for part in parts {
+            for (sum, count) in counts.as_flattened_mut().iter_mut().zip(part.as_flattened()) {
+                *sum += count;
             }
         }
         let owned;
@@ -302,35 +315,15 @@ impl Growing<'_> {
     /// Divides items between the sides, in as many parts as there are threads.
     fn partition(&mut self, items: &mut [Item], candidate: &Candidate) -> usize {
         let left = candidate.left_bins();
-        let parts = self.crew.threads().min(items.len() / SHARED).max(1);
+        let parts = self.crew.threads().min(items.len() / SHARED);
+        if parts < 2 {
+            return partition(items, &mut self.aside, self.table, candidate.feature, &left);
+        }
         if self.asides.len() < parts {
-            self.asides.resize_with(parts, Vec::new);
+            self.asides.resize_with(parts, Asides::default);
         }
-        if parts == 1 {
-            let Some(aside) = self.asides.first_mut() else { return 0 };
-            return partition(items, aside, self.table, candidate.feature, &left);
-        }
-        let size = items.len().div_ceil(parts);
-        let work: Vec<_> = items.chunks_mut(size).zip(&mut self.asides).collect();
-        let table = self.table;
-        let kept = self.crew.map(work, |(items, aside)| {
-            let kept = partition(items, aside, table, candidate.feature, &left);
-            // The right side is wanted again below, when others have been moved over it.
-            aside.truncate(0);
-            aside.extend_from_slice(&items[kept..]);
-            kept
-        });
-        let mut middle = 0;
-        for (at, kept) in kept.iter().enumerate() {
-            items.copy_within(at * size..at * size + kept, middle);
-            middle += kept;
-        }
-        let mut place = middle;
-        for aside in self.asides.iter().take(kept.len()) {
-            items[place..place + aside.len()].copy_from_slice(aside);
-            place += aside.len();
-        }
-        middle
+        let asides = &mut self.asides[..parts];
+        partition_shared(items, asides, self.table, candidate.feature, &left, self.crew)
     }
 }
 

@@ -18,7 +18,7 @@ const TILE: usize = 20;
 /// Rows that are asked for before they are added.
 const AHEAD: usize = 16;
 /// Fewer items are not worth waking a thread for.
-const SHARED: usize = 1 << 14;
+const SHARED: usize = 1 << 12;
 
 /// Sum of gradients and of hessians, in rounded units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,8 +49,10 @@ fn addend(item: Item) -> u64 {
 }
 
 /// The sum over items of one node.
-pub(crate) fn total(items: &[Item]) -> Sums {
-    Sums::of_cell(items.iter().fold(0, |sum: u64, item| sum.wrapping_add(addend(*item))))
+pub(crate) fn total(items: &[Item], crew: Crew) -> Sums {
+    let part = |items: &[Item]| items.iter().fold(0, |sum: u64, item| sum.wrapping_add(addend(*item)));
+    let parts = crew.map(items.chunks(SHARED).collect(), part);
+    Sums::of_cell(parts.into_iter().fold(0, u64::wrapping_add))
 }
 
 /// Fills `cells` (one entry per feature) with the sums of `items`.
@@ -132,8 +134,11 @@ mod tests {
     #[test]
     fn negative_gradients_and_full_hessians_keep_to_their_halves() {
         let items = [item(0, -32767, 65535), item(1, 32767, 65535), item(2, -5, 0), item(3, -1, 1)];
-        assert_eq!(total(&items), Sums { gradient: -6, hessian: 131_071 });
-        assert_eq!(total(&items[..1]), Sums { gradient: -32767, hessian: 65535 });
+        let alone = |items: &[Item]| {
+            Workers::new(std::num::NonZeroUsize::new(1), 1).unwrap().enter(|crew| total(items, crew))
+        };
+        assert_eq!(alone(&items), Sums { gradient: -6, hessian: 131_071 });
+        assert_eq!(alone(&items[..1]), Sums { gradient: -32767, hessian: 65535 });
         let all = Sums::of_cell(addend(items[0]).wrapping_add(addend(items[3])));
         assert_eq!(all, Sums { gradient: -32768, hessian: 65536 });
         assert_eq!(Sums::of_cell(addend(items[3])), Sums { gradient: -1, hessian: 1 });

@@ -190,6 +190,9 @@ struct HeldOut<'a> {
     weights: Option<Vec<f64>>,
 }
 
+/// Margins that a tree is added to at a time.
+const MARGINS: usize = 1 << 15;
+
 /// One fit.
 struct Boost<'a, 'b> {
     params: &'a BoostingValidParams,
@@ -323,15 +326,25 @@ impl Boost<'_, '_> {
     /// Adds a tree to the margins of all rows.
     fn move_margins(&self, grown: &Grown, seen: &[Item], whole: bool, margins: &mut [f64]) {
         if whole {
+            let mut leaves = Vec::with_capacity(grown.leaves.len());
             let mut start = 0;
             for &(value, end) in &grown.leaves {
-                for item in seen.get(start..end).unwrap_or_default() {
-                    if let Some(margin) = margins.get_mut(*item as u32 as usize) {
+                leaves.push((value, seen.get(start..end).unwrap_or_default()));
+                start = end;
+            }
+            // A leaf's rows ascend: those in a part of the margins lie side by side, and the part stays in the cache
+            // while all leaves are added to it.
+            let parts: Vec<_> = margins.chunks_mut(MARGINS).enumerate().collect();
+            self.crew.map(parts, |(part, margins)| {
+                let first = part * MARGINS;
+                for (value, items) in &leaves {
+                    let from = items.partition_point(|item| (*item as u32 as usize) < first);
+                    for item in items.get(from..).unwrap_or_default() {
+                        let Some(margin) = margins.get_mut(*item as u32 as usize - first) else { break };
                         *margin += value;
                     }
                 }
-                start = end;
-            }
+            });
             return;
         }
         for (margin, row) in margins.iter_mut().zip(self.training.records.outer_iter()) {
