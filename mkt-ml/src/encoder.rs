@@ -8,17 +8,21 @@ use std::{
     ops::Range,
 };
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::shown,
     frame::{Column, ColumnKind, Field, Frame, MISSING_CODE, Values},
     logistic::design::{Coded, Design, REFERENCE},
+    workers::Crew,
 };
 
 /// Cells of an encoded matrix beyond which encoding is refused: 8 GiB of numbers.
 const MOST_CELLS: usize = 1 << 30;
+
+/// Rows that one thread encodes at a time.
+const PART: usize = 1 << 14;
 
 /// Why a frame could not be encoded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -177,11 +181,15 @@ impl EncoderParams {
     /// # Errors
     /// [`EncodeError::Empty`], [`EncodeError::AllMissing`].
     pub fn fit(&self, train: &Frame) -> Result<Encoder, EncodeError> {
+        self.fit_by(train, Crew::ALONE)
+    }
+
+    pub(crate) fn fit_by(&self, train: &Frame, crew: Crew) -> Result<Encoder, EncodeError> {
         if train.rows() == 0 || train.columns().is_empty() {
             return Err(EncodeError::Empty { rows: train.rows(), columns: train.columns().len() });
         }
-        let columns =
-            train.columns().iter().map(|column| self.fit_column(column)).collect::<Result<Vec<_>, _>>()?;
+        let columns = crew.map(train.columns().iter().collect(), |column| self.fit_column(column));
+        let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(Encoder { params: self.clone(), columns })
     }
 
@@ -331,7 +339,7 @@ impl Encoder {
     /// A column missing or of another kind, an unseen category under [`Unseen::Refuse`], a matrix of more
     /// than 2³⁰ cells.
     pub fn transform(&self, frame: &Frame) -> Result<Array2<f64>, EncodeError> {
-        self.transform_rows(frame, 0..frame.rows())
+        self.transform_rows(frame, 0..frame.rows(), Crew::ALONE)
     }
 
     /// Encodes the rows of `range`; errors count rows from the start of the frame.
@@ -339,19 +347,54 @@ impl Encoder {
         &self,
         frame: &Frame,
         range: Range<usize>,
+        crew: Crew,
     ) -> Result<Array2<f64>, EncodeError> {
-        let (rows, features) = (range.len(), self.features().len());
+        let columns = self.columns_of(frame)?;
+        let features = self.features().len();
+        self.write(&columns.collect::<Vec<_>>(), range, features, crew)
+    }
+
+    /// The columns of a frame that the encoder knows, each with its rule.
+    fn columns_of<'a>(
+        &'a self,
+        frame: &'a Frame,
+    ) -> Result<impl Iterator<Item = (&'a Encoding, &'a Column)>, EncodeError> {
+        let found = self.columns.iter().map(|encoding| {
+            let missing = || EncodeError::MissingColumn { column: shown(&encoding.column) };
+            Ok((encoding, frame.column(&encoding.column).ok_or_else(missing)?))
+        });
+        Ok(found.collect::<Result<Vec<_>, EncodeError>>()?.into_iter())
+    }
+
+    /// A matrix of the features of some columns.
+    fn write(
+        &self,
+        columns: &[(&Encoding, &Column)],
+        range: Range<usize>,
+        features: usize,
+        crew: Crew,
+    ) -> Result<Array2<f64>, EncodeError> {
+        let rows = range.len();
         if rows.checked_mul(features).is_none_or(|cells| cells > MOST_CELLS) {
             return Err(EncodeError::TooLarge { rows, features });
         }
         let mut matrix = Array2::zeros((rows, features));
-        let mut at = 0;
-        for encoding in &self.columns {
-            let column = frame
-                .column(&encoding.column)
-                .ok_or_else(|| EncodeError::MissingColumn { column: shown(&encoding.column) })?;
-            at = self.transform_column(encoding, column, range.clone(), &mut matrix, at)?;
-        }
+        let starts = range.clone().step_by(PART);
+        let parts: Vec<_> = starts.zip(matrix.axis_chunks_iter_mut(Axis(0), PART)).collect();
+        let written = crew.map(parts, |(start, mut part)| {
+            let mut at = 0;
+            for (encoding, column) in columns {
+                at = self.transform_column(
+                    encoding,
+                    column,
+                    start..range.end.min(start + PART),
+                    &mut part,
+                    at,
+                )?;
+            }
+            Ok(())
+        });
+        written.into_iter().collect::<Result<(), EncodeError>>()?;
         Ok(matrix)
     }
 
@@ -361,7 +404,7 @@ impl Encoder {
         encoding: &Encoding,
         column: &Column,
         range: Range<usize>,
-        matrix: &mut Array2<f64>,
+        matrix: &mut ArrayViewMut2<'_, f64>,
         at: usize,
     ) -> Result<usize, EncodeError> {
         match (&encoding.rule, &column.values) {
@@ -411,7 +454,7 @@ impl Encoder {
         levels: &[String],
         codes: &[u32],
         first_row: usize,
-        matrix: &mut Array2<f64>,
+        matrix: &mut ArrayViewMut2<'_, f64>,
         at: usize,
     ) -> Result<usize, EncodeError> {
         let Rule::Categorical { levels: known, reference, rare, missing } = &encoding.rule else {
@@ -481,61 +524,64 @@ impl Encoder {
 
     /// Encodes the rows of `range` for a linear model without writing out the zeros of one-hot features. The
     /// encoder is a one-hot one.
-    pub(crate) fn design(&self, frame: &Frame, range: Range<usize>) -> Result<Design<'static>, EncodeError> {
-        let mut dense: Vec<(usize, &Encoding, &Column)> = Vec::new();
-        let mut codes = Vec::new();
-        let (mut at, mut width) = (0, 0);
-        for encoding in &self.columns {
-            let column = frame
-                .column(&encoding.column)
-                .ok_or_else(|| EncodeError::MissingColumn { column: shown(&encoding.column) })?;
-            let Rule::Categorical { levels: known, reference, rare, missing } = &encoding.rule else {
-                let features = self.features_of(encoding);
-                dense.push((at, encoding, column));
-                at += features;
-                width += features;
-                continue;
-            };
-            let flags = self.flags(*missing);
-            let count = known.len() - 1 + usize::from(*rare) + usize::from(flags);
-            let all_missing;
-            let (levels, held): (&[String], &[u32]) = match &column.values {
-                Values::Categorical { levels, codes } => {
-                    (levels, codes.get(range.clone()).unwrap_or_default())
-                }
-                // A column without any value reads as numeric; every row of it is missing all the same.
-                Values::Numeric(numbers) if numbers.iter().all(|n| n.is_nan()) => {
-                    all_missing = vec![MISSING_CODE; range.len()];
-                    (&[], &all_missing)
-                }
-                Values::Numeric(_) => {
-                    return Err(EncodeError::WrongKind {
-                        column: shown(&encoding.column),
-                        expected: ColumnKind::Categorical,
-                        found: ColumnKind::Numeric,
-                    });
-                }
-            };
-            let feature = |what: Result<Met, EncodeError>| {
-                let feature = one_hot(what?, known.len(), *reference, *rare, flags);
-                Ok(feature.map_or(REFERENCE, |feature| feature as u32))
-            };
-            let held = self.met(encoding, levels, held, range.start);
-            codes.push(Coded { first: at, count, codes: held.map(feature).collect::<Result<_, _>>()? });
-            at += count;
+    pub(crate) fn design(
+        &self,
+        frame: &Frame,
+        range: Range<usize>,
+        crew: Crew,
+    ) -> Result<Design<'static>, EncodeError> {
+        let (mut dense, mut features, mut coded) = (Vec::new(), Vec::new(), Vec::new());
+        let mut first = 0;
+        for (encoding, column) in self.columns_of(frame)? {
+            let count = self.width(encoding);
+            if let Rule::Numeric { .. } = encoding.rule {
+                dense.push((encoding, column));
+                features.extend(first..first + count);
+            } else {
+                coded.push((first, count, encoding, column));
+            }
+            first += count;
         }
-        let rows = range.len();
-        if rows.checked_mul(width).is_none_or(|cells| cells > MOST_CELLS) {
-            return Err(EncodeError::TooLarge { rows, features: width });
-        }
-        let mut numbers = Array2::zeros((rows, width));
-        let (mut features, mut column_at) = (Vec::with_capacity(width), 0);
-        for (first, encoding, column) in dense {
-            let next = self.transform_column(encoding, column, range.clone(), &mut numbers, column_at)?;
-            features.extend(first..first + next - column_at);
-            column_at = next;
-        }
+        let numbers = self.write(&dense, range.clone(), features.len(), crew)?;
+        let codes = crew.map(coded, |(first, count, encoding, column)| {
+            Ok(Coded { first, count, codes: self.codes(encoding, column, range.clone())? })
+        });
+        let codes = codes.into_iter().collect::<Result<_, EncodeError>>()?;
         Ok(Design { numbers: numbers.into(), features, codes })
+    }
+
+    /// Which of a column's one-hot features is 1 in each row.
+    fn codes(
+        &self,
+        encoding: &Encoding,
+        column: &Column,
+        range: Range<usize>,
+    ) -> Result<Vec<u32>, EncodeError> {
+        let Rule::Categorical { levels: known, reference, rare, missing } = &encoding.rule else {
+            return Ok(Vec::new());
+        };
+        let all_missing;
+        let (levels, held): (&[String], &[u32]) = match &column.values {
+            Values::Categorical { levels, codes } => (levels, codes.get(range.clone()).unwrap_or_default()),
+            // A column without any value reads as numeric; every row of it is missing all the same.
+            Values::Numeric(numbers) if numbers.iter().all(|n| n.is_nan()) => {
+                all_missing = vec![MISSING_CODE; range.len()];
+                (&[], &all_missing)
+            }
+            Values::Numeric(_) => {
+                return Err(EncodeError::WrongKind {
+                    column: shown(&encoding.column),
+                    expected: ColumnKind::Categorical,
+                    found: ColumnKind::Numeric,
+                });
+            }
+        };
+        let flags = self.flags(*missing);
+        let feature = |what: Result<Met, EncodeError>| {
+            let feature = one_hot(what?, known.len(), *reference, *rare, flags);
+            Ok(feature.map_or(REFERENCE, |feature| feature as u32))
+        };
+        self.met(encoding, levels, held, range.start).map(feature).collect()
     }
 
     /// What each column becomes, in order; `None` where unseen categories are refused, which only code can do.
@@ -565,7 +611,7 @@ impl Encoder {
                     let width =
                         Self { params: self.params.clone(), columns: vec![encoding.clone()] }.features();
                     let mut cells = Array2::zeros((codes.len(), width.len()));
-                    self.transform_categories(encoding, &asked, &codes, 0, &mut cells, 0)?;
+                    self.transform_categories(encoding, &asked, &codes, 0, &mut cells.view_mut(), 0)?;
                     Block::Categorical { column, levels, cells }
                 }
             }
@@ -574,11 +620,13 @@ impl Encoder {
         blocks.collect()
     }
 
-    /// How many features a column of numbers becomes.
-    fn features_of(&self, encoding: &Encoding) -> usize {
+    /// How many features a column becomes under one-hot encoding.
+    fn width(&self, encoding: &Encoding) -> usize {
         match &encoding.rule {
             Rule::Numeric { missing, .. } => 1 + usize::from(self.flags(*missing)),
-            Rule::Categorical { .. } => 0,
+            Rule::Categorical { levels, rare, missing, .. } => {
+                levels.len() - 1 + usize::from(*rare) + usize::from(self.flags(*missing))
+            }
         }
     }
 
@@ -642,7 +690,7 @@ fn one_hot(what: Met, levels: usize, reference: usize, rare: bool, flags: bool) 
     }
 }
 
-fn set(matrix: &mut Array2<f64>, row: usize, column: usize, value: f64) {
+fn set(matrix: &mut ArrayViewMut2<'_, f64>, row: usize, column: usize, value: f64) {
     if let Some(cell) = matrix.get_mut((row, column)) {
         *cell = value;
     }

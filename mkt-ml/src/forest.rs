@@ -138,6 +138,10 @@ impl ForestParams {
         self
     }
 
+    pub(crate) fn wanted_threads(&self) -> Option<NonZeroUsize> {
+        self.0.threads
+    }
+
     /// Threads to fit on (default all that the machine offers). The model does not depend on it.
     pub fn threads(mut self, threads: impl Into<Option<NonZeroUsize>>) -> Self {
         self.0.threads = threads.into();

@@ -3,6 +3,8 @@
 //! This is what is saved, loaded and asked. It holds everything that scoring needs, and nothing of the
 //! training rows but their counts, means and category names.
 
+use std::num::NonZeroUsize;
+
 use linfa::{Dataset, ParamGuard, traits::Fit};
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,7 @@ use crate::{
     split,
     tree::{Contributions, DecisionTree, TreeParams},
     validation,
+    workers::{Crew, Workers},
 };
 
 /// Rows encoded at a time when scoring: memory does not grow with the frame.
@@ -80,6 +83,16 @@ impl Algorithm {
             Self::LinfaLogistic(_) => EncoderParams::one_hot(),
             #[cfg(feature = "linfa-models")]
             Self::LinfaTree(_) => EncoderParams::ordinal().missing(crate::encoder::MissingValues::Impute),
+        }
+    }
+
+    /// Threads asked for: of models on one thread one, whatever the machine has.
+    fn threads(&self) -> Option<NonZeroUsize> {
+        match self {
+            Self::Logistic(params) => params.wanted_threads(),
+            Self::Forest(params) => params.wanted_threads(),
+            Self::Boosting(params) => params.wanted_threads(),
+            _ => Some(NonZeroUsize::MIN),
         }
     }
 
@@ -242,38 +255,8 @@ impl TrainedModel {
         encoder: &EncoderParams,
     ) -> Result<Self, Error> {
         let algorithm = algorithm.into();
-        let encoder = encoder.fit(train.frame())?;
-        let features = encoder.features();
-        let columns: Vec<usize> = {
-            let schema = encoder.schema();
-            let position = |column: &str| schema.iter().position(|field| field.name == column);
-            features.iter().map(|feature| position(&feature.column).unwrap_or_default()).collect()
-        };
-        let count = encoder.schema().len();
-        let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
-        let (model, shares) = match &algorithm {
-            Algorithm::Logistic(params) if encoder.is_one_hot() => {
-                check_labels(train.labels())?;
-                let design = encoder.design(train.frame(), 0..train.rows())?;
-                let model = params.check_ref()?.fit_design(&design, train.labels(), None, names)?;
-                let shares = spreads(&columns, count, |first, end| design.part(model.weights(), first, end));
-                (Fitted::Logistic(model), shares)
-            }
-            algorithm => {
-                let records = encoder.transform(train.frame())?;
-                let labels = Array1::from(train.labels().to_vec());
-                let dataset = Dataset::new(records, labels).with_feature_names(names);
-                let model = algorithm.fit(&dataset, &features)?;
-                let shares = match model.influence() {
-                    Influence::Gains(gains) => gains_by_column(gains, &columns, count),
-                    Influence::Weights(weights) => {
-                        let design = Design::dense(dataset.records().view());
-                        spreads(&columns, count, |first, end| design.part(weights, first, end))
-                    }
-                };
-                (model, shares)
-            }
-        };
+        let (encoder, model, shares) =
+            Workers::new(algorithm.threads(), 256)?.enter(|crew| fit(train, &algorithm, encoder, crew))?;
         let named = encoder.schema().into_iter().zip(shares);
         let summary = TrainingSummary {
             rows: train.rows(),
@@ -329,10 +312,14 @@ impl TrainedModel {
             let end = frame.rows().min(start + BLOCK);
             match &self.model {
                 Fitted::Logistic(model) if self.encoder.is_one_hot() => {
-                    probabilities.extend(model.probabilities_of(&self.encoder.design(frame, start..end)?));
+                    probabilities.extend(model.probabilities_of(&self.encoder.design(
+                        frame,
+                        start..end,
+                        Crew::ALONE,
+                    )?));
                 }
                 model => {
-                    let records = self.encoder.transform_rows(frame, start..end)?;
+                    let records = self.encoder.transform_rows(frame, start..end, Crew::ALONE)?;
                     probabilities.extend(model.classifier().probabilities(records.view())?);
                 }
             }
@@ -397,7 +384,7 @@ impl TrainedModel {
         // No row at all still asks once: for the mean, and for errors.
         for start in (0..frame.rows().max(1)).step_by(BLOCK) {
             let rows = start..frame.rows().min(start + BLOCK);
-            let records = self.encoder.transform_rows(frame, rows)?;
+            let records = self.encoder.transform_rows(frame, rows, Crew::ALONE)?;
             let part = match &self.model {
                 Fitted::Tree(model) => model.contributions(records.view())?,
                 Fitted::Forest(model) => model.contributions(records.view())?,
@@ -534,6 +521,46 @@ impl TrainedModel {
     }
 }
 
+/// The encoder, the model and the share of each column in what moves it.
+fn fit(
+    train: &Labelled,
+    algorithm: &Algorithm,
+    encoder: &EncoderParams,
+    crew: Crew,
+) -> Result<(Encoder, Fitted, Vec<f64>), Error> {
+    let encoder = encoder.fit_by(train.frame(), crew)?;
+    let features = encoder.features();
+    let columns: Vec<usize> = {
+        let schema = encoder.schema();
+        let position = |column: &str| schema.iter().position(|field| field.name == column);
+        features.iter().map(|feature| position(&feature.column).unwrap_or_default()).collect()
+    };
+    let count = encoder.schema().len();
+    let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
+    let rows = 0..train.rows();
+    if let Algorithm::Logistic(params) = algorithm
+        && encoder.is_one_hot()
+    {
+        check_labels(train.labels())?;
+        let design = encoder.design(train.frame(), rows, crew)?;
+        let model = params.check_ref()?.fit_design(&design, train.labels(), None, names, crew)?;
+        let shares = spreads(&columns, count, crew, |first, end| design.part(model.weights(), first, end));
+        return Ok((encoder, Fitted::Logistic(model), shares));
+    }
+    let records = encoder.transform_rows(train.frame(), rows, crew)?;
+    let labels = Array1::from(train.labels().to_vec());
+    let dataset = Dataset::new(records, labels).with_feature_names(names);
+    let model = algorithm.fit(&dataset, &features)?;
+    let shares = match model.influence() {
+        Influence::Gains(gains) => gains_by_column(gains, &columns, count),
+        Influence::Weights(weights) => {
+            let design = Design::dense(dataset.records().view());
+            spreads(&columns, count, crew, |first, end| design.part(weights, first, end))
+        }
+    };
+    Ok((encoder, model, shares))
+}
+
 /// The share of each of `count` columns in the gains of features; `columns` tells which column a feature comes
 /// from.
 fn gains_by_column(gains: &[f64], columns: &[usize], count: usize) -> Vec<f64> {
@@ -548,14 +575,20 @@ fn gains_by_column(gains: &[f64], columns: &[usize], count: usize) -> Vec<f64> {
 
 /// The share of each column in the spread of the log odds: the deviation, over the rows, of what `part` says that
 /// its features add.
-fn spreads(columns: &[usize], count: usize, part: impl Fn(usize, usize) -> Vec<f64>) -> Vec<f64> {
+fn spreads(
+    columns: &[usize],
+    count: usize,
+    crew: Crew,
+    part: impl Fn(usize, usize) -> Vec<f64> + Sync,
+) -> Vec<f64> {
     let spread = |column: usize| {
         // The features of a column stand together.
         let first = columns.iter().position(|of| *of == column)?;
         let end = first + columns.iter().skip(first).take_while(|of| **of == column).count();
         Some(deviation(&part(first, end)))
     };
-    crate::tree::normalised((0..count).map(|column| spread(column).unwrap_or_default()).collect())
+    let shares = crew.map((0..count).collect(), |column| spread(column).unwrap_or_default());
+    crate::tree::normalised(shares)
 }
 
 fn deviation(values: &[f64]) -> f64 {

@@ -42,6 +42,9 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
+    /// A caller who has no help.
+    pub(crate) const ALONE: Self = Self { threads: 1 };
+
     /// The number of threads.
     pub(crate) fn threads(self) -> usize {
         self.threads

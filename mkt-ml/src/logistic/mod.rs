@@ -26,7 +26,7 @@ use self::{design::Design, objective::Objective, solver::Search};
 use crate::{
     class_weights::ClassWeights,
     classifier::{Classifier, ModelError, Training, check_records, check_training, predict_by_probability},
-    workers::Workers,
+    workers::{Crew, Workers},
 };
 
 /// Parameters of a logistic regression, not yet checked.
@@ -145,6 +145,10 @@ impl LogisticParams {
         self
     }
 
+    pub(crate) fn wanted_threads(&self) -> Option<NonZeroUsize> {
+        self.0.threads
+    }
+
     /// Threads to fit on (default all that the machine offers). The model does not depend on it.
     pub fn threads(mut self, threads: impl Into<Option<NonZeroUsize>>) -> Self {
         self.0.threads = threads.into();
@@ -224,7 +228,8 @@ where
     /// [`ModelError::NotConverged`].
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Logistic, ModelError> {
         let Training { records, labels, names, weights } = check_training(dataset, true)?;
-        self.fit_design(&Design::dense(records), &labels, weights.as_deref(), names)
+        Workers::new(self.threads, 256)?
+            .enter(|crew| self.fit_design(&Design::dense(records), &labels, weights.as_deref(), names, crew))
     }
 }
 
@@ -236,20 +241,20 @@ impl LogisticValidParams {
         labels: &[bool],
         weights: Option<&[f64]>,
         names: Vec<String>,
+        crew: Crew,
     ) -> Result<Logistic, ModelError> {
         design.check(&names)?;
         let weights = self.weights(labels, weights);
-        let solution = Workers::new(self.threads, 256)?.enter(|crew| {
-            let objective = Objective {
-                design,
-                labels,
-                weights: weights.as_deref(),
-                l2: self.penalty * (1.0 - self.l1_ratio),
-                crew,
-            };
-            let (most, tolerance) = (self.max_iterations, self.tolerance);
-            Search { objective, l1: self.penalty * self.l1_ratio, names: &names, most, tolerance }.minimise()
-        })?;
+        let objective = Objective {
+            design,
+            labels,
+            weights: weights.as_deref(),
+            l2: self.penalty * (1.0 - self.l1_ratio),
+            crew,
+        };
+        let (most, tolerance) = (self.max_iterations, self.tolerance);
+        let search = Search { objective, l1: self.penalty * self.l1_ratio, names: &names, most, tolerance };
+        let solution = search.minimise()?;
         Ok(Logistic {
             intercept: solution.intercept,
             weights: solution.weights,
