@@ -94,6 +94,9 @@ pub mod forest;
 pub mod frame;
 pub mod importance;
 pub mod judging;
+#[cfg(feature = "kernels")]
+#[doc(hidden)]
+pub mod kernels;
 pub mod labelled;
 pub mod leak;
 #[cfg(feature = "linfa-models")]

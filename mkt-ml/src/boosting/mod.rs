@@ -6,7 +6,7 @@
 
 pub(crate) mod gradients;
 mod grow;
-mod histogram;
+pub(crate) mod histogram;
 pub(crate) mod math;
 mod params;
 pub(crate) mod split;

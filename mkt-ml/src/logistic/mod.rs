@@ -9,7 +9,7 @@
 
 mod cholesky;
 pub(crate) mod design;
-mod objective;
+pub(crate) mod objective;
 mod solver;
 
 use std::num::NonZeroUsize;

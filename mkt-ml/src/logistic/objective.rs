@@ -15,25 +15,25 @@ const BLOCK: usize = 512;
 const BLOCKS: usize = 32;
 
 /// What is minimised.
-pub(super) struct Objective<'a, 'b> {
-    pub(super) design: &'a Design<'b>,
-    pub(super) labels: &'a [bool],
+pub(crate) struct Objective<'a, 'b> {
+    pub(crate) design: &'a Design<'b>,
+    pub(crate) labels: &'a [bool],
     /// One a row; absent where all count 1.
-    pub(super) weights: Option<&'a [f64]>,
+    pub(crate) weights: Option<&'a [f64]>,
     /// The penalty on half the square of each weight.
-    pub(super) l2: f64,
-    pub(super) crew: Crew,
+    pub(crate) l2: f64,
+    pub(crate) crew: Crew,
 }
 
 /// Loss, gradient and curvature at a point, the squares penalised.
 #[derive(Debug)]
-pub(super) struct Point {
-    pub(super) loss: f64,
-    pub(super) gradient: Vec<f64>,
+pub(crate) struct Point {
+    pub(crate) loss: f64,
+    pub(crate) gradient: Vec<f64>,
     /// Per unknown, the sum of the absolute values of the gradient's terms.
-    pub(super) scale: Vec<f64>,
+    pub(crate) scale: Vec<f64>,
     /// The lower triangle; absent where it was not asked for.
-    pub(super) hessian: Option<Array2<f64>>,
+    pub(crate) hessian: Option<Array2<f64>>,
 }
 
 /// Sums over some rows.
@@ -45,12 +45,12 @@ struct Sums {
 }
 
 impl Objective<'_, '_> {
-    pub(super) fn unknowns(&self) -> usize {
+    pub(crate) fn unknowns(&self) -> usize {
         self.design.width() + 1
     }
 
     /// The unknown of each feature.
-    pub(super) fn places(&self) -> Vec<usize> {
+    pub(crate) fn places(&self) -> Vec<usize> {
         let mut places = vec![0; self.design.width()];
         let coded = self.design.codes.iter().flat_map(|coded| coded.first..coded.first + coded.count);
         for (feature, next) in self.design.features.iter().copied().chain(coded).zip(1..) {
@@ -62,7 +62,7 @@ impl Objective<'_, '_> {
     }
 
     /// Everything at `unknowns`, the curvature if `curved`.
-    pub(super) fn point(&self, unknowns: &[f64], curved: bool) -> Point {
+    pub(crate) fn point(&self, unknowns: &[f64], curved: bool) -> Point {
         let rows = self.design.rows();
         let starts: Vec<usize> = (0..rows).step_by(BLOCK * BLOCKS).collect();
         let mut all = Sums::zero(unknowns.len(), curved);
