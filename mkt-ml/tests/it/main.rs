@@ -8,6 +8,7 @@ mod cars;
 mod encoding;
 mod forests;
 mod frames;
+mod hostile;
 mod judging;
 mod leaks;
 #[cfg(feature = "linfa-models")]
