@@ -6,7 +6,9 @@
 //! * Small trees are not walked at all: from the root down, each node's words of rows are divided into its
 //!   children's, and what arrives at a leaf takes its value (after Lucchese et al.: "QuickScorer", 2015, and Ye et
 //!   al.: "RapidScorer", 2018).
-//! * Large trees are walked by many rows side by side, on nodes of eight bytes.
+//! * Through large trees the rows of many blocks are poured: a node's list of rows is divided between its children,
+//!   so that each node is fetched once and all lie in the order in which they are met; where few rows are left they
+//!   walk on side by side. Nodes have eight bytes.
 //!
 //! Values are added in the order of the trees, so that all ways give the bits of the plain walk.
 
@@ -25,9 +27,9 @@ use crate::{
 
 /// Rows of a block: the bits of four words, so that what a split has to look up serves them all.
 const BLOCK: usize = 256;
-/// Blocks that go through a tree before the next tree is fetched: their bytes stay in the innermost cache where
-/// trees are small, in the second where they are large.
-const BLOCKS: [usize; 2] = [2, 16];
+/// Blocks that go through a tree before the next tree is fetched: where trees are small, as many as have their bytes in
+/// the innermost cache; where they are large, so many that fetching a tree is shared by 65 536 rows.
+const BLOCKS: [usize; 2] = [2, 256];
 /// Trees of more leaves are walked.
 const SMALL: usize = 64;
 /// Fewer rows are not worth the bytes.
@@ -259,18 +261,26 @@ impl Scorer {
             Some((if missing_left { feature.missing_left? } else { feature.slot } as u16, most))
         };
         if tree.leaves() > SMALL {
-            let nodes = tree.nodes.iter().zip(0_u32..).map(|(node, at)| match *node {
+            let order = along_heavy_paths(tree);
+            let mut place = vec![0_u32; tree.nodes.len()];
+            for (to, from) in order.iter().enumerate() {
+                *place.get_mut(*from)? = to as u32;
+            }
+            let nodes = order.iter().zip(0_u32..).map(|(from, at)| match *tree.nodes.get(*from)? {
                 Node::Leaf { .. } => Some(LargeNode { left: at, slot: 0, most: u8::MAX }),
                 Node::Split { feature, threshold: value, missing_left, left } => {
                     let (slot, most) = threshold(feature, value, missing_left)?;
-                    Some(LargeNode { left, slot, most })
+                    Some(LargeNode { left: *place.get(left as usize)?, slot, most })
                 }
                 Node::Category { .. } => None,
             });
-            let value = |node: &Node| if let Node::Leaf { value, .. } = node { *value } else { 0.0 };
+            let value = |from: &usize| match tree.nodes.get(*from) {
+                Some(Node::Leaf { value, .. }) => *value,
+                _ => 0.0,
+            };
             return Some(Tree::Large {
                 nodes: nodes.collect::<Option<_>>()?,
-                values: tree.nodes.iter().map(value).collect(),
+                values: order.iter().map(value).collect(),
             });
         }
         let mut small =
@@ -319,12 +329,13 @@ impl Scorer {
     /// Adds the values of all trees to `sums`, one per row.
     fn add(&self, level: Level, records: ArrayView2<'_, f64>, sums: &mut [f64]) {
         let large = self.trees.iter().any(|tree| matches!(tree, Tree::Large { .. }));
-        let blocks = BLOCKS[usize::from(large)];
         let rows = records.nrows();
+        let blocks = BLOCKS[usize::from(large)].min(rows.div_ceil(BLOCK));
         let mut bytes = vec![[0; BLOCK]; blocks * self.slots];
         let mut values = vec![[f64::NAN; BLOCK]; blocks * self.features.len()];
         let mut padded_sums = vec![[0.0; BLOCK]; blocks];
         let mut reach = [[0; words::WORDS]; words::NODES];
+        let mut pour = Pour::default();
         for start in (0..rows).step_by(blocks * BLOCK) {
             let part = records.slice(s![start..rows.min(start + blocks * BLOCK), ..]);
             let sums = sums.get_mut(start..start + part.nrows()).unwrap_or_default();
@@ -334,12 +345,20 @@ impl Scorer {
             for (padded, sums) in padded_sums.iter_mut().zip(sums.chunks(BLOCK)) {
                 padded[..sums.len()].copy_from_slice(sums);
             }
+            if large {
+                pour.fill(&bytes, self.slots, used);
+            }
             for tree in &self.trees {
-                for (block, sums) in padded_sums.iter_mut().enumerate().take(used) {
-                    let bytes = &bytes[block * self.slots..(block + 1) * self.slots];
-                    match tree {
-                        Tree::Small(tree) => words::score(level, tree, bytes, &mut reach, sums),
-                        Tree::Large { nodes, values } => walk(nodes, values, bytes, sums),
+                match tree {
+                    Tree::Small(tree) => {
+                        for (block, sums) in padded_sums.iter_mut().enumerate().take(used) {
+                            let bytes = &bytes[block * self.slots..(block + 1) * self.slots];
+                            words::score(level, tree, bytes, &mut reach, sums);
+                        }
+                    }
+                    Tree::Large { nodes, values } => {
+                        let sums = padded_sums.get_mut(..used).unwrap_or_default().as_flattened_mut();
+                        pour.through(nodes, values, sums.get_mut(..part.nrows()).unwrap_or_default());
                     }
                 }
             }
@@ -424,6 +443,24 @@ fn any_missing(values: &[f64; BLOCK]) -> bool {
     values.iter().fold(false, |any, value| any | value.is_nan())
 }
 
+/// The nodes in the order in which most rows meet them: after a pair of children the children of the one with more
+/// training rows, so that a line of the cache holds several steps of a walk.
+fn along_heavy_paths(tree: &Nodes) -> Vec<usize> {
+    let rows = tree.rows();
+    let mut order = vec![0];
+    let mut open = vec![0];
+    while let Some(at) = open.pop() {
+        let Some(Node::Split { left, .. } | Node::Category { left, .. }) = tree.nodes.get(at) else {
+            continue;
+        };
+        let (left, right) = (*left as usize, *left as usize + 1);
+        order.extend([left, right]);
+        let heavy_left = rows.get(left) >= rows.get(right);
+        open.extend(if heavy_left { [right, left] } else { [left, right] });
+    }
+    order
+}
+
 dispatched! {
     /// How many thresholds lie below each value.
     fn count_by_halves(thresholds: &[f64; 256], first: u32, values: &[f64; BLOCK], counts: &mut [u8; BLOCK]) = by_halves
@@ -473,27 +510,114 @@ fn by_grid(thresholds: &[f64; 256], grid: &Grid, most: u32, values: &[f64; BLOCK
     }
 }
 
-/// Rows walk in groups: a step of one does not wait for a step of another.
-fn walk(nodes: &[LargeNode], values: &[f64], bytes: &[[u8; BLOCK]], sums: &mut [f64; BLOCK]) {
-    const GROUP: usize = 16;
-    for (group, sums) in sums.chunks_exact_mut(GROUP).enumerate() {
-        let mut at = [0_u32; GROUP];
-        loop {
-            let mut moved = 0;
-            for (row, at) in (group * GROUP..).zip(&mut at) {
-                let node = nodes[*at as usize];
-                let next =
-                    node.left + u32::from(bytes[usize::from(node.slot)][row & (BLOCK - 1)] > node.most);
-                moved |= next ^ *at;
-                *at = next;
-            }
-            if moved == 0 {
-                break;
+/// The rows of a batch on their way through large trees.
+#[derive(Debug, Default)]
+struct Pour {
+    /// The bytes of each row, one row after the other.
+    bytes: Vec<u8>,
+    /// Bytes a row.
+    stride: usize,
+    /// The rows in the order in which they stand at nodes.
+    order: Vec<u32>,
+    aside: Vec<u32>,
+    /// Nodes whose rows wait: the node, and its rows' places in `order`.
+    waiting: Vec<(u32, usize, usize)>,
+}
+
+impl Pour {
+    /// Lays the bytes of `blocks` blocks out by row.
+    fn fill(&mut self, bytes: &[[u8; BLOCK]], slots: usize, blocks: usize) {
+        self.stride = slots;
+        self.bytes.resize(blocks * BLOCK * slots, 0);
+        self.aside.resize(blocks * BLOCK, 0);
+        let blocks = bytes.chunks_exact(slots.max(1)).zip(self.bytes.chunks_exact_mut(BLOCK * slots.max(1)));
+        for (columns, rows) in blocks {
+            for (slot, column) in columns.iter().enumerate() {
+                for (row, byte) in rows.chunks_exact_mut(slots).zip(column) {
+                    row[slot] = *byte;
+                }
             }
         }
-        for (sum, at) in sums.iter_mut().zip(at) {
-            *sum += values[at as usize];
+    }
+
+    /// Adds the tree's value to each row's sum. While many rows stand at a node they are divided between its children
+    /// as one list, so that the nodes of a tree larger than the caches are fetched once a batch and in the order in
+    /// which they lie; few rows walk on from where they are.
+    fn through(&mut self, nodes: &[LargeNode], values: &[f64], sums: &mut [f64]) {
+        let Self { bytes, stride, order, aside, waiting } = self;
+        order.clear();
+        order.extend(0..sums.len() as u32);
+        waiting.push((0, 0, sums.len()));
+        while let Some((mut at, mut start, mut end)) = waiting.pop() {
+            loop {
+                let node = nodes[at as usize];
+                let rows = &mut order[start..end];
+                if node.left == at {
+                    for row in rows {
+                        sums[*row as usize] += values[at as usize];
+                    }
+                    break;
+                }
+                if rows.len() <= GROUP {
+                    walk(nodes, values, at, bytes, *stride, rows, sums);
+                    break;
+                }
+                let slot = usize::from(node.slot);
+                let [mut kept, mut moved] = [0, 0];
+                for place in 0..rows.len() {
+                    let row = rows[place];
+                    let goes_right = bytes[row as usize * *stride + slot] > node.most;
+                    // To both sides, the ends move by the outcome: nothing to guess wrong.
+                    rows[kept] = row;
+                    aside[moved] = row;
+                    kept += usize::from(!goes_right);
+                    moved += usize::from(goes_right);
+                }
+                rows[kept..].copy_from_slice(&aside[..moved]);
+                let (left, right) = ((node.left, start, start + kept), (node.left + 1, start + kept, end));
+                // The child whose own children come next in memory goes first.
+                let right_first = nodes[right.0 as usize].left == node.left + 2;
+                let (first, second) = if right_first { (right, left) } else { (left, right) };
+                if second.1 < second.2 {
+                    waiting.push(second);
+                }
+                (at, start, end) = first;
+                if start == end {
+                    break;
+                }
+            }
         }
+    }
+}
+
+/// Rows that walk side by side: a step of one does not wait for a step of another.
+const GROUP: usize = 8;
+
+fn walk(
+    nodes: &[LargeNode],
+    values: &[f64],
+    from: u32,
+    bytes: &[u8],
+    stride: usize,
+    rows: &[u32],
+    sums: &mut [f64],
+) {
+    let mut at = [from; GROUP];
+    loop {
+        let mut moved = 0;
+        for (row, at) in rows.iter().zip(&mut at) {
+            let node = nodes[*at as usize];
+            let byte = bytes[*row as usize * stride + usize::from(node.slot)];
+            let next = node.left + u32::from(byte > node.most);
+            moved |= next ^ *at;
+            *at = next;
+        }
+        if moved == 0 {
+            break;
+        }
+    }
+    for (row, at) in rows.iter().zip(at) {
+        sums[*row as usize] += values[at as usize];
     }
 }
 
