@@ -117,11 +117,11 @@ pub enum ModelError {
         model: &'static str,
     },
     /// A watcher gave the fit up.
-    #[error("the fit was given up after {done} of {total} trees")]
+    #[error("the fit was given up after {done} of {total} steps")]
     Cancelled {
-        /// Trees grown.
+        /// Trees grown or steps taken.
         done: usize,
-        /// Trees asked for.
+        /// Trees asked for, or the most steps.
         total: usize,
     },
     /// Another number of features than in training.

@@ -25,6 +25,7 @@ use crate::{
     labelled::{Labelled, Target},
     logistic::{Coefficient, Logistic, LogisticParams, design::Design},
     metrics::Evaluation,
+    progress::{Watcher, unwatched},
     report::ClassificationReport,
     split,
     tree::{Contributions, DecisionTree, TreeParams},
@@ -100,15 +101,18 @@ impl Algorithm {
         &self,
         dataset: &Dataset<f64, bool, ndarray::Ix1>,
         features: &[Feature],
+        watcher: Watcher<'_>,
     ) -> Result<Fitted, ModelError> {
         Ok(match self {
-            Self::Logistic(params) => Fitted::Logistic(params.fit(dataset)?),
+            Self::Logistic(params) => Fitted::Logistic(params.check_ref()?.fit_watched(dataset, watcher)?),
             Self::Tree(params) => Fitted::Tree(params.fit(dataset)?),
-            Self::Forest(params) => Fitted::Forest(params.fit(dataset)?),
+            Self::Forest(params) => Fitted::Forest(params.check_ref()?.fit_watched(dataset, watcher)?),
             Self::Boosting(params) => {
                 let categories = features.iter().filter(|feature| feature.categorical);
                 let categories = categories.map(|feature| feature.name.clone()).collect();
-                Fitted::Boosting(params.with_categorical(categories).fit(dataset)?)
+                Fitted::Boosting(
+                    params.with_categorical(categories).check_ref()?.fit_watched(dataset, None, watcher)?,
+                )
             }
             #[cfg(feature = "linfa-models")]
             Self::LinfaLogistic(params) => Fitted::LinfaLogistic(params.fit(dataset)?),
@@ -254,9 +258,23 @@ impl TrainedModel {
         algorithm: impl Into<Algorithm>,
         encoder: &EncoderParams,
     ) -> Result<Self, Error> {
+        Self::fit_watched(train, algorithm, encoder, &unwatched)
+    }
+
+    /// The same, telling `watcher` after every tree, or before every step of a logistic regression. Single trees and
+    /// linfa's models tell nothing.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::fit_with`], and [`ModelError::Cancelled`] when the watcher gave up.
+    pub fn fit_watched(
+        train: &Labelled,
+        algorithm: impl Into<Algorithm>,
+        encoder: &EncoderParams,
+        watcher: Watcher<'_>,
+    ) -> Result<Self, Error> {
         let algorithm = algorithm.into();
-        let (encoder, model, shares) =
-            Workers::new(algorithm.threads(), 256)?.enter(|crew| fit(train, &algorithm, encoder, crew))?;
+        let (encoder, model, shares) = Workers::new(algorithm.threads(), 256)?
+            .enter(|crew| fit(train, &algorithm, encoder, crew, watcher))?;
         let named = encoder.schema().into_iter().zip(shares);
         let summary = TrainingSummary {
             rows: train.rows(),
@@ -527,6 +545,7 @@ fn fit(
     algorithm: &Algorithm,
     encoder: &EncoderParams,
     crew: Crew,
+    watcher: Watcher<'_>,
 ) -> Result<(Encoder, Fitted, Vec<f64>), Error> {
     let encoder = encoder.fit_by(train.frame(), crew)?;
     let features = encoder.features();
@@ -543,14 +562,14 @@ fn fit(
     {
         check_labels(train.labels())?;
         let design = encoder.design(train.frame(), rows, crew)?;
-        let model = params.check_ref()?.fit_design(&design, train.labels(), None, names, crew)?;
+        let model = params.check_ref()?.fit_design(&design, train.labels(), None, names, crew, watcher)?;
         let shares = spreads(&columns, count, crew, |first, end| design.part(model.weights(), first, end));
         return Ok((encoder, Fitted::Logistic(model), shares));
     }
     let records = encoder.transform_rows(train.frame(), rows, crew)?;
     let labels = Array1::from(train.labels().to_vec());
     let dataset = Dataset::new(records, labels).with_feature_names(names);
-    let model = algorithm.fit(&dataset, &features)?;
+    let model = algorithm.fit(&dataset, &features, watcher)?;
     let shares = match model.influence() {
         Influence::Gains(gains) => gains_by_column(gains, &columns, count),
         Influence::Weights(weights) => {

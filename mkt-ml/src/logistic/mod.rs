@@ -26,6 +26,7 @@ use self::{design::Design, objective::Objective, solver::Search};
 use crate::{
     class_weights::ClassWeights,
     classifier::{Classifier, ModelError, Training, check_records, check_training, predict_by_probability},
+    progress::{Watcher, unwatched},
     workers::{Crew, Workers},
 };
 
@@ -227,13 +228,31 @@ where
     /// Bad shapes, NaN or infinities, one outcome only, weights below 0, [`ModelError::Collinear`],
     /// [`ModelError::NotConverged`].
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Logistic, ModelError> {
-        let Training { records, labels, names, weights } = check_training(dataset, true)?;
-        Workers::new(self.threads, 256)?
-            .enter(|crew| self.fit_design(&Design::dense(records), &labels, weights.as_deref(), names, crew))
+        self.fit_watched(dataset, &unwatched)
     }
 }
 
 impl LogisticValidParams {
+    /// As `fit`, telling `watcher` before every step.
+    ///
+    /// # Errors
+    /// As `fit`, and [`ModelError::Cancelled`] when the watcher gave up.
+    pub fn fit_watched<D, T>(
+        &self,
+        dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
+        watcher: Watcher<'_>,
+    ) -> Result<Logistic, ModelError>
+    where
+        D: Data<Elem = f64>,
+        T: AsSingleTargets<Elem = bool>,
+    {
+        let Training { records, labels, names, weights } = check_training(dataset, true)?;
+        Workers::new(self.threads, 256)?.enter(|crew| {
+            let design = Design::dense(records);
+            self.fit_design(&design, &labels, weights.as_deref(), names, crew, watcher)
+        })
+    }
+
     /// Fits on rows that were checked.
     pub(crate) fn fit_design(
         &self,
@@ -242,6 +261,7 @@ impl LogisticValidParams {
         weights: Option<&[f64]>,
         names: Vec<String>,
         crew: Crew,
+        watcher: Watcher<'_>,
     ) -> Result<Logistic, ModelError> {
         design.check(&names)?;
         let weights = self.weights(labels, weights);
@@ -253,7 +273,8 @@ impl LogisticValidParams {
             crew,
         };
         let (most, tolerance) = (self.max_iterations, self.tolerance);
-        let search = Search { objective, l1: self.penalty * self.l1_ratio, names: &names, most, tolerance };
+        let search =
+            Search { objective, l1: self.penalty * self.l1_ratio, names: &names, most, tolerance, watcher };
         let solution = search.minimise()?;
         Ok(Logistic {
             intercept: solution.intercept,

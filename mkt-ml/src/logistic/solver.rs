@@ -5,7 +5,7 @@
 //! step: Lee, Sun, Saunders, 2014), and the quasi-Newton method keeps to one orthant at a time (Andrew, Gao:
 //! "Scalable training of L1-regularized log-linear models", 2007).
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::ControlFlow};
 
 use ndarray::Array2;
 
@@ -13,7 +13,11 @@ use super::{
     cholesky::Cholesky,
     objective::{Objective, Point},
 };
-use crate::{classifier::ModelError, error::shown};
+use crate::{
+    classifier::ModelError,
+    error::shown,
+    progress::{Progress, Watcher},
+};
 
 /// Unknowns up to which the curvature is kept: its square is 128 MB.
 const NEWTON: usize = 4000;
@@ -32,6 +36,7 @@ pub(super) struct Search<'a, 'b> {
     pub(super) names: &'a [String],
     pub(super) most: usize,
     pub(super) tolerance: f64,
+    pub(super) watcher: Watcher<'a>,
 }
 
 /// Where the minimum is.
@@ -59,6 +64,15 @@ impl Search<'_, '_> {
         if unknowns <= NEWTON { self.newton(start) } else { self.quasi_newton(start) }
     }
 
+    /// Tells the watcher of a step about to be taken; it may give up.
+    fn tell(&self, done: usize) -> Result<(), ModelError> {
+        let total = self.most;
+        match (self.watcher)(Progress { done, total, validation_loss: None }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(ModelError::Cancelled { done, total }),
+        }
+    }
+
     fn newton(&self, mut at: Vec<f64>) -> Result<Solution, ModelError> {
         let mut point = self.objective.point(&at, true);
         let mut iterations = 0;
@@ -75,6 +89,7 @@ impl Search<'_, '_> {
                 }
                 let step = self.proximal(&at, &point.gradient, hessian);
                 iterations += 1;
+                self.tell(iterations)?;
                 (at, point) = self.descend(&at, &point, &step).ok_or_else(stuck)?;
                 continue;
             }
@@ -96,6 +111,7 @@ impl Search<'_, '_> {
             };
             let step: Vec<f64> = factor.solve(&point.gradient).iter().map(|step| -step).collect();
             iterations += 1;
+            self.tell(iterations)?;
             (at, point) = self.descend(&at, &point, &step).ok_or_else(stuck)?;
         }
     }
@@ -245,6 +261,7 @@ impl Search<'_, '_> {
             }
             (at, point) = (to, next);
             iterations += 1;
+            self.tell(iterations)?;
         }
     }
 

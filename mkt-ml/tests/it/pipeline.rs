@@ -236,3 +236,36 @@ fn rules_name_categories_and_not_their_codes() {
     assert_eq!(rules.replace(" or missing", ""), expected);
     assert!(TrainedModel::fit(&rows, Logistic::params()).unwrap().rules().is_none());
 }
+
+#[test]
+fn a_fit_tells_how_far_it_is_and_can_be_given_up() {
+    use mkt_ml::{Algorithm, Boosting, ModelError, progress::Progress};
+    use std::{ops::ControlFlow, sync::Mutex};
+    let rows = behaviour(500, 12);
+    let algorithms: [Algorithm; 4] = [
+        Logistic::params().into(),
+        Logistic::params().l1_ratio(0.5).into(),
+        Forest::params().trees(6).into(),
+        Boosting::params().trees(6).into(),
+    ];
+    for algorithm in algorithms {
+        let encoder = algorithm.encoder();
+        let told = Mutex::new(Vec::new());
+        let listen = |progress: Progress| {
+            told.lock().unwrap().push(progress.done);
+            ControlFlow::Continue(())
+        };
+        let model = TrainedModel::fit_watched(&rows, algorithm.clone(), &encoder, &listen).unwrap();
+        let unwatched = TrainedModel::fit(&rows, algorithm.clone()).unwrap();
+        assert!(model.to_bytes().unwrap() == unwatched.to_bytes().unwrap(), "{}", algorithm.name());
+        let mut told = told.into_inner().unwrap();
+        told.sort_unstable();
+        assert_eq!(told, (1..=told.len()).collect::<Vec<_>>(), "{}", algorithm.name());
+        assert!(told.len() > 1, "{}", algorithm.name());
+        let stop = |progress: Progress| {
+            if progress.done >= 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let error = TrainedModel::fit_watched(&rows, algorithm, &encoder, &stop).unwrap_err();
+        assert!(matches!(error, Error::Model(ModelError::Cancelled { done: 2.., .. })), "{error:?}");
+    }
+}
