@@ -17,15 +17,19 @@ Columns are read as numbers or categories by their content; empty cells are miss
 that scikit-learn prints.
 
 Example:
-  cargo run --release --example conversion_model -- --data user_behavior.csv --target converted --model boosting"
+  cargo run --release --example conversion_model -- --data user_behavior.csv --target converted --model boosting
+  cargo run --release --example conversion_model -- --warehouse sqlite:shop.db"
 )]
 pub(crate) struct Arguments {
     /// The CSV file; its first line names the columns
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
-    /// The column that says whether a row converted
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) target: String,
+    #[arg(long, value_name = "FILE", required_unless_present = "warehouse", conflicts_with = "warehouse")]
+    pub(crate) data: Option<PathBuf>,
+    /// Learns from the sessions of a warehouse instead (its report training_set): sqlite:PATH or postgres://…
+    #[arg(long, value_name = "URL")]
+    pub(crate) warehouse: Option<String>,
+    /// The column that says whether a row converted [default for a warehouse: converted]
+    #[arg(long, value_name = "COLUMN", required_unless_present = "warehouse")]
+    pub(crate) target: Option<String>,
     /// What the column holds in rows that did [default: 1, true, yes or oui]
     #[arg(long, value_name = "VALUE")]
     pub(crate) positive: Option<String>,

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command-line program")]
 
 mod arguments;
+mod rows;
 
 use arguments::Arguments;
 use clap::Parser;
@@ -16,7 +17,7 @@ use mkt_ml::judging::{
 use mkt_ml::leak::{LeakCheck, Reason, Suspect};
 use mkt_ml::metrics::auc_roc;
 use mkt_ml::validation::cross_validate;
-use mkt_ml::{CsvOptions, Evaluation, Labelled, TrainedModel, charts, split};
+use mkt_ml::{Evaluation, Labelled, TrainedModel, charts, split};
 use serde::Serialize;
 use std::error::Error;
 use std::fmt::Write;
@@ -91,7 +92,7 @@ struct CrossValidation {
 }
 
 fn run(arguments: &Arguments) -> Step<String> {
-    let rows = read(arguments)?;
+    let rows = rows::read(arguments)?;
     let (train, test) = rows.split(arguments.test_size, arguments.seed)?;
     let begun = Instant::now();
     let model = match arguments.calibrate {
@@ -149,20 +150,6 @@ fn run(arguments: &Arguments) -> Step<String> {
         return Ok(serde_json::to_string(&told)?);
     }
     Ok(text(&told, &model, &evaluation, interval, &tenths)?)
-}
-
-fn read(arguments: &Arguments) -> Step<Labelled> {
-    let delimiter = u8::try_from(arguments.delimiter)
-        .map_err(|_| format!("`{}` cannot separate columns", arguments.delimiter))?;
-    let mut frame = CsvOptions::default().delimiter(delimiter).read_path(&arguments.data)?;
-    if !arguments.without.is_empty() {
-        let names: Vec<&str> = arguments.without.iter().map(String::as_str).collect();
-        frame = frame.without(&names)?;
-    }
-    Ok(match &arguments.positive {
-        Some(positive) => Labelled::with_positive(frame, &arguments.target, positive)?,
-        None => Labelled::new(frame, &arguments.target)?,
-    })
 }
 
 fn validate(arguments: &Arguments, rows: &Labelled, folds: usize) -> Step<CrossValidation> {

@@ -212,3 +212,30 @@ fn probabilities_are_corrected_and_the_model_is_kept_for_other_programs() {
     let probability: f64 = first.split(',').nth(6).unwrap().parse().unwrap();
     assert!(probability > 0.0 && probability < 1.0, "{first}");
 }
+
+#[test]
+fn the_sessions_of_a_warehouse_are_learnt_from_without_a_file_between() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("shop.db").display());
+    let data = |name: &str| format!("{}/data/{name}.csv", env!("CARGO_MANIFEST_DIR"));
+    let (events, sessions) = (data("events"), data("sessions"));
+    let zone = ["--zone", "Europe/Paris"];
+    let files = ["--warehouse", &url, "--events", &events, "--sessions", &sessions];
+    told(&run("load_events", &[&files[..], &zone].concat()));
+    let asked = ["--warehouse", &url, "--model", "boosting", "--trees", "30", "--json"];
+    let figures: Value = serde_json::from_str(&told(&run("conversion_model", &asked))).unwrap();
+    let lines = fs::read_to_string(&sessions).unwrap().lines().count();
+    assert_eq!(figures["rows"], lines - 1);
+    let columns: Vec<&str> = figures["importances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["feature"].as_str().unwrap())
+        .collect();
+    for column in ["time_on_site", "pages_viewed", "source"] {
+        assert!(columns.contains(&column), "{figures}");
+    }
+    assert!(figures["auc_roc"].as_f64().unwrap() > 0.5, "{figures}");
+    let nowhere = refused(&run("conversion_model", &["--warehouse", "sqlite:nowhere.db"]));
+    assert!(nowhere.contains("there is no file nowhere.db"), "{nowhere}");
+}

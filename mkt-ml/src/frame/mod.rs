@@ -264,6 +264,14 @@ impl Column {
         }
     }
 
+    /// How many values are missing.
+    pub fn missing(&self) -> usize {
+        match &self.values {
+            Values::Numeric(numbers) => numbers.iter().filter(|number| number.is_nan()).count(),
+            Values::Categorical { codes, .. } => codes.iter().filter(|code| **code == MISSING_CODE).count(),
+        }
+    }
+
     /// The same column with the rows of `rows`, in that order; rows past the end become missing.
     pub(crate) fn take(&self, rows: &[usize]) -> Self {
         let values = match &self.values {

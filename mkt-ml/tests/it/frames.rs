@@ -192,3 +192,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn missing_values_are_counted() {
+    let frame = Frame::read_csv("a,b,c\n1,x,\n,,\n3,y,\n".as_bytes()).unwrap();
+    let missing: Vec<usize> = frame.columns().iter().map(mkt_ml::frame::Column::missing).collect();
+    assert_eq!(missing, [1, 1, 3]);
+}
