@@ -102,7 +102,7 @@ impl Kernels {
         };
         let first = self.cells.first()?;
         let total = first.iter().fold(Sums::default(), |sum, cell| sum.plus(Sums::of_cell(*cell)));
-        let found = rules.best(&self.table, &self.features, &self.cells, total, Bounds::WIDEST, None)?;
+        let found = rules.best(&self.table, &self.features, &self.cells, total, Bounds::WIDEST, &[])?;
         Some(found.gain)
     }
 

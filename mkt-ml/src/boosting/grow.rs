@@ -2,7 +2,7 @@
 
 use super::{
     histogram::{self, Cells, Item, Sums},
-    split::{Bounds, Candidate, Monotone, Place, Rules},
+    split::{Bounds, Candidate, Counted, Monotone, Place, Rules},
 };
 use crate::{
     tree::{
@@ -17,6 +17,9 @@ use crate::{
 const KEPT_BYTES: usize = 256 << 20;
 /// Smaller nodes are looked at by one thread.
 const SHARED: usize = 1 << 12;
+
+/// Features up to which rows are counted for one at a time.
+const FEW: usize = 64;
 
 /// When a tree ends.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +67,8 @@ struct Leaf {
     bounds: Bounds,
     cells: Option<Vec<Cells>>,
     best: Option<Candidate>,
+    /// Features whose best division was not allowed.
+    counted: Counted,
 }
 
 /// Grows a tree on `items`, which are reordered: the rows of a leaf end up side by side.
@@ -92,6 +97,7 @@ pub(crate) fn grow(
         bounds: Bounds::WIDEST,
         cells: None,
         best: None,
+        counted: Vec::new(),
     };
     if limits.leaves > 1 {
         growing.look(&mut root, items);
@@ -157,9 +163,9 @@ impl Growing<'_> {
             && i64::from(leaf.sums.hessian) >= 2 * i64::from(self.rules.min_hessian)
     }
 
-    fn best(&self, leaf: &Leaf, cells: &[Cells], counts: Option<&[[u32; 256]]>) -> Option<Candidate> {
+    fn best(&self, leaf: &Leaf, cells: &[Cells]) -> Option<Candidate> {
         self.rules
-            .best(self.table, self.features, cells, leaf.sums, leaf.bounds, counts)
+            .best(self.table, self.features, cells, leaf.sums, leaf.bounds, &leaf.counted)
             .filter(|found| found.gain > self.limits.min_gain)
     }
 
@@ -176,7 +182,7 @@ impl Growing<'_> {
             &mut cells,
             self.crew,
         );
-        leaf.best = self.best(leaf, &cells, None);
+        leaf.best = self.best(leaf, &cells);
         self.keep(leaf, cells);
     }
 
@@ -210,7 +216,7 @@ impl Growing<'_> {
         let middle = self.partition(part, &candidate);
         let smaller = middle.min(part.len() - middle);
         if smaller < self.rules.min_leaf as usize {
-            self.recount(leaf, part);
+            self.recount(leaf, part, candidate.feature);
             return None;
         }
         let right_sums = leaf.sums.minus(candidate.left);
@@ -225,12 +231,14 @@ impl Growing<'_> {
             bounds: right_bounds,
             cells: None,
             best: None,
+            counted: Vec::new(),
         };
         leaf.end = right.start;
         leaf.depth += 1;
         leaf.sums = candidate.left;
         leaf.bounds = left_bounds;
         leaf.best = None;
+        leaf.counted.clear();
         // Nothing is divided after the last division: nobody needs the sums of its children.
         if last || !(self.may_divide(leaf) || self.may_divide(&right)) {
             if let Some(cells) = parent {
@@ -252,7 +260,7 @@ impl Growing<'_> {
         let [of_left, of_right] = if left_is_smaller { [smaller, larger] } else { [larger, smaller] };
         let crew = if right.end - leaf.start < SHARED { self.crew.alone() } else { self.crew };
         let find = |leaf: &Leaf, cells: &[Cells]| {
-            if self.may_divide(leaf) { self.best(leaf, cells, None) } else { None }
+            if self.may_divide(leaf) { self.best(leaf, cells) } else { None }
         };
         let (best_left, best_right) = crew.both(|| find(leaf, &of_left), || find(&right, &of_right));
         leaf.best = best_left;
@@ -262,39 +270,43 @@ impl Growing<'_> {
         Some(right)
     }
 
-    /// Finds the best division of a leaf with the rows of every bin counted.
-    fn recount(&self, leaf: &mut Leaf, items: &[Item]) {
-        let features = self.table.features();
-        let count = |items: &[Item]| {
-            let mut counts = vec![[0_u32; 256]; features];
-            for item in items {
-                let at = *item as u32 as usize * features;
-                let bins = self.table.bins.get(at..at + features).unwrap_or_default();
-                for (counts, bin) in counts.iter_mut().zip(bins) {
-                    counts[usize::from(*bin)] += 1;
-                }
-            }
-            counts
-        };
+    /// Finds the best division of a leaf whose best one left too few rows on a side: the rows in the bins of its feature
+    /// are counted, and that feature's next best division competes with those of the others. Where features are many,
+    /// all are counted at once, or each could ask for a pass of its own.
+    fn recount(&self, leaf: &mut Leaf, items: &[Item], feature: usize) {
         let size = items.len().div_ceil(self.crew.threads()).max(SHARED);
-        let mut parts = self.crew.map(items.chunks(size).collect(), count).into_iter();
-        let mut counts = parts.next().unwrap_or_else(|| count(&[]));
-        for part in parts {
-            for (sum, count) in counts.as_flattened_mut().iter_mut().zip(part.as_flattened()) {
-                *sum += count;
+        let count = |feature: usize| {
+            let column = self.table.column(feature);
+            let parts = self.crew.map(items.chunks(size).collect(), |items: &[Item]| {
+                let mut counts = Box::new([0_u32; 256]);
+                for item in items {
+                    counts[usize::from(column.of(*item as u32 as usize))] += 1;
+                }
+                counts
+            });
+            parts.into_iter().reduce(|mut rows, part| {
+                rows.iter_mut().zip(part.iter()).for_each(|(sum, count)| *sum += count);
+                rows
+            })
+        };
+        leaf.counted.resize(self.table.features(), None);
+        let features = if self.features.len() > FEW { self.features } else { &[feature] };
+        for &feature in features {
+            if let Some(counted) = leaf.counted.get_mut(feature) {
+                *counted = count(feature);
             }
         }
         let owned;
         let cells = match &leaf.cells {
             Some(cells) => cells,
             None => {
-                let mut cells = vec![[0; 256]; features];
+                let mut cells = vec![[0; 256]; self.table.features()];
                 histogram::fill(self.table, items, &mut cells, self.crew);
                 owned = cells;
                 &owned
             }
         };
-        leaf.best = self.best(leaf, cells, Some(&counts));
+        leaf.best = self.best(leaf, cells);
     }
 
     /// What the children's leaves may say: a bound feature draws a line between them half way.

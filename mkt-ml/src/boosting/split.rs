@@ -74,6 +74,9 @@ pub(crate) struct Candidate {
     pub(crate) left: Sums,
 }
 
+/// The rows in each bin, of features of which they were counted; shorter than the features where none was.
+pub(crate) type Counted = Vec<Option<Box<[u32; 256]>>>;
+
 /// Where a feature is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -110,8 +113,8 @@ impl Rules {
         bounds.hold(-f64::from(sums.gradient) / hessian * (self.units.gradient / self.units.hessian))
     }
 
-    /// The best division over `features`; `counts` are rows per bin where the least number of rows is to be kept
-    /// exactly here.
+    /// The best division over `features`; `counts` are given for features whose best division would leave too
+    /// few rows on a side: there the least number of rows is looked at for each.
     pub(crate) fn best(
         &self,
         table: &Table,
@@ -119,12 +122,12 @@ impl Rules {
         cells: &[Cells],
         total: Sums,
         bounds: Bounds,
-        counts: Option<&[[u32; 256]]>,
+        counts: &[Option<Box<[u32; 256]>>],
     ) -> Option<Candidate> {
         let mut best: Option<Candidate> = None;
         for &feature in features {
             let (Some(cuts), Some(cells)) = (table.cuts.get(feature), cells.get(feature)) else { continue };
-            let counts = counts.and_then(|counts| counts.get(feature));
+            let counts = counts.get(feature).and_then(Option::as_deref);
             let bound = self.monotone.get(feature).copied().flatten();
             let found = match cuts {
                 Cuts::Categories(_) => self.categories(feature, cells, cuts.bins(), total, counts),
