@@ -290,6 +290,11 @@ impl Growing<'_> {
             })
         };
         leaf.counted.resize(self.table.features(), None);
+        if leaf.counted.get(feature).is_some_and(Option::is_some) {
+            // What was counted and allowed cannot fail; if it did, asking again would not end.
+            leaf.best = None;
+            return;
+        }
         let features = if self.features.len() > FEW { self.features } else { &[feature] };
         for &feature in features {
             if let Some(counted) = leaf.counted.get_mut(feature) {

@@ -174,8 +174,9 @@ impl Rules {
             left = left.plus(missing);
         }
         let gain = self.gain(score, total);
-        let missing_left = side_of_missing(missing, missing_left, left, total);
-        Some(Candidate { gain, feature, place: Place::Cut(half_way(cells, bin, bins)), missing_left, left })
+        let missing_left = if missing == Sums::default() { larger_left(left, total) } else { missing_left };
+        let cut = half_way(bin, bins, |bin| cells[bin] != 0);
+        Some(Candidate { gain, feature, place: Place::Cut(cut), missing_left, left })
     }
 
     fn gain(&self, score: f64, total: Sums) -> f64 {
@@ -234,8 +235,12 @@ impl Rules {
         }
         let (score, bin, missing_left, left) = best?;
         let gain = 0.5 * (score - self.held_score(total, self.value(total, bounds)));
-        let missing_left = side_of_missing(missing, missing_left, left, total);
-        Some(Candidate { gain, feature, place: Place::Cut(half_way(cells, bin, bins)), missing_left, left })
+        // Rows may add up to nothing and still be there: where they were counted, none of them changes sides.
+        let none_missing = missing == Sums::default() && missing_rows == 0;
+        let missing_left = if none_missing { larger_left(left, total) } else { missing_left };
+        let held = |bin: usize| cells[bin] != 0 || counts.is_some_and(|counts| counts[bin] > 0);
+        let cut = half_way(bin, bins, held);
+        Some(Candidate { gain, feature, place: Place::Cut(cut), missing_left, left })
     }
 
     /// Twice the fall of the loss by a leaf of this value, which bounds may keep from its best:
@@ -301,14 +306,14 @@ impl Rules {
     }
 }
 
-/// Missing values that training did not show here follow the larger side.
-fn side_of_missing(missing: Sums, found: bool, left: Sums, total: Sums) -> bool {
-    if missing == Sums::default() { left.hessian >= total.hessian - left.hessian } else { found }
+/// The side of missing values that training did not show here: the larger one.
+fn larger_left(left: Sums, total: Sums) -> bool {
+    left.hessian >= total.hessian - left.hessian
 }
 
 /// The cut half way between `bin` and the next bin that holds anything; past the last one, everything present.
-fn half_way(cells: &Cells, bin: usize, bins: usize) -> u8 {
-    let next = (bin + 1..bins.min(256)).find(|next| cells[*next] != 0);
+fn half_way(bin: usize, bins: usize, held: impl Fn(usize) -> bool) -> u8 {
+    let next = (bin + 1..bins.min(256)).find(|next| held(*next));
     next.map_or(u8::MAX, |next| (bin + (next - bin - 1) / 2) as u8)
 }
 

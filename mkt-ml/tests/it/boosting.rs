@@ -339,3 +339,31 @@ fn wide_frames_are_boosted_though_not_all_histograms_can_be_kept() {
     assert_eq!(model, fit(2));
     assert!(model.gains()[4321] > 0.1 && model.gains()[8765] > 0.1);
 }
+
+/// Rows that are sure weigh nothing any more: their sums are 0, yet they are there and are counted.
+#[test]
+fn boosting_goes_on_when_most_rows_are_sure() {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(17);
+    let rows = 1200;
+    let records = Array2::from_shape_fn((rows, 6), |(_, column)| {
+        let value: f64 = rng.random_range(0.0..1.0);
+        if column % 2 == 0 {
+            (value * 12.0).floor()
+        } else if value < 0.2 {
+            f64::NAN
+        } else {
+            value
+        }
+    });
+    let labels: Array1<bool> = records
+        .outer_iter()
+        .map(|row| row[0] + row[2] > 13.0 || (row[1] > 0.97 && rng.random_bool(0.5)))
+        .collect();
+    let data = Dataset::new(records, labels);
+    for min_leaf in [5, 20, 60] {
+        let params = Boosting::params().trees(600).learning_rate(0.3).min_leaf(min_leaf).leaves(31);
+        let model = params.fit(&data).unwrap();
+        let probabilities = model.probabilities(data.records().view()).unwrap();
+        assert!(log_loss(&data.targets().to_vec(), &probabilities.to_vec()).unwrap() < 0.2);
+    }
+}
