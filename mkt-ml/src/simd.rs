@@ -5,6 +5,8 @@
 //! switched on. Fused multiply-add is switched on with them but never used by the compiler of its own accord,
 //! so that all versions compute the same bits; the tests compare them.
 
+use std::sync::OnceLock;
+
 /// Which version of a kernel runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
@@ -20,6 +22,12 @@ impl Level {
     /// The best that this machine can do.
     #[inline]
     pub(crate) fn of_machine() -> Self {
+        // Asked for every few microseconds; the machine does not change.
+        static FOUND: OnceLock<Level> = OnceLock::new();
+        *FOUND.get_or_init(Self::find)
+    }
+
+    fn find() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 = std::arch::is_x86_feature_detected!("avx2")

@@ -89,11 +89,12 @@ pub(crate) enum Place {
 impl Candidate {
     /// The side of each bin.
     pub(crate) fn left_bins(&self) -> LeftBins {
-        std::array::from_fn(|bin| match self.place {
-            _ if bin == usize::from(MISSING_BIN) => self.missing_left,
-            Place::Cut(cut) => bin <= usize::from(cut),
-            Place::Set(set) => set[bin / 64] >> (bin % 64) & 1 == 1,
-        })
+        let mut left = match self.place {
+            Place::Cut(cut) => std::array::from_fn(|bin| bin <= usize::from(cut)),
+            Place::Set(set) => std::array::from_fn(|bin| set[bin / 64] >> (bin % 64) & 1 == 1),
+        };
+        left[usize::from(MISSING_BIN)] = self.missing_left;
+        left
     }
 }
 
@@ -125,6 +126,7 @@ impl Rules {
         counts: &[Option<Box<[u32; 256]>>],
     ) -> Option<Candidate> {
         let mut best: Option<Candidate> = None;
+        let mut scratch = Scratch::new();
         for &feature in features {
             let (Some(cuts), Some(cells)) = (table.cuts.get(feature), cells.get(feature)) else { continue };
             let counts = counts.get(feature).and_then(Option::as_deref);
@@ -134,7 +136,7 @@ impl Rules {
                 Cuts::Numbers(_) if counts.is_some() || !self.monotone.is_empty() => {
                     self.numbers_in_turn(feature, cells, cuts.bins(), total, bounds, bound, counts)
                 }
-                Cuts::Numbers(_) => self.numbers(feature, cells, cuts.bins(), total),
+                Cuts::Numbers(_) => self.numbers(feature, cells, cuts.bins(), total, &mut scratch),
             };
             if let Some(found) = found
                 && best.is_none_or(|best| found.gain > best.gain)
@@ -146,35 +148,38 @@ impl Rules {
     }
 
     /// All cuts of a feature side by side.
-    fn numbers(&self, feature: usize, cells: &Cells, bins: usize, total: Sums) -> Option<Candidate> {
-        let missing = Sums::of_cell(cells[usize::from(MISSING_BIN)]);
-        let mut lefts = Lefts { gradient: [0; 256], hessian: [0; 256] };
-        let mut gains = [f64::NEG_INFINITY; 256];
-        let mut best: Option<(f64, usize, bool)> = None;
+    fn numbers(
+        &self,
+        feature: usize,
+        cells: &Cells,
+        bins: usize,
+        total: Sums,
+        scratch: &mut Scratch,
+    ) -> Option<Candidate> {
+        let missing = cells[usize::from(MISSING_BIN)];
+        let Scratch { lefts, gains } = scratch;
+        let mut best: Option<(f64, usize, bool, Sums)> = None;
         for missing_left in [false, true] {
-            if missing_left && missing == Sums::default() {
+            if missing_left && missing == 0 {
                 break;
             }
-            let mut left = if missing_left { missing } else { Sums::default() };
-            for (bin, cell) in cells.iter().enumerate().take(bins).skip(1) {
-                left = left.plus(Sums::of_cell(*cell));
-                lefts.gradient[bin] = left.gradient;
-                lefts.hessian[bin] = left.hessian;
+            let mut left = if missing_left { missing } else { 0 };
+            for (sum, cell) in lefts.iter_mut().zip(cells).take(bins).skip(1) {
+                left = left.wrapping_add(*cell);
+                *sum = left;
             }
-            score_all(self.level, &lefts, bins, total, self.l2, self.min_hessian, &mut gains);
-            for (bin, &gain) in gains.iter().enumerate().take(bins).skip(1) {
-                if gain > best.map_or(f64::NEG_INFINITY, |best| best.0) {
-                    best = Some((gain, bin, missing_left));
-                }
+            // Cuts that there are not have nothing to their left, which is not allowed.
+            lefts[0] = 0;
+            lefts[bins..].fill(0);
+            let most = score_all(self.level, lefts, bins, total, self.l2, self.min_hessian, gains);
+            if most > best.map_or(f64::NEG_INFINITY, |best| best.0) {
+                let bin = gains.iter().position(|gain| *gain == most)?;
+                best = Some((most, bin, missing_left, Sums::of_cell(lefts[bin])));
             }
         }
-        let (score, bin, missing_left) = best?;
-        let mut left = (1..=bin).fold(Sums::default(), |sum, bin| sum.plus(Sums::of_cell(cells[bin])));
-        if missing_left {
-            left = left.plus(missing);
-        }
+        let (score, bin, missing_left, left) = best?;
         let gain = self.gain(score, total);
-        let missing_left = if missing == Sums::default() { larger_left(left, total) } else { missing_left };
+        let missing_left = if missing == 0 { larger_left(left, total) } else { missing_left };
         let cut = half_way(bin, bins, |bin| cells[bin] != 0);
         Some(Candidate { gain, feature, place: Place::Cut(cut), missing_left, left })
     }
@@ -317,31 +322,54 @@ fn half_way(bin: usize, bins: usize, held: impl Fn(usize) -> bool) -> u8 {
     next.map_or(u8::MAX, |next| (bin + (next - bin - 1) / 2) as u8)
 }
 
-/// Sums left of each cut.
-pub(crate) struct Lefts {
-    gradient: [i32; 256],
-    hessian: [i32; 256],
+/// Room for one feature's cuts at a time.
+struct Scratch {
+    /// The sums left of each cut, packed like cells.
+    lefts: Cells,
+    gains: [f64; 256],
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Self { lefts: [0; 256], gains: [f64::NEG_INFINITY; 256] }
+    }
 }
 
 dispatched! {
+    /// The score of each cut, and the largest; −∞ for cuts that are not allowed.
     fn score_all(
-        lefts: &Lefts, bins: usize, total: Sums, l2: f64, min_hessian: i32, gains: &mut [f64; 256],
-    ) = score_lanes
+        lefts: &Cells, bins: usize, total: Sums, l2: f64, min_hessian: i32, gains: &mut [f64; 256],
+    ) -> f64 = score_lanes
 }
 
 #[inline(always)]
-fn score_lanes(lefts: &Lefts, bins: usize, total: Sums, l2: f64, min_hessian: i32, gains: &mut [f64; 256]) {
-    // Whole chunks of the arrays: what lies past the last bin is not looked at.
-    let until = bins.next_multiple_of(16).min(256);
-    let sums = lefts.gradient[..until].iter().zip(&lefts.hessian[..until]);
-    for (gain, (&gradient, &hessian)) in gains[..until].iter_mut().zip(sums) {
-        let (right, right_hessian) =
-            (total.gradient.wrapping_sub(gradient), total.hessian.wrapping_sub(hessian));
-        let score = Rules::score(f64::from(gradient), f64::from(hessian), l2)
-            + Rules::score(f64::from(right), f64::from(right_hessian), l2);
-        let allowed = (hessian >= min_hessian) & (right_hessian >= min_hessian);
-        *gain = if allowed { score } else { f64::NEG_INFINITY };
+fn score_lanes(
+    lefts: &Cells,
+    bins: usize,
+    total: Sums,
+    l2: f64,
+    min_hessian: i32,
+    gains: &mut [f64; 256],
+) -> f64 {
+    const LANES: usize = 8;
+    let mut most = [f64::NEG_INFINITY; LANES];
+    // Whole chunks of the arrays: what lies past the last bin is not allowed.
+    let chunks = bins.div_ceil(LANES);
+    let lefts = lefts.chunks_exact(LANES).take(chunks);
+    for (gains, lefts) in gains.chunks_exact_mut(LANES).zip(lefts) {
+        for lane in 0..LANES {
+            let Sums { gradient, hessian } = Sums::of_cell(lefts[lane]);
+            let (right, right_hessian) =
+                (total.gradient.wrapping_sub(gradient), total.hessian.wrapping_sub(hessian));
+            let score = Rules::score(f64::from(gradient), f64::from(hessian), l2)
+                + Rules::score(f64::from(right), f64::from(right_hessian), l2);
+            let allowed = (hessian >= min_hessian) & (right_hessian >= min_hessian);
+            let score = if allowed { score } else { f64::NEG_INFINITY };
+            gains[lane] = score;
+            most[lane] = if score > most[lane] { score } else { most[lane] };
+        }
     }
+    most.into_iter().fold(f64::NEG_INFINITY, f64::max)
 }
 
 #[cfg(test)]
@@ -381,7 +409,7 @@ mod tests {
         // Cut after bin 2: 9/3 + 81/3 − 36/6 = 24, half of it 12; after bin 1: 16/2 + 100/4 − 6 = 27, half 13.5.
         let (cells, total) = cells(&[(0, 0), (4, 2), (-1, 1), (-9, 3)]);
         for level in Level::all() {
-            let found = rules(level).numbers(3, &cells, 4, total).unwrap();
+            let found = rules(level).numbers(3, &cells, 4, total, &mut Scratch::new()).unwrap();
             assert_eq!((found.gain, found.place, found.feature), (13.5, Place::Cut(1), 3));
             assert_eq!(found.left, Sums { gradient: 4, hessian: 2 });
             assert!(!found.missing_left, "the right side is larger");
@@ -426,13 +454,13 @@ mod tests {
             let (cells, total) = cells(&of);
             let mut plain = rules(Level::Plain);
             plain.l2 = 3.0;
-            let first = plain.numbers(0, &cells, bins, total);
+            let first = plain.numbers(0, &cells, bins, total, &mut Scratch::new());
             let in_turn = plain.numbers_in_turn(0, &cells, bins, total, Bounds::WIDEST, None, None);
             let key = |found: Option<Candidate>| found.map(|c| (c.place, c.missing_left, c.left));
             assert_eq!(key(first), key(in_turn));
             for level in Level::all() {
                 let rules = Rules { level, ..plain.clone() };
-                assert_eq!(rules.numbers(0, &cells, bins, total), first, "{level:?}");
+                assert_eq!(rules.numbers(0, &cells, bins, total, &mut Scratch::new()), first, "{level:?}");
             }
         }
     }
