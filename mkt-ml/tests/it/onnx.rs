@@ -1,6 +1,8 @@
 //! ONNX files: onnxruntime gives the probabilities that the model gives. `MKT_ONNX_PYTHON` names a Python with the
 //! packages onnx, onnxruntime and numpy; without it these tests say that they were skipped.
 
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
 use std::{env, fs, process::Command};
 
 use mkt_ml::{
