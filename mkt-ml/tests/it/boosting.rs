@@ -367,3 +367,31 @@ fn boosting_goes_on_when_most_rows_are_sure() {
         assert!(log_loss(&data.targets().to_vec(), &probabilities.to_vec()).unwrap() < 0.2);
     }
 }
+
+/// `MKT_ML_ROWS` sets how many (300 000 by default; 100 000 000 take 5 GB).
+#[test]
+fn sums_hold_however_many_rows_there_are() {
+    let rows: usize = std::env::var("MKT_ML_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(300_000);
+    assert!(rows.is_multiple_of(20), "the shares below need it");
+    // One row in ten converts where the feature is 0, three in ten where it is 1.
+    let positive = |row: usize| row / 2 % 10 < if row % 2 == 0 { 1 } else { 3 };
+    let records = Array2::from_shape_fn((rows, 1), |(row, _)| (row % 2) as f64);
+    let data = Dataset::new(records, Array1::from_shape_fn(rows, positive));
+    let params = Boosting::params().trees(1).leaves(2).learning_rate(1.0).min_leaf(1);
+    let model = params.fit(&data).unwrap();
+    let asked = array![[0.0], [1.0]];
+    let found = model.probabilities(asked.view()).unwrap();
+    // From the log odds of p = 1/5 the Newton step of a side with the share q is (q − p) ÷ p (1 − p).
+    for (found, share) in found.iter().zip([0.1, 0.3]) {
+        let margin = f64::ln(0.2 / 0.8) + (share - 0.2) / 0.16;
+        let expected = 1.0 / (1.0 + (-margin).exp());
+        assert!((found - expected).abs() < 2e-4, "{found} for {expected}");
+    }
+    // Trees count: their leaves are the shares to the last bit.
+    let tree = mkt_ml::DecisionTree::params().fit(&data).unwrap();
+    let found = tree.probabilities(asked.view()).unwrap();
+    assert_eq!(
+        found.to_vec(),
+        [(rows / 20) as f64 / (rows / 2) as f64, (3 * rows / 20) as f64 / (rows / 2) as f64]
+    );
+}
