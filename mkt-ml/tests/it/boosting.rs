@@ -374,7 +374,7 @@ fn sums_hold_however_many_rows_there_are() {
     let rows: usize = std::env::var("MKT_ML_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(300_000);
     assert!(rows.is_multiple_of(20), "the shares below need it");
     // One row in ten converts where the feature is 0, three in ten where it is 1.
-    let positive = |row: usize| row / 2 % 10 < if row % 2 == 0 { 1 } else { 3 };
+    let positive = |row: usize| row / 2 % 10 < if row.is_multiple_of(2) { 1 } else { 3 };
     let records = Array2::from_shape_fn((rows, 1), |(row, _)| (row % 2) as f64);
     let data = Dataset::new(records, Array1::from_shape_fn(rows, positive));
     let params = Boosting::params().trees(1).leaves(2).learning_rate(1.0).min_leaf(1);
