@@ -58,6 +58,13 @@ pub trait Warehouse: Debug + Send + Sync + 'static {
     /// The SQL that [`query`](Self::query) understands.
     fn dialect(&self) -> Dialect;
 
+    /// Whether the engine runs in this process, so that a row costs a function call and no way over a network. Reports
+    /// may then read rows by [`scan`](Self::scan) and add them up in Rust, where that is faster than the engine's own way;
+    /// the numbers are the same. No, unless an engine says so; it must answer a `union all` part by part.
+    fn in_process(&self) -> bool {
+        false
+    }
+
     /// Opens a connection and reads the schema version, without changing anything.
     async fn check(&self) -> Result<()>;
 
@@ -87,6 +94,9 @@ macro_rules! forward {
         impl<W: Warehouse + ?Sized> Warehouse for $pointer<W> {
             fn dialect(&self) -> Dialect {
                 (**self).dialect()
+            }
+            fn in_process(&self) -> bool {
+                (**self).in_process()
             }
             async fn check(&self) -> Result<()> {
                 (**self).check().await

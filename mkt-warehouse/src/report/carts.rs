@@ -1,6 +1,6 @@
 //! Who left something in the cart, and what they had looked at.
 
-use super::{Answer, Report, Scope, asked, unreadable};
+use super::{Answer, Report, Scope, asked, fold, unreadable};
 use crate::id;
 use crate::model::{Amount, Json};
 use crate::record;
@@ -173,14 +173,17 @@ pub async fn abandoned_carts<W: Warehouse + ?Sized>(
     let idle = TimeDelta::from_std(options.idle).unwrap_or(TimeDelta::MAX);
     let idle_since = now.checked_sub_signed(idle).unwrap_or(DateTime::UNIX_EPOCH);
     let values = vec![("now", Value::Timestamp(now)), ("idle_since", Value::Timestamp(idle_since))];
+    if warehouse.in_process() {
+        return fold::carts(warehouse, scope, idle_since, &values).await;
+    }
     let events = asked::<CartEvent, W>(&REPORT, warehouse, scope, values).await?;
-    Ok(Answer::from_rows(folded(&events).map_err(|cause| unreadable(REPORT.name, cause))?))
+    let acts: std::result::Result<Vec<_>, _> = (0..events.rows()).map(|row| Act::at(&events, row)).collect();
+    let rows = acts.and_then(|acts| folded(&acts)).map_err(|cause| unreadable(REPORT.name, cause))?;
+    Ok(Answer::from_rows(rows))
 }
 
 /// One row per cart from the events of all, which stand person by person and site by site in the order of time.
-fn folded(events: &Table) -> std::result::Result<Vec<AbandonedCart>, TableError> {
-    let acts =
-        (0..events.rows()).map(|row| Act::at(events, row)).collect::<std::result::Result<Vec<_>, _>>()?;
+pub(super) fn folded(acts: &[Act<'_>]) -> std::result::Result<Vec<AbandonedCart>, TableError> {
     let mut carts = Vec::new();
     for acts in acts.chunk_by(|a, b| (a.person, a.site) == (b.person, b.site)) {
         carts.extend(fold(acts)?);
@@ -190,15 +193,15 @@ fn folded(events: &Table) -> std::result::Result<Vec<AbandonedCart>, TableError>
 }
 
 /// An event of a cart, whose document is read where the cart needs it: most views are of no cart's first six products.
-struct Act<'a> {
-    row: usize,
-    site: &'a str,
-    person: &'a str,
-    user_id: &'a str,
-    event_type: &'a str,
-    timestamp: DateTime<Utc>,
-    currency: Option<Currency>,
-    properties: &'a str,
+pub(super) struct Act<'a> {
+    pub(super) row: usize,
+    pub(super) site: &'a str,
+    pub(super) person: &'a str,
+    pub(super) user_id: &'a str,
+    pub(super) event_type: &'a str,
+    pub(super) timestamp: DateTime<Utc>,
+    pub(super) currency: Option<Currency>,
+    pub(super) properties: &'a str,
 }
 
 impl<'a> Act<'a> {

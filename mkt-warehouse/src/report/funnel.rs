@@ -2,7 +2,7 @@
 
 use super::journey::whole_seconds;
 use super::scope::input;
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Report, Scope, answer, fold};
 use crate::model::EventType;
 use crate::record;
 use crate::table::Value;
@@ -225,5 +225,8 @@ pub async fn funnel<W: Warehouse + ?Sized>(
     values.extend(STEPS.iter().enumerate().map(|(n, name)| {
         (*name, options.steps.get(n).map_or(Value::Null, |step| Value::Text(step.as_str().to_owned())))
     }));
-    answer(&REPORT, warehouse, scope, values).await
+    match warehouse.in_process() {
+        true => fold::funnel(warehouse, scope, options, &values).await,
+        false => answer(&REPORT, warehouse, scope, values).await,
+    }
 }

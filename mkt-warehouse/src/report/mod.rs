@@ -44,6 +44,7 @@ mod cohort;
 mod conversion;
 mod email;
 mod etl;
+mod fold;
 mod funnel;
 mod hours;
 mod journey;
@@ -245,10 +246,7 @@ async fn asked<R: Record, W: Warehouse + ?Sized>(
 ) -> Result<Table> {
     let mut values = scope.values();
     values.extend(options);
-    // SQLite would find nothing by it, and PostgreSQL refuse it in words of its own.
-    if values.iter().any(|(_, value)| matches!(value, Value::Text(text) if text.contains('\0'))) {
-        return Err(scope::input("a name in the scope has a NUL character"));
-    }
+    readable_values(&values)?;
     if report.local {
         zone::require(warehouse, scope).await?;
     }
@@ -257,6 +255,14 @@ async fn asked<R: Record, W: Warehouse + ?Sized>(
         query = query.column(column.name, column.ty);
     }
     warehouse.query(&query).await
+}
+
+/// SQLite would find nothing by a NUL, and PostgreSQL refuse it in words of its own.
+fn readable_values(values: &[(&'static str, Value)]) -> Result<()> {
+    match values.iter().any(|(_, value)| matches!(value, Value::Text(text) if text.contains('\0'))) {
+        true => Err(scope::input("a name in the scope has a NUL character")),
+        false => Ok(()),
+    }
 }
 
 /// An answer that does not read: the tables hold what the model does not allow.

@@ -131,6 +131,11 @@ impl Scope {
         self.zone.name()
     }
 
+    /// The source whose word alone counts, where the scope names one.
+    pub(crate) fn only_source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
     /// The first day, in the zone.
     pub(crate) fn first_day(&self) -> NaiveDate {
         self.local_day(self.from)

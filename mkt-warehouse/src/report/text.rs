@@ -74,6 +74,16 @@ const MANY_EVENTS: &str = "from events e
       and (:site is null or e.site = :site)
       and coalesce(e.source = :source, t.record_source = e.source, true)";
 
+/// The same where persons and systems of record are looked up in Rust, see `fold`.
+const EVENTS_BY_ORIGIN: &str = "from events e
+    -- The session itself is only looked up for a filter.
+    left join sessions s on s.session_id = case
+        when :channels is null and :devices is null and :campaigns is null then null else e.session_id end
+    left join (select distinct session_id from sessions where bot is not null) r on r.session_id = e.session_id
+    where r.session_id is null
+      and (:site is null or e.site = :site)
+      and (:source is null or e.source = :source)";
+
 /// Which of them the filters keep: an event is filtered through its session.
 const KEPT: &str = "(:channels is null or @listed(coalesce(s.channel, e.channel), :channels))
       and (:devices is null or @listed(s.device, :devices))
@@ -94,6 +104,7 @@ pub(super) fn rendered(text: &str, dialect: Dialect) -> String {
         .replace("{events}", &format!("{EVENTS}\n      and {KEPT}"))
         .replace("{many events}", &format!("{MANY_EVENTS}\n      and {KEPT}"))
         .replace("{all events}", MANY_EVENTS)
+        .replace("{all events by origin}", EVENTS_BY_ORIGIN)
         .replace("{kept}", KEPT);
     let mut joined = String::new();
     let mut rest = text.as_str();

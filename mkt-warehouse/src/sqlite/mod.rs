@@ -192,6 +192,10 @@ impl Warehouse for Sqlite {
         Dialect::Sqlite
     }
 
+    fn in_process(&self) -> bool {
+        true
+    }
+
     async fn check(&self) -> Result<()> {
         let known = model::SCHEMA.migrations.iter().map(|step| step.version).max().unwrap_or(0);
         let exists = "select count(*) from sqlite_master where name = 'warehouse_migrations'";

@@ -1,0 +1,175 @@
+//! Abandoned carts in two passes over the events of one state: whose cart was left, then what is in it.
+
+use super::super::carts::{AbandonedCart, Act, REPORT, folded};
+use super::super::{Answer, Scope, unreadable};
+use super::{People, Visitor, counts, read};
+use crate::table::{ColumnType, TableError, Value};
+use crate::warehouse::Warehouse;
+use chrono::{DateTime, Utc};
+use mkt_connect::{Currency, Result};
+use std::collections::HashMap;
+
+const TOUCHES: i64 = 2;
+const ACTS: i64 = 3;
+
+/// Parts 0 and 1 as [`super::PEOPLE`] says; 2: what fills carts and empties them, with `chosen` where the filters keep it;
+/// 3: what may be in a cart or beside it.
+const STATEMENT: &str = "
+select
+    0 as part, i.user_id, i.source, i.site, i.person_id as name, null as timestamp, null as number, null as currency,
+    null as properties
+from identities i
+union all
+select 1, null, t.record_source, t.site, null, null, null, null, null from sites t
+union all
+select
+    2, e.user_id, e.source, e.site, e.event_type, e.timestamp,
+    case when e.timestamp < :until and {kept} then 1 else 0 end, null, null
+{all events by origin}
+  and e.timestamp >= :from and e.timestamp <= :now
+  and e.event_type in ('add_to_cart', 'cart_abandoned', 'purchase')
+union all
+select
+    3, e.user_id, e.source, e.site, e.event_type, e.timestamp, e.event_id,
+    coalesce(e.currency, (select t.currency from sites t where t.site = e.site)), e.properties
+{all events by origin}
+  and e.timestamp >= :from and e.timestamp < :until and e.timestamp <= :now
+  and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned')";
+
+const COLUMNS: [(&str, ColumnType); 9] = [
+    ("part", ColumnType::Int),
+    ("user_id", ColumnType::Text),
+    ("source", ColumnType::Text),
+    ("site", ColumnType::Text),
+    ("name", ColumnType::Text),
+    ("timestamp", ColumnType::Timestamp),
+    ("number", ColumnType::Int),
+    ("currency", ColumnType::Text),
+    ("properties", ColumnType::Json),
+];
+
+/// Something put in, or everything bought.
+struct Touch {
+    visitor: Visitor,
+    bought: bool,
+    at: DateTime<Utc>,
+    chosen: bool,
+}
+
+/// A person on a site.
+type Owner = (u32, u32);
+
+/// An event of an abandoned cart.
+struct Kept {
+    owner: Owner,
+    at: DateTime<Utc>,
+    event_id: i64,
+    user_id: String,
+    event_type: String,
+    currency: Option<Currency>,
+    properties: String,
+}
+
+/// As [`super::super::abandoned_carts`], with its parameters.
+pub(crate) async fn carts<W: Warehouse + ?Sized>(
+    warehouse: &W,
+    scope: &Scope,
+    idle_since: DateTime<Utc>,
+    values: &[(&'static str, Value)],
+) -> Result<Answer<AbandonedCart>> {
+    let (mut people, mut touches, mut kept) = (People::default(), Vec::new(), Vec::new());
+    // From the first event that may be in a cart on, the carts are known.
+    let mut carts: Option<Carts> = None;
+    read(&REPORT, warehouse, scope, STATEMENT, &COLUMNS, values, |row| {
+        let part = row.int(0)?;
+        if part < ACTS && carts.is_some() {
+            // Engines answer a `union all` part by part. One that did not would give carts without a purchase.
+            return Err(row.wrong(0, "the parts of the statement in their order"));
+        }
+        if people.learn(row)? {
+            return Ok(());
+        }
+        let visitor = people.visitor(row.text(1)?, row.text(2)?, row.text(3)?);
+        if part == TOUCHES {
+            let bought = row.text(4)? == "purchase";
+            touches.push(Touch { visitor, bought, at: row.at(5)?, chosen: row.int(6)? == 1 });
+            return Ok(());
+        }
+        let carts = carts.get_or_insert_with(|| Carts::left(&people, scope, &touches, idle_since));
+        let (owner, at) = ((people.person(visitor), people.site(visitor)), row.at(5)?);
+        // A source whose first event this is was not looked at when the carts were found: it has none.
+        if !counts(&carts.counted, visitor) || !carts.open(owner, at) {
+            return Ok(());
+        }
+        let told = row.text(7).ok().map(|told| told.parse().map_err(|_| row.wrong(7, "a currency")));
+        let (currency, event_id) = (told.transpose()?, row.int(6)?);
+        let mut text = |column| row.take(column).ok_or_else(|| row.wrong(column, "text"));
+        let (user_id, event_type, properties) = (text(1)?, text(4)?, text(8)?);
+        kept.push(Kept { owner, at, event_id, user_id, event_type, currency, properties });
+        Ok(())
+    })
+    .await?;
+    kept.sort_unstable_by_key(|kept| (kept.owner, kept.at, kept.event_id));
+    let acts: Vec<Act<'_>> = kept.iter().enumerate().map(|(row, kept)| act(&people, row, kept)).collect();
+    let rows = folded(&acts).map_err(|cause: TableError| unreadable(REPORT.name, cause))?;
+    Ok(Answer::from_rows(rows))
+}
+
+fn act<'a>(people: &'a People, row: usize, kept: &'a Kept) -> Act<'a> {
+    Act {
+        row,
+        person: people.names.name(kept.owner.0),
+        site: people.sites.name(kept.owner.1),
+        user_id: &kept.user_id,
+        event_type: &kept.event_type,
+        timestamp: kept.at,
+        currency: kept.currency,
+        properties: &kept.properties,
+    }
+}
+
+/// The carts that were left, with the last purchase before each.
+struct Carts {
+    last_bought: HashMap<Owner, Option<DateTime<Utc>>>,
+    counted: Vec<bool>,
+}
+
+impl Carts {
+    fn left(people: &People, scope: &Scope, touches: &[Touch], idle_since: DateTime<Utc>) -> Self {
+        struct Cart {
+            last_bought: Option<DateTime<Utc>>,
+            last_touched: Option<DateTime<Utc>>,
+            chosen: bool,
+        }
+        let counted = people.counted(scope);
+        let mut carts: HashMap<Owner, Cart> = HashMap::new();
+        let owner = |touch: &Touch| (people.person(touch.visitor), people.site(touch.visitor));
+        let counting = || touches.iter().filter(|touch| counts(&counted, touch.visitor));
+        for touch in counting() {
+            let cart = carts.entry(owner(touch)).or_insert(Cart {
+                last_bought: None,
+                last_touched: None,
+                chosen: false,
+            });
+            if touch.bought {
+                cart.last_bought = cart.last_bought.max(Some(touch.at));
+            }
+        }
+        for touch in counting().filter(|touch| !touch.bought) {
+            if let Some(cart) = carts.get_mut(&owner(touch))
+                && cart.last_bought.is_none_or(|bought| touch.at > bought)
+            {
+                cart.last_touched = cart.last_touched.max(Some(touch.at));
+                cart.chosen |= touch.chosen;
+            }
+        }
+        carts.retain(|_, cart| cart.chosen && cart.last_touched.is_some_and(|touched| touched <= idle_since));
+        let last_bought = carts.into_iter().map(|(owner, cart)| (owner, cart.last_bought)).collect();
+        Self { last_bought, counted }
+    }
+
+    /// Whether what happened then belongs to an abandoned cart.
+    fn open(&self, owner: Owner, at: DateTime<Utc>) -> bool {
+        self.last_bought.get(&owner).is_some_and(|bought| bought.is_none_or(|bought| at > bought))
+    }
+}
