@@ -1,7 +1,7 @@
 //! What each campaign cost and brought in.
 
 use super::journey::looking_back;
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Report, Scope, answer, fold};
 use crate::model::{Amount, Measure};
 use crate::record;
 use crate::table::Value;
@@ -247,5 +247,8 @@ pub async fn campaign_performance<W: Warehouse + ?Sized>(
     let mut values = looking_back(scope, options.look_back)?;
     values.push(("first_day", Value::Date(scope.first_day())));
     values.push(("last_day", Value::Date(scope.last_day())));
-    answer(&REPORT, warehouse, scope, values).await
+    match warehouse.in_process() {
+        true => fold::campaigns(warehouse, scope, options.look_back, &values).await,
+        false => answer(&REPORT, warehouse, scope, values).await,
+    }
 }

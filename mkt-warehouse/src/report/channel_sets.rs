@@ -1,7 +1,7 @@
 //! Which combinations of channels convert.
 
 use super::journey::{ChannelSet, looking_back, steps, takings};
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Report, Scope, answer, fold};
 use crate::model::Amount;
 use crate::record;
 use crate::warehouse::Warehouse;
@@ -101,5 +101,9 @@ pub async fn channel_sets<W: Warehouse + ?Sized>(
     scope: &Scope,
     options: ChannelSetOptions,
 ) -> Result<Answer<ChannelSetCount>> {
-    answer(&REPORT, warehouse, scope, looking_back(scope, options.look_back)?).await
+    let values = looking_back(scope, options.look_back)?;
+    match warehouse.in_process() {
+        true => fold::channel_sets(warehouse, scope, options.look_back, &values).await,
+        false => answer(&REPORT, warehouse, scope, values).await,
+    }
 }

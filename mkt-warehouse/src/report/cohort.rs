@@ -1,6 +1,6 @@
 //! Who comes back, month by month after sign-up.
 
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Report, Scope, answer, fold};
 use crate::record;
 use crate::table::Value;
 use crate::warehouse::Warehouse;
@@ -127,6 +127,9 @@ pub async fn cohort_retention<W: Warehouse + ?Sized>(
     warehouse: &W,
     scope: &Scope,
 ) -> Result<Answer<CohortMonth>> {
+    if warehouse.in_process() {
+        return fold::cohort(warehouse, scope).await;
+    }
     let values = vec![
         ("first_day", Value::Date(scope.first_day())),
         ("last_month", Value::Date(scope.last_month())),

@@ -1,7 +1,7 @@
 //! Through which channels people came, in which order, before they converted, and when they did not.
 
 use super::journey::{ChannelPath, looking_back, steps, takings};
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Report, Scope, answer, fold};
 use crate::model::Amount;
 use crate::record;
 use crate::warehouse::Warehouse;
@@ -126,7 +126,11 @@ pub async fn paths<W: Warehouse + ?Sized>(
     scope: &Scope,
     options: PathOptions,
 ) -> Result<Answer<PathCount>> {
-    let all = answer(&REPORT, warehouse, scope, looking_back(scope, options.look_back)?).await?;
+    let values = looking_back(scope, options.look_back)?;
+    let all = match warehouse.in_process() {
+        true => fold::paths(warehouse, scope, options.look_back, &values).await?,
+        false => answer(&REPORT, warehouse, scope, values).await?,
+    };
     if options.repeats == Repeats::Keep && options.limit.is_none() {
         return Ok(all);
     }

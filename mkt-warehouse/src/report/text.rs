@@ -30,6 +30,16 @@ const VISITED: &str = "from sessions s
       and (:devices is null or @listed(s.device, :devices))
       and (:campaigns is null or @listed(s.campaign_id, :campaigns))";
 
+/// The sessions so far, where persons and systems of record are looked up in Rust, see `fold`.
+const VISITED_BY_ORIGIN: &str = "from sessions s
+    where s.start_time < :until
+      and s.bot is null
+      and (:site is null or s.site = :site)
+      and (:source is null or s.source = :source)
+      and (:channels is null or @listed(s.channel, :channels))
+      and (:devices is null or @listed(s.device, :devices))
+      and (:campaigns is null or @listed(s.campaign_id, :campaigns))";
+
 /// The sessions by quarters of an hour: taken from the sums where a quarter is whole and nothing is filtered, else counted.
 /// Where all is taken from the sums, the second part is over before it reads a row.
 const QUARTERS: &str = "quarters as (
@@ -95,6 +105,7 @@ const ZONE: &str = "z.zone = :zone and z.from_utc <= {at} and z.until_utc > {at}
 
 pub(super) fn rendered(text: &str, dialect: Dialect) -> String {
     let text = text
+        .replace("{visited by origin}", VISITED_BY_ORIGIN)
         .replace("{quarters}", QUARTERS)
         .replace("{visits}", &VISITS.replace("{visited}", "{visited in the period}"))
         .replace("{visits so far}", &VISITS.replace("{visited}", "{visited so far}"))

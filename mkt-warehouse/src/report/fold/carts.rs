@@ -1,8 +1,8 @@
 //! Abandoned carts in two passes over the events of one state: whose cart was left, then what is in it.
 
-use super::super::carts::{AbandonedCart, Act, REPORT, folded};
-use super::super::{Answer, Scope, unreadable};
 use super::{People, Visitor, counts, read};
+use crate::report::carts::{AbandonedCart, Act, REPORT, folded};
+use crate::report::{Answer, Scope, unreadable};
 use crate::table::{ColumnType, TableError, Value};
 use crate::warehouse::Warehouse;
 use chrono::{DateTime, Utc};
@@ -70,7 +70,7 @@ struct Kept {
     properties: String,
 }
 
-/// As [`super::super::abandoned_carts`], with its parameters.
+/// As [`crate::report::abandoned_carts`], with its parameters.
 pub(crate) async fn carts<W: Warehouse + ?Sized>(
     warehouse: &W,
     scope: &Scope,
@@ -101,8 +101,7 @@ pub(crate) async fn carts<W: Warehouse + ?Sized>(
         if !counts(&carts.counted, visitor) || !carts.open(owner, at) {
             return Ok(());
         }
-        let told = row.text(7).ok().map(|told| told.parse().map_err(|_| row.wrong(7, "a currency")));
-        let (currency, event_id) = (told.transpose()?, row.int(6)?);
+        let (currency, event_id) = (row.parsed_or_null(7, "a currency")?, row.int(6)?);
         let mut text = |column| row.take(column).ok_or_else(|| row.wrong(column, "text"));
         let (user_id, event_type, properties) = (text(1)?, text(4)?, text(8)?);
         kept.push(Kept { owner, at, event_id, user_id, event_type, currency, properties });

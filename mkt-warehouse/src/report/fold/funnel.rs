@@ -1,8 +1,8 @@
 //! The funnel from one ordered walk through each person's events.
 
-use super::super::funnel::{FunnelOptions, FunnelStep, REPORT};
-use super::super::{Answer, Scope};
 use super::{People, Visitor, counts, read};
+use crate::report::funnel::{FunnelOptions, FunnelStep, REPORT};
+use crate::report::{Answer, Scope};
 use crate::table::{ColumnType, Value};
 use crate::warehouse::Warehouse;
 use mkt_connect::Result;
@@ -42,7 +42,7 @@ struct Act {
     steps: u8,
 }
 
-/// As [`super::super::funnel`], with its parameters.
+/// As [`crate::report::funnel()`], with its parameters.
 pub(crate) async fn funnel<W: Warehouse + ?Sized>(
     warehouse: &W,
     scope: &Scope,
@@ -57,7 +57,8 @@ pub(crate) async fn funnel<W: Warehouse + ?Sized>(
         debug_assert_eq!(row.int(0), Ok(EVENTS));
         let visitor = people.visitor(row.text(1)?, row.text(2)?, row.text(3)?);
         let wanted = row.text(4)?;
-        let steps = options.steps.iter().rev().fold(0, |bits, step| bits << 1 | u8::from(step.as_str() == wanted));
+        let steps =
+            options.steps.iter().rev().fold(0, |bits, step| bits << 1 | u8::from(step.as_str() == wanted));
         let (happened, event_id) = (row.at(5)?.timestamp_micros(), row.int(6)?);
         found.push((visitor, Act { person: 0, happened, event_id, steps }));
         Ok(())
@@ -74,7 +75,8 @@ pub(crate) async fn funnel<W: Warehouse + ?Sized>(
     let until = scope.until().timestamp_micros();
     let mut reached = vec![(0_i64, 0_i64); options.steps.len()];
     for of_person in acts.chunk_by(|a, b| a.person == b.person) {
-        for (sums, fastest) in reached.iter_mut().zip(fastest(of_person, options.steps.len(), window, until)) {
+        for (sums, fastest) in reached.iter_mut().zip(fastest(of_person, options.steps.len(), window, until))
+        {
             if let Some(micros) = fastest {
                 sums.0 += 1;
                 sums.1 += micros / 1_000_000;
@@ -93,7 +95,9 @@ fn fastest(acts: &[Act], steps: usize, window: i64, until: i64) -> [Option<i64>;
     for act in acts {
         // From the last step to the first, so that one event does not count for two.
         for step in (1..steps).rev().filter(|step| act.steps >> step & 1 == 1) {
-            let Some(entry) = entered[step - 1].filter(|entry| entry + window >= act.happened) else { continue };
+            let Some(entry) = entered[step - 1].filter(|entry| entry + window >= act.happened) else {
+                continue;
+            };
             let took = act.happened - entry;
             entered[step] = entered[step].max(Some(entry));
             fastest[step] = Some(fastest[step].map_or(took, |best| best.min(took)));

@@ -7,11 +7,18 @@
 //! **One statement, one state**: all that a fold reads is one `union all`, each part with its number in the column `part`,
 //! so that a load which ends in between is seen whole or not at all.
 
+mod campaigns;
 mod carts;
+mod cohort;
 mod funnel;
+mod journeys;
+mod paths;
 
+pub(super) use campaigns::campaigns;
 pub(super) use carts::carts;
+pub(super) use cohort::cohort;
 pub(super) use funnel::funnel;
+pub(super) use paths::{channel_sets, paths};
 
 use super::{Report, Scope, text, unreadable};
 use crate::table::{Column, ColumnType, Table, TableError, Value};
@@ -19,7 +26,9 @@ use crate::warehouse::Warehouse;
 use chrono::{DateTime, Utc};
 use futures_util::stream::StreamExt;
 use mkt_connect::Result;
+use rust_decimal::Decimal;
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// Rows that are handed over at once: many enough for the handing over to cost nothing, few enough for the caches.
@@ -101,6 +110,37 @@ impl Row<'_> {
             _ => None,
         }
         .ok_or_else(|| self.wrong(column, "text"))
+    }
+
+    fn bool(&self, column: usize) -> std::result::Result<bool, TableError> {
+        match self.table.columns().get(column) {
+            Some(Column::Bool(values)) => values.get(self.row).copied().flatten(),
+            _ => None,
+        }
+        .ok_or_else(|| self.wrong(column, "a truth value"))
+    }
+
+    fn decimal(&self, column: usize) -> std::result::Result<Decimal, TableError> {
+        match self.table.columns().get(column) {
+            Some(Column::Decimal(_, values)) => values.get(self.row).copied().flatten(),
+            _ => None,
+        }
+        .ok_or_else(|| self.wrong(column, "a decimal"))
+    }
+
+    fn parsed<T: FromStr>(&self, column: usize, wanted: &'static str) -> std::result::Result<T, TableError> {
+        self.text(column)?.parse().map_err(|_| self.wrong(column, wanted))
+    }
+
+    fn parsed_or_null<T: FromStr>(
+        &self,
+        column: usize,
+        wanted: &'static str,
+    ) -> std::result::Result<Option<T>, TableError> {
+        match self.text(column) {
+            Ok(_) => self.parsed(column, wanted).map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The text itself, which the row has no longer.
