@@ -72,6 +72,8 @@ impl Postgres {
                 ("timezone", "UTC"),
                 // Reports drop the filters that are null while they are planned; a plan for any value could not.
                 ("plan_cache_mode", "force_custom_plan"),
+                // Reports are long texts over few rows a second: compiling one took a third of the cohorts' time.
+                ("jit", "off"),
             ])
             .disable_statement_logging();
         // By itself first: a pool repeats a refused connection until its timeout.
