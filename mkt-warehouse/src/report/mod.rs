@@ -32,6 +32,11 @@
 //! - **Hours, days, months** are cut in the scope's zone by the table `zone_offsets`, see [`load_zone`]. A report that
 //!   needs it fails when it does not cover the period.
 //!
+//! - **On engines in this process** ([`Warehouse::in_process`], SQLite) the reports over whole journeys (`cohort_retention`,
+//!   `funnel`, `campaign_performance`, `paths`, `channel_sets`, `abandoned_carts`) read the rows they need in one statement
+//!   and fold them in Rust: the same numbers in a third of the time. Memory: some forty bytes a session or event of the
+//!   question, and the names.
+//!
 //! The rendered texts are under `sql/<engine>/`, to read and to run by hand; a test keeps them equal to the code.
 //! Reports only read. With the feature `charts` their answers draw: `Answer::charts`.
 

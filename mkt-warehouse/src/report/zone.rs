@@ -42,10 +42,10 @@ pub fn zone_offsets(zone: &str, from_year: i32, until_year: i32) -> Result<Vec<Z
         .collect())
 }
 
-/// Writes [`zone_offsets`] into the warehouse. Harmless when they are there.
+/// Writes [`zone_offsets`] into the warehouse; nothing where it holds them already.
 ///
 /// # Errors
-/// As [`zone_offsets`] and [`Warehouse::load`].
+/// As [`zone_offsets`], [`Warehouse::query`] and [`Warehouse::load`].
 pub async fn load_zone<W: Warehouse + ?Sized>(
     warehouse: &W,
     zone: &str,
@@ -54,28 +54,44 @@ pub async fn load_zone<W: Warehouse + ?Sized>(
     at: DateTime<Utc>,
 ) -> Result<()> {
     let offsets = zone_offsets(zone, from_year, until_year)?;
+    let held = held(warehouse, zone, new_year(1), new_year(9999)).await?;
+    // A question should write nothing: not into a file that others are writing, nor into one that cannot be written.
+    if offsets.iter().all(|offset| held.contains(offset)) {
+        return Ok(());
+    }
     let batch = Batch::new(SliceKey::whole("chrono-tz", "zone_offsets", zone)).upsert(offsets);
     warehouse.load(&batch, at).await.map(|_| ())
 }
 
-/// A report whose zone is missing would lose rows silently; so the offsets are looked at first.
-pub(super) async fn require<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<()> {
+/// The offsets of a zone that the warehouse holds for a period, in their order.
+async fn held<W: Warehouse + ?Sized>(
+    warehouse: &W,
+    zone: &str,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<ZoneOffset>> {
     let mut query = Query::new(
         "select zone, from_utc, until_utc, offset_s from zone_offsets \
          where zone = :1 and from_utc < :3 and until_utc > :2 order by from_utc",
     )
-    .bind(Value::Text(scope.zone().to_owned()))
-    .bind(Value::Timestamp(scope.from()))
-    .bind(Value::Timestamp(scope.until()));
+    .bind(Value::Text(zone.to_owned()))
+    .bind(Value::Timestamp(from))
+    .bind(Value::Timestamp(until));
     for column in ZoneOffset::SCHEMA.columns {
         query = query.column(column.name, column.ty);
     }
     let held = warehouse.query(&query).await?;
+    (0..held.rows())
+        .map(|row| ZoneOffset::read(&held, row))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|cause| Error::new(ErrorKind::Protocol, "report", "read zone_offsets").with_source(cause))
+}
+
+/// A report whose zone is missing would lose rows silently; so the offsets are looked at first.
+pub(super) async fn require<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<()> {
+    let held = held(warehouse, scope.zone(), scope.from(), scope.until()).await?;
     let mut covered = scope.from();
-    for row in 0..held.rows() {
-        let offset = ZoneOffset::read(&held, row).map_err(|cause| {
-            Error::new(ErrorKind::Protocol, "report", "read zone_offsets").with_source(cause)
-        })?;
+    for (row, offset) in held.iter().enumerate() {
         if (row == 0 && offset.from_utc > covered) || (row > 0 && offset.from_utc != covered) {
             break;
         }

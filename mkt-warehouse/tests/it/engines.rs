@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
-use mkt_connect::Result;
+use mkt_connect::{Error, ErrorKind, Result};
 #[cfg(feature = "postgres")]
 use mkt_warehouse::Postgres;
 use mkt_warehouse::{Batch, Dialect, Exclusive, Query, Receipt, Schema, Sqlite, Table, Warehouse, model};
@@ -13,30 +13,41 @@ use std::sync::Arc;
 #[derive(Debug)]
 struct TextsOnly(Arc<dyn Warehouse>);
 
-#[async_trait]
-impl Warehouse for TextsOnly {
-    fn dialect(&self) -> Dialect {
-        self.0.dialect()
-    }
-    async fn check(&self) -> Result<()> {
-        self.0.check().await
-    }
-    async fn migrate(&self, schema: &Schema) -> Result<()> {
-        self.0.migrate(schema).await
-    }
-    async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
-        self.0.load(batch, at).await
-    }
-    async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
-        self.0.exclusive(name).await
-    }
-    async fn query(&self, query: &Query) -> Result<Table> {
-        self.0.query(query).await
-    }
-    fn scan<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Table>> {
-        self.0.scan(query, chunk)
-    }
+/// An engine to which nothing can be written.
+#[derive(Debug)]
+pub(crate) struct ReadOnly(pub(crate) Arc<dyn Warehouse>);
+
+macro_rules! around {
+    ($name:ident, |$inner:ident, $batch:ident, $at:ident| $load:expr) => {
+        #[async_trait]
+        impl Warehouse for $name {
+            fn dialect(&self) -> Dialect {
+                self.0.dialect()
+            }
+            async fn check(&self) -> Result<()> {
+                self.0.check().await
+            }
+            async fn migrate(&self, schema: &Schema) -> Result<()> {
+                self.0.migrate(schema).await
+            }
+            async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
+                let ($inner, $batch, $at) = (&self.0, batch, at);
+                $load
+            }
+            async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
+                self.0.exclusive(name).await
+            }
+            async fn query(&self, query: &Query) -> Result<Table> {
+                self.0.query(query).await
+            }
+            fn scan<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Table>> {
+                self.0.scan(query, chunk)
+            }
+        }
+    };
 }
+around!(TextsOnly, |inner, batch, at| inner.load(batch, at).await);
+around!(ReadOnly, |_inner, _batch, _at| Err(Error::new(ErrorKind::Storage, "engine", "load")));
 
 /// Every engine at hand, each empty and migrated.
 pub(crate) async fn all() -> Vec<Arc<dyn Warehouse>> {

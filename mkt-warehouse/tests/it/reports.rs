@@ -186,6 +186,19 @@ async fn an_empty_period_has_no_rates_and_invents_no_zero() {
 }
 
 #[tokio::test]
+async fn offsets_that_are_there_are_not_written_again() {
+    for engine in filled(&october()).await {
+        let engine = engines::ReadOnly(engine);
+        let load = async |zone, until| {
+            report::load_zone(&engine, zone, 2026, until, at("2026-12-01T00:00:00Z")).await
+        };
+        load("Europe/Paris", 2026).await.unwrap();
+        assert!(load("Europe/Paris", 2030).await.is_err(), "years that are not there are written");
+        assert!(load("Europe/Madrid", 2026).await.is_err(), "a zone that is not there is written");
+    }
+}
+
+#[tokio::test]
 async fn a_zone_that_is_not_loaded_is_an_error_and_no_empty_answer() {
     for engine in filled(&october()).await {
         for scope in [
