@@ -61,6 +61,36 @@ async fn a_cart_is_what_was_added_since_the_last_purchase() {
 }
 
 #[tokio::test]
+async fn what_went_in_or_was_seen_at_the_instant_of_a_purchase_was_bought() {
+    let found = carts(vec![
+        with("u1", EventType::ADD_TO_CART, "10:00", item("A", "1")),
+        with("u1", EventType::PURCHASE, "10:00", json!({})),
+        with("u2", EventType::PRODUCT_VIEW, "10:00", item("V", "1")),
+        with("u2", EventType::ADD_TO_CART, "10:00", item("A", "1")),
+        with("u2", EventType::PURCHASE, "10:00", json!({})),
+        with("u2", EventType::ADD_TO_CART, "11:00", item("B", "2")),
+    ])
+    .await;
+    assert_eq!(found.iter().map(|cart| cart.person.as_str()).collect::<Vec<_>>(), ["u2"]);
+    let products: Vec<_> = found[0].products().into_iter().map(|product| product.sku.unwrap()).collect();
+    assert_eq!(products, ["B"]);
+}
+
+#[tokio::test]
+async fn events_of_one_instant_come_in_the_order_of_their_ids() {
+    let view = |event_id, sku: &str| Event {
+        event_id,
+        ..with("u1", EventType::PRODUCT_VIEW, "12:10", item(sku, "1"))
+    };
+    let mut events = vec![with("u1", EventType::ADD_TO_CART, "12:00", item("A", "1"))];
+    // Twenty-five, since short lists are often put in order by accident; loaded in another order than that of their ids.
+    events.extend((0..25).map(|n| view(n * 7 % 25, &format!("V{:02}", n * 7 % 25))));
+    let products: Vec<_> =
+        carts(events).await[0].products().into_iter().map(|product| product.sku.unwrap()).collect();
+    assert_eq!(products, ["A", "V24", "V23", "V22", "V21", "V20"], "the latest first");
+}
+
+#[tokio::test]
 async fn a_cart_touched_within_the_hour_is_not_abandoned_yet() {
     let found = carts(vec![
         with("late", EventType::ADD_TO_CART, "13:01", item("A", "1")),
