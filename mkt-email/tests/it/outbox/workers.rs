@@ -12,6 +12,57 @@ on_each_engine!(
     a_long_run_takes_over_the_mails_of_a_late_worker,
 );
 
+/// Holds the answers to some calls until it is told to give them.
+#[derive(Debug, Clone)]
+struct Held {
+    provider: Memory,
+    /// Only the first reader's call, and every other takes an eighth of a second.
+    first_only: bool,
+    begun: Arc<tokio::sync::watch::Sender<usize>>,
+    answers: Arc<tokio::sync::watch::Sender<bool>>,
+}
+
+impl Held {
+    fn new(provider: &Memory, first_only: bool) -> Self {
+        let provider = provider.clone();
+        Self { provider, first_only, begun: Arc::default(), answers: Arc::default() }
+    }
+
+    /// Waits until so many calls are held.
+    async fn holds(&self, calls: usize) {
+        self.begun.subscribe().wait_for(|begun| *begun == calls).await.unwrap();
+    }
+
+    fn answer(&self) {
+        self.answers.send_replace(true);
+    }
+}
+
+#[async_trait]
+impl EmailProvider for Held {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.provider.capabilities()
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        if self.first_only && group.mails()[0].message.to().address != reader(0) {
+            tokio::time::sleep(Duration::from_millis(125)).await;
+        } else {
+            self.begun.send_modify(|begun| *begun += 1);
+            self.answers.subscribe().wait_for(|given| *given).await.unwrap();
+        }
+        self.provider.send(group).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// An SMTP server may take ten minutes for its last answer (RFC 5321), twice the lease.
 async fn a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost(engine: Engine) {
     let (outbox, provider) = (engine.with(2).await, forgetful());
@@ -19,15 +70,17 @@ async fn a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost(engine: Eng
     options.lease = Duration::from_secs(3);
     options.calls_in_flight = 2;
     options.budgets = vec![mkt_email::Budget::calls(2, Duration::from_millis(1))];
-    let (slow, clock) = (Slow(provider.clone(), Duration::from_secs(5)), SystemClock::new());
+    let (slow, clock) = (Held::new(&provider, false), SystemClock::new());
     let first = outbox.run(&slow, &clock, &options);
     let others = async {
+        slow.holds(2).await;
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_millis(1500)).await;
             // Past the lease the calls still hold the budget, and nothing is taken over.
             let report = outbox.run(&provider, &clock, &options).await.unwrap();
             assert_eq!((report.accepted, report.settled, counts(&outbox).await.pending), (0, 0, 2));
         }
+        slow.answer();
     };
     let (report, ()) = tokio::join!(first, others);
     assert_eq!((report.unwrap().accepted, provider.delivered().len()), (2, 2));
@@ -180,45 +233,23 @@ async fn a_server_that_is_serializable_by_default_is_not_in_the_way_of_workers()
     assert_eq!((accepted, provider.delivered().len()), (200, 200));
 }
 
-/// Takes long for the first reader.
-#[derive(Debug)]
-struct SlowForOne(Memory, Duration);
-
-#[async_trait]
-impl EmailProvider for SlowForOne {
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        self.0.capabilities()
-    }
-
-    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
-        let first = group.mails()[0].message.to().address == reader(0);
-        tokio::time::sleep(if first { self.1 } else { self.1 / 40 }).await;
-        self.0.send(group).await
-    }
-
-    async fn check(&self) -> Result<()> {
-        Ok(())
-    }
-}
-
 async fn a_long_call_keeps_its_lease_while_others_come_and_go(engine: Engine) {
     let (outbox, provider) = (engine.with(45).await, forgetful());
     let mut options = RunOptions::default();
     options.lease = Duration::from_secs(2);
     options.calls_in_flight = 2;
-    let (slow, clock) = (SlowForOne(provider.clone(), Duration::from_secs(5)), SystemClock::new());
+    let (slow, clock) = (Held::new(&provider, true), SystemClock::new());
     let first = outbox.run(&slow, &clock, &options);
     let another = async {
-        // Past the lease of the long call, which never paused since: others ended all the while.
+        slow.holds(1).await;
+        // Past the lease of the long call; the run never paused since, for others ended all the while.
         tokio::time::sleep(Duration::from_millis(3500)).await;
         let (mut options, other) = (RunOptions::default(), forgetful());
         options.campaign = Some("another".to_owned());
         outbox.run(&other, &clock, &options).await.unwrap();
-        counts(&outbox).await.unknown
+        let unknown = counts(&outbox).await.unknown;
+        slow.answer();
+        unknown
     };
     let (report, unknown) = tokio::join!(first, another);
     assert_eq!((report.unwrap().accepted, unknown), (45, 0));
