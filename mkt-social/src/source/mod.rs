@@ -7,6 +7,8 @@
 //! conformance tests.
 
 pub mod csv;
+#[cfg(feature = "http")]
+pub mod graph;
 mod memory;
 
 pub use memory::MemorySource;

@@ -62,16 +62,16 @@ impl Stage for Csv {
 }
 
 macro_rules! conformance {
-    ($module:ident, $stage:ident, $($behaviour:ident)+) => {
+    ($module:ident, $stage:path, $($behaviour:ident)+) => {
         mod $module {
             $(#[tokio::test]
             async fn $behaviour() {
-                assert_eq!(mkt_social::testing::$behaviour(&super::$stage).await, Ok(()));
+                assert_eq!(mkt_social::testing::$behaviour(&$stage).await, Ok(()));
             })+
         }
     };
-    ($module:ident, $stage:ident) => {
-        conformance! {
+    ($module:ident, $stage:path) => {
+        $crate::conformance::conformance! {
             $module, $stage,
             every_post_is_read_once_whatever_the_page_size
             pages_are_no_larger_than_asked
@@ -87,8 +87,9 @@ macro_rules! conformance {
         }
     };
 }
-conformance!(in_memory, Memory);
-conformance!(from_csv, Csv);
+pub(crate) use conformance;
+conformance!(in_memory, crate::conformance::Memory);
+conformance!(from_csv, crate::conformance::Csv);
 
 /// What a broken source does wrong.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -9,5 +9,7 @@ mod charts;
 mod conformance;
 mod csv;
 mod engagement;
+#[cfg(feature = "http")]
+mod graph;
 mod made;
 mod trend;
