@@ -85,8 +85,7 @@ impl Outbox {
                            FROM mail_outbox
                           WHERE state IN ('pending', 'deferred') AND not_before <= $1
                             AND ($2 IS NULL OR campaign = $2) AND id > $3
-                            AND NOT EXISTS (SELECT 1 FROM mail_campaigns AS p
-                                             WHERE p.campaign = mail_outbox.campaign)
+                            AND (campaign IS NULL OR campaign NOT IN (SELECT p.campaign FROM mail_campaigns AS p))
                           ORDER BY id LIMIT $4"
                     ),
                     values![
