@@ -1,10 +1,16 @@
 //! Pictures of the answers, drawn by [`mkt_connect::chart`] in French or English.
 
-use mkt_connect::chart::{self, Bar, Bars, Format, Lang};
+use mkt_connect::chart::{self, Bar, Bars, Cell, CellText, Format, HeatMap, Lang};
 
 use crate::best_time::{BestHours, Verdict};
+use crate::calendar::Calendar;
+use crate::engagement::{GroupBy, groups};
 use crate::outcome::Outcome;
+use crate::post::Measured;
 use crate::trend::Trend;
+
+/// Posts in a group below which no interval is drawn.
+const FOR_INTERVAL: usize = 5;
 
 /// How values of an outcome are written: rates in per cent with two decimals, counts whole.
 #[must_use]
@@ -89,4 +95,61 @@ pub fn trend_chart(trend: &Trend, lang: Lang) -> chart::Trend {
         )
         .band(lang.pick("95 % interval of the mean", "intervalle à 95 % de la moyenne"), band)
         .from_zero()
+}
+
+/// Weekdays by hours, with the number of posts in each cell; where nothing was posted the cell is marked as empty.
+#[must_use]
+pub fn calendar_chart(calendar: &Calendar, lang: Lang) -> HeatMap {
+    let label = label_of(calendar.outcome, lang);
+    let zone = calendar.zone.name();
+    let days = lang.pick(
+        ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+        ["lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim."],
+    );
+    let title = lang
+        .pick(format!("{label} by weekday and hour ({zone})"), format!("{label} par jour et heure ({zone})"));
+    let mut map = HeatMap::new(title, days, (0..24).map(|hour: u8| hour.to_string()))
+        .lang(lang)
+        .format(format_of(calendar.outcome))
+        .subtitle(lang.pick(
+            "Colour: plain mean. Number: posts. Few posts say little.",
+            "Couleur : moyenne simple. Nombre : publications. Peu de publications disent peu.",
+        ))
+        .text(CellText::Count);
+    for (day, hours) in calendar.cells.iter().enumerate() {
+        for (hour, cell) in hours.iter().enumerate() {
+            let count = (cell.n > 0).then_some(cell.n as u64);
+            map = map.cell(day, hour, Cell { value: cell.mean, count });
+        }
+    }
+    map
+}
+
+/// One bar for each type, network, or promotion: the mean, its 95 % interval from 5 posts up, the number of posts.
+#[must_use]
+pub fn group_chart(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome, lang: Lang) -> Bars {
+    let label = label_of(outcome, lang);
+    let by_what = match by {
+        GroupBy::Kind => lang.pick("by type", "par type"),
+        GroupBy::Network => lang.pick("by network", "par réseau"),
+        GroupBy::Paid => lang.pick("by promotion", "selon la promotion"),
+    };
+    let bars = groups(posts, by).into_iter().map(|(name, posts)| {
+        let values: Vec<f64> = posts.iter().filter_map(|post| outcome.of(post)).collect();
+        let n = values.len();
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let bar = Bar::new(name, (n > 0).then_some(mean)).count(n as u64);
+        if n < FOR_INTERVAL {
+            return bar;
+        }
+        let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+        let half = 1.96 * (spread / n as f64).sqrt();
+        bar.interval((mean - half).max(0.0), mean + half)
+    });
+    Bars::new(format!("{label} {by_what}"))
+        .lang(lang)
+        .format(format_of(outcome))
+        .subtitle(lang.pick("mean and its 95 % interval", "moyenne et son intervalle à 95 %"))
+        .bars(bars)
+        .horizontal()
 }

@@ -6,12 +6,13 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`source`] | where posts come from: the [`SocialSource`] trait, CSV files, memory |
+//! | [`source`] | where posts come from: the [`SocialSource`] trait, CSV files, memory; Facebook pages and Instagram (feature `http`) |
 //! | [`engagement`] | engagement rates and average reach, by type, network, promotion |
 //! | [`best_time`] | hours of the day: shrunk estimates, one test, a verdict |
+//! | [`calendar`](mod@calendar) | a measure by weekday and hour |
 //! | [`trend`](mod@trend) | a measure over time with its rolling mean |
-//! | `charts` (feature `charts`) | the trend and the hours as SVG |
-//! | `testing` (feature `testing`) | the conformance suite for sources |
+//! | `charts` (feature `charts`) | the trend, the hours, the week and the types as SVG |
+//! | `testing` (feature `testing`) | the conformance suite for sources; a fake of Meta's Graph API |
 //!
 //! ```
 //! use mkt_social::engagement::{ByReach, average_reach, engagement_rate};
@@ -43,9 +44,10 @@
 //! # }
 //! ```
 //!
-//! Facebook, Instagram, Bluesky and Mastodon are not read yet; the trait is cut for them.
+//! Bluesky and Mastodon are not read yet; the trait is cut for them.
 
 pub mod best_time;
+pub mod calendar;
 #[cfg(feature = "charts")]
 pub mod charts;
 pub mod engagement;

@@ -1,9 +1,11 @@
 //! What the pictures must say.
 
 use chrono_tz::Europe::Paris;
-use mkt_connect::chart::Lang;
+use mkt_connect::chart::{Bar, Bars, Format, Lang};
 use mkt_social::best_time::{Question, Verdict, best_hours};
-use mkt_social::charts::{hour_chart, trend_chart, verdict_sentence};
+use mkt_social::calendar::calendar;
+use mkt_social::charts::{calendar_chart, group_chart, hour_chart, trend_chart, verdict_sentence};
+use mkt_social::engagement::GroupBy;
 use mkt_social::trend::trend;
 use mkt_social::{Metric, Outcome};
 
@@ -43,4 +45,49 @@ fn the_trend_chart_shows_posts_line_and_band() {
     assert!(svg.contains("mean of 14 days") && svg.contains("<polygon") && svg.contains("<circle"));
     let known = world.measured().iter().filter(|post| post.value(Metric::Reach).known().is_some()).count();
     assert!(svg.contains(&format!("{known} posts, 0 without a value")));
+}
+
+#[test]
+fn the_week_is_laid_out_in_the_zone_with_the_posts_of_every_cell() {
+    let mut world = super::made::World::default();
+    // Sunday 23:30 in UTC is Monday 00:30 in Paris.
+    for (index, (time, reach)) in [
+        ("2026-03-01T23:30:00Z", Some(100)),
+        ("2026-03-08T23:10:00Z", Some(300)),
+        ("2026-03-03T11:00:00Z", Some(50)),
+        ("2026-03-04T11:00:00Z", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let post = super::made::post(index, "facebook", "photo", false, super::made::at(time));
+        world.add(post, &[(Metric::Reach, reach)]);
+    }
+    let week = calendar(&world.measured(), Outcome::Reach, Paris);
+    assert_eq!((week.cells[0][0].n, week.cells[0][0].mean), (2, Some(200.0)));
+    assert_eq!((week.cells[1][12].n, week.cells[1][12].mean), (1, Some(50.0)));
+    assert_eq!((week.n_missing, week.cells.iter().flatten().map(|cell| cell.n).sum::<usize>()), (1, 3));
+    let svg = calendar_chart(&week, Lang::En).svg();
+    assert!(svg.contains("<title>Reach by weekday and hour (Europe/Paris)</title>"));
+    assert!(calendar_chart(&week, Lang::Fr).svg().contains("dim."));
+}
+
+#[test]
+fn a_group_of_few_posts_has_no_interval() {
+    let mut world = super::made::World::default();
+    for index in 0..9 {
+        let kind = if index < 4 { "reel" } else { "photo" };
+        let post = super::made::post(index, "facebook", kind, false, super::made::at("2026-03-01T12:00:00Z"));
+        world.add(post, &[(Metric::Reach, Some(100 + index as u64))]);
+    }
+    let bars = group_chart(&world.measured(), GroupBy::Kind, Outcome::Reach, Lang::En);
+    // The mean of 104 to 108, and 1.96 times its standard error of 0.7071.
+    let photo =
+        Bar::new("photo", Some(106.0)).count(5).interval(104.614_070_707_109_8, 107.385_929_292_890_2);
+    let expected = Bars::new("Reach by type")
+        .format(Format::Integer)
+        .subtitle("mean and its 95 % interval")
+        .bars([photo, Bar::new("reel", Some(101.5)).count(4)])
+        .horizontal();
+    assert_eq!(bars.svg(), expected.svg());
 }

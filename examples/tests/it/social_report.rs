@@ -1,0 +1,66 @@
+//! `social_report`, run as its users run it.
+
+use crate::built::example;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(options: &[&str]) -> Output {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/social_posts.csv");
+    Command::new(example("social_report")).arg("--posts").arg(data).args(options).output().unwrap()
+}
+
+#[test]
+fn the_planted_best_hour_is_found_and_the_rates_say_how_they_were_averaged() {
+    let output = run(&["--json", "--read-at", "2026-11-26T00:00:00Z"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let truth = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/truth.json");
+    let truth: Value = serde_json::from_slice(&fs::read(truth).unwrap()).unwrap();
+    let hours = &told["best_hours"];
+    assert_eq!(hours["verdict"], "clear");
+    assert_eq!(hours["hours"][0]["hour"], truth["social"]["best_hour"]);
+    assert_eq!(told["posts"], truth["social"]["posts"]);
+    for name in ["by_reach", "by_impressions", "by_followers"] {
+        let rate = &told["engagement_rate"][name];
+        let (mean, ratio) =
+            (rate["mean_of_ratios"].as_f64().unwrap(), rate["ratio_of_sums"].as_f64().unwrap());
+        assert!((0.0..0.2).contains(&mean) && (0.0..0.2).contains(&ratio), "{name}: {rate}");
+        assert_eq!(
+            rate["n"].as_u64().unwrap() + rate["n_missing"].as_u64().unwrap(),
+            told["posts"].as_u64().unwrap()
+        );
+    }
+    // Computed by hand from the file: the sum of reach over the posts that tell it.
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/social_posts.csv");
+    let mut rows = csv::Reader::from_path(data).unwrap();
+    let reach: Vec<f64> = rows.records().filter_map(|row| row.unwrap()[9].parse().ok()).collect();
+    let mean = reach.iter().sum::<f64>() / reach.len() as f64;
+    assert!((told["average_reach"].as_f64().unwrap() - mean).abs() < 1e-9 * mean);
+}
+
+#[test]
+fn the_page_stands_alone_and_speaks_french() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&["--lang", "fr", "--out", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("Portée moyenne") && text.contains("jamais essayé"), "{text}");
+    let page = fs::read_to_string(folder.path().join("social_report.html")).unwrap();
+    assert!(page.contains("Meilleures heures de publication") && page.matches("<svg").count() >= 5);
+    // Nothing is fetched: the only address is the name of SVG.
+    assert_eq!(page.matches("://").count(), page.matches("http://www.w3.org/2000/svg").count());
+    for name in ["trend", "hours", "week", "types", "networks"] {
+        let svg = fs::read_to_string(folder.path().join(format!("{name}.svg"))).unwrap();
+        assert!(svg.contains("<title>") && svg.contains("<desc>"), "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_said_in_one_line() {
+    let output = Command::new(example("social_report")).args(["--posts", "nowhere.csv"]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && told.lines().count() == 1, "{told}");
+    assert!(told.starts_with("social_report: nowhere.csv"), "{told}");
+}
