@@ -16,6 +16,7 @@ mod conversion_model;
 mod matomo_etl;
 mod quickstart;
 mod sample_data;
+mod social_collect;
 mod social_report;
 mod welcome_email;
 #[path = "../../make_sample_data/world/mod.rs"]

@@ -1,0 +1,90 @@
+//! What is asked.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use clap::{ArgGroup, Parser, ValueEnum};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Network {
+    Facebook,
+    Instagram,
+}
+
+/// Collects the posts of a Facebook page or an Instagram business account, and how they are received
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    group = ArgGroup::new("into").args(["out", "warehouse", "plan"]).required(true),
+    after_help = "\
+META_TOKEN holds the access token; META_APP_SECRET, where it is set, signs every call.
+
+Into a warehouse, posts are kept once and every run adds its observations; a run reads the posts since the last complete \
+run and --reread days before it. When the account has used its calls, what was read is kept, the program says when to come \
+back, and ends with 3.
+
+With --json: {network, since, posts, observations, quarantined, outside, duplicates, complete, retry_after_seconds}.
+
+Examples:
+  cargo run --release --example social_collect -- --network instagram --account 17841400000000000 --plan
+  META_TOKEN=… cargo run --release --example social_collect -- --network facebook --account 1234 --out posts.csv"
+)]
+pub(crate) struct Arguments {
+    /// The network
+    #[arg(long, value_enum)]
+    pub(crate) network: Network,
+    /// The page's or account's id
+    #[arg(long, value_name = "ID")]
+    pub(crate) account: String,
+    /// Writes a CSV file, in the columns that social_report reads
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Adds to a warehouse: sqlite:PATH or postgres://…
+    #[arg(long, value_name = "URL")]
+    pub(crate) warehouse: Option<String>,
+    /// Prints how many calls it will take, and makes none
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Posts published at this instant or later, instead of those since the last complete run
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Days before the last complete run whose posts are read again: their numbers still move
+    #[arg(long, value_name = "DAYS", default_value_t = 28)]
+    pub(crate) reread: u16,
+    /// The site or brand in the warehouse; the account unless told
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Option<String>,
+    /// The zone in which the warehouse cuts days
+    #[arg(long, value_name = "ZONE", default_value = "Europe/Paris")]
+    pub(crate) zone: Tz,
+    /// Calls an hour at most
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) calls_per_hour: u32,
+    /// The version of the Graph API
+    #[arg(long, value_name = "VERSION", default_value = "v25.0")]
+    pub(crate) api_version: String,
+    /// Another server: https://graph.instagram.com, a fake
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// A host that may be reached over plain http, for a fake
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_http: Option<String>,
+    /// Prints one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where the posts go.
+pub(crate) enum Into<'a> {
+    File(&'a Path),
+    Warehouse(&'a str),
+}
+
+impl Arguments {
+    pub(crate) fn into(&self) -> Into<'_> {
+        match (&self.out, &self.warehouse) {
+            (Some(path), _) => Into::File(path),
+            (None, url) => Into::Warehouse(url.as_deref().unwrap_or_default()),
+        }
+    }
+}
