@@ -9,15 +9,19 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Network {
     Facebook,
     Instagram,
+    Bluesky,
+    Mastodon,
 }
 
-/// Collects the posts of a Facebook page or an Instagram business account, and how they are received
+/// Collects the posts of a Facebook page, an Instagram business account, a Bluesky or a Mastodon account, and how they are
+/// received
 #[derive(Debug, Parser)]
 #[command(
     version,
     group = ArgGroup::new("into").args(["out", "warehouse", "plan"]).required(true),
     after_help = "\
-META_TOKEN holds the access token; META_APP_SECRET, where it is set, signs every call.
+META_TOKEN holds Meta's access token; META_APP_SECRET, where it is set, signs every call. Bluesky needs no token; Mastodon \
+takes MASTODON_TOKEN, where it is set, for posts that not everybody sees.
 
 Into a warehouse, posts are kept once and every run adds its observations; a run reads the posts since the last complete \
 run and --reread days before it. When the account has used its calls, what was read is kept, the program says when to come \
@@ -27,13 +31,14 @@ With --json: {network, since, posts, observations, quarantined, outside, duplica
 
 Examples:
   cargo run --release --example social_collect -- --network instagram --account 17841400000000000 --plan
-  META_TOKEN=… cargo run --release --example social_collect -- --network facebook --account 1234 --out posts.csv"
+  META_TOKEN=… cargo run --release --example social_collect -- --network facebook --account 1234 --out posts.csv
+  cargo run --release --example social_collect -- --network bluesky --account bsky.app --out posts.csv"
 )]
 pub(crate) struct Arguments {
     /// The network
     #[arg(long, value_enum)]
     pub(crate) network: Network,
-    /// The page's or account's id
+    /// The page's or account's id; a handle for Bluesky, a name for Mastodon
     #[arg(long, value_name = "ID")]
     pub(crate) account: String,
     /// Writes a CSV file, in the columns that social_report reads
@@ -57,13 +62,13 @@ pub(crate) struct Arguments {
     /// The zone in which the warehouse cuts days
     #[arg(long, value_name = "ZONE", default_value = "Europe/Paris")]
     pub(crate) zone: Tz,
-    /// Calls an hour at most
+    /// Calls an hour at most, of Meta's
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) calls_per_hour: u32,
     /// The version of the Graph API
     #[arg(long, value_name = "VERSION", default_value = "v25.0")]
     pub(crate) api_version: String,
-    /// Another server: https://graph.instagram.com, a fake
+    /// Another server: https://graph.instagram.com, the Mastodon server, a fake
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
     /// A host that may be reached over plain http, for a fake

@@ -14,7 +14,9 @@ use arguments::{Arguments, Into as To, Network};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use mkt_connect::{ErrorKind, Secret, sentence};
-use mkt_social::source::graph::GraphSource;
+use mkt_social::source::bluesky::{BlueskyBuilder, BlueskySource};
+use mkt_social::source::graph::{GraphBuilder, GraphSource};
+use mkt_social::source::mastodon::{MastodonBuilder, MastodonSource};
 use mkt_social::{Reception, Request, SocialSource};
 use serde::Serialize;
 use std::error::Error;
@@ -57,27 +59,39 @@ async fn main() -> ExitCode {
     }
 }
 
-fn source(arguments: &Arguments) -> Step<GraphSource> {
-    let token = Secret::from_env("META_TOKEN");
-    // A plan makes no call, and needs no token.
-    let token = match (token, arguments.plan) {
+fn source(arguments: &Arguments) -> Step<Box<dyn SocialSource>> {
+    let account = arguments.account.as_str();
+    let (base_url, insecure) = (arguments.base_url.as_deref(), arguments.allow_http.as_deref());
+    Ok(match arguments.network {
+        Network::Facebook => Box::new(graph(arguments, GraphSource::facebook_page)?),
+        Network::Instagram => Box::new(graph(arguments, GraphSource::instagram)?),
+        Network::Bluesky => {
+            let builder =
+                base_url.into_iter().fold(BlueskySource::app_view(account), BlueskyBuilder::base_url);
+            Box::new(insecure.into_iter().fold(builder, BlueskyBuilder::allow_insecure_host).build()?)
+        }
+        Network::Mastodon => {
+            let server = base_url.ok_or("--base-url says which Mastodon server: https://mastodon.social")?;
+            let builder = MastodonSource::builder(server, account);
+            let token = Secret::from_env("MASTODON_TOKEN");
+            let builder = token.into_iter().fold(builder, MastodonBuilder::token);
+            Box::new(insecure.into_iter().fold(builder, MastodonBuilder::allow_insecure_host).build()?)
+        }
+    })
+}
+
+fn graph(arguments: &Arguments, build: impl Fn(&str, Secret) -> GraphBuilder) -> Step<GraphSource> {
+    let token = match (Secret::from_env("META_TOKEN"), arguments.plan) {
         (Some(token), _) => token,
+        // A plan makes no call, and needs no token.
         (None, true) => Secret::new("none"),
         (None, false) => return Err("META_TOKEN is not set: it holds the access token".into()),
     };
-    let mut builder = match arguments.network {
-        Network::Facebook => GraphSource::facebook_page(&arguments.account, token),
-        Network::Instagram => GraphSource::instagram(&arguments.account, token),
-    };
-    if let Some(secret) = Secret::from_env("META_APP_SECRET") {
-        builder = builder.app_secret(secret);
-    }
-    if let Some(url) = &arguments.base_url {
-        builder = builder.base_url(url);
-    }
-    if let Some(host) = &arguments.allow_http {
-        builder = builder.allow_insecure_host(host);
-    }
+    let builder = build(&arguments.account, token);
+    let secret = Secret::from_env("META_APP_SECRET");
+    let builder = secret.into_iter().fold(builder, GraphBuilder::app_secret);
+    let builder = arguments.base_url.iter().fold(builder, GraphBuilder::base_url);
+    let builder = arguments.allow_http.iter().fold(builder, GraphBuilder::allow_insecure_host);
     Ok(builder.version(&arguments.api_version).calls_per_hour(arguments.calls_per_hour).build()?)
 }
 
@@ -98,7 +112,7 @@ async fn run(arguments: &Arguments) -> Step<ExitCode> {
         (None, None) => None,
     };
     let request = Request { since, ..Request::all().page_size(100) };
-    let (read, cut) = read(&source, &request).await?;
+    let (read, cut) = read(&*source, &request).await?;
     match (&kept, arguments.into()) {
         (Some(kept), _) => kept.add(&read, cut.is_none(), Utc::now()).await?,
         (None, To::File(path)) => file::write(path, &read)?,
@@ -130,7 +144,7 @@ async fn run(arguments: &Arguments) -> Step<ExitCode> {
 }
 
 /// Reads to the end, or until the account has used its calls: then with the time to come back.
-async fn read(source: &GraphSource, request: &Request) -> Step<(Reception, Option<Duration>)> {
+async fn read(source: &dyn SocialSource, request: &Request) -> Step<(Reception, Option<Duration>)> {
     let mut all = Reception::default();
     let mut pages = source.open(request).await?;
     loop {

@@ -6,7 +6,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`source`] | where posts come from: the [`SocialSource`] trait, CSV files, memory; Facebook pages and Instagram (feature `http`) |
+//! | [`source`] | where posts come from: the [`SocialSource`] trait, CSV files, memory; Facebook pages, Instagram, Bluesky and Mastodon (feature `http`) |
 //! | [`engagement`] | engagement rates and average reach, by type, network, promotion |
 //! | [`best_time`] | hours of the day: shrunk estimates, one test, a verdict |
 //! | [`calendar`](mod@calendar) | a measure by weekday and hour |
@@ -43,8 +43,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! Bluesky and Mastodon are not read yet; the trait is cut for them.
 
 pub mod best_time;
 pub mod calendar;

@@ -118,3 +118,42 @@ async fn a_plan_makes_no_call_and_a_refused_token_is_said_without_it() {
     assert!(error.contains("the token has expired (code 190, subcode 463)"), "{error}");
     assert!(!place.folder.path().join("posts.csv").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mastodon_account_is_read_without_a_token() {
+    use mkt_connect::testing::{Answer, Server};
+    let server = Server::start(|request| match (&*request.path, request.query_value("max_id")) {
+        ("/api/v1/accounts/lookup", _) => Answer::json(r#"{"id":"109"}"#),
+        (_, Some(_)) => Answer::json("[]"),
+        _ => Answer::json(
+            r#"[{"id":"7","created_at":"2026-11-20T10:00:00.000Z","content":"<p>Th&eacute; &amp; lait</p>",
+                "favourites_count":3,"replies_count":0,"reblogs_count":1,"media_attachments":[]}]"#,
+        ),
+    })
+    .await
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (url, host) = (server.url(), server.authority());
+    let mut command = Command::new(example("social_collect"));
+    command.current_dir(folder.path()).env_clear().args([
+        "--network",
+        "mastodon",
+        "--account",
+        "shop",
+        "--out",
+        "m.csv",
+    ]);
+    let without = command.output().unwrap();
+    assert!(String::from_utf8_lossy(&without.stderr).contains("--base-url says which Mastodon server"));
+    command.args(["--base-url", &url, "--allow-http", &host]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = std::fs::read_to_string(folder.path().join("m.csv")).unwrap();
+    assert!(
+        file.lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("7,mastodon,2026-11-20T10:00:00Z,,Th&eacute; & lait,3,0,1,,"),
+        "{file}"
+    );
+}

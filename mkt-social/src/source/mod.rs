@@ -6,9 +6,15 @@
 //! A new source is one folder here: a type, its builder, its wire structs, its error table; then one line in the
 //! conformance tests.
 
+#[cfg(feature = "http")]
+pub mod bluesky;
 pub mod csv;
 #[cfg(feature = "http")]
+mod feed;
+#[cfg(feature = "http")]
 pub mod graph;
+#[cfg(feature = "http")]
+pub mod mastodon;
 mod memory;
 
 pub use memory::MemorySource;

@@ -50,6 +50,11 @@ pub trait Stage: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether the source lists posts from the newest on, whatever the order in which they were put in.
+    fn newest_first(&self) -> bool {
+        false
+    }
+
     /// Metrics that the source tells of every post, and cannot leave out.
     fn always_told(&self) -> &'static [Metric] {
         &[]
@@ -59,6 +64,9 @@ pub trait Stage: fmt::Debug + Send + Sync {
 /// The [`world`] as a stage can show it.
 fn staged(stage: &dyn Stage) -> Vec<(Post, Observation)> {
     let mut rows = world();
+    if stage.newest_first() {
+        rows.reverse();
+    }
     for (post, observation) in &mut rows {
         if let Some(network) = stage.network() {
             network.clone_into(&mut post.network);
@@ -132,6 +140,13 @@ pub fn world() -> Vec<(Post, Observation)> {
         .collect()
 }
 
+/// The instants of the posts, in their order.
+fn times(rows: &Rows) -> Vec<DateTime<Utc>> {
+    let mut times: Vec<_> = rows.iter().map(|(post, _)| post.published_at).collect();
+    times.sort_unstable();
+    times
+}
+
 async fn read(
     behaviour: &'static str,
     source: &dyn SocialSource,
@@ -198,10 +213,12 @@ pub async fn the_window_is_half_open(stage: &dyn Stage) -> Outcome {
     const BEHAVIOUR: &str = "the window is half-open";
     let rows = staged(stage);
     let source = stage.source(&rows).await;
-    // Both ends fall on a post: the 4th is in, the 11th is out.
-    let (since, until) = (rows[3].0.published_at, rows[10].0.published_at);
+    // Both ends fall on a post: the 4th in time is in, the 11th is out.
+    let times = times(&rows);
+    let (since, until) = (times[3], times[10]);
     let got = read(BEHAVIOUR, &*source, &Request::between(since, until)).await?;
-    let expected: Vec<Post> = rows[3..10].iter().map(|(post, _)| post.clone()).collect();
+    let within = |post: &&Post| since <= post.published_at && post.published_at < until;
+    let expected: Vec<Post> = rows.iter().map(|(post, _)| post).filter(within).cloned().collect();
     require(BEHAVIOUR, ids(&got.posts) == ids(&expected), || {
         format!("{} posts instead of {}", got.posts.len(), expected.len())
     })
@@ -289,7 +306,7 @@ pub async fn counts_add_up(stage: &dyn Stage) -> Outcome {
     let rows = staged(stage);
     let source = stage.source(&rows).await;
     let failed = |error: mkt_connect::Error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() };
-    let request = Request { until: Some(rows[15].0.published_at), ..Request::all().page_size(4) };
+    let request = Request { until: Some(times(&rows)[15]), ..Request::all().page_size(4) };
     let mut pages = source.open(&request).await.map_err(failed)?;
     let mut total = Tally::default();
     while let Some(page) = pages.next_page().await.map_err(failed)? {

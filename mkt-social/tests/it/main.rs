@@ -10,6 +10,8 @@ mod conformance;
 mod csv;
 mod engagement;
 #[cfg(feature = "http")]
+mod feeds;
+#[cfg(feature = "http")]
 mod graph;
 mod made;
 mod trend;

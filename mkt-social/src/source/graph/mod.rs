@@ -2,19 +2,19 @@
 //!
 //! - **One bad metric does not fail a read.** Meta refuses a whole call for one name that it retired. The names are a
 //!   catalogue with dates ([`CATALOGUE`]); what it does not know yet is found by halving and remembered by kind of post,
-//!   and the number is [`Missing::Deprecated`](crate::Missing::Deprecated).
+//!   and the number is [`Missing::Deprecated`].
 //! - **Few calls.** A page's posts come with their insights, a call for each hundred. Instagram's insights are asked for in
 //!   batches of up to 50, each of which counts as a call of its own; only posts of the window are asked about.
 //! - **A budget of calls**: 200 an hour unless told, and what the usage headers say: from 75 % on calls are spread, at 90 %
 //!   they stop, and the minutes that Meta names are waited. A wait that is longer than the source's patience ends the read
-//!   with [`RateLimited`](mkt_connect::ErrorKind::RateLimited) and the time to come back; the pages given before stay valid.
+//!   with [`RateLimited`](ErrorKind::RateLimited) and the time to come back; the pages given before stay valid.
 //! - **The token stays here**: it travels in a header, with `appsecret_proof` where the app's secret is given. Links to the
 //!   next page hold it and are never followed; their cursor is taken out.
 //!
 //! What Meta does not tell stays missing, with the reason: not yet (48 hours), too few viewers, hidden, no permission,
 //! retired. Shares that a page's post does not mention are none, as Meta leaves a 0 out.
 //!
-//! Facts are those of Meta's pages as of November 2026. Tested against a fake ([`testing::graph`](crate::testing::graph)),
+//! Facts are those of Meta's pages as of November 2026. Tested against a fake (`testing::graph`, feature `testing`),
 //! never against Meta.
 
 mod catalogue;
