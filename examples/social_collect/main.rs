@@ -80,14 +80,14 @@ fn source(arguments: &Arguments) -> Step<Box<dyn SocialSource>> {
     })
 }
 
-fn graph(arguments: &Arguments, build: impl Fn(&str, Secret) -> GraphBuilder) -> Step<GraphSource> {
+fn graph(arguments: &Arguments, build: impl Fn(String, Secret) -> GraphBuilder) -> Step<GraphSource> {
     let token = match (Secret::from_env("META_TOKEN"), arguments.plan) {
         (Some(token), _) => token,
         // A plan makes no call, and needs no token.
         (None, true) => Secret::new("none"),
         (None, false) => return Err("META_TOKEN is not set: it holds the access token".into()),
     };
-    let builder = build(&arguments.account, token);
+    let builder = build(arguments.account.clone(), token);
     let secret = Secret::from_env("META_APP_SECRET");
     let builder = secret.into_iter().fold(builder, GraphBuilder::app_secret);
     let builder = arguments.base_url.iter().fold(builder, GraphBuilder::base_url);
