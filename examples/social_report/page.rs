@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::chart::{Chart, Column, Figure, Format, Lang, Page, Table};
 use mkt_social::best_time::Verdict;
 use mkt_social::calendar::calendar;
-use mkt_social::engagement::{ByReach, GroupBy, average_reach, engagement_rate};
+use mkt_social::engagement::{ByReach, GroupBy, average_reach, engagement_rate, groups};
 use mkt_social::trend::trend;
 use mkt_social::{Measured, Metric, Outcome, charts};
 
@@ -24,7 +24,13 @@ pub(crate) fn files(report: &Report<'_>, posts: &[Measured<'_>], lang: Lang) -> 
         ("week", charts::calendar_chart(&calendar(posts, outcome, zone), lang).into()),
         ("types", charts::group_chart(posts, GroupBy::Kind, outcome, lang).into()),
         ("networks", charts::group_chart(posts, GroupBy::Network, outcome, lang).into()),
+        ("promotion", charts::group_chart(posts, GroupBy::Paid, outcome, lang).into()),
+        ("length", charts::group_chart(posts, GroupBy::Length, outcome, lang).into()),
     ];
+    // Where nobody writes hashtags there is nothing to compare.
+    if groups(posts, GroupBy::Hashtag).len() > 1 {
+        drawn.push(("hashtags", charts::group_chart(posts, GroupBy::Hashtag, outcome, lang).into()));
+    }
     if let Ok(hours) = &report.hours {
         drawn.insert(1, ("hours", charts::hour_chart(hours, lang).into()));
     }
@@ -40,9 +46,12 @@ pub(crate) fn files(report: &Report<'_>, posts: &[Measured<'_>], lang: Lang) -> 
         .text(report.verdict(lang))
         .charts(chart("hours"))
         .charts(chart("week"))
-        .section(lang.pick("Types and networks", "Types et réseaux"))
+        .section(lang.pick("What was posted", "Ce qui a été publié"))
         .charts(chart("types"))
         .charts(chart("networks"))
+        .charts(chart("promotion"))
+        .charts(chart("length"))
+        .charts(chart("hashtags"))
         .section(lang.pick("Best posts", "Meilleures publications"))
         .table(best(report, posts, lang));
     files.push(("social_report.html".to_owned(), page.render()));

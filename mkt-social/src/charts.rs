@@ -1,5 +1,7 @@
 //! Pictures of the answers, drawn by [`mkt_connect::chart`] in French or English.
 
+use std::cmp::Reverse;
+
 use mkt_connect::chart::{self, Bar, Bars, Cell, CellText, Format, HeatMap, Lang};
 
 use crate::best_time::{BestHours, Verdict};
@@ -11,6 +13,8 @@ use crate::trend::Trend;
 
 /// Posts in a group below which no interval is drawn.
 const FOR_INTERVAL: usize = 5;
+/// Hashtags that are drawn.
+const MOST_HASHTAGS: usize = 20;
 
 /// How values of an outcome are written: rates in per cent with two decimals, counts whole.
 #[must_use]
@@ -125,7 +129,8 @@ pub fn calendar_chart(calendar: &Calendar, lang: Lang) -> HeatMap {
     map
 }
 
-/// One bar for each type, network, or promotion: the mean, its 95 % interval from 5 posts up, the number of posts.
+/// One bar for each group of posts: the mean, its 95 % interval from 5 posts up, the number of posts. Of hashtags the twenty
+/// with the most posts are drawn.
 #[must_use]
 pub fn group_chart(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome, lang: Lang) -> Bars {
     let label = label_of(outcome, lang);
@@ -133,8 +138,15 @@ pub fn group_chart(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome, lang: 
         GroupBy::Kind => lang.pick("by type", "par type"),
         GroupBy::Network => lang.pick("by network", "par réseau"),
         GroupBy::Paid => lang.pick("by promotion", "selon la promotion"),
+        GroupBy::Hashtag => lang.pick("by hashtag", "par hashtag"),
+        GroupBy::Length => lang.pick("by length of the text", "selon la longueur du texte"),
     };
-    let bars = groups(posts, by).into_iter().map(|(name, posts)| {
+    let mut grouped = groups(posts, by);
+    if by == GroupBy::Hashtag {
+        grouped.sort_by_key(|(_, posts)| Reverse(posts.len()));
+        grouped.truncate(MOST_HASHTAGS);
+    }
+    let bars = grouped.into_iter().map(|(name, posts)| {
         let values: Vec<f64> = posts.iter().filter_map(|post| outcome.of(post)).collect();
         let n = values.len();
         let mean = values.iter().sum::<f64>() / n as f64;

@@ -3,6 +3,7 @@
 //! The mean of the posts' ratios, the ratio of the sums and the median differ on real data: the first counts every post
 //! alike, the second every viewer, the third is deaf to a viral post. All are given, under their names.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
@@ -155,21 +156,75 @@ pub enum GroupBy {
     Network,
     /// Promoted or not: `paid`, `organic`.
     Paid,
+    /// Hashtag, in lower case: a post is in the group of each of its hashtags, and in `none` without any.
+    Hashtag,
+    /// Length of the text in characters: `0`, `1–80`, `81–160`, `161–280`, `281 and more`.
+    Length,
 }
 
-/// The posts group by group, in the order of the groups' names; `unknown` where the source does not say.
+/// Lengths of texts that are told apart, with the names of their groups.
+const LENGTHS: [(usize, &str); 5] =
+    [(0, "0"), (80, "1–80"), (160, "81–160"), (280, "161–280"), (usize::MAX, "281 and more")];
+
+/// The hashtags of a text, in lower case, each once: `#` and what follows of letters, digits and `_`, of which one is no
+/// digit; not in the middle of a word, nor after `&` or `/`, where it is part of an entity or an address.
+///
+/// ```
+/// use mkt_social::engagement::hashtags;
+///
+/// let text = "Nouveau #Thé #thé de Chine, n°#1, https://a.example/#top #rooibos_bio!";
+/// assert_eq!(hashtags(text), ["rooibos_bio", "thé"]);
+/// ```
+#[must_use]
+pub fn hashtags(text: &str) -> Vec<String> {
+    let in_tag = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices('#') {
+        let before = text[..at].chars().next_back();
+        if before.is_some_and(|c| in_tag(c) || matches!(c, '&' | '/' | '#')) {
+            continue;
+        }
+        let tag: String = text[at + 1..].chars().take_while(|c| in_tag(*c)).collect();
+        if tag.chars().any(|c| !c.is_ascii_digit()) {
+            found.insert(tag.to_lowercase());
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// The posts group by group, in the order of the groups' names (of lengths, from short to long); `unknown` where the source
+/// does not say.
 #[must_use]
 pub fn groups<'a>(posts: &[Measured<'a>], by: GroupBy) -> Vec<(String, Vec<Measured<'a>>)> {
-    let mut groups: BTreeMap<&str, Vec<Measured<'a>>> = BTreeMap::new();
-    for post in posts {
+    let mut groups: BTreeMap<(usize, Cow<'a, str>), Vec<Measured<'a>>> = BTreeMap::new();
+    for measured in posts {
+        let post = measured.post;
+        let text = || post.text.as_deref().unwrap_or_default();
         let name = match by {
-            GroupBy::Kind => post.post.kind.as_deref(),
-            GroupBy::Network => Some(post.post.network.as_str()),
-            GroupBy::Paid => post.post.paid.map(|paid| if paid { "paid" } else { "organic" }),
+            GroupBy::Kind => post.kind.as_deref(),
+            GroupBy::Network => Some(post.network.as_str()),
+            GroupBy::Paid => post.paid.map(|paid| if paid { "paid" } else { "organic" }),
+            GroupBy::Hashtag => {
+                let tags = hashtags(text());
+                if !tags.is_empty() {
+                    for tag in tags {
+                        groups.entry((0, Cow::Owned(tag))).or_default().push(*measured);
+                    }
+                    continue;
+                }
+                Some("none")
+            }
+            GroupBy::Length => {
+                let length = text().chars().count();
+                let place = LENGTHS.iter().position(|(most, _)| length <= *most).unwrap_or(0);
+                let name = Cow::Borrowed(LENGTHS.get(place).map_or("", |(_, name)| name));
+                groups.entry((place, name)).or_default().push(*measured);
+                continue;
+            }
         };
-        groups.entry(name.unwrap_or("unknown")).or_default().push(*post);
+        groups.entry((0, Cow::Borrowed(name.unwrap_or("unknown")))).or_default().push(*measured);
     }
-    groups.into_iter().map(|(name, posts)| (name.to_owned(), posts)).collect()
+    groups.into_iter().map(|((_, name), posts)| (name.into_owned(), posts)).collect()
 }
 
 fn mean(values: &[f64]) -> Option<f64> {

@@ -7,7 +7,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`source`] | where posts come from: the [`SocialSource`] trait, CSV files, memory; Facebook pages, Instagram, Bluesky and Mastodon (feature `http`) |
-//! | [`engagement`] | engagement rates and average reach, by type, network, promotion |
+//! | [`engagement`] | engagement rates and average reach, by type, network, promotion, hashtag, length |
 //! | [`best_time`] | hours of the day: shrunk estimates, one test, a verdict |
 //! | [`calendar`](mod@calendar) | a measure by weekday and hour |
 //! | [`trend`](mod@trend) | a measure over time with its rolling mean |

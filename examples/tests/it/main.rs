@@ -14,6 +14,7 @@ mod built;
 mod command;
 mod conversion_model;
 mod matomo_etl;
+mod notebooks;
 mod quickstart;
 mod sample_data;
 mod social_collect;

@@ -1,11 +1,18 @@
 //! Does the hour matter at all? Hours are shuffled among posts that are alike; the data are one of the shuffles.
+//!
+//! Of a very large group the shuffled sums are drawn from their limit instead, which is normal (Hoeffding 1951, "A
+//! combinatorial central limit theorem"): two thousand shuffles of a million posts would take longer than reading them.
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::Item;
 use super::cholesky::HOURS;
+
+/// Groups of so many posts, and hours of so many of a group, from which on sums are drawn from their normal limit.
+const LARGE_GROUP: usize = 20_000;
+const LARGE_HOUR: usize = 100;
 
 /// Added to each hour's count, so that a lone post at an odd hour does not decide the test.
 const DAMPING: f64 = 2.0;
@@ -13,40 +20,114 @@ const DAMPING: f64 = 2.0;
 /// (1 + shuffles that stand out at least as much as the data) / (1 + shuffles): never above its nominal level when the
 /// hour has no effect (Phipson and Smyth 2010).
 pub(super) fn p_value(items: &[Item], shuffles: u32, seed: u64) -> f64 {
+    p_value_by(items, shuffles, seed, LARGE_GROUP)
+}
+
+fn p_value_by(items: &[Item], shuffles: u32, seed: u64, large_group: usize) -> f64 {
     // Groups side by side, so that each is shuffled as a slice.
     let mut ordered: Vec<Item> = items.to_vec();
     ordered.sort_by_key(|item| item.group);
-    let deviations: Vec<f64> = ordered.iter().map(|item| item.deviation).collect();
-    let mut hours: Vec<u8> = ordered.iter().map(|item| item.hour as u8).collect();
-    let lengths: Vec<usize> = ordered.chunk_by(|a, b| a.group == b.group).map(<[Item]>::len).collect();
     let mut counts = [DAMPING; HOURS];
+    let mut sums = [0.0; HOURS];
     for item in items {
         counts[item.hour] += 1.0;
+        sums[item.hour] += item.deviation;
     }
-    let observed = standing_out(&deviations, &hours, &counts);
+    let mut groups: Vec<Group> = ordered
+        .chunk_by(|a, b| a.group == b.group)
+        .map(|group| Limit::of(group, large_group).map_or_else(|| Group::shuffled(group), Group::Large))
+        .collect();
     // Sums of the same numbers in another order differ in the last bits; ties must count.
-    let threshold = observed * (1.0 - 1e-9);
+    let threshold = standing_out(&sums, &counts) * (1.0 - 1e-9);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut as_much = 0_u32;
     for _ in 0..shuffles {
-        let mut rest = hours.as_mut_slice();
-        for length in &lengths {
-            let (group, after) = rest.split_at_mut(*length);
-            group.shuffle(&mut random);
-            rest = after;
+        let mut sums = [0.0; HOURS];
+        for group in &mut groups {
+            match group {
+                Group::Shuffled { deviations, hours } => {
+                    hours.shuffle(&mut random);
+                    for (deviation, hour) in deviations.iter().zip(hours.iter()) {
+                        sums[usize::from(*hour) % HOURS] += deviation;
+                    }
+                }
+                Group::Large(limit) => limit.add(&mut sums, &mut random),
+            }
         }
-        as_much += u32::from(standing_out(&deviations, &hours, &counts) >= threshold);
+        as_much += u32::from(standing_out(&sums, &counts) >= threshold);
     }
     f64::from(as_much + 1) / f64::from(shuffles + 1)
 }
 
 /// How far the hour that stands out most is from none.
-fn standing_out(deviations: &[f64], hours: &[u8], counts: &[f64; HOURS]) -> f64 {
-    let mut sums = [0.0; HOURS];
-    for (deviation, hour) in deviations.iter().zip(hours) {
-        sums[usize::from(*hour) % HOURS] += deviation;
-    }
+fn standing_out(sums: &[f64; HOURS], counts: &[f64; HOURS]) -> f64 {
     sums.iter().zip(counts).map(|(sum, count)| sum.abs() / count.sqrt()).fold(0.0, f64::max)
+}
+
+/// Posts that are alike.
+enum Group {
+    Shuffled { deviations: Vec<f64>, hours: Vec<u8> },
+    Large(Limit),
+}
+
+impl Group {
+    fn shuffled(items: &[Item]) -> Self {
+        Self::Shuffled {
+            deviations: items.iter().map(|item| item.deviation).collect(),
+            hours: items.iter().map(|item| item.hour as u8).collect(),
+        }
+    }
+}
+
+/// The normal limit of the sums of a group whose hours are shuffled: mean n·m, covariance s²(n_h δ_hk − n_h n_k / n).
+struct Limit {
+    counts: [f64; HOURS],
+    n: f64,
+    mean: f64,
+    /// Standard deviation of the group's posts, as of a sample: drawn without replacement.
+    deviation: f64,
+}
+
+impl Limit {
+    /// Of a group that is large enough at every hour at which it has posts.
+    fn of(items: &[Item], large_group: usize) -> Option<Self> {
+        let mut counts = [0_usize; HOURS];
+        for item in items {
+            counts[item.hour] += 1;
+        }
+        let large = |count: &usize| *count == 0 || *count >= LARGE_HOUR;
+        if items.len() < large_group || !counts.iter().all(large) {
+            return None;
+        }
+        let n = items.len() as f64;
+        let mean = items.iter().map(|item| item.deviation).sum::<f64>() / n;
+        let squares: f64 = items.iter().map(|item| (item.deviation - mean).powi(2)).sum();
+        Some(Self {
+            counts: counts.map(|count| count as f64),
+            n,
+            mean,
+            deviation: (squares / (n - 1.0)).sqrt(),
+        })
+    }
+
+    /// One draw: independent normal numbers of variance n_h, less each hour's share of their sum.
+    fn add(&self, sums: &mut [f64; HOURS], random: &mut Xoshiro256PlusPlus) {
+        let mut drawn = [0.0; HOURS];
+        for (drawn, count) in drawn.iter_mut().zip(&self.counts) {
+            *drawn = count.sqrt() * normal(random);
+        }
+        let total: f64 = drawn.iter().sum();
+        for ((sum, drawn), count) in sums.iter_mut().zip(drawn).zip(&self.counts) {
+            *sum += count * self.mean + self.deviation * (drawn - count / self.n * total);
+        }
+    }
+}
+
+/// A standard normal number (Box and Muller 1958).
+fn normal(random: &mut Xoshiro256PlusPlus) -> f64 {
+    // From (0, 1]: the logarithm of 0 is none.
+    let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * random.random::<f64>()).cos()
 }
 
 #[cfg(test)]
@@ -90,5 +171,46 @@ mod tests {
         let p = p_value(&items, 19_999, 3);
         // Binomial standard deviation of 1/3 over 19 999 draws: 0.0033.
         assert!((p - 1.0 / 3.0).abs() < 0.012, "{p}");
+    }
+
+    /// Heavy-tailed posts at 15 hours alike, or four in five at one of two hours; 18 has a small effect.
+    fn world(effect: f64, two_hours: bool) -> Vec<Item> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(11);
+        (0..12_000)
+            .map(|index| {
+                let hour = match two_hours {
+                    false => 8 + index % 15,
+                    true if index % 5 == 0 => 18,
+                    true => 9,
+                };
+                let luck = normal(&mut random);
+                // Cubed, so that the tails are heavy: the limit must not need normal posts.
+                let deviation = luck * luck * luck + if hour == 18 { effect } else { 0.0 };
+                Item { hour, deviation, group: index % 2 }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_limit_of_large_groups_gives_the_p_value_of_shuffles() {
+        for (effect, two_hours) in [(0.0, false), (0.2, false), (0.35, false), (0.0, true), (0.1, true)] {
+            let items = world(effect, two_hours);
+            let (shuffled, drawn) =
+                (p_value_by(&items, 1_999, 3, usize::MAX), p_value_by(&items, 1_999, 3, 5_000));
+            // Each is a share of 1999 draws: three standard deviations of their difference, and a little for the limit.
+            let spread = 3.0 * (2.0 * shuffled.max(1e-3) * (1.0 - shuffled) / 1_999.0).sqrt() + 0.003;
+            assert!(
+                (shuffled - drawn).abs() < spread,
+                "{effect}: {shuffled} by shuffles, {drawn} by the limit"
+            );
+        }
+    }
+
+    #[test]
+    fn a_group_with_a_rare_hour_is_shuffled() {
+        let mut items = world(0.0, false);
+        assert!(Limit::of(&items, 5_000).is_some());
+        items.push(Item { hour: 3, deviation: 40.0, group: 0 });
+        assert!(Limit::of(&items, 5_000).is_none(), "one post has no limit");
     }
 }

@@ -131,3 +131,30 @@ fn the_newest_observation_of_a_post_counts() {
     }
     assert_eq!(Outcome::Reach.of(&world.measured()[0]), Some(30.0));
 }
+
+#[test]
+fn posts_are_grouped_by_each_of_their_hashtags_and_by_the_length_of_their_text() {
+    let texts = [
+        Some("#Thé vert #promo".to_owned()),
+        Some("le #thé, encore le #THÉ".to_owned()),
+        Some("rien".to_owned()),
+        None,
+        Some("é".repeat(80)),
+        Some("é".repeat(81)),
+        Some("é".repeat(281)),
+    ];
+    let mut world = World::default();
+    for (index, text) in texts.into_iter().enumerate() {
+        let mut post = post(index, "facebook", "photo", false, at("2026-03-01T12:00:00Z"));
+        post.text = text;
+        world.add(post, &[(Metric::Reach, Some(1))]);
+    }
+    let sizes = |by| -> Vec<(String, usize)> {
+        groups(&world.measured(), by).into_iter().map(|(name, posts)| (name, posts.len())).collect()
+    };
+    let named = |pairs: &[(&str, usize)]| -> Vec<(String, usize)> {
+        pairs.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect()
+    };
+    assert_eq!(sizes(GroupBy::Hashtag), named(&[("none", 5), ("promo", 1), ("thé", 2)]));
+    assert_eq!(sizes(GroupBy::Length), named(&[("0", 1), ("1–80", 4), ("81–160", 1), ("281 and more", 1)]));
+}
