@@ -9,7 +9,7 @@
 //! first of the two; one that never existed is quarantined.
 //!
 //! Rows that cannot be used are quarantined with line, byte offset, bytes and reason. The file is streamed: memory
-//! holds a page, and 32 bytes and the id of each post to recognise repetitions.
+//! holds a page, and 32 bytes of each post to recognise repetitions.
 //!
 //! Reading blocks the thread for the length of a page; this crate starts no runtime.
 
