@@ -12,7 +12,7 @@ use clap::{Parser, ValueEnum};
 use mkt_connect::chart::Lang;
 use mkt_connect::sentence;
 use mkt_social::source::csv::{CsvSource, DateOrder};
-use mkt_social::{Outcome, Request, SocialSourceExt};
+use mkt_social::{Outcome, Reception, Request, SocialSource};
 use report::Report;
 use std::error::Error;
 use std::fs;
@@ -110,7 +110,21 @@ async fn run(arguments: &Arguments) -> Step<String> {
     if arguments.day_first {
         source = source.date_order(DateOrder::DayFirst);
     }
-    let read = source.read_all(&Request::all()).await?;
+    let mut read = Reception::default();
+    let mut pages = source.open(&Request::all()).await?;
+    while let Some(mut page) = pages.next_page().await? {
+        if arguments.out.is_none() {
+            // Only the page shows texts.
+            for post in &mut page.posts {
+                (post.text, post.url) = (None, None);
+            }
+        }
+        read.posts.append(&mut page.posts);
+        read.observations.append(&mut page.observations);
+        read.quarantined.append(&mut page.quarantined);
+        read.tally.add(&page.tally);
+    }
+    drop(pages);
     let posts = read.measured();
     let report = Report::new(&posts, &read, arguments.measure.outcome(), arguments.zone, arguments.seed);
     if let Some(folder) = &arguments.out {

@@ -232,11 +232,14 @@ fn mean(values: &[f64]) -> Option<f64> {
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    match (values.len() % 2, values.get(middle)) {
-        (_, None) => None,
-        (1, Some(value)) => Some(*value),
-        (_, Some(value)) => Some(f64::midpoint(values[middle - 1], *value)),
+    if values.is_empty() {
+        return None;
+    }
+    let even = values.len().is_multiple_of(2);
+    let (below, value, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    match (even, below.iter().copied().max_by(f64::total_cmp)) {
+        (true, Some(below)) => Some(f64::midpoint(below, *value)),
+        _ => Some(*value),
     }
 }

@@ -11,7 +11,7 @@ use super::Item;
 use super::cholesky::HOURS;
 
 /// Groups of so many posts, and hours of so many of a group, from which on sums are drawn from their normal limit.
-const LARGE_GROUP: usize = 20_000;
+const LARGE_GROUP: usize = 5_000;
 const LARGE_HOUR: usize = 100;
 
 /// Added to each hour's count, so that a lone post at an odd hour does not decide the test.
