@@ -67,6 +67,7 @@ pub mod chart;
 pub mod clock;
 mod error;
 mod money;
+pub mod notebook;
 mod secret;
 
 #[cfg(feature = "http")]

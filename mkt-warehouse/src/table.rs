@@ -1,6 +1,7 @@
 //! Rows as typed columns: what is loaded and what a report answers have the same form.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use mkt_connect::notebook::escaped;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, SerializeStruct};
@@ -355,6 +356,52 @@ fn shown(cell: &str) -> String {
     }
 }
 
+/// Rows that a notebook shows.
+const SHOWN: usize = 200;
+
+impl Table {
+    /// The table as HTML, numbers to the right; of more than 200 rows the first, and how many there are.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let right: Vec<bool> = self
+            .columns
+            .iter()
+            .map(|column| {
+                matches!(
+                    column.column_type(),
+                    ColumnType::Int | ColumnType::Float | ColumnType::Decimal { .. }
+                )
+            })
+            .collect();
+        let cell = |tag: &str, right: bool, text: &str| {
+            let side = if right { " style=\"text-align:right\"" } else { "" };
+            format!("<{tag}{side}>{}</{tag}>", escaped(&shown(text)))
+        };
+        let mut html = String::from("<table><thead><tr>");
+        for (name, right) in self.names.iter().zip(&right) {
+            html.push_str(&cell("th", *right, name));
+        }
+        html.push_str("</tr></thead><tbody>");
+        for row in 0..self.rows().min(SHOWN) {
+            html.push_str("<tr>");
+            for (value, right) in self.row(row).iter().zip(&right) {
+                html.push_str(&cell("td", *right, &value.to_string()));
+            }
+            html.push_str("</tr>");
+        }
+        html.push_str("</tbody></table>");
+        if self.rows() > SHOWN {
+            html.push_str(&format!("<p>{SHOWN} of {} rows</p>", self.rows()));
+        }
+        html
+    }
+
+    /// Shows the table in a notebook of the Rust kernel, see [`mkt_connect::notebook`].
+    pub fn evcxr_display(&self) {
+        mkt_connect::notebook::show(&self.html());
+    }
+}
+
 impl fmt::Display for Table {
     /// A plain text table, a line for the names and one for each row: numbers to the right, everything else to the
     /// left. Cells of more than 60 characters end in an ellipsis, control characters become spaces.
@@ -412,5 +459,27 @@ impl Serialize for Table {
         table.serialize_field("columns", &self.names)?;
         table.serialize_field("rows", &Rows(self))?;
         table.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notebook_shows_text_as_text_and_long_tables_in_part() {
+        let mut table = Table::new([("name", ColumnType::Text), ("n", ColumnType::Int)]);
+        table.push_row(vec![Value::Text("<script>&".to_owned()), Value::Null]).unwrap();
+        assert_eq!(
+            table.html(),
+            "<table><thead><tr><th>name</th><th style=\"text-align:right\">n</th></tr></thead><tbody>\
+             <tr><td>&lt;script&gt;&amp;</td><td style=\"text-align:right\">–</td></tr></tbody></table>"
+        );
+        for n in 0..250 {
+            table.push_row(vec![Value::Text("a".to_owned()), Value::Int(n)]).unwrap();
+        }
+        let html = table.html();
+        assert_eq!(html.matches("<tr>").count(), 1 + SHOWN);
+        assert!(html.ends_with("<p>200 of 251 rows</p>"));
     }
 }

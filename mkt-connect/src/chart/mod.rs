@@ -76,6 +76,11 @@ impl Chart {
         self.draw(canvas::WIDTH)
     }
 
+    /// Shows the chart in a notebook of the Rust kernel, see [`notebook`](crate::notebook).
+    pub fn evcxr_display(&self) {
+        crate::notebook::show(&self.svg());
+    }
+
     fn draw(&self, width: f64) -> String {
         match self {
             Self::Trend(chart) => chart.draw(width),
@@ -162,6 +167,11 @@ macro_rules! caption_methods {
         pub fn format(mut self, format: crate::chart::Format) -> Self {
             self.caption.format = format;
             self
+        }
+
+        /// Shows the chart in a notebook of the Rust kernel, see [`notebook`](crate::notebook).
+        pub fn evcxr_display(&self) {
+            crate::notebook::show(&self.svg());
         }
     };
 }

@@ -207,6 +207,11 @@ impl<R: Record> Answer<R> {
     pub fn table(&self) -> &Table {
         &self.table
     }
+
+    /// Shows the rows in a notebook of the Rust kernel, see [`mkt_connect::notebook`].
+    pub fn evcxr_display(&self) {
+        self.table.evcxr_display();
+    }
 }
 
 impl<R> fmt::Display for Answer<R> {
