@@ -337,6 +337,15 @@ async fn every_error_is_what_its_code_says_and_only_what_passes_is_repeated() {
 }
 
 #[tokio::test]
+async fn a_refused_call_rests_for_an_hour_whatever_share_the_header_tells() {
+    let scene = Scene::new().await;
+    let usage = r#"{"call_count":80,"total_cputime":1,"total_time":1}"#;
+    scene.fake.plan(error(400, 4, 0, "(#4) Application request limit reached").header("x-app-usage", usage));
+    let failed = scene.page().check().await.unwrap_err();
+    assert_eq!(failed.retry_after(), Some(Duration::from_secs(3600)), "not the pause between two calls");
+}
+
+#[tokio::test]
 async fn what_fails_once_is_read_the_second_time() {
     let cases: [(&str, Answer); 7] = [
         ("service", error(500, 2, 0, "Service temporarily unavailable")),
