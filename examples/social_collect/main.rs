@@ -150,12 +150,7 @@ async fn read(source: &dyn SocialSource, request: &Request) -> Step<(Reception, 
     loop {
         match pages.next_page().await {
             Ok(None) => return Ok((all, None)),
-            Ok(Some(page)) => {
-                all.posts.extend(page.posts);
-                all.observations.extend(page.observations);
-                all.quarantined.extend(page.quarantined);
-                all.tally.add(&page.tally);
-            }
+            Ok(Some(page)) => all.add(page),
             Err(error) if error.kind() == ErrorKind::RateLimited => {
                 return Ok((all, Some(error.retry_after().unwrap_or(Duration::from_secs(3600)))));
             }

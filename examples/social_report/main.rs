@@ -119,10 +119,7 @@ async fn run(arguments: &Arguments) -> Step<String> {
                 (post.text, post.url) = (None, None);
             }
         }
-        read.posts.append(&mut page.posts);
-        read.observations.append(&mut page.observations);
-        read.quarantined.append(&mut page.quarantined);
-        read.tally.add(&page.tally);
+        read.add(page);
     }
     drop(pages);
     let posts = read.measured();

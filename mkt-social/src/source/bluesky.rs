@@ -10,14 +10,14 @@
 //! since 1970). Repositories were read from a real server (the PDS of `@atproto/dev-env` 0.3.215), AppViews from answers written
 //! by that documentation.
 
+use super::connection::{Connection, connection_methods};
 use super::feed::{Feed, FeedPages, Item, Listed, call, instant, reading, text};
 use super::{Calls, Capabilities, Plan, PostPages, Refusal, Request, SocialSource};
 use crate::metric::Metric;
 use crate::post::Post;
 use async_trait::async_trait;
 use chrono::DateTime;
-use mkt_connect::clock::{Clock, SystemClock};
-use mkt_connect::http::rate::{Limits, RateBudget};
+use mkt_connect::http::rate::Limits;
 use mkt_connect::http::retry::Policy;
 use mkt_connect::http::{self, Client, Response};
 use mkt_connect::{Error, ErrorKind, Result};
@@ -40,50 +40,19 @@ enum Asked {
 #[derive(Clone)]
 pub struct BlueskyBuilder {
     asked: Asked,
-    base_url: String,
     actor: String,
-    insecure: Option<String>,
-    policy: Policy,
-    patience: Duration,
-    clock: Arc<dyn Clock>,
+    connection: Connection,
 }
 
 impl BlueskyBuilder {
     /// Another AppView.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = url.into();
+        self.connection.base_url = url.into();
         self
     }
 
-    /// Lets this one host be reached over plain http and at a private address: a server on loopback.
-    #[must_use]
-    pub fn allow_insecure_host(mut self, host: impl Into<String>) -> Self {
-        self.insecure = Some(host.into());
-        self
-    }
-
-    /// How often, and after what time, a call is repeated that failed for a passing reason.
-    #[must_use]
-    pub fn retry(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// How long a read waits for its turn before it ends with `RateLimited`: five minutes unless told, which is the server's
-    /// window.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// Replaces the clock, for tests.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
+    connection_methods!("five minutes unless told, which is the server's window.");
 
     /// Checks the settings. Nothing is sent.
     ///
@@ -101,14 +70,8 @@ impl BlueskyBuilder {
                 .with_detail("the actor is neither a handle such as name.bsky.social nor a DID"));
         }
         let limits = Limits::none().window(3_000, Duration::from_secs(300));
-        let mut client = Client::builder(SERVICE, &self.base_url)
-            .rate(&RateBudget::with_clock(&limits, Arc::clone(&self.clock)))
-            .rate_patience(self.patience)
-            .clock(Arc::clone(&self.clock));
-        if let Some(host) = &self.insecure {
-            client = client.allow_insecure_host(host);
-        }
-        let (client, policy, asked) = (client.build()?, self.policy, self.asked);
+        let (client, policy, asked) =
+            (self.connection.plain(SERVICE, &limits)?, self.connection.policy, self.asked);
         Ok(BlueskySource(Arc::new(Posts { client, policy, asked, actor })))
     }
 }
@@ -127,12 +90,8 @@ impl BlueskySource {
     fn builder(asked: Asked, base_url: impl Into<String>, actor: impl Into<String>) -> BlueskyBuilder {
         BlueskyBuilder {
             asked,
-            base_url: base_url.into(),
             actor: actor.into(),
-            insecure: None,
-            policy: Policy::default(),
-            patience: Duration::from_secs(300),
-            clock: Arc::new(SystemClock::new()),
+            connection: Connection::new(base_url, Duration::from_secs(300)),
         }
     }
 

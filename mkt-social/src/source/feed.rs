@@ -75,9 +75,7 @@ impl<F: Feed> FeedPages<F> {
                 Err(reason) => {
                     page.tally.read += 1;
                     page.tally.quarantined += 1;
-                    let mut raw = value.to_string().into_bytes();
-                    raw.truncate(KEPT);
-                    page.quarantined.push(Quarantined { line: 0, offset: 0, raw, reason });
+                    page.quarantined.push(quarantined(value, reason));
                     continue;
                 }
             };
@@ -126,6 +124,13 @@ impl<F: Feed> PostPages for FeedPages<F> {
         self.ended |= page.is_err();
         page.map(Some)
     }
+}
+
+/// An item that cannot be used.
+pub(super) fn quarantined(item: &Json, reason: Refusal) -> Quarantined {
+    let mut raw = item.to_string().into_bytes();
+    raw.truncate(KEPT);
+    Quarantined { line: 0, offset: 0, raw, reason }
 }
 
 /// Sends a call, rests when the network says that nothing is left, and reads JSON.

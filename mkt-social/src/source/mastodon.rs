@@ -7,14 +7,14 @@
 //! 300 calls in 5 minutes, told in `X-RateLimit-Remaining` and `X-RateLimit-Reset` (an instant). Tested against answers
 //! written from that documentation, never against a server.
 
+use super::connection::{Connection, connection_methods};
 use super::feed::{Feed, FeedPages, Item, Listed, call, instant, reading, text};
 use super::{Calls, Capabilities, Plan, PostPages, Refusal, Request, SocialSource};
 use crate::metric::Metric;
 use crate::post::Post;
 use async_trait::async_trait;
 use chrono::DateTime;
-use mkt_connect::clock::{Clock, SystemClock};
-use mkt_connect::http::rate::{Limits, RateBudget};
+use mkt_connect::http::rate::Limits;
 use mkt_connect::http::retry::Policy;
 use mkt_connect::http::{self, Client, Response};
 use mkt_connect::{Error, ErrorKind, Result, Secret};
@@ -28,13 +28,9 @@ const SERVICE: &str = "mastodon";
 /// Settings of a [`MastodonSource`].
 #[derive(Clone)]
 pub struct MastodonBuilder {
-    base_url: String,
     account: String,
     token: Option<Secret>,
-    insecure: Option<String>,
-    policy: Policy,
-    patience: Duration,
-    clock: Arc<dyn Clock>,
+    connection: Connection,
 }
 
 impl MastodonBuilder {
@@ -45,34 +41,7 @@ impl MastodonBuilder {
         self
     }
 
-    /// Lets this one host be reached over plain http and at a private address: a fake on loopback.
-    #[must_use]
-    pub fn allow_insecure_host(mut self, host: impl Into<String>) -> Self {
-        self.insecure = Some(host.into());
-        self
-    }
-
-    /// How often, and after what time, a call is repeated that failed for a passing reason.
-    #[must_use]
-    pub fn retry(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// How long a read waits for its turn before it ends with `RateLimited`: five minutes unless told, which is the server's
-    /// window.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// Replaces the clock, for tests.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
+    connection_methods!("five minutes unless told, which is the server's window.");
 
     /// Checks the settings. Nothing is sent.
     ///
@@ -89,20 +58,14 @@ impl MastodonBuilder {
             return Err(config("the account is not written like name or name@server"));
         }
         let limits = Limits::none().window(300, Duration::from_secs(300));
-        let mut client = Client::builder(SERVICE, &self.base_url)
-            .rate(&RateBudget::with_clock(&limits, Arc::clone(&self.clock)))
-            .rate_patience(self.patience)
-            .clock(Arc::clone(&self.clock));
+        let mut client = self.connection.client(SERVICE, &limits);
         if let Some(token) = &self.token {
             if token.is_empty() {
                 return Err(config("the access token is empty"));
             }
             client = client.bearer(token);
         }
-        if let Some(host) = &self.insecure {
-            client = client.allow_insecure_host(host);
-        }
-        let (client, policy) = (client.build()?, self.policy);
+        let (client, policy) = (client.build()?, self.connection.policy);
         Ok(MastodonSource(Arc::new(Statuses { client, policy, account, id: Mutex::default() })))
     }
 }
@@ -122,13 +85,9 @@ impl MastodonSource {
     #[must_use]
     pub fn builder(base_url: impl Into<String>, account: impl Into<String>) -> MastodonBuilder {
         MastodonBuilder {
-            base_url: base_url.into(),
             account: account.into(),
             token: None,
-            insecure: None,
-            policy: Policy::default(),
-            patience: Duration::from_secs(300),
-            clock: Arc::new(SystemClock::new()),
+            connection: Connection::new(base_url, Duration::from_secs(300)),
         }
     }
 }

@@ -8,6 +8,8 @@
 
 #[cfg(feature = "http")]
 pub mod bluesky;
+#[cfg(feature = "http")]
+mod connection;
 pub mod csv;
 #[cfg(feature = "http")]
 mod feed;
@@ -353,6 +355,14 @@ pub struct Reception {
 }
 
 impl Reception {
+    /// Adds a page.
+    pub fn add(&mut self, page: PostPage) {
+        self.posts.extend(page.posts);
+        self.observations.extend(page.observations);
+        self.quarantined.extend(page.quarantined);
+        self.tally.add(&page.tally);
+    }
+
     /// Each post beside its newest observation.
     #[must_use]
     pub fn measured(&self) -> Vec<Measured<'_>> {
@@ -379,10 +389,7 @@ pub trait SocialSourceExt: SocialSource {
         let mut pages = self.open(request).await?;
         let mut all = Reception::default();
         while let Some(page) = pages.next_page().await? {
-            all.posts.extend(page.posts);
-            all.observations.extend(page.observations);
-            all.quarantined.extend(page.quarantined);
-            all.tally.add(&page.tally);
+            all.add(page);
         }
         Ok(all)
     }

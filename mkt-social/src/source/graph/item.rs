@@ -3,7 +3,7 @@
 use super::catalogue::{self, Origin, Product, Surface};
 use crate::metric::{Metric, Missing, Value};
 use crate::post::{Observation, Post, Reading};
-use crate::source::{Quarantined, Refusal};
+use crate::source::Refusal;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::Value as Json;
 use std::collections::HashMap;
@@ -11,9 +11,6 @@ use std::sync::Arc;
 
 /// Numbers come up to this late (Meta's page on media insights, 18 June 2026).
 const LATE: TimeDelta = TimeDelta::hours(48);
-
-/// Bytes that are kept of what cannot be used.
-const KEPT: usize = 4096;
 
 /// A listed post.
 #[derive(Debug)]
@@ -181,13 +178,6 @@ fn media(value: &Json, story: bool) -> (Product, Option<String>) {
 /// Ids are put into paths.
 pub(super) fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-/// What cannot be used.
-pub(super) fn quarantined(value: &Json, reason: Refusal) -> Quarantined {
-    let mut raw = value.to_string().into_bytes();
-    raw.truncate(KEPT);
-    Quarantined { line: 0, offset: 0, raw, reason }
 }
 
 /// The insights to ask for on a day, without those that were refused.

@@ -27,12 +27,13 @@ mod usage;
 pub use catalogue::{CATALOGUE, Entry, Origin, Product, Surface};
 
 use crate::metric::{Metric, Missing};
+use crate::source::connection::{Connection, connection_methods};
 use crate::source::{Calls, Capabilities, Plan, PostPages, Request, SocialSource};
 use async_trait::async_trait;
 use error::{Meaning, Refusal};
 use hmac::{Hmac, Mac};
-use mkt_connect::clock::{Clock, SystemClock};
-use mkt_connect::http::rate::{Limits, RateBudget};
+use mkt_connect::clock::Clock;
+use mkt_connect::http::rate::Limits;
 use mkt_connect::http::retry::Policy;
 use mkt_connect::http::{self, Client, Response};
 use mkt_connect::{Error, ErrorKind, Result, Secret};
@@ -58,15 +59,11 @@ pub struct GraphBuilder {
     account: String,
     token: Secret,
     app_secret: Option<Secret>,
-    base_url: String,
-    insecure: Option<String>,
+    connection: Connection,
     version: String,
     calls_per_hour: u32,
     stop_at: u64,
-    patience: Duration,
-    policy: Policy,
     stories: bool,
-    clock: Arc<dyn Clock>,
 }
 
 impl GraphBuilder {
@@ -76,15 +73,11 @@ impl GraphBuilder {
             account: account.into(),
             token,
             app_secret: None,
-            base_url: BASE_URL.to_owned(),
-            insecure: None,
+            connection: Connection::new(BASE_URL, Duration::from_secs(120)),
             version: VERSION.to_owned(),
             calls_per_hour: 200,
             stop_at: 90,
-            patience: Duration::from_secs(120),
-            policy: Policy::default(),
             stories: true,
-            clock: Arc::new(SystemClock::new()),
         }
     }
 
@@ -98,16 +91,11 @@ impl GraphBuilder {
     /// Another host: `https://graph.instagram.com` for tokens of an Instagram login, a fake.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = url.into();
+        self.connection.base_url = url.into();
         self
     }
 
-    /// Lets this one host be reached over plain http and at a private address: a fake on loopback.
-    #[must_use]
-    pub fn allow_insecure_host(mut self, host: impl Into<String>) -> Self {
-        self.insecure = Some(host.into());
-        self
-    }
+    connection_methods!("two minutes unless told.");
 
     /// Another version of the interface than v25.0.
     #[must_use]
@@ -131,31 +119,10 @@ impl GraphBuilder {
         self
     }
 
-    /// How long a read waits for its turn before it ends with `RateLimited`: two minutes unless told.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// How often, and after what time, a call is repeated that failed for a passing reason.
-    #[must_use]
-    pub fn retry(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
     /// Whether Instagram's stories of the last 24 hours are read too: yes, unless told.
     #[must_use]
     pub fn stories(mut self, read: bool) -> Self {
         self.stories = read;
-        self
-    }
-
-    /// Replaces the clock, for tests.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
         self
     }
 
@@ -179,14 +146,7 @@ impl GraphBuilder {
             return Err(config("the access token is missing"));
         }
         let limits = Limits::none().window(self.calls_per_hour, Duration::from_secs(3600));
-        let mut client = Client::builder(service, &self.base_url)
-            .bearer(&self.token)
-            .rate(&RateBudget::with_clock(&limits, Arc::clone(&self.clock)))
-            .rate_patience(self.patience)
-            .clock(Arc::clone(&self.clock));
-        if let Some(host) = &self.insecure {
-            client = client.allow_insecure_host(host);
-        }
+        let client = self.connection.client(service, &limits).bearer(&self.token);
         let proof = self.app_secret.as_ref().map(|secret| proof(secret, &self.token));
         Ok(GraphSource(Arc::new(Graph {
             client: client.build()?,
@@ -196,10 +156,10 @@ impl GraphBuilder {
             proof,
             batch: self.calls_per_hour.min(LARGEST_BATCH),
             stop_at: self.stop_at,
-            patience: self.patience,
-            policy: self.policy,
+            patience: self.connection.patience,
+            policy: self.connection.policy,
             stories: self.stories && self.surface == Surface::Instagram,
-            clock: self.clock,
+            clock: self.connection.clock,
             known: Mutex::default(),
         })))
     }

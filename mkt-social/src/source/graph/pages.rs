@@ -2,12 +2,13 @@
 
 use super::catalogue::{Product, Surface};
 use super::error::Meaning;
-use super::item::{Item, quarantined, wanted};
+use super::item::{Item, wanted};
 use super::{Failed, Graph, LONGEST_LIST};
+use crate::source::feed::quarantined;
 use crate::source::{PostPage, PostPages, Request};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use mkt_connect::{Error, ErrorKind, Result};
+use mkt_connect::{ErrorKind, Result};
 use serde_json::Value as Json;
 use std::collections::HashSet;
 use std::fmt;
@@ -221,6 +222,6 @@ impl PostPages for GraphPages {
         if page.is_err() {
             self.edges.clear();
         }
-        page.map(Some).map_err(|error: Error| error)
+        page.map(Some)
     }
 }
