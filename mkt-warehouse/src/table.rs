@@ -33,6 +33,13 @@ pub enum ColumnType {
     Json,
 }
 
+impl ColumnType {
+    /// Whether tables show it to the right.
+    fn is_number(self) -> bool {
+        matches!(self, Self::Int | Self::Float | Self::Decimal { .. })
+    }
+}
+
 /// The values of one column. `None` is SQL's null.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -363,16 +370,7 @@ impl Table {
     /// The table as HTML, numbers to the right; of more than 200 rows the first, and how many there are.
     #[must_use]
     pub fn html(&self) -> String {
-        let right: Vec<bool> = self
-            .columns
-            .iter()
-            .map(|column| {
-                matches!(
-                    column.column_type(),
-                    ColumnType::Int | ColumnType::Float | ColumnType::Decimal { .. }
-                )
-            })
-            .collect();
+        let right: Vec<bool> = self.columns.iter().map(|column| column.column_type().is_number()).collect();
         let cell = |tag: &str, right: bool, text: &str| {
             let side = if right { " style=\"text-align:right\"" } else { "" };
             format!("<{tag}{side}>{}</{tag}>", escaped(&shown(text)))
@@ -419,9 +417,6 @@ impl fmt::Display for Table {
                 cells.iter().map(|cell| cell.chars().count()).chain([name.chars().count()]).max().unwrap_or(0)
             })
             .collect();
-        let right = |column: &Column| {
-            matches!(column.column_type(), ColumnType::Int | ColumnType::Float | ColumnType::Decimal { .. })
-        };
         let mut line = |row: Option<usize>| -> fmt::Result {
             let mut text = String::new();
             for (index, ((name, width), column)) in
@@ -429,7 +424,7 @@ impl fmt::Display for Table {
             {
                 let cell = row.map_or(name.as_str(), |r| cells[index][r].as_str());
                 let gap = if index == 0 { "" } else { "  " };
-                if right(column) {
+                if column.column_type().is_number() {
                     text.push_str(&format!("{gap}{cell:>width$}"));
                 } else {
                     text.push_str(&format!("{gap}{cell:<width$}"));

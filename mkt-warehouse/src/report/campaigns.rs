@@ -155,11 +155,7 @@ traffic as (
 spending as (
     select c.campaign_id as campaign, c.currency, sum(c.cost) as cost, sum(c.impressions) as impressions,
         sum(c.clicks) as clicks, sum(c.post_view_conversions) as post_view_conversions
-    from costs c
-    where c.day >= :first_day and c.day <= :last_day and c.site = coalesce(:site, c.site)
-      and (:channels is null or @listed(c.channel, :channels))
-      and (:campaigns is null or @listed(c.campaign_id, :campaigns))
-    group by c.campaign_id, c.currency
+    {costs by campaign}
 ),
 shown as (
     select campaign, cast(sum(impressions) as bigint) as impressions, cast(sum(clicks) as bigint) as clicks,
@@ -169,13 +165,7 @@ shown as (
 ),
 declared as (
     select campaign_id, name, channel
-    from (
-        select c.campaign_id, c.name, c.channel,
-            row_number() over (partition by c.campaign_id order by c.first_seen, c.source, c.site) as place
-        from campaigns c
-        where c.site = coalesce(:site, c.site)
-    ) declarations
-    where place = 1
+    {declared once}
 ),
 known as (
     select campaign from traffic @union() select campaign from conversions

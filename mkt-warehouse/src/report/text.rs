@@ -94,6 +94,22 @@ const EVENTS_BY_ORIGIN: &str = "from events e
       and (:site is null or e.site = :site)
       and (:source is null or e.source = :source)";
 
+/// What campaigns cost on the days of the period; the report says which sums it wants.
+const COSTS: &str = "from costs c
+    where c.day >= :first_day and c.day <= :last_day and c.site = coalesce(:site, c.site)
+      and (:channels is null or @listed(c.channel, :channels))
+      and (:campaigns is null or @listed(c.campaign_id, :campaigns))
+    group by c.campaign_id, c.currency";
+
+/// The earliest declaration of each campaign.
+const DECLARED: &str = "from (
+        select c.campaign_id, c.name, c.channel,
+            row_number() over (partition by c.campaign_id order by c.first_seen, c.source, c.site) as place
+        from campaigns c
+        where c.site = coalesce(:site, c.site)
+    ) declarations
+    where place = 1";
+
 /// Which of them the filters keep: an event is filtered through its session.
 const KEPT: &str = "(:channels is null or @listed(coalesce(s.channel, e.channel), :channels))
       and (:devices is null or @listed(s.device, :devices))
@@ -106,6 +122,8 @@ const ZONE: &str = "z.zone = :zone and z.from_utc <= {at} and z.until_utc > {at}
 pub(super) fn rendered(text: &str, dialect: Dialect) -> String {
     let text = text
         .replace("{visited by origin}", VISITED_BY_ORIGIN)
+        .replace("{costs by campaign}", COSTS)
+        .replace("{declared once}", DECLARED)
         .replace("{quarters}", QUARTERS)
         .replace("{visits}", &VISITS.replace("{visited}", "{visited in the period}"))
         .replace("{visits so far}", &VISITS.replace("{visited}", "{visited so far}"))

@@ -20,20 +20,10 @@ union all
 select
     4, null, null, null, c.campaign_id, null, null, null, null, sum(c.cost), c.currency, sum(c.impressions),
     sum(c.clicks), sum(c.post_view_conversions)
-from costs c
-where c.day >= :first_day and c.day <= :last_day and c.site = coalesce(:site, c.site)
-  and (:channels is null or @listed(c.channel, :channels))
-  and (:campaigns is null or @listed(c.campaign_id, :campaigns))
-group by c.campaign_id, c.currency
+{costs by campaign}
 union all
 select 5, null, null, null, campaign_id, null, channel, name, null, null, null, null, null, null
-from (
-    select c.campaign_id, c.name, c.channel,
-        row_number() over (partition by c.campaign_id order by c.first_seen, c.source, c.site) as place
-    from campaigns c
-    where c.site = coalesce(:site, c.site)
-) declarations
-where place = 1";
+{declared once}";
 
 /// What a campaign cost in one currency.
 struct Spent {

@@ -1,6 +1,6 @@
 //! Retention from each person's first instant and months.
 
-use super::{People, Visitor, counts, read};
+use super::{People, Visitor, read};
 use crate::report::cohort::{CohortMonth, REPORT};
 use crate::report::{Answer, Scope, zone};
 use crate::table::ColumnType;
@@ -101,12 +101,7 @@ pub(crate) async fn cohort<W: Warehouse + ?Sized>(
     for cohort in signed.values().flatten() {
         *users.entry(*cohort).or_default() += 1;
     }
-    let counted = people.counted(scope);
-    let mut visits: Vec<(u32, i64)> = visits
-        .into_iter()
-        .filter(|(visitor, _)| counts(&counted, *visitor))
-        .map(|(visitor, at)| (people.person(visitor), at))
-        .collect();
+    let mut visits: Vec<(u32, i64)> = people.resolved(scope, visits).collect();
     visits.sort_unstable();
     let mut active: HashMap<(Month, Month), i64> = HashMap::new();
     let mut months = Vec::new();

@@ -1,6 +1,6 @@
 //! The funnel from one ordered walk through each person's events.
 
-use super::{People, Visitor, counts, read};
+use super::{People, Visitor, read};
 use crate::report::funnel::{FunnelOptions, FunnelStep, REPORT};
 use crate::report::{Answer, Scope};
 use crate::table::{ColumnType, Value};
@@ -64,12 +64,8 @@ pub(crate) async fn funnel<W: Warehouse + ?Sized>(
         Ok(())
     })
     .await?;
-    let counted = people.counted(scope);
-    let mut acts: Vec<Act> = found
-        .into_iter()
-        .filter(|(visitor, _)| counts(&counted, *visitor))
-        .map(|(visitor, act)| Act { person: people.person(visitor), ..act })
-        .collect();
+    let mut acts: Vec<Act> =
+        people.resolved(scope, found).map(|(person, act)| Act { person, ..act }).collect();
     acts.sort_unstable_by_key(|act| (act.person, act.happened, act.event_id));
     let window = i64::try_from(options.window.as_micros()).unwrap_or(i64::MAX);
     let until = scope.until().timestamp_micros();

@@ -1,6 +1,6 @@
 //! Each person's sessions in order, and where in them the sales stand.
 
-use super::{People, Row, Visitor, counts, read};
+use super::{People, Row, Visitor, read};
 use crate::report::{Report, Scope};
 use crate::table::{ColumnType, TableError, Value};
 use crate::warehouse::Warehouse;
@@ -140,12 +140,8 @@ impl Journeys {
             Ok(())
         })
         .await?;
-        let counted = people.counted(scope);
-        let mut touches: Vec<Touch> = touches
-            .into_iter()
-            .filter(|(visitor, _)| counts(&counted, *visitor))
-            .map(|(visitor, touch)| Touch { person: people.person(visitor), ..touch })
-            .collect();
+        let mut touches: Vec<Touch> =
+            people.resolved(scope, touches).map(|(person, touch)| Touch { person, ..touch }).collect();
         touches.sort_unstable_by(|a, b| {
             (a.person, a.happened, &a.session_id).cmp(&(b.person, b.happened, &b.session_id))
         });

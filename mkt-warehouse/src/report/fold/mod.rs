@@ -257,6 +257,16 @@ impl People {
     }
 }
 
+impl People {
+    /// What was found of visitors whose word counts, by person. Known when all identities and sites are.
+    fn resolved<T>(&self, scope: &Scope, found: Vec<(Visitor, T)>) -> impl Iterator<Item = (u32, T)> {
+        let counted = self.counted(scope);
+        let of_person =
+            move |(visitor, of): (Visitor, T)| counts(&counted, visitor).then(|| (self.person(visitor), of));
+        found.into_iter().filter_map(of_person)
+    }
+}
+
 /// Whether an origin of [`People::counted`] counts.
 fn counts(counted: &[bool], visitor: Visitor) -> bool {
     counted.get(visitor.origin as usize).copied().unwrap_or(false)
