@@ -66,6 +66,7 @@ pub mod chart;
 #[cfg(feature = "clock")]
 pub mod clock;
 mod error;
+mod markup;
 mod money;
 pub mod notebook;
 mod secret;

@@ -22,7 +22,7 @@ pub fn show(html: &str) {
     let _ = std::io::stdout().lock().write_all(content(html).as_bytes());
 }
 
-/// Text that stands for itself in HTML.
+/// Text that stands for itself in HTML; control characters are spaces or left out.
 ///
 /// ```
 /// assert_eq!(mkt_connect::notebook::escaped("a < \"b\" & 'c'"), "a &lt; &quot;b&quot; &amp; &#39;c&#39;");
@@ -30,15 +30,6 @@ pub fn show(html: &str) {
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
-    }
+    crate::markup::push_escaped(&mut html, text);
     html
 }

@@ -1,23 +1,8 @@
 //! Text that is safe inside SVG and HTML. Every label passes here; nothing else writes caller's text.
 
+use crate::markup::is_forbidden;
+pub(super) use crate::markup::push_escaped;
 use std::fmt::Write;
-
-/// Appends `text` escaped for element content and for quoted attributes. Characters that XML 1.0 forbids are
-/// dropped, white space controls become spaces.
-pub(super) fn push_escaped(out: &mut String, text: &str) {
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\r' | '\t' => out.push(' '),
-            other if is_forbidden(other) => {}
-            other => out.push(other),
-        }
-    }
-}
 
 /// `text` escaped.
 pub(super) fn escaped(text: &str) -> String {
@@ -44,10 +29,6 @@ pub(super) fn shortened(text: &str, limit: usize) -> String {
         out.push('…');
     }
     out
-}
-
-fn is_forbidden(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]

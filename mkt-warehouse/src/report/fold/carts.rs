@@ -1,6 +1,6 @@
 //! Abandoned carts in two passes over the events of one state: whose cart was left, then what is in it.
 
-use super::{People, Visitor, counts, read};
+use super::{People, Visitor, counts, people_and, read};
 use crate::report::carts::{AbandonedCart, Act, REPORT, folded};
 use crate::report::{Answer, Scope, unreadable};
 use crate::table::{ColumnType, TableError, Value};
@@ -12,16 +12,9 @@ use std::collections::HashMap;
 const TOUCHES: i64 = 2;
 const ACTS: i64 = 3;
 
-/// Parts 0 and 1 as [`super::PEOPLE`] says; 2: what fills carts and empties them, with `chosen` where the filters keep it;
+/// After those of [`people_and`]; 2: what fills carts and empties them, with `chosen` where the filters keep it;
 /// 3: what may be in a cart or beside it.
-const STATEMENT: &str = "
-select
-    0 as part, i.user_id, i.source, i.site, i.person_id as name, null as timestamp, null as number, null as currency,
-    null as properties
-from identities i
-union all
-select 1, null, t.record_source, t.site, null, null, null, null, null from sites t
-union all
+const PARTS: &str = "
 select
     2, e.user_id, e.source, e.site, e.event_type, e.timestamp,
     case when e.timestamp < :until and {kept} then 1 else 0 end, null, null
@@ -80,7 +73,8 @@ pub(crate) async fn carts<W: Warehouse + ?Sized>(
     let (mut people, mut touches, mut kept) = (People::default(), Vec::new(), Vec::new());
     // From the first event that may be in a cart on, the carts are known.
     let mut carts: Option<Carts> = None;
-    read(&REPORT, warehouse, scope, STATEMENT, &COLUMNS, values, |row| {
+    let statement = people_and(["timestamp", "number", "currency", "properties"], PARTS);
+    read(&REPORT, warehouse, scope, &statement, &COLUMNS, values, |row| {
         let part = row.int(0)?;
         if part < ACTS && carts.is_some() {
             // Engines answer a `union all` part by part. One that did not would give carts without a purchase.

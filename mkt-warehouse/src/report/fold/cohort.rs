@@ -1,6 +1,6 @@
 //! Retention from each person's first instant and months.
 
-use super::{People, Visitor, read};
+use super::{People, Visitor, people_and, read};
 use crate::report::cohort::{CohortMonth, REPORT};
 use crate::report::{Answer, Scope, zone};
 use crate::table::ColumnType;
@@ -12,14 +12,8 @@ use std::collections::{BTreeMap, HashMap};
 const SESSIONS: i64 = 2;
 const OFFSETS: i64 = 3;
 
-/// Parts 0 and 1 as [`super::PEOPLE`] says; 2: sessions so far; 3: the zone's offsets; 4: sign-ups so far.
-const STATEMENT: &str = "
-select
-    0 as part, i.user_id, i.source, i.site, i.person_id as name, null as happened, null as until, null as offset_s
-from identities i
-union all
-select 1, null, t.record_source, t.site, null, null, null, null from sites t
-union all
+/// After those of [`people_and`]; 2: sessions so far; 3: the zone's offsets; 4: sign-ups so far.
+const PARTS: &str = "
 select 2, s.user_id, s.source, s.site, null, s.start_time, null, null
 {visited by origin}
 union all
@@ -59,7 +53,8 @@ pub(crate) async fn cohort<W: Warehouse + ?Sized>(
     let (mut people, mut offsets) = (People::default(), Vec::new());
     let mut visits: Vec<(Visitor, i64)> = Vec::new();
     let mut signups: Vec<(Visitor, i64)> = Vec::new();
-    read(&REPORT, warehouse, scope, STATEMENT, &COLUMNS, &[], |row| {
+    let statement = people_and(["happened", "until", "offset_s"], PARTS);
+    read(&REPORT, warehouse, scope, &statement, &COLUMNS, &[], |row| {
         if people.learn(row)? {
             return Ok(());
         }

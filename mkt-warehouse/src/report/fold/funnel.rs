@@ -1,6 +1,6 @@
 //! The funnel from one ordered walk through each person's events.
 
-use super::{People, Visitor, read};
+use super::{People, Visitor, people_and, read};
 use crate::report::funnel::{FunnelOptions, FunnelStep, REPORT};
 use crate::report::{Answer, Scope};
 use crate::table::{ColumnType, Value};
@@ -9,12 +9,8 @@ use mkt_connect::Result;
 
 const EVENTS: i64 = 2;
 
-/// Parts 0 and 1 as [`super::PEOPLE`] says; 2: the events of the steps.
-const STATEMENT: &str = "
-select 0 as part, i.user_id, i.source, i.site, i.person_id as name, null as happened, null as event_id from identities i
-union all
-select 1, null, t.record_source, t.site, null, null, null from sites t
-union all
+/// After those of [`people_and`]; 2: the events of the steps.
+const PARTS: &str = "
 select 2, e.user_id, e.source, e.site, e.event_type, e.timestamp, e.event_id
 {all events by origin}
   and {kept}
@@ -50,7 +46,8 @@ pub(crate) async fn funnel<W: Warehouse + ?Sized>(
     values: &[(&'static str, Value)],
 ) -> Result<Answer<FunnelStep>> {
     let (mut people, mut found): (People, Vec<(Visitor, Act)>) = Default::default();
-    read(&REPORT, warehouse, scope, STATEMENT, &COLUMNS, values, |row| {
+    let statement = people_and(["happened", "event_id"], PARTS);
+    read(&REPORT, warehouse, scope, &statement, &COLUMNS, values, |row| {
         if people.learn(row)? {
             return Ok(());
         }

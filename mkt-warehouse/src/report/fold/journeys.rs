@@ -1,6 +1,6 @@
 //! Each person's sessions in order, and where in them the sales stand.
 
-use super::{People, Row, Visitor, read};
+use super::{People, Row, Visitor, people_and, read};
 use crate::report::{Report, Scope};
 use crate::table::{ColumnType, TableError, Value};
 use crate::warehouse::Warehouse;
@@ -12,16 +12,9 @@ use std::time::Duration;
 const SESSIONS: i64 = 2;
 const SALES: i64 = 3;
 
-/// Parts 0 and 1 as [`super::PEOPLE`] says; 2: sessions since the look-back; 3: sales of the period, whose `user_id` is the
+/// After those of [`people_and`]; 2: sessions since the look-back; 3: sales of the period, whose `user_id` is the
 /// person already. A report appends its own.
-const STATEMENT: &str = "
-select
-    0 as part, i.user_id, i.source, i.site, i.person_id as name, null as happened, null as channel,
-    null as campaign_id, null as flag, null as money, null as currency, null as one, null as two, null as three
-from identities i
-union all
-select 1, null, t.record_source, t.site, null, null, null, null, null, null, null, null, null, null from sites t
-union all
+const PARTS: &str = "
 select
     2, s.user_id, s.source, s.site, s.session_id, s.start_time, s.channel, s.campaign_id, s.converted,
     null, null, null, null, null
@@ -108,7 +101,10 @@ impl Journeys {
         let mut touches: Vec<(Visitor, Touch)> = Vec::new();
         let mut sales = Vec::new();
         campaigns.number("");
-        let statement = format!("{STATEMENT}{appended}");
+        let statement = people_and(
+            ["happened", "channel", "campaign_id", "flag", "money", "currency", "one", "two", "three"],
+            &format!("{PARTS}{appended}"),
+        );
         read(report, warehouse, scope, &statement, &COLUMNS, values, |row| {
             if people.learn(row)? {
                 return Ok(());

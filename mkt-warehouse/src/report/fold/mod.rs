@@ -44,6 +44,20 @@ const CHUNK: usize = 4096;
 const PEOPLE: i64 = 0;
 const SITES: i64 = 1;
 
+/// The parts that every statement begins with; `more` names the columns that it has besides `part`, `user_id`, `source`,
+/// `site` and `name`.
+fn people_and<const N: usize>(more: [&str; N], parts: &str) -> String {
+    let named: String = more.iter().map(|column| format!(", null as {column}")).collect();
+    format!(
+        "
+select 0 as part, i.user_id, i.source, i.site, i.person_id as name{named} from identities i
+union all
+select 1, null, t.record_source, t.site, null{} from sites t
+union all{parts}",
+        ", null".repeat(N)
+    )
+}
+
 /// Reads a statement row by row.
 ///
 /// # Errors
