@@ -32,10 +32,10 @@ pub(crate) struct Social {
 pub(crate) async fn read(data: &Path, read_at: DateTime<Utc>, seed: u64) -> Step<Social> {
     let path = data.join("social_posts.csv");
     let read = CsvSource::open(&path, read_at)
-        .read_all(&Request::all())
+        .read_sheet(&Request::all())
         .await
         .context(|| format!("cannot read {}", path.display()))?;
-    let posts = read.measured();
+    let posts = read.sheet.measured();
     let zone: Tz = ZONE.parse()?;
     let rate = engagement_rate::<ByReach>(&posts);
     let question = Question::new(zone, Outcome::EngagementByReach).seed(seed);

@@ -15,8 +15,7 @@ pub(crate) fn write(path: &Path, read: &Reception) -> Step<()> {
     let columns =
         columns.into_iter().chain(Metric::ALL.iter().map(|metric| metric.as_str())).chain(["paid", "url"]);
     writer.write_record(columns)?;
-    for measured in read.measured() {
-        let post = measured.post;
+    for (post, observation) in read.newest() {
         let mut cells = vec![
             post.id.clone(),
             post.network.clone(),
@@ -24,7 +23,7 @@ pub(crate) fn write(path: &Path, read: &Reception) -> Step<()> {
             post.kind.clone().unwrap_or_default(),
             post.text.clone().unwrap_or_default(),
         ];
-        let number = |metric: &Metric| measured.value(*metric).known().map(|count| count.to_string());
+        let number = |metric: &Metric| observation.value(*metric).known().map(|count| count.to_string());
         cells.extend(Metric::ALL.iter().map(|metric| number(metric).unwrap_or_default()));
         cells.push(post.paid.map(|paid| paid.to_string()).unwrap_or_default());
         cells.push(post.url.clone().unwrap_or_default());

@@ -12,7 +12,7 @@ use clap::{Parser, ValueEnum};
 use mkt_connect::chart::Lang;
 use mkt_connect::sentence;
 use mkt_social::source::csv::{CsvSource, DateOrder};
-use mkt_social::{Outcome, Reception, Request, SocialSource};
+use mkt_social::{Outcome, Request, Sheet, SocialSourceExt};
 use report::Report;
 use std::error::Error;
 use std::fs;
@@ -110,19 +110,10 @@ async fn run(arguments: &Arguments) -> Step<String> {
     if arguments.day_first {
         source = source.date_order(DateOrder::DayFirst);
     }
-    let mut read = Reception::default();
-    let mut pages = source.open(&Request::all()).await?;
-    while let Some(mut page) = pages.next_page().await? {
-        if arguments.out.is_none() {
-            // Only the page shows texts.
-            for post in &mut page.posts {
-                (post.text, post.url) = (None, None);
-            }
-        }
-        read.add(page);
-    }
-    drop(pages);
-    let posts = read.measured();
+    // Only the page shows texts.
+    let sheet = if arguments.out.is_some() { Sheet::new() } else { Sheet::without_details() };
+    let read = source.read_into(&Request::all(), sheet).await?;
+    let posts = read.sheet.measured();
     let report = Report::new(&posts, &read, arguments.measure.outcome(), arguments.zone, arguments.seed);
     if let Some(folder) = &arguments.out {
         fs::create_dir_all(folder).map_err(|cause| format!("{}: {cause}", folder.display()))?;

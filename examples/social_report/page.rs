@@ -68,11 +68,11 @@ fn subtitle(report: &Report<'_>, lang: Lang) -> String {
 
 /// Key figures, each with its change of the last 28 days against the 28 before.
 fn figures(report: &Report<'_>, posts: &[Measured<'_>], lang: Lang) -> Vec<Figure> {
-    let last = posts.iter().map(|post| post.post.published_at).max();
+    let last = posts.iter().map(|post| post.published_at()).max();
     let between = |from: DateTime<Utc>, until: DateTime<Utc>| -> Vec<Measured<'_>> {
         posts
             .iter()
-            .filter(|post| from < post.post.published_at && post.post.published_at <= until)
+            .filter(|post| from < post.published_at() && post.published_at() <= until)
             .copied()
             .collect()
     };
@@ -149,14 +149,13 @@ fn best(report: &Report<'_>, posts: &[Measured<'_>], lang: Lang) -> Table {
         columns.push(Column::number(lang.pick(report.outcome.label(), report.outcome.label_fr())));
     }
     let mut table = Table::new(columns);
-    for (value, measured) in ranked.into_iter().take(TOP) {
-        let post = measured.post;
-        let reach = measured.value(Metric::Reach).known();
+    for (value, post) in ranked.into_iter().take(TOP) {
+        let reach = post.value(Metric::Reach).known();
         let mut cells = vec![
-            lang.day(post.published_at.with_timezone(&report.zone).date_naive()),
-            post.network.clone(),
-            post.kind.clone().unwrap_or_else(|| "–".to_owned()),
-            post.text.clone().unwrap_or_default().chars().take(80).collect(),
+            lang.day(post.published_at().with_timezone(&report.zone).date_naive()),
+            post.network().to_owned(),
+            post.kind().unwrap_or("–").to_owned(),
+            post.text().unwrap_or_default().chars().take(80).collect(),
             reach.map_or("–".to_owned(), |reach| lang.number(reach as f64, Format::Integer)),
         ];
         if report.outcome != Outcome::Reach {

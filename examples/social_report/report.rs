@@ -7,7 +7,7 @@ use mkt_social::engagement::{
     Average, ByFollowers, ByImpressions, ByReach, Denominator, EngagementRate, average_reach, engagement_rate,
 };
 use mkt_social::source::Quarantined;
-use mkt_social::{Measured, Outcome, Reception, charts};
+use mkt_social::{Measured, Outcome, Tabulation, charts};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -46,7 +46,7 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(crate) fn new(
         posts: &[Measured<'_>],
-        read: &'a Reception,
+        read: &'a Tabulation,
         outcome: Outcome,
         zone: Tz,
         seed: u64,

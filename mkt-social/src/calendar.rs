@@ -3,12 +3,12 @@
 //! A picture of habits, no advice: most of its 168 cells hold a handful of posts. Whether the hour matters is asked by
 //! [`best_time`](crate::best_time).
 
-use chrono::{Datelike, Timelike};
 use chrono_tz::Tz;
 use serde::Serialize;
 
+use crate::clock::Clock;
 use crate::outcome::Outcome;
-use crate::post::Measured;
+use crate::sheet::Measured;
 
 /// Posts of one weekday and hour.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -39,13 +39,14 @@ pub struct Calendar {
 pub fn calendar(posts: &[Measured<'_>], outcome: Outcome, zone: Tz) -> Calendar {
     let mut sums = [[(0.0, 0_usize); 24]; 7];
     let mut n_missing = 0;
+    let mut clock = Clock::new(zone);
     for post in posts {
         let Some(value) = outcome.of(post) else {
             n_missing += 1;
             continue;
         };
-        let at = post.post.published_at.with_timezone(&zone);
-        let (sum, n) = &mut sums[at.weekday().num_days_from_monday() as usize][at.hour() as usize];
+        let at = clock.local(post.published_seconds());
+        let (sum, n) = &mut sums[at.weekday()][at.hour];
         *sum += value;
         *n += 1;
     }

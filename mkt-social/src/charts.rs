@@ -8,7 +8,7 @@ use crate::best_time::{BestHours, Verdict};
 use crate::calendar::Calendar;
 use crate::engagement::{GroupBy, groups};
 use crate::outcome::Outcome;
-use crate::post::Measured;
+use crate::sheet::Measured;
 use crate::trend::Trend;
 
 /// Posts in a group below which no interval is drawn.

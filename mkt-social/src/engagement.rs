@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 use serde::Serialize;
 
 use crate::metric::Metric;
-use crate::outcome::{Outcome, interactions};
-use crate::post::Measured;
+use crate::outcome::Outcome;
+use crate::sheet::Measured;
 
 mod sealed {
     pub trait Sealed {}
@@ -88,24 +88,22 @@ pub struct EngagementRate<D> {
 #[must_use]
 pub fn engagement_rate<D: Denominator>(posts: &[Measured<'_>]) -> EngagementRate<D> {
     let mut ratios = Vec::with_capacity(posts.len());
-    let mut counted = BTreeSet::new();
+    let mut counted = [false; Metric::INTERACTIONS.len()];
     let (mut above, mut below) = (0.0, 0.0);
     for post in posts {
-        let (Some(ratio), Some(interactions), Some(denominator)) =
-            (D::OUTCOME.of(post), interactions(post), post.value(D::METRIC).known())
-        else {
-            continue;
-        };
-        ratios.push(ratio);
-        above += interactions as f64;
-        below += denominator as f64;
-        counted
-            .extend(Metric::INTERACTIONS.into_iter().filter(|metric| post.value(*metric).known().is_some()));
+        let Some(parts) = D::OUTCOME.parts(post) else { continue };
+        ratios.push(D::OUTCOME.value(parts));
+        above += parts.0 as f64;
+        below += parts.1 as f64;
+        for (counted, metric) in counted.iter_mut().zip(Metric::INTERACTIONS) {
+            *counted |= post.value(metric).known().is_some();
+        }
     }
+    let counted = Metric::INTERACTIONS.into_iter().zip(counted);
     let n = ratios.len();
     EngagementRate {
         label: D::OUTCOME.label(),
-        counted: counted.into_iter().collect(),
+        counted: counted.filter(|(_, counted)| *counted).map(|(metric, _)| metric).collect(),
         mean_of_ratios: mean(&ratios),
         ratio_of_sums: (n > 0).then(|| above / below),
         median_of_ratios: median(ratios),
@@ -198,12 +196,11 @@ pub fn hashtags(text: &str) -> Vec<String> {
 pub fn groups<'a>(posts: &[Measured<'a>], by: GroupBy) -> Vec<(String, Vec<Measured<'a>>)> {
     let mut groups: BTreeMap<(usize, Cow<'a, str>), Vec<Measured<'a>>> = BTreeMap::new();
     for measured in posts {
-        let post = measured.post;
-        let text = || post.text.as_deref().unwrap_or_default();
+        let text = || measured.text().unwrap_or_default();
         let name = match by {
-            GroupBy::Kind => post.kind.as_deref(),
-            GroupBy::Network => Some(post.network.as_str()),
-            GroupBy::Paid => post.paid.map(|paid| if paid { "paid" } else { "organic" }),
+            GroupBy::Kind => measured.kind(),
+            GroupBy::Network => Some(measured.network()),
+            GroupBy::Paid => measured.paid().map(|paid| if paid { "paid" } else { "organic" }),
             GroupBy::Hashtag => {
                 let tags = hashtags(text());
                 if !tags.is_empty() {

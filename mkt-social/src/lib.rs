@@ -29,11 +29,11 @@
 //! d,instagram,yesterday,photo,12,1,0,2,90
 //! ";
 //! let read_at = "2026-04-01T00:00:00Z".parse().unwrap();
-//! let read = CsvSource::from_bytes(csv, read_at).read_all(&Request::all()).await?;
+//! let read = CsvSource::from_bytes(csv, read_at).read_sheet(&Request::all()).await?;
 //! assert_eq!((read.tally.read, read.tally.loaded, read.tally.quarantined), (4, 3, 1));
 //! assert_eq!((read.quarantined[0].line, read.quarantined[0].reason.to_string()), (5, "has a time that cannot be read".into()));
 //!
-//! let posts = read.measured();
+//! let posts = read.sheet.measured();
 //! let rate = engagement_rate::<ByReach>(&posts);
 //! assert_eq!(rate.label, "Engagement rate by reach");
 //! assert_eq!(rate.mean_of_ratios, Some(0.05)); // (10 % + 0 %) / 2
@@ -48,10 +48,12 @@ pub mod best_time;
 pub mod calendar;
 #[cfg(feature = "charts")]
 pub mod charts;
+mod clock;
 pub mod engagement;
 mod metric;
 mod outcome;
 mod post;
+mod sheet;
 pub mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -59,5 +61,6 @@ pub mod trend;
 
 pub use metric::{Metric, Missing, UnknownMetric, Value};
 pub use outcome::{Outcome, interactions};
-pub use post::{Measured, Observation, Post, Reading, measured};
-pub use source::{MemorySource, Reception, Request, SocialSource, SocialSourceExt};
+pub use post::{Observation, Post, Reading, newest};
+pub use sheet::{Measured, Sheet};
+pub use source::{MemorySource, Reception, Request, SocialSource, SocialSourceExt, Tabulation};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::metric::{Metric, Missing, Value};
-use crate::post::Measured;
+use crate::sheet::Measured;
 
 /// A measure of one post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -74,25 +74,29 @@ impl Outcome {
     /// The measure of a post; `None` when a number that it needs is missing or the denominator is 0.
     #[must_use]
     pub fn of(self, post: &Measured<'_>) -> Option<f64> {
+        self.parts(post).map(|parts| self.value(parts))
+    }
+
+    /// What the measure is made of: a count, and what it is divided by (1 where it is no rate).
+    pub(crate) fn parts(self, post: &Measured<'_>) -> Option<(u64, u64)> {
         match self.denominator() {
-            None => post.value(Metric::Reach).known().map(|reach| reach as f64),
+            None => Some((post.value(Metric::Reach).known()?, 1)),
             Some(metric) => {
                 let denominator = post.value(metric).known().filter(|count| *count > 0)?;
-                Some(interactions(post)? as f64 / denominator as f64)
+                Some((interactions(post)?, denominator))
             }
         }
     }
 
+    pub(crate) fn value(self, (above, below): (u64, u64)) -> f64 {
+        above as f64 / below as f64
+    }
+
     /// The natural logarithm of the measure, with half a count added above and below the line so that a post without
     /// any interaction has one too.
-    pub(crate) fn log_of(self, post: &Measured<'_>) -> Option<f64> {
-        match self.denominator() {
-            None => post.value(Metric::Reach).known().map(|reach| (reach as f64 + 0.5).ln()),
-            Some(metric) => {
-                let denominator = post.value(metric).known().filter(|count| *count > 0)?;
-                Some((interactions(post)? as f64 + 0.5).ln() - (denominator as f64 + 0.5).ln())
-            }
-        }
+    pub(crate) fn log(self, (above, below): (u64, u64)) -> f64 {
+        let below = if self.is_rate() { below as f64 + 0.5 } else { 1.0 };
+        ((above as f64 + 0.5) / below).ln()
     }
 }
 

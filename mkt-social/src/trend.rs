@@ -4,8 +4,9 @@ use chrono::{Days, NaiveDate};
 use chrono_tz::Tz;
 use serde::Serialize;
 
+use crate::clock::Clock;
 use crate::outcome::Outcome;
-use crate::post::Measured;
+use crate::sheet::Measured;
 
 /// Posts in a window below which no interval is given.
 const FOR_INTERVAL: usize = 5;
@@ -46,11 +47,10 @@ pub struct Trend {
 #[must_use]
 pub fn trend(posts: &[Measured<'_>], outcome: Outcome, zone: Tz, window_days: u32) -> Trend {
     let window_days = window_days.clamp(1, 3_660);
+    let mut clock = Clock::new(zone);
     let mut values: Vec<(NaiveDate, f64)> = posts
         .iter()
-        .filter_map(|post| {
-            Some((post.post.published_at.with_timezone(&zone).date_naive(), outcome.of(post)?))
-        })
+        .filter_map(|post| Some((clock.local(post.published_seconds()).date(), outcome.of(post)?)))
         .collect();
     values.sort_by_key(|(day, _)| *day);
     let n_missing = posts.len() - values.len();

@@ -27,12 +27,14 @@ mod shrinkage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{TimeDelta, Timelike};
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use serde::Serialize;
 
+use self::cholesky::HOURS;
+use crate::clock::Clock;
 use crate::outcome::Outcome;
-use crate::post::Measured;
+use crate::sheet::{Measured, Sheet};
 
 /// Fewer usable posts than this are not worth a question.
 const FEWEST_POSTS: usize = 10;
@@ -201,10 +203,20 @@ pub enum BestTimeError {
 /// One post as the statistics see it.
 #[derive(Debug, Clone, Copy)]
 struct Item {
-    hour: usize,
     /// Deviation of the log outcome from the mean of its group.
     deviation: f64,
-    group: usize,
+    group: u32,
+    hour: u8,
+}
+
+impl Item {
+    fn hour(&self) -> usize {
+        usize::from(self.hour) % HOURS
+    }
+
+    fn group(&self) -> usize {
+        self.group as usize
+    }
 }
 
 /// Which hours of the day posts do best at.
@@ -214,15 +226,25 @@ struct Item {
 /// [`BestTimeError::TooFewPosts`] with fewer than ten usable posts.
 pub fn best_hours(posts: &[Measured<'_>], question: &Question) -> Result<BestHours, BestTimeError> {
     let (mut n_missing, mut n_young) = (0, 0);
-    let mut used: Vec<(&Measured<'_>, usize, f64, f64)> = Vec::with_capacity(posts.len());
+    let (mut counts, mut sums, mut sum_of_logs) = ([0_usize; HOURS], [0.0; HOURS], 0.0);
+    let mut clock = Clock::new(question.zone);
+    let mut sorts = Sorts::default();
+    let mut used: Vec<Item> = Vec::with_capacity(posts.len());
     for post in posts {
-        let age = post.observation.observed_at - post.post.published_at;
-        let hour = post.post.published_at.with_timezone(&question.zone).hour() as usize;
-        match (question.outcome.of(post), question.outcome.log_of(post)) {
-            _ if age < question.mature_after => n_young += 1,
-            (Some(value), Some(log)) => used.push((post, hour, value, log)),
-            _ => n_missing += 1,
+        if post.age() < question.mature_after {
+            n_young += 1;
+            continue;
         }
+        let Some(parts) = question.outcome.parts(post) else {
+            n_missing += 1;
+            continue;
+        };
+        let hour = clock.local(post.published_seconds()).hour;
+        let log = question.outcome.log(parts);
+        counts[hour] += 1;
+        sums[hour] += question.outcome.value(parts);
+        sum_of_logs += log;
+        used.push(Item { deviation: log, group: sorts.number(post), hour: hour as u8 });
     }
     let n = used.len();
     if n < FEWEST_POSTS {
@@ -234,18 +256,12 @@ pub fn best_hours(posts: &[Measured<'_>], question: &Question) -> Result<BestHou
         });
     }
 
-    let group_of = groups(used.iter().map(|(post, ..)| *post));
-    let items = deviations(used.iter().map(|(_, hour, _, log)| (*hour, *log)), &group_of);
-    let mean_log = used.iter().map(|(.., log)| log).sum::<f64>() / n as f64;
+    let group_of = sorts.groups();
+    let items = deviations(used, &group_of);
+    let mean_log = sum_of_logs / n as f64;
     let effects = shrinkage::hour_effects(&items);
     let p_value = permutation::p_value(&items, question.permutations, question.seed);
 
-    let mut counts = [0_usize; 24];
-    let mut sums = [0.0; 24];
-    for (_, hour, value, _) in &used {
-        counts[*hour] += 1;
-        sums[*hour] += value;
-    }
     let tried = |hour: usize| counts[hour] > 0;
     let hours: Vec<HourEstimate> = (0..24)
         .map(|hour| {
@@ -291,64 +307,82 @@ pub fn best_hours(posts: &[Measured<'_>], question: &Question) -> Result<BestHou
     })
 }
 
-/// Numbers the groups of posts that are alike in network, type and promotion. Rare types of a network share a group; what
-/// is still rare then shares one.
-fn groups<'a>(posts: impl Iterator<Item = &'a Measured<'a>>) -> Vec<usize> {
-    type Key<'a> = (&'a str, Option<&'a str>, Option<bool>);
-    let fine = |post: &'a Measured<'a>| -> Key<'a> {
-        (post.post.network.as_str(), post.post.kind.as_deref(), post.post.paid)
-    };
-    let coarse = |(network, _, paid): Key<'a>| -> Key<'a> { (network, Some(""), paid) };
-    let rest: Key<'a> = ("", None, None);
-    // Few kinds, many posts: each post is looked up once, the rest is done by kind.
-    let mut number: HashMap<Key<'a>, usize> = HashMap::new();
-    let mut kinds: Vec<(Key<'a>, usize)> = Vec::new();
-    let kind_of: Vec<usize> = posts
-        .map(|post| {
-            let key = fine(post);
-            let kind = *number.entry(key).or_insert_with(|| {
-                kinds.push((key, 0));
-                kinds.len() - 1
-            });
-            if let Some((_, posts)) = kinds.get_mut(kind) {
-                *posts += 1;
-            }
-            kind
-        })
-        .collect();
-    let once: Vec<(Key<'a>, usize)> =
-        kinds.iter().map(|(key, n)| (if *n >= SMALLEST_GROUP { *key } else { coarse(*key) }, *n)).collect();
-    let mut counts: BTreeMap<Key<'a>, usize> = BTreeMap::new();
-    for (key, n) in &once {
-        *counts.entry(*key).or_default() += n;
-    }
-    let twice: Vec<Key<'a>> = once
-        .iter()
-        .map(|(key, _)| if counts.get(key).is_some_and(|n| *n >= SMALLEST_GROUP) { *key } else { rest })
-        .collect();
-    let numbers: BTreeMap<Key<'a>, usize> = twice
-        .iter()
-        .copied()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .enumerate()
-        .map(|(number, key)| (key, number))
-        .collect();
-    let number_of: Vec<usize> = twice.iter().map(|key| numbers.get(key).copied().unwrap_or(0)).collect();
-    kind_of.into_iter().filter_map(|kind| number_of.get(kind).copied()).collect()
+/// Network, type and promotion of a post.
+type Key<'a> = (&'a str, Option<&'a str>, Option<bool>);
+
+/// The kinds of posts that were met. Few kinds, many posts: the names of a kind are looked at once.
+#[derive(Default)]
+struct Sorts<'a> {
+    kinds: Vec<(Key<'a>, usize)>,
+    number: HashMap<Key<'a>, u32>,
+    /// By the number that the sheet of the last post gave the kind.
+    known: Vec<Option<u32>>,
+    sheet: Option<&'a Sheet>,
 }
 
-fn deviations(values: impl Iterator<Item = (usize, f64)> + Clone, group_of: &[usize]) -> Vec<Item> {
-    let mut totals = vec![(0.0, 0_usize); group_of.iter().max().map_or(0, |last| last + 1)];
-    for ((_, log), group) in values.clone().zip(group_of) {
-        totals[*group].0 += log;
-        totals[*group].1 += 1;
+impl<'a> Sorts<'a> {
+    /// Counts a post and numbers its kind.
+    fn number(&mut self, post: &Measured<'a>) -> u32 {
+        if self.sheet.is_none_or(|sheet| !std::ptr::eq(sheet, post.sheet())) {
+            self.sheet = Some(post.sheet());
+            self.known.clear();
+        }
+        let sort = post.sort() as usize;
+        if sort >= self.known.len() {
+            self.known.resize(sort + 1, None);
+        }
+        let number = match self.known.get(sort).copied().flatten() {
+            Some(number) => number,
+            None => {
+                let key = (post.network(), post.kind(), post.paid());
+                let number = *self.number.entry(key).or_insert_with(|| {
+                    self.kinds.push((key, 0));
+                    self.kinds.len() as u32 - 1
+                });
+                self.known[sort] = Some(number);
+                number
+            }
+        };
+        self.kinds[number as usize].1 += 1;
+        number
     }
-    values
-        .zip(group_of)
-        .map(|((hour, log), group)| {
-            let (sum, count) = totals[*group];
-            Item { hour, deviation: log - sum / count as f64, group: *group }
-        })
-        .collect()
+
+    /// The groups of the kinds, numbered in the order of their names: posts that are alike in network, type and promotion.
+    /// Rare types of a network share a group; what is still rare then shares one.
+    fn groups(&self) -> Vec<u32> {
+        let coarse = |(network, _, paid): Key<'a>| -> Key<'a> { (network, Some(""), paid) };
+        let rest: Key<'a> = ("", None, None);
+        let once: Vec<(Key<'a>, usize)> = self
+            .kinds
+            .iter()
+            .map(|(key, n)| (if *n >= SMALLEST_GROUP { *key } else { coarse(*key) }, *n))
+            .collect();
+        let mut counts: BTreeMap<Key<'a>, usize> = BTreeMap::new();
+        for (key, n) in &once {
+            *counts.entry(*key).or_default() += n;
+        }
+        let twice: Vec<Key<'a>> = once
+            .iter()
+            .map(|(key, _)| if counts.get(key).is_some_and(|n| *n >= SMALLEST_GROUP) { *key } else { rest })
+            .collect();
+        let distinct: BTreeSet<Key<'a>> = twice.iter().copied().collect();
+        let numbers: BTreeMap<Key<'a>, u32> = distinct.into_iter().zip(0..).collect();
+        twice.iter().map(|key| numbers.get(key).copied().unwrap_or(0)).collect()
+    }
+}
+
+/// Puts logarithms of outcomes, numbered by kind, as deviations into the groups of their kinds.
+fn deviations(mut items: Vec<Item>, group_of_kind: &[u32]) -> Vec<Item> {
+    let mut totals = vec![(0.0, 0_usize); group_of_kind.iter().max().map_or(0, |last| *last as usize + 1)];
+    for item in &mut items {
+        item.group = group_of_kind[item.group()];
+        let (sum, count) = &mut totals[item.group()];
+        *sum += item.deviation;
+        *count += 1;
+    }
+    let means: Vec<f64> = totals.into_iter().map(|(sum, count)| sum / count.max(1) as f64).collect();
+    for item in &mut items {
+        item.deviation -= means[item.group()];
+    }
+    items
 }

@@ -24,19 +24,21 @@ pub(super) fn p_value(items: &[Item], shuffles: u32, seed: u64) -> f64 {
 }
 
 fn p_value_by(items: &[Item], shuffles: u32, seed: u64, large_group: usize) -> f64 {
-    // Groups side by side, so that each is shuffled as a slice.
-    let mut ordered: Vec<Item> = items.to_vec();
-    ordered.sort_by_key(|item| item.group);
     let mut counts = [DAMPING; HOURS];
     let mut sums = [0.0; HOURS];
+    let mut moments = vec![Moments::default(); items.iter().map(|item| item.group() + 1).max().unwrap_or(0)];
     for item in items {
-        counts[item.hour] += 1.0;
-        sums[item.hour] += item.deviation;
+        counts[item.hour()] += 1.0;
+        sums[item.hour()] += item.deviation;
+        moments[item.group()].add(item);
     }
-    let mut groups: Vec<Group> = ordered
-        .chunk_by(|a, b| a.group == b.group)
-        .map(|group| Limit::of(group, large_group).map_or_else(|| Group::shuffled(group), Group::Large))
-        .collect();
+    let mut groups: Vec<Group> = moments.iter().map(|moments| Group::of(moments, large_group)).collect();
+    for item in items {
+        if let Some(Group::Shuffled { deviations, hours }) = groups.get_mut(item.group()) {
+            deviations.push(item.deviation);
+            hours.push(item.hour);
+        }
+    }
     // Sums of the same numbers in another order differ in the last bits; ties must count.
     let threshold = standing_out(&sums, &counts) * (1.0 - 1e-9);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -71,11 +73,27 @@ enum Group {
 }
 
 impl Group {
-    fn shuffled(items: &[Item]) -> Self {
-        Self::Shuffled {
-            deviations: items.iter().map(|item| item.deviation).collect(),
-            hours: items.iter().map(|item| item.hour as u8).collect(),
-        }
+    fn of(moments: &Moments, large_group: usize) -> Self {
+        let shuffled = || Self::Shuffled { deviations: Vec::new(), hours: Vec::new() };
+        Limit::of(moments, large_group).map_or_else(shuffled, Self::Large)
+    }
+}
+
+/// What the limit needs to know of a group.
+#[derive(Debug, Clone, Default)]
+struct Moments {
+    counts: [usize; HOURS],
+    n: usize,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, item: &Item) {
+        self.counts[item.hour()] += 1;
+        self.n += 1;
+        self.sum += item.deviation;
+        self.squares += item.deviation.powi(2);
     }
 }
 
@@ -90,20 +108,17 @@ struct Limit {
 
 impl Limit {
     /// Of a group that is large enough at every hour at which it has posts.
-    fn of(items: &[Item], large_group: usize) -> Option<Self> {
-        let mut counts = [0_usize; HOURS];
-        for item in items {
-            counts[item.hour] += 1;
-        }
+    fn of(group: &Moments, large_group: usize) -> Option<Self> {
         let large = |count: &usize| *count == 0 || *count >= LARGE_HOUR;
-        if items.len() < large_group || !counts.iter().all(large) {
+        if group.n < large_group || !group.counts.iter().all(large) {
             return None;
         }
-        let n = items.len() as f64;
-        let mean = items.iter().map(|item| item.deviation).sum::<f64>() / n;
-        let squares: f64 = items.iter().map(|item| (item.deviation - mean).powi(2)).sum();
+        let n = group.n as f64;
+        let mean = group.sum / n;
+        // Deviations from the group's own mean: nothing is lost by subtracting.
+        let squares = (group.squares - n * mean * mean).max(0.0);
         Some(Self {
-            counts: counts.map(|count| count as f64),
+            counts: group.counts.map(|count| count as f64),
             n,
             mean,
             deviation: (squares / (n - 1.0)).sqrt(),
@@ -160,7 +175,7 @@ mod tests {
     fn hours_are_never_exchanged_between_groups() {
         // Group 0: two posts high at one hour, two low at the other; 2 of its 6 arrangements stand out so far, whatever
         // group 1 does. Exchanged among all eight posts it would be 9 in 35.
-        let group = |group, size: f64, hours: [usize; 2]| {
+        let group = |group, size: f64, hours: [u8; 2]| {
             [1.0, 1.0, -1.0, -1.0].into_iter().enumerate().map(move |(place, sign)| Item {
                 hour: hours[place / 2],
                 deviation: sign * size,
@@ -186,7 +201,7 @@ mod tests {
                 let luck = normal(&mut random);
                 // Cubed, so that the tails are heavy: the limit must not need normal posts.
                 let deviation = luck * luck * luck + if hour == 18 { effect } else { 0.0 };
-                Item { hour, deviation, group: index % 2 }
+                Item { hour: hour as u8, deviation, group: index % 2 }
             })
             .collect()
     }
@@ -208,9 +223,10 @@ mod tests {
 
     #[test]
     fn a_group_with_a_rare_hour_is_shuffled() {
-        let mut items = world(0.0, false);
-        assert!(Limit::of(&items, 5_000).is_some());
-        items.push(Item { hour: 3, deviation: 40.0, group: 0 });
-        assert!(Limit::of(&items, 5_000).is_none(), "one post has no limit");
+        let mut group = Moments::default();
+        world(0.0, false).iter().for_each(|item| group.add(item));
+        assert!(Limit::of(&group, 5_000).is_some());
+        group.add(&Item { hour: 3, deviation: 40.0, group: 0 });
+        assert!(Limit::of(&group, 5_000).is_none(), "one post has no limit");
     }
 }

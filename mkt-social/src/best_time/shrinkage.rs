@@ -33,7 +33,7 @@ pub(super) struct Effect {
 pub(super) fn hour_effects(items: &[Item]) -> [Effect; HOURS] {
     let (between, sums, counts) = normal_equations(items);
     let squares: f64 = items.iter().map(|item| item.deviation.powi(2)).sum();
-    let groups = items.iter().map(|item| item.group + 1).max().unwrap_or(0);
+    let groups = items.iter().map(|item| item.group() + 1).max().unwrap_or(0);
     let freedom = items.len().saturating_sub(groups) as f64;
     if squares <= 1e-18 * items.len() as f64 || freedom < 2.0 {
         return [Effect::default(); HOURS];
@@ -140,13 +140,13 @@ impl Blend {
 
 /// H'MH, H'My and the posts per hour.
 fn normal_equations(items: &[Item]) -> (Matrix, Vector, Vector) {
-    let groups = items.iter().map(|item| item.group + 1).max().unwrap_or(0);
+    let groups = items.iter().map(|item| item.group() + 1).max().unwrap_or(0);
     let mut cells = vec![[0.0; HOURS]; groups];
     let (mut sums, mut counts) = ([0.0; HOURS], [0.0; HOURS]);
     for item in items {
-        cells[item.group][item.hour] += 1.0;
-        counts[item.hour] += 1.0;
-        sums[item.hour] += item.deviation;
+        cells[item.group()][item.hour()] += 1.0;
+        counts[item.hour()] += 1.0;
+        sums[item.hour()] += item.deviation;
     }
     let mut between = [[0.0; HOURS]; HOURS];
     for i in 0..HOURS {
@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn posts_without_any_spread_have_no_effect() {
-        let items: Vec<Item> = (0..20).map(|i| Item { hour: i % 24, deviation: 0.0, group: 0 }).collect();
+        let items: Vec<Item> =
+            (0..20).map(|i| Item { hour: (i % 24) as u8, deviation: 0.0, group: 0 }).collect();
         assert_eq!(hour_effects(&items), [Effect::default(); HOURS]);
     }
 }

@@ -30,7 +30,8 @@ use mkt_connect::Result;
 use serde::Serialize;
 
 use crate::metric::Metric;
-use crate::post::{Measured, Observation, Post, measured};
+use crate::post::{Observation, Post, newest};
+use crate::sheet::Sheet;
 
 /// What a source can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,6 +274,17 @@ pub trait PostPages: fmt::Debug + Send {
     ///
     /// When the source fails in the middle. Pages given before stay valid.
     async fn next_page(&mut self) -> Result<Option<PostPage>>;
+
+    /// Reads the next page into columns; `false` when there was no more. For sources of very many posts, which can do it
+    /// without making a [`Post`] of each; a source that implements it gives what `next_page` would have given.
+    ///
+    /// # Errors
+    ///
+    /// As for `next_page`.
+    async fn next_into(&mut self, all: &mut Tabulation) -> Result<bool> {
+        let page = self.next_page().await?;
+        Ok(page.map(|page| all.add(page)).is_some())
+    }
 }
 
 /// A place to read posts and their reception from.
@@ -363,17 +375,45 @@ impl Reception {
         self.tally.add(&page.tally);
     }
 
-    /// Each post beside its newest observation.
+    /// Each post beside its newest observation, in the order of the posts. Posts without any are left out.
     #[must_use]
-    pub fn measured(&self) -> Vec<Measured<'_>> {
-        // Most sources give one observation beside each post, and then nothing has to be looked up.
-        let pairs = || self.posts.iter().zip(&self.observations);
-        let beside =
-            |(post, seen): (&Post, &Observation)| post.id == seen.post_id && post.network == seen.network;
-        if self.posts.len() == self.observations.len() && pairs().all(beside) {
-            return pairs().map(|(post, observation)| Measured { post, observation }).collect();
-        }
-        measured(&self.posts, &self.observations)
+    pub fn newest(&self) -> Vec<(&Post, &Observation)> {
+        newest(&self.posts, &self.observations)
+    }
+
+    /// Each post with its newest observation in columns, for the measures.
+    #[must_use]
+    pub fn sheet(&self) -> Sheet {
+        let mut sheet = Sheet::new();
+        sheet.add(&self.posts, &self.observations);
+        sheet
+    }
+}
+
+/// Everything that one read gave, the posts in columns: a tenth of the memory of a [`Reception`], and no less to measure.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Tabulation {
+    /// The posts, each with its observation.
+    pub sheet: Sheet,
+    /// What could not be used.
+    pub quarantined: Vec<Quarantined>,
+    /// Counts of the whole read.
+    pub tally: Tally,
+}
+
+impl Tabulation {
+    /// Into this sheet: [`Sheet::new`], or [`Sheet::without_details`].
+    #[must_use]
+    pub fn into_sheet(sheet: Sheet) -> Self {
+        Self { sheet, ..Self::default() }
+    }
+
+    /// Adds a page.
+    pub fn add(&mut self, page: PostPage) {
+        self.sheet.add(&page.posts, &page.observations);
+        self.quarantined.extend(page.quarantined);
+        self.tally.add(&page.tally);
     }
 }
 
@@ -391,6 +431,27 @@ pub trait SocialSourceExt: SocialSource {
         while let Some(page) = pages.next_page().await? {
             all.add(page);
         }
+        Ok(all)
+    }
+
+    /// Reads all pages into columns, with ids, texts and addresses.
+    ///
+    /// # Errors
+    ///
+    /// As for `read_all`.
+    async fn read_sheet(&self, request: &Request) -> Result<Tabulation> {
+        self.read_into(request, Sheet::new()).await
+    }
+
+    /// Reads all pages into the columns of a sheet.
+    ///
+    /// # Errors
+    ///
+    /// As for `read_all`; the sheet is dropped.
+    async fn read_into(&self, request: &Request, sheet: Sheet) -> Result<Tabulation> {
+        let mut pages = self.open(request).await?;
+        let mut all = Tabulation::into_sheet(sheet);
+        while pages.next_into(&mut all).await? {}
         Ok(all)
     }
 }

@@ -60,7 +60,7 @@ fn question() -> Question {
 }
 
 fn answer(world: &World) -> BestHours {
-    best_hours(&world.measured(), &question().permutations(499)).unwrap()
+    best_hours(&world.sheet().measured(), &question().permutations(499)).unwrap()
 }
 
 /// Worlds per error rate: few by default, more by the variable.
@@ -208,7 +208,8 @@ fn young_posts_and_posts_without_the_number_are_set_apart_and_counted() {
     let answer = answer(&world);
     assert_eq!((answer.n, answer.n_missing, answer.n_young), (90, 3, 7));
     assert_eq!(answer.hours.iter().map(|hour| hour.n).sum::<usize>(), 90);
-    let patient = best_hours(&world.measured(), &question().mature_after(TimeDelta::hours(1))).unwrap();
+    let patient =
+        best_hours(&world.sheet().measured(), &question().mature_after(TimeDelta::hours(1))).unwrap();
     assert_eq!(patient.n_young, 0);
 }
 
@@ -216,14 +217,14 @@ fn young_posts_and_posts_without_the_number_are_set_apart_and_counted() {
 fn the_same_posts_and_seed_give_the_same_answer() {
     let world = planted_world(150, Planted { hour: 9, lift: 1.2 }, Noise(0.4), 8);
     assert_eq!(answer(&world), answer(&world));
-    let other_seed = best_hours(&world.measured(), &question().permutations(499).seed(7)).unwrap();
+    let other_seed = best_hours(&world.sheet().measured(), &question().permutations(499).seed(7)).unwrap();
     assert_eq!(other_seed.hours, answer(&world).hours, "only the shuffles are random");
 }
 
 #[test]
 fn too_few_posts_are_refused_with_their_number() {
     let world = planted_world(9, Planted { hour: 9, lift: 1.0 }, Noise(0.4), 8);
-    let error = best_hours(&world.measured(), &question()).unwrap_err();
+    let error = best_hours(&world.sheet().measured(), &question()).unwrap_err();
     assert_eq!(error, BestTimeError::TooFewPosts { usable: 9, needed: 10, missing: 0, young: 0 });
 }
 

@@ -14,7 +14,8 @@ use super::best_time::{Noise, Planted, planted_world};
 #[test]
 fn the_hour_chart_names_its_denominator_zone_and_verdict() {
     let world = planted_world(400, Planted { hour: 18, lift: 2.0 }, Noise(0.2), 3);
-    let hours = best_hours(&world.measured(), &Question::new(Paris, Outcome::EngagementByReach)).unwrap();
+    let hours =
+        best_hours(&world.sheet().measured(), &Question::new(Paris, Outcome::EngagementByReach)).unwrap();
     assert_eq!(hours.verdict, Verdict::Clear);
     let english = hour_chart(&hours, Lang::En).svg();
     assert!(english.contains("<title>Engagement rate by reach by hour (Europe/Paris)</title>"));
@@ -28,7 +29,8 @@ fn the_hour_chart_names_its_denominator_zone_and_verdict() {
 #[test]
 fn without_evidence_no_bar_stands_out() {
     let world = planted_world(200, Planted { hour: 18, lift: 1.0 }, Noise(0.5), 1);
-    let hours = best_hours(&world.measured(), &Question::new(Paris, Outcome::EngagementByReach)).unwrap();
+    let hours =
+        best_hours(&world.sheet().measured(), &Question::new(Paris, Outcome::EngagementByReach)).unwrap();
     assert_eq!(hours.verdict, Verdict::NoEvidence, "seed 1 is no false alarm");
     assert!(verdict_sentence(&hours, Lang::En).starts_with("No evidence that the hour matters"));
     // Bars that do not stand out are faint.
@@ -39,11 +41,12 @@ fn without_evidence_no_bar_stands_out() {
 #[test]
 fn the_trend_chart_shows_posts_line_and_band() {
     let world = planted_world(200, Planted { hour: 18, lift: 1.0 }, Noise(0.3), 5);
-    let trend = trend(&world.measured(), Outcome::Reach, Paris, 14);
+    let trend = trend(&world.sheet().measured(), Outcome::Reach, Paris, 14);
     let svg = trend_chart(&trend, Lang::En).svg();
     assert!(svg.contains("<title>Reach over time</title>"));
     assert!(svg.contains("mean of 14 days") && svg.contains("<polygon") && svg.contains("<circle"));
-    let known = world.measured().iter().filter(|post| post.value(Metric::Reach).known().is_some()).count();
+    let known =
+        world.sheet().measured().iter().filter(|post| post.value(Metric::Reach).known().is_some()).count();
     assert!(svg.contains(&format!("{known} posts, 0 without a value")));
 }
 
@@ -63,7 +66,7 @@ fn the_week_is_laid_out_in_the_zone_with_the_posts_of_every_cell() {
         let post = super::made::post(index, "facebook", "photo", false, super::made::at(time));
         world.add(post, &[(Metric::Reach, reach)]);
     }
-    let week = calendar(&world.measured(), Outcome::Reach, Paris);
+    let week = calendar(&world.sheet().measured(), Outcome::Reach, Paris);
     assert_eq!((week.cells[0][0].n, week.cells[0][0].mean), (2, Some(200.0)));
     assert_eq!((week.cells[1][12].n, week.cells[1][12].mean), (1, Some(50.0)));
     assert_eq!((week.n_missing, week.cells.iter().flatten().map(|cell| cell.n).sum::<usize>()), (1, 3));
@@ -80,7 +83,7 @@ fn a_group_of_few_posts_has_no_interval() {
         let post = super::made::post(index, "facebook", kind, false, super::made::at("2026-03-01T12:00:00Z"));
         world.add(post, &[(Metric::Reach, Some(100 + index as u64))]);
     }
-    let bars = group_chart(&world.measured(), GroupBy::Kind, Outcome::Reach, Lang::En);
+    let bars = group_chart(&world.sheet().measured(), GroupBy::Kind, Outcome::Reach, Lang::En);
     // The mean of 104 to 108, and 1.96 times its standard error of 0.7071.
     let photo =
         Bar::new("photo", Some(106.0)).count(5).interval(104.614_070_707_109_8, 107.385_929_292_890_2);

@@ -46,7 +46,7 @@ fn close(value: Option<f64>, expected: f64) {
 #[test]
 fn mean_of_ratios_ratio_of_sums_and_median_are_three_numbers() {
     let world = world();
-    let rate = engagement_rate::<ByReach>(&world.measured());
+    let rate = engagement_rate::<ByReach>(&world.sheet().measured());
     close(rate.mean_of_ratios, (0.10 + 0.05 + 0.01) / 3.0);
     close(rate.ratio_of_sums, 210.0 / 11_200.0);
     close(rate.median_of_ratios, 0.05);
@@ -57,7 +57,8 @@ fn mean_of_ratios_ratio_of_sums_and_median_are_three_numbers() {
 #[test]
 fn each_denominator_has_its_own_label_and_number() {
     let world = world();
-    let posts = world.measured();
+    let sheet = world.sheet();
+    let posts = sheet.measured();
     let by_impressions = engagement_rate::<ByImpressions>(&posts);
     close(by_impressions.ratio_of_sums, 210.0 / 22_400.0);
     assert_eq!(by_impressions.label, "Engagement rate by impressions");
@@ -71,7 +72,7 @@ fn each_denominator_has_its_own_label_and_number() {
 #[test]
 fn average_reach_counts_a_zero_and_not_a_hole() {
     let world = world();
-    let average = average_reach(&world.measured());
+    let average = average_reach(&world.sheet().measured());
     close(average.mean, (1000.0 + 200.0 + 10_000.0 + 0.0 + 100.0) / 5.0);
     close(average.median, 200.0);
     assert_eq!((average.n, average.n_missing), (5, 1));
@@ -80,14 +81,16 @@ fn average_reach_counts_a_zero_and_not_a_hole() {
 #[test]
 fn the_median_of_an_even_number_lies_between_the_middle_two() {
     let world = world();
-    let posts: Vec<_> = world.measured().into_iter().take(2).collect();
+    let sheet = world.sheet();
+    let posts: Vec<_> = sheet.measured().into_iter().take(2).collect();
     close(average_reach(&posts).median, 600.0);
 }
 
 #[test]
 fn groups_keep_every_post_once() {
     let world = world();
-    let posts = world.measured();
+    let sheet = world.sheet();
+    let posts = sheet.measured();
     for (by, expected) in [
         (GroupBy::Kind, vec![("photo", 4), ("reel", 2)]),
         (GroupBy::Paid, vec![("organic", 5), ("paid", 1)]),
@@ -107,7 +110,7 @@ fn an_interaction_that_the_network_lacks_is_not_counted_but_a_hole_makes_the_sum
     world.add(post(1, "facebook", "photo", false, instant), &[(Likes, Some(3)), (Comments, Some(2))]);
     world.add(post(2, "facebook", "photo", false, instant), &[(Likes, Some(3)), (Comments, None)]);
     world.add(post(3, "facebook", "photo", false, instant), &[(Reach, Some(10))]);
-    let sums: Vec<Option<u64>> = world.measured().iter().map(interactions).collect();
+    let sums: Vec<Option<u64>> = world.sheet().measured().iter().map(interactions).collect();
     assert_eq!(sums, [Some(5), None, None]);
 }
 
@@ -129,7 +132,7 @@ fn the_newest_observation_of_a_post_counts() {
         later.observed_at = instant + chrono::TimeDelta::days(days);
         world.observations.push(later);
     }
-    assert_eq!(Outcome::Reach.of(&world.measured()[0]), Some(30.0));
+    assert_eq!(Outcome::Reach.of(&world.sheet().measured()[0]), Some(30.0));
 }
 
 #[test]
@@ -150,7 +153,7 @@ fn posts_are_grouped_by_each_of_their_hashtags_and_by_the_length_of_their_text()
         world.add(post, &[(Metric::Reach, Some(1))]);
     }
     let sizes = |by| -> Vec<(String, usize)> {
-        groups(&world.measured(), by).into_iter().map(|(name, posts)| (name, posts.len())).collect()
+        groups(&world.sheet().measured(), by).into_iter().map(|(name, posts)| (name, posts.len())).collect()
     };
     let named = |pairs: &[(&str, usize)]| -> Vec<(String, usize)> {
         pairs.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect()

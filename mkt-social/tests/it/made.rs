@@ -1,7 +1,7 @@
 //! Posts made by hand.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mkt_social::{Measured, Metric, Missing, Observation, Post, Reading, Value, measured};
+use mkt_social::{Metric, Missing, Observation, Post, Reading, Sheet, Value};
 
 pub(crate) fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -35,7 +35,7 @@ pub(crate) fn observed(post: &Post, values: &[(Metric, Option<u64>)]) -> Observa
     }
 }
 
-/// Owns what [`Measured`] borrows.
+/// Posts and what was observed of them.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     pub(crate) posts: Vec<Post>,
@@ -48,7 +48,9 @@ impl World {
         self.posts.push(post);
     }
 
-    pub(crate) fn measured(&self) -> Vec<Measured<'_>> {
-        measured(&self.posts, &self.observations)
+    pub(crate) fn sheet(&self) -> Sheet {
+        let mut sheet = Sheet::new();
+        sheet.add(&self.posts, &self.observations);
+        sheet
     }
 }

@@ -24,7 +24,7 @@ fn the_window_rolls_over_local_days() {
         ("2026-03-03T11:00:00Z", None),
         ("2026-03-05T10:00:00Z", Some(6)),
     ]);
-    let trend = trend(&world.measured(), Outcome::Reach, Paris, 2);
+    let trend = trend(&world.sheet().measured(), Outcome::Reach, Paris, 2);
     let means: Vec<(String, Option<f64>, usize)> =
         trend.rolling.iter().map(|window| (window.day.to_string(), window.mean, window.n)).collect();
     assert_eq!(
@@ -43,7 +43,7 @@ fn the_window_rolls_over_local_days() {
 #[test]
 fn a_long_silence_is_one_gap_not_a_million_days() {
     let world = world(&[("1995-03-01T10:00:00Z", Some(10)), ("2150-03-01T10:00:00Z", Some(20))]);
-    let trend = trend(&world.measured(), Outcome::Reach, Paris, 3);
+    let trend = trend(&world.sheet().measured(), Outcome::Reach, Paris, 3);
     let means: Vec<Option<f64>> = trend.rolling.iter().map(|window| window.mean).collect();
     assert_eq!(means, [Some(10.0), Some(10.0), Some(10.0), None, Some(20.0)]);
 }
@@ -53,7 +53,8 @@ fn the_interval_is_two_standard_errors_from_five_posts_up() {
     let posts: Vec<(&str, Option<u64>)> =
         [2, 4, 6, 8, 10].map(|reach| ("2026-03-01T10:00:00Z", Some(reach))).to_vec();
     let five = world(&posts);
-    let trend_of = |world: &World| trend(&world.measured(), Outcome::Reach, Paris, 7).rolling[0].clone();
+    let trend_of =
+        |world: &World| trend(&world.sheet().measured(), Outcome::Reach, Paris, 7).rolling[0].clone();
     // Mean 6, sample variance 10, standard error sqrt(10 / 5).
     let (low, high) = trend_of(&five).interval.unwrap();
     let half = 1.96 * 2.0_f64.sqrt();
