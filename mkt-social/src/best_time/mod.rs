@@ -5,8 +5,9 @@
 //! 2. The posts' network, type and promotion are accounted for: hours are compared within groups that are alike in all
 //!    three (fixed effects; kinds with fewer than five posts share a group).
 //! 3. Hour effects are shrunk towards no effect, the more the fewer posts stand behind them: hours are draws from one
-//!    normal distribution whose width is learnt from the data and integrated over, and one hour may stand apart from the
-//!    others (empirical Bayes: Robbins 1956, Morris 1983; model averaging: Hoeting et al. 1999).
+//!    normal distribution whose width is learnt from the data and integrated over (empirical Bayes: Robbins 1956, Morris
+//!    1983). Whether hours are alike in nothing, or smooth on the circle of hours (a good evening, over midnight too), or one
+//!    of them stands apart, is averaged over by how well each explains the posts (Hoeting et al. 1999).
 //! 4. One permutation test asks whether the hour matters at all: hours are shuffled among the posts of each group, which
 //!    is exact whatever the noise looks like (Fisher 1935), and the largest standing-out hour is compared with those of
 //!    the shuffles; so the comparison of 24 hours is paid for. Of groups of 5 000 posts and more, the shuffles' sums are
@@ -19,7 +20,7 @@
 //! deviation of 0.35 on the logarithm.
 //!
 //! What it will not do: tell cause from habit (someone who posts their best work at 18 h makes 18 h look good), adjust for
-//! the month, smooth over neighbouring hours, or look at weekdays.
+//! the month, or look at weekdays.
 
 mod cholesky;
 mod permutation;

@@ -139,7 +139,7 @@ impl Limit {
 }
 
 /// A standard normal number (Box and Muller 1958).
-fn normal(random: &mut Xoshiro256PlusPlus) -> f64 {
+pub(super) fn normal(random: &mut Xoshiro256PlusPlus) -> f64 {
     // From (0, 1]: the logarithm of 0 is none.
     let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.random::<f64>()).cos()

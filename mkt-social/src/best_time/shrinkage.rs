@@ -1,14 +1,20 @@
-//! Hour effects as draws from one normal distribution, its width integrated over; one hour may stand apart.
+//! Hour effects as draws from one normal distribution, its width integrated over; neighbouring hours may be alike, or one
+//! hour may stand apart.
 //!
 //! With y the deviations within groups (n posts, g groups), H the hours of the posts and M the projection that removes
-//! group means: A = H'MH and b = H'My. For prior spreads r₁ … r₂₄ of the hours in units of the noise, P = A + diag(1/r²),
-//! the effects given the data have mean P⁻¹b and covariance σ²P⁻¹, and the data have the restricted likelihood
-//! |P|^(-1/2) · Π r⁻¹ · Q^(-(n-g)/2), Q = y'y − b'P⁻¹b, σ² = Q/(n−g) (Searle, Casella, McCulloch, *Variance Components*,
-//! 1992, ch. 7).
+//! group means: A = H'MH and b = H'My. For a prior covariance R of the hours in units of the noise, P = A + R⁻¹, the
+//! effects given the data have mean P⁻¹b and covariance σ²P⁻¹, and the data have the restricted likelihood
+//! |P|^(-1/2) · |R|^(-1/2) · Q^(-(n-g)/2), Q = y'y − b'P⁻¹b, σ² = Q/(n−g) (Searle, Casella, McCulloch, *Variance
+//! Components*, 1992, ch. 7).
 //!
-//! Averaged over (Hoeting et al., *Bayesian Model Averaging*, 1999): the common spread r, uniform on 0..2; and whether all
-//! hours share it (probability 1/2) or one of them has a wide spread of its own. Without the second, a single good hour
-//! among indifferent ones would be shrunk as hard as they are, and its interval would miss the truth.
+//! Averaged over (Hoeting et al., *Bayesian Model Averaging*, 1999): the common spread r, uniform on 0..2; and three views
+//! of the hours, a third each.
+//! - Alike in nothing: R = r²I.
+//! - Neighbours are alike: R = r²K with K the periodic kernel exp(−2 sin²(πd/24)/ℓ²) of the distance d on the circle of
+//!   hours (MacKay 1998, *Introduction to Gaussian Processes*, eq. 47), a length of two hours, and a little of its own for
+//!   each hour. 23 h and 0 h are neighbours. A good evening is seen in the posts of all its hours.
+//! - One stands apart: R = r²I, but for one hour with a wide spread of its own. Without this, a single good hour among
+//!   indifferent ones would be shrunk as hard as they are, and its interval would miss the truth.
 
 use super::Item;
 use super::cholesky::{HOURS, Matrix, Vector, inverse};
@@ -20,6 +26,9 @@ const WIDEST: f64 = 2.0;
 const NARROWEST: f64 = 1e-3;
 /// Spreads of an hour that stands apart.
 const APART: [f64; 2] = [0.7, 2.0];
+/// Hours over which neighbours are alike, and what each hour has of its own.
+const LENGTH: f64 = 2.0;
+const OWN: f64 = 0.05;
 /// Models this much less likely than the best, as a logarithm, do not show in the result.
 const NEGLIGIBLE: f64 = 30.0;
 
@@ -31,6 +40,22 @@ pub(super) struct Effect {
 }
 
 pub(super) fn hour_effects(items: &[Item]) -> [Effect; HOURS] {
+    effects_by(items, true)
+}
+
+/// The covariance of hours of which neighbours are alike, for a spread of 1.
+fn circle() -> Matrix {
+    let width = std::f64::consts::TAU * LENGTH / HOURS as f64;
+    std::array::from_fn(|i| {
+        std::array::from_fn(|j| {
+            let apart = (std::f64::consts::PI * i.abs_diff(j) as f64 / HOURS as f64).sin() / width;
+            let own = if i == j { OWN } else { 0.0 };
+            (1.0 - OWN) * (-2.0 * apart * apart).exp() + own
+        })
+    })
+}
+
+fn effects_by(items: &[Item], smooth: bool) -> [Effect; HOURS] {
     let (between, sums, counts) = normal_equations(items);
     let squares: f64 = items.iter().map(|item| item.deviation.powi(2)).sum();
     let groups = items.iter().map(|item| item.group() + 1).max().unwrap_or(0);
@@ -41,18 +66,32 @@ pub(super) fn hour_effects(items: &[Item]) -> [Effect; HOURS] {
     let world = World { sums, squares, freedom };
     let tried: Vec<usize> = (0..HOURS).filter(|hour| counts[*hour] > 0.0).collect();
     let log_apart = -((APART.len() * tried.len().max(1)) as f64).ln();
+    let circle = inverse(&circle()).filter(|_| smooth);
     let mut blend = Blend::new();
     for step in 0..=STEPS {
         // Finer near 0, where most answers lie.
         let place = |step: f64| WIDEST * (step / STEPS as f64).powi(2);
         let spread = place(step as f64).max(NARROWEST);
         let log_gap = (place(step as f64 + 0.5) - place((step as f64 - 0.5).max(0.0))).ln();
+        let of_spread = 2.0 * HOURS as f64 * spread.ln();
+        if let Some((precision_of_circle, log_precision)) = &circle {
+            let mut precision = between;
+            for (cell, prior) in
+                precision.as_flattened_mut().iter_mut().zip(precision_of_circle.as_flattened())
+            {
+                *cell += prior * spread.powi(-2);
+            }
+            if let Some((covariance, log_determinant)) = inverse(&precision) {
+                // The inverse's determinant is that of the circle.
+                blend.add(&world, &covariance, log_determinant + of_spread + log_precision, log_gap);
+            }
+        }
         let mut precision = between;
         for (hour, row) in precision.iter_mut().enumerate() {
             row[hour] += spread.powi(-2);
         }
         let Some((covariance, log_determinant)) = inverse(&precision) else { continue };
-        let log_determinant = log_determinant + 2.0 * HOURS as f64 * spread.ln();
+        let log_determinant = log_determinant + of_spread;
         blend.add(&world, &covariance, log_determinant, log_gap);
         for (hour, wide) in tried.iter().flat_map(|hour| APART.map(|wide| (*hour, wide))) {
             // One diagonal element changes: the inverse by Sherman and Morrison.
@@ -165,7 +204,10 @@ fn normal_equations(items: &[Item]) -> (Matrix, Vector, Vector) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::permutation::normal;
     use super::*;
+    use rand::SeedableRng;
+    use rand_xoshiro::Xoshiro256PlusPlus;
 
     /// One group, 20 posts at each of two hours, deviations ±d plus noise that is the same in both.
     fn two_hours(d: f64) -> Vec<Item> {
@@ -195,6 +237,70 @@ mod tests {
         let many = hour_effects(&many)[18];
         assert!(few.mean < many.mean && many.mean < 0.2);
         assert!(many.mean > 0.195 && many.deviation < few.deviation);
+    }
+
+    /// Posts at every hour, of an effect and luck of 0.35.
+    fn day(posts_an_hour: usize, seed: u64, effect: impl Fn(usize) -> f64) -> Vec<Item> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut items: Vec<Item> = (0..HOURS * posts_an_hour)
+            .map(|index| {
+                let hour = index % HOURS;
+                Item { hour: hour as u8, deviation: effect(hour) + 0.35 * normal(&mut random), group: 0 }
+            })
+            .collect();
+        let mean = items.iter().map(|item| item.deviation).sum::<f64>() / items.len() as f64;
+        items.iter_mut().for_each(|item| item.deviation -= mean);
+        items
+    }
+
+    fn squared_error(effects: &[Effect; HOURS], truth: impl Fn(usize) -> f64) -> f64 {
+        let mean = (0..HOURS).map(&truth).sum::<f64>() / HOURS as f64;
+        (0..HOURS).map(|hour| (effects[hour].mean - truth(hour) + mean).powi(2)).sum::<f64>() / HOURS as f64
+    }
+
+    #[test]
+    fn hours_of_a_good_evening_lend_each_other_strength() {
+        let evening = |hour: usize| 0.25 * (std::f64::consts::TAU * (hour as f64 - 20.0) / 24.0).cos();
+        let (mut with, mut without) = (0.0, 0.0);
+        for seed in 0..40 {
+            let items = day(5, seed, evening);
+            with += squared_error(&effects_by(&items, true), evening);
+            without += squared_error(&effects_by(&items, false), evening);
+        }
+        assert!(with < 0.5 * without, "{with} with neighbours, {without} without");
+    }
+
+    #[test]
+    fn one_hour_apart_is_not_smeared_over_its_neighbours() {
+        let noon = |hour: usize| if hour == 12 { 0.6 } else { 0.0 };
+        let (mut neighbours, mut others, mut twelve) = (0.0, 0.0, 0.0);
+        for seed in 0..40 {
+            let effects = hour_effects(&day(12, 100 + seed, noon));
+            neighbours += (effects[11].mean + effects[13].mean) / 80.0;
+            others += (effects[2].mean + effects[21].mean) / 80.0;
+            twelve += effects[12].mean / 40.0;
+        }
+        assert!((neighbours - others).abs() < 0.03, "{neighbours} beside it, {others} far away");
+        assert!(twelve > 0.45, "{twelve}");
+    }
+
+    #[test]
+    fn midnight_is_an_hour_like_any_other() {
+        let peak = |hour: usize| match hour {
+            23 | 0 | 1 => 0.4,
+            _ => 0.0,
+        };
+        let items = day(4, 9, peak);
+        let turned: Vec<Item> =
+            items.iter().map(|item| Item { hour: (item.hour + 12) % 24, ..*item }).collect();
+        let (night, noon) = (hour_effects(&items), hour_effects(&turned));
+        for hour in 0..HOURS {
+            let (a, b) = (night[hour], noon[(hour + 12) % 24]);
+            assert!(
+                (a.mean - b.mean).abs() < 1e-9 && (a.deviation - b.deviation).abs() < 1e-9,
+                "{a:?} {b:?}"
+            );
+        }
     }
 
     #[test]

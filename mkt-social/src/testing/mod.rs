@@ -34,6 +34,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::metric::{Metric, Missing, Value};
 use crate::post::{Observation, Post, Reading};
+use crate::sheet::Measured;
 use crate::source::{Reception, Request, SocialSource, SocialSourceExt, Tally};
 
 /// Posts, each with one observation.
@@ -347,6 +348,41 @@ pub async fn reading_twice_gives_the_same(stage: &dyn Stage) -> Outcome {
     require(BEHAVIOUR, plan == source.plan(&request), || "the plan changed".to_owned())
 }
 
+/// A read into columns holds what a read of pages holds, in the same order, with the same counts.
+///
+/// # Errors
+///
+/// The [`Violation`].
+pub async fn columns_hold_what_pages_hold(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "columns hold what pages hold";
+    let source = stage.source(&staged(stage)).await;
+    let failed = |error: mkt_connect::Error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() };
+    let request = Request::all().page_size(6);
+    let by_page = read(BEHAVIOUR, &*source, &request).await?;
+    let by_column = source.read_sheet(&request).await.map_err(failed)?;
+    let cells = |post: Measured<'_>| {
+        let values = Metric::ALL.map(|metric| post.value(metric));
+        let said = [post.id(), Some(post.network()), post.kind(), post.text(), post.url()];
+        (
+            said.map(|text| text.map(str::to_owned)),
+            post.published_at(),
+            post.observed_at(),
+            post.paid(),
+            values,
+        )
+    };
+    let pages = by_page.sheet();
+    require(BEHAVIOUR, pages.len() == by_column.sheet.len(), || {
+        format!("{} posts in pages, {} in columns", pages.len(), by_column.sheet.len())
+    })?;
+    for (page, column) in pages.iter().map(cells).zip(by_column.sheet.iter().map(cells)) {
+        require(BEHAVIOUR, page == column, || format!("in a page {page:?}, in columns {column:?}"))?;
+    }
+    require(BEHAVIOUR, by_page.tally == by_column.tally, || {
+        format!("{:?} by pages, {:?} by columns", by_page.tally, by_column.tally)
+    })
+}
+
 /// After the last page there is no other, however often one asks.
 ///
 /// # Errors
@@ -392,6 +428,7 @@ pub async fn check_all(stage: &dyn Stage) -> Vec<Violation> {
         counts_add_up(stage).await,
         an_empty_source_gives_nothing_and_no_error(stage).await,
         reading_twice_gives_the_same(stage).await,
+        columns_hold_what_pages_hold(stage).await,
         a_finished_read_stays_finished(stage).await,
         a_readable_source_passes_its_check(stage).await,
     ]

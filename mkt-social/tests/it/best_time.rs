@@ -68,6 +68,12 @@ fn worlds(default: u64) -> u64 {
     std::env::var("MKT_SOCIAL_WORLDS").ok().and_then(|count| count.parse().ok()).unwrap_or(default)
 }
 
+/// A post's own luck in the worlds of +30 %: 0.3 by default, another by the variable.
+fn luck() -> Noise {
+    let told = std::env::var("MKT_SOCIAL_LUCK").ok().and_then(|luck| luck.parse().ok());
+    Noise(told.unwrap_or(0.3))
+}
+
 /// Upper 99.9 % bound on the count of events of this rate (normal approximation with continuity correction).
 fn most(n: u64, rate: f64) -> f64 {
     let n = n as f64;
@@ -97,7 +103,7 @@ fn thirty_per_cent_more_at_one_hour_is_found_in_four_of_five_worlds_of_400_posts
     let n = worlds(60);
     let planted = Planted { hour: 18, lift: 1.3 };
     let answers: Vec<BestHours> =
-        (0..n).map(|seed| answer(&planted_world(400, planted, Noise(0.3), 50_000 + seed))).collect();
+        (0..n).map(|seed| answer(&planted_world(400, planted, luck(), 50_000 + seed))).collect();
     let found = answers
         .iter()
         .filter(|answer| answer.verdict != Verdict::NoEvidence && answer.ranked()[0].hour == 18)

@@ -8,7 +8,7 @@ use mkt_connect::Result;
 use mkt_social::source::csv::CsvSource;
 use mkt_social::source::{Capabilities, Plan, PostPage, PostPages};
 use mkt_social::testing::{Rows, Stage, check_all};
-use mkt_social::{MemorySource, Metric, Request, SocialSource, Value};
+use mkt_social::{MemorySource, Metric, Request, SocialSource, Tabulation, Value};
 
 #[derive(Debug)]
 struct Memory;
@@ -82,6 +82,7 @@ macro_rules! conformance {
             counts_add_up
             an_empty_source_gives_nothing_and_no_error
             reading_twice_gives_the_same
+            columns_hold_what_pages_hold
             a_finished_read_stays_finished
             a_readable_source_passes_its_check
         }
@@ -105,6 +106,7 @@ enum Fault {
     FailsWhenEmpty,
     ClaimsNoPromotion,
     RefusesItsCheck,
+    SkipsAPageIntoColumns,
 }
 
 #[derive(Debug)]
@@ -201,6 +203,14 @@ impl PostPages for BrokenPages {
         }
         Ok(Some(page))
     }
+
+    async fn next_into(&mut self, all: &mut Tabulation) -> Result<bool> {
+        if self.fault == Fault::SkipsAPageIntoColumns && all.sheet.is_empty() {
+            self.inner.next_page().await?;
+        }
+        let page = self.next_page().await?;
+        Ok(page.map(|page| all.add(page)).is_some())
+    }
 }
 
 #[tokio::test]
@@ -217,6 +227,7 @@ async fn the_suite_sees_every_fault() {
         (Fault::FailsWhenEmpty, "an empty source gives nothing and no error"),
         (Fault::ClaimsNoPromotion, "promotion is told as the capabilities say"),
         (Fault::RefusesItsCheck, "a readable source passes its check"),
+        (Fault::SkipsAPageIntoColumns, "columns hold what pages hold"),
     ];
     for (fault, behaviour) in cases {
         let violations = check_all(&Broken(fault)).await;
