@@ -58,6 +58,9 @@ struct Arguments {
     /// Writes the page `social_report.html` and every chart as SVG into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Writes every chart as PNG too, light and dark, into the same folder (needs the feature png)
+    #[arg(long, requires = "out")]
+    png: bool,
     /// Seed of the shuffles
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -115,11 +118,14 @@ async fn run(arguments: &Arguments) -> Step<String> {
     let read = source.read_into(&Request::all(), sheet).await?;
     let posts = read.sheet.measured();
     let report = Report::new(&posts, &read, arguments.measure.outcome(), arguments.zone, arguments.seed);
+    if arguments.png && !cfg!(feature = "png") {
+        return Err("this build writes no PNG; build it with --features png".into());
+    }
     if let Some(folder) = &arguments.out {
         fs::create_dir_all(folder).map_err(|cause| format!("{}: {cause}", folder.display()))?;
-        for (name, text) in page::files(&report, &posts, arguments.lang) {
+        for (name, bytes) in page::files(&report, &posts, arguments.lang, arguments.png)? {
             let path = folder.join(name);
-            fs::write(&path, text).map_err(|cause| format!("{}: {cause}", path.display()))?;
+            fs::write(&path, bytes).map_err(|cause| format!("{}: {cause}", path.display()))?;
         }
     }
     Ok(if arguments.json { report.json().to_string() } else { report.text(arguments.lang) })

@@ -1,5 +1,6 @@
 //! The page and its charts.
 
+use crate::Step;
 use crate::report::Report;
 use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::chart::{Chart, Column, Figure, Format, Lang, Page, Table};
@@ -17,7 +18,12 @@ const WINDOW: u32 = 28;
 const PERIOD: TimeDelta = TimeDelta::days(28);
 
 /// Names and contents of what is written.
-pub(crate) fn files(report: &Report<'_>, posts: &[Measured<'_>], lang: Lang) -> Vec<(String, String)> {
+pub(crate) fn files(
+    report: &Report<'_>,
+    posts: &[Measured<'_>],
+    lang: Lang,
+    png: bool,
+) -> Step<Vec<(String, Vec<u8>)>> {
     let (outcome, zone) = (report.outcome, report.zone);
     let mut drawn: Vec<(&str, Chart)> = vec![
         ("trend", charts::trend_chart(&trend(posts, outcome, zone, WINDOW), lang).into()),
@@ -34,8 +40,11 @@ pub(crate) fn files(report: &Report<'_>, posts: &[Measured<'_>], lang: Lang) -> 
     if let Ok(hours) = &report.hours {
         drawn.insert(1, ("hours", charts::hour_chart(hours, lang).into()));
     }
-    let mut files: Vec<(String, String)> =
-        drawn.iter().map(|(name, chart)| (format!("{name}.svg"), chart.svg())).collect();
+    let mut files: Vec<(String, Vec<u8>)> =
+        drawn.iter().map(|(name, chart)| (format!("{name}.svg"), chart.svg().into_bytes())).collect();
+    if png {
+        files.extend(bitmaps(&drawn)?);
+    }
     let chart = |name| drawn.iter().filter(move |(held, _)| *held == name).map(|(_, chart)| chart.clone());
     let page = Page::new(lang.pick("Social report", "Rapport réseaux sociaux"), lang)
         .subtitle(subtitle(report, lang))
@@ -54,8 +63,29 @@ pub(crate) fn files(report: &Report<'_>, posts: &[Measured<'_>], lang: Lang) -> 
         .charts(chart("hashtags"))
         .section(lang.pick("Best posts", "Meilleures publications"))
         .table(best(report, posts, lang));
-    files.push(("social_report.html".to_owned(), page.render()));
-    files
+    files.push(("social_report.html".to_owned(), page.render().into_bytes()));
+    Ok(files)
+}
+
+/// Every chart, light and dark.
+#[cfg(feature = "png")]
+fn bitmaps(charts: &[(&str, Chart)]) -> Step<Vec<(String, Vec<u8>)>> {
+    use mkt_connect::chart::Scheme;
+
+    /// Pixels of a bitmap for each one of the drawing.
+    const SCALE: f32 = 2.0;
+    let mut files = Vec::new();
+    for (name, chart) in charts {
+        files.push((format!("{name}.png"), chart.png(Scheme::Light, SCALE)?));
+        files.push((format!("{name}_dark.png"), chart.png(Scheme::Dark, SCALE)?));
+    }
+    Ok(files)
+}
+
+/// Refused when the arguments are read.
+#[cfg(not(feature = "png"))]
+fn bitmaps(_: &[(&str, Chart)]) -> Step<Vec<(String, Vec<u8>)>> {
+    Ok(Vec::new())
 }
 
 fn subtitle(report: &Report<'_>, lang: Lang) -> String {

@@ -10,6 +10,7 @@ use mkt_social::source::Quarantined;
 use mkt_social::{Measured, Outcome, Tabulation, charts};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::thread;
 
 /// Cells of a bar in the terminal.
 const WIDEST: f64 = 32.0;
@@ -51,19 +52,19 @@ impl<'a> Report<'a> {
         zone: Tz,
         seed: u64,
     ) -> Self {
-        Self {
-            outcome,
-            zone,
-            posts: posts.len(),
-            quarantined: &read.quarantined,
-            reach: average_reach(posts),
-            rates: [
+        let question = Question::new(zone, outcome).seed(seed);
+        // The hours take as long as everything else together.
+        let (reach, rates, hours) = thread::scope(|scope| {
+            let hours = scope.spawn(|| best_hours(posts, &question));
+            let rates = [
                 Rate::new::<ByReach>("by_reach", posts),
                 Rate::new::<ByImpressions>("by_impressions", posts),
                 Rate::new::<ByFollowers>("by_followers", posts),
-            ],
-            hours: best_hours(posts, &Question::new(zone, outcome).seed(seed)),
-        }
+            ];
+            (average_reach(posts), rates, hours.join().unwrap_or_else(|_| best_hours(posts, &question)))
+        });
+        let quarantined = &read.quarantined;
+        Self { outcome, zone, posts: posts.len(), quarantined, reach, rates, hours }
     }
 
     pub(crate) fn json(&self) -> Value {

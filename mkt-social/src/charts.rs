@@ -1,4 +1,4 @@
-//! Pictures of the answers, drawn by [`mkt_connect::chart`] in French or English.
+//! Pictures of the answers, drawn by [`mkt_connect::chart`] in French or English: SVG, and PNG with the feature `png`.
 
 use std::cmp::Reverse;
 

@@ -11,7 +11,8 @@
 //! | [`best_time`] | hours of the day: shrunk estimates, one test, a verdict |
 //! | [`calendar`](mod@calendar) | a measure by weekday and hour |
 //! | [`trend`](mod@trend) | a measure over time with its rolling mean |
-//! | `charts` (feature `charts`) | the trend, the hours, the week and the types as SVG |
+//! | [`Sheet`] | posts and their numbers in columns: what every measure reads |
+//! | `charts` (feature `charts`) | the trend, the hours, the week and the types as SVG; with the feature `png` as PNG too |
 //! | `testing` (feature `testing`) | the conformance suite for sources; a fake of Meta's Graph API |
 //!
 //! ```

@@ -61,6 +61,7 @@ impl Outcome {
     }
 
     /// What a rate is divided by.
+    #[inline]
     #[must_use]
     pub fn denominator(self) -> Option<Metric> {
         match self {
@@ -78,6 +79,7 @@ impl Outcome {
     }
 
     /// What the measure is made of: a count, and what it is divided by (1 where it is no rate).
+    #[inline]
     pub(crate) fn parts(self, post: &Measured<'_>) -> Option<(u64, u64)> {
         match self.denominator() {
             None => Some((post.value(Metric::Reach).known()?, 1)),
@@ -88,6 +90,7 @@ impl Outcome {
         }
     }
 
+    #[inline]
     pub(crate) fn value(self, (above, below): (u64, u64)) -> f64 {
         above as f64 / below as f64
     }
@@ -104,6 +107,7 @@ impl Outcome {
 ///
 /// A kind of interaction that the source does not have ([`Missing::NotSupported`]) is not part of the sum; one that it
 /// has and did not give makes the sum unknown, because adding the others up would silently count it as 0.
+#[inline]
 #[must_use]
 pub fn interactions(post: &Measured<'_>) -> Option<u64> {
     let mut sum = None;

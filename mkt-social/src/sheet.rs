@@ -169,6 +169,7 @@ impl<'a> Measured<'a> {
     }
 
     /// The value of a metric.
+    #[inline]
     #[must_use]
     pub fn value(&self, metric: Metric) -> Value {
         let count = self.sheet.counts.get(self.row).map_or(Count::LARGE, |counts| counts[metric as usize]);
@@ -210,10 +211,12 @@ impl<'a> Measured<'a> {
         self.sheet
     }
 
+    #[inline]
     fn published_micros(&self) -> i64 {
         self.sheet.published.get(self.row).copied().unwrap_or_default()
     }
 
+    #[inline]
     fn observed_micros(&self) -> i64 {
         self.sheet.observed.get(self.row).copied().unwrap_or_default()
     }
@@ -251,6 +254,7 @@ impl Count {
     }
 
     /// `None` for a large number.
+    #[inline]
     fn value(self) -> Option<Value> {
         match self.0.checked_sub(Self::REASONS) {
             None => Some(Value::Known(self.0.into())),

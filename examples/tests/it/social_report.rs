@@ -58,6 +58,26 @@ fn the_page_stands_alone_and_speaks_french() {
 }
 
 #[test]
+fn charts_are_written_as_bitmaps_too_where_the_build_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&["--png", "--out", folder.path().to_str().unwrap()]);
+    if !cfg!(feature = "png") {
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && told.contains("--features png"), "{told}");
+        return;
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in ["trend", "hours", "week", "types", "networks"] {
+        let picture = |file: String| {
+            let bytes = fs::read(folder.path().join(file)).unwrap();
+            assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5_000, "{name}: {} bytes", bytes.len());
+            bytes
+        };
+        assert_ne!(picture(format!("{name}.png")), picture(format!("{name}_dark.png")), "{name}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_said_in_one_line() {
     let output = Command::new(example("social_report")).args(["--posts", "nowhere.csv"]).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();

@@ -18,7 +18,10 @@
 //! its colours cannot follow the page, `$…$` in a label is markup to it, and it takes 36 s to compile in release
 //! where plotters takes 2 s (two cores), which every newcomer would pay.
 //!
-//! This module does not compute statistics and writes no PNG: text in a bitmap needs a font, and none is shipped.
+//! With the feature `png`, `Chart::png` gives the same picture as a bitmap, light or dark, without system libraries and
+//! with a font of its own.
+//!
+//! This module does not compute statistics.
 //!
 //! ```
 //! use mkt_connect::chart::{Bar, Bars, Figure, Format, Lang, Page};
@@ -45,6 +48,8 @@ mod heat_map;
 mod line;
 mod page;
 mod palette;
+#[cfg(feature = "png")]
+mod png;
 mod text;
 mod trend;
 
@@ -53,6 +58,8 @@ pub use format::{Format, Lang, UnknownLang};
 pub use heat_map::{Cell, CellText, HeatMap};
 pub use line::Line;
 pub use page::{Column, Figure, Page, Table};
+#[cfg(feature = "png")]
+pub use png::{PngError, Scheme};
 pub use trend::Trend;
 
 /// Any chart, as a [`Page`] takes it.

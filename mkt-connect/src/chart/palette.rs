@@ -18,7 +18,13 @@ const fn role(light: u32, dark: u32) -> Role {
 
 impl Role {
     pub(super) fn color(self) -> RGBColor {
-        RGBColor((self.light >> 16) as u8, (self.light >> 8) as u8, self.light as u8)
+        let (red, green, blue) = self.rgb(false);
+        RGBColor(red, green, blue)
+    }
+
+    pub(super) fn rgb(self, dark: bool) -> (u8, u8, u8) {
+        let color = if dark { self.dark } else { self.light };
+        ((color >> 16) as u8, (color >> 8) as u8, color as u8)
     }
 }
 
@@ -52,12 +58,38 @@ pub(super) const RAMP: [Role; 7] = [
     role(0x0A3F7E, 0xCCE5F9),
 ];
 
+fn roles() -> impl Iterator<Item = Role> {
+    let fixed = [SURFACE, INK, MUTED, GRID, FAINT, ON_LOW, ON_HIGH];
+    fixed.into_iter().chain(SERIES).chain(RAMP)
+}
+
+/// A drawing with the dark colours in the place of the light ones, for what reads no style rules.
+#[cfg(feature = "png")]
+pub(super) fn darkened(svg: &str) -> String {
+    // One pass: a dark colour of one role may be the light one of another.
+    let mut dark = String::with_capacity(svg.len());
+    let mut rest = svg;
+    while let Some(at) = rest.find("=\"#") {
+        let (before, color) = rest.split_at(at + 3);
+        dark.push_str(before);
+        let of_role = roles().find(|role| color.starts_with(&format!("{:06X}\"", role.light)));
+        rest = match of_role {
+            Some(role) => {
+                let _ = write!(dark, "{:06X}", role.dark);
+                color.get(6..).unwrap_or_default()
+            }
+            None => color,
+        };
+    }
+    dark.push_str(rest);
+    dark
+}
+
 /// The rules that put the dark colours in place of the light ones, for those that `svg` uses. Only on screens:
 /// paper is light.
 pub(super) fn dark_rules(svg: &str) -> String {
-    let fixed = [SURFACE, INK, MUTED, GRID, FAINT, ON_LOW, ON_HIGH];
     let mut rules = String::from("@media screen and (prefers-color-scheme:dark){");
-    for role in fixed.iter().chain(&SERIES).chain(&RAMP) {
+    for role in roles() {
         for property in ["fill", "stroke"] {
             let attribute = format!("{property}=\"#{:06X}\"", role.light);
             if svg.contains(&attribute) {
