@@ -243,6 +243,9 @@ pub enum Refusal {
     /// A promotion flag that is neither yes nor no.
     #[error("has a paid flag that is neither yes nor no")]
     Flag,
+    /// After more posts than can be told apart.
+    #[error("comes after 4 294 967 296 posts, which is as many as are told apart")]
+    TooMany,
     /// The id was seen before with other values.
     #[error("says something else about the post of line {line}")]
     Contradiction {

@@ -9,7 +9,7 @@
 //! first of the two; one that never existed is quarantined.
 //!
 //! Rows that cannot be used are quarantined with line, byte offset, bytes and reason. The file is streamed: memory
-//! holds a page, and 24 bytes of each post to recognise repetitions. [`read_into`](super::SocialSourceExt::read_into) makes no
+//! holds a page, and some 30 bytes of each post to recognise repetitions. [`read_into`](super::SocialSourceExt::read_into) makes no
 //! [`Post`](crate::Post) of a row: for very many posts it is several times as fast as pages, in a fraction of the memory.
 //!
 //! Reading blocks the thread for the length of a page; this crate starts no runtime.

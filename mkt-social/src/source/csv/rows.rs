@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Place;
 use std::fmt;
 use std::fs::File;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::mem;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use chrono::{DateTime, Utc};
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use foldhash::quality::RandomState;
+use hashbrown::hash_table::{Entry, HashTable};
 use mkt_connect::{Error, ErrorKind, Result};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -25,7 +25,7 @@ use super::columns::{Columns, Field, separator_of};
 use super::{CsvSource, DecimalMark, Input, TextEncoding};
 use crate::metric::{Metric, Missing, Value};
 use crate::post::{Observation, Post, Reading};
-use crate::sheet::{Entry, Values};
+use crate::sheet::{self, Values};
 
 /// Bytes of a refused row that are kept.
 const KEPT: u64 = 4096;
@@ -330,8 +330,8 @@ impl Layout {
         Ok(row)
     }
 
-    fn entry<'a>(&self, row: &'a Parsed<'_>) -> Entry<'a> {
-        Entry {
+    fn entry<'a>(&self, row: &'a Parsed<'_>) -> sheet::Entry<'a> {
+        sheet::Entry {
             network: &row.network,
             kind: row.kind.as_deref(),
             paid: row.paid,
@@ -380,55 +380,38 @@ enum Met {
     Outside,
 }
 
-/// The posts that were read: 24 bytes for each.
+/// The posts that were read: 24 bytes for each in their order, and a small table that finds them. The table is what is
+/// looked into at random, so it holds no more than numbers.
 struct Seen {
-    rows: HashMap<Name, Row, BuildHasherDefault<Ready>>,
+    rows: Vec<Row>,
+    by_name: HashTable<u32>,
     names: SipHasher13,
     whole: RandomState,
 }
 
 /// 96 bits of the hash of network and id, under a key that no file knows: of a thousand million posts, two have the same
 /// name in one of 10¹¹ files.
-#[derive(PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Name([u32; 3]);
 
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.0[0]) << 32 | u64::from(self.0[1]));
+impl Name {
+    fn hash(self) -> u64 {
+        u64::from(self.0[0]) << 32 | u64::from(self.0[1])
     }
 }
 
 /// The line (in two halves, which need no alignment to 8 bytes) and 32 bits of the hash of the row.
 struct Row {
+    name: Name,
     line: [u32; 2],
     fingerprint: u32,
-}
-
-/// Takes what it is given, which is a hash already.
-#[derive(Default)]
-struct Ready(u64);
-
-impl Hasher for Ready {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = self.0.rotate_left(8) ^ number;
-    }
 }
 
 impl Seen {
     fn new() -> Self {
         let whole = RandomState::default();
         let names = SipHasher13::new_with_keys(whole.hash_one(1), whole.hash_one(2));
-        Self { rows: HashMap::default(), names, whole }
+        Self { rows: Vec::new(), by_name: HashTable::new(), names, whole }
     }
 
     fn meet(&mut self, row: &Parsed<'_>, record: &StringRecord, line: u64) -> Result<Met, Refusal> {
@@ -442,16 +425,22 @@ impl Seen {
             hasher.write_u32(record.range(cell).map_or(0, |range| range.end as u32));
         }
         let fingerprint = hasher.finish() as u32;
-        match self.rows.entry(name) {
-            Place::Occupied(known) if known.get().fingerprint == fingerprint => Ok(Met::Repeated),
-            Place::Occupied(known) => {
-                let [high, low] = known.get().line;
-                Err(Refusal::Contradiction { line: u64::from(high) << 32 | u64::from(low) })
-            }
-            Place::Vacant(place) => {
-                place.insert(Row { line: [(line >> 32) as u32, line as u32], fingerprint });
+        let named = |number: &u32| self.rows.get(*number as usize).map(|row| row.name);
+        let hash = |number: &u32| named(number).map_or(0, Name::hash);
+        match self.by_name.entry(name.hash(), |number| named(number) == Some(name), hash) {
+            Entry::Vacant(place) => {
+                let number = u32::try_from(self.rows.len()).map_err(|_| Refusal::TooMany)?;
+                place.insert(number);
+                self.rows.push(Row { name, line: [(line >> 32) as u32, line as u32], fingerprint });
                 Ok(Met::New)
             }
+            Entry::Occupied(known) => match self.rows.get(*known.get() as usize) {
+                Some(known) if known.fingerprint != fingerprint => {
+                    let [high, low] = known.line;
+                    Err(Refusal::Contradiction { line: u64::from(high) << 32 | u64::from(low) })
+                }
+                _ => Ok(Met::Repeated),
+            },
         }
     }
 }
