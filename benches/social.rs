@@ -1,5 +1,7 @@
 //! Reading posts from CSV into columns, and measuring them: `cargo bench --bench social`.
 
+#![allow(clippy::expect_used, reason = "a bench without its data has nothing to measure")]
+
 use std::fmt::Write;
 use std::hint::black_box;
 use std::time::Duration;
@@ -47,7 +49,7 @@ fn text() -> String {
 }
 
 fn runtime() -> Runtime {
-    Builder::new_current_thread().build().unwrap_or_else(|cause| panic!("no runtime: {cause}"))
+    Builder::new_current_thread().build().expect("a runtime")
 }
 
 fn source() -> CsvSource {
@@ -56,7 +58,7 @@ fn source() -> CsvSource {
 
 fn read(source: &CsvSource, runtime: &Runtime, sheet: Sheet) -> Sheet {
     let read = runtime.block_on(source.read_into(&Request::all(), sheet));
-    read.map(|read| read.sheet).unwrap_or_else(|cause| panic!("the posts cannot be read: {cause}"))
+    read.expect("posts that can be read").sheet
 }
 
 fn reading(criterion: &mut Criterion) {
@@ -88,7 +90,7 @@ fn measuring(criterion: &mut Criterion) {
         .sample_size(10)
         .measurement_time(Duration::from_secs(3));
     group.bench_function("engagement rate", |bench| {
-        bench.iter(|| black_box(engagement_rate::<ByReach>(&posts)))
+        bench.iter(|| black_box(engagement_rate::<ByReach>(&posts)));
     });
     group.bench_function("trend", |bench| {
         bench.iter(|| black_box(trend(&posts, Outcome::EngagementByReach, zone, 28)));

@@ -12,10 +12,12 @@
 //! holds a page, and some 30 bytes of each post to recognise repetitions. [`read_into`](super::SocialSourceExt::read_into) makes no
 //! [`Post`](crate::Post) of a row: for very many posts it is several times as fast as pages, in a fraction of the memory.
 //!
-//! Reading blocks the thread for the length of a page; this crate starts no runtime.
+//! Reading blocks the thread for the length of a page; this crate starts no runtime. A file of a megabyte and more is split
+//! into records by a thread of its own, which ends with the read.
 
 mod cell;
 mod columns;
+mod records;
 mod rows;
 
 pub use columns::Field;

@@ -3,16 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::mem;
+use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
+use csv::StringRecord;
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use foldhash::quality::RandomState;
 use hashbrown::hash_table::{Entry, HashTable};
@@ -22,32 +19,27 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::super::{PostPage, PostPages, Quarantined, Refusal, Request, Tabulation, Tally};
 use super::cell;
 use super::columns::{Columns, Field, separator_of};
-use super::{CsvSource, DecimalMark, Input, TextEncoding};
+use super::records::{Record, Records, Splitter, input, length, unreadable};
+use super::{CsvSource, DecimalMark, TextEncoding};
 use crate::metric::{Metric, Missing, Value};
 use crate::post::{Observation, Post, Reading};
 use crate::sheet::{self, Values};
 
 /// Bytes of a refused row that are kept.
 const KEPT: u64 = 4096;
-/// Bytes read at once.
-const BUFFER: usize = 64 * 1024;
+/// Bytes of a file from which on a second thread splits it into records.
+const LONG: u64 = 1 << 20;
 /// Rows looked at for one page at most, so that a page of refused rows also ends.
 const ROWS_PER_POST: u64 = 4;
 
 pub(super) struct Rows {
     layout: Layout,
     request: Request,
-    /// Not known while all bytes were ASCII.
-    encoding: Option<&'static Encoding>,
-    reader: Reader<Guarded>,
-    start_of_row: Arc<AtomicU64>,
+    records: Records,
     /// The byte order mark, which the reader does not see.
     skipped: u64,
-    operation: &'static str,
     seen: Seen,
     at_same_time: HashMap<DateTime<Utc>, u32>,
-    /// Memory for the next row.
-    record: ByteRecord,
     finished: bool,
 }
 
@@ -69,7 +61,7 @@ impl Rows {
             .and_then(|reader| reader.take(64 * 1024).read_to_end(&mut start))
             .map_err(|cause| unreadable(cause, operation))?;
         let refuse = |detail: &str| Error::new(ErrorKind::Input, "csv", operation).with_detail(detail);
-        let (mut encoding, skipped) = match Encoding::for_bom(&start) {
+        let (encoding, skipped) = match Encoding::for_bom(&start) {
             Some((encoding, length)) if encoding == UTF_8 => (Some(UTF_8), length),
             Some(_) => return Err(refuse("the file is UTF-16; save it as UTF-8")),
             None => {
@@ -92,41 +84,34 @@ impl Rows {
             b';' => DecimalMark::Comma,
             _ => DecimalMark::Point,
         });
-        let start_of_row = Arc::new(AtomicU64::new(0));
-        let guarded = Guarded {
-            inner: input(&source.input, skipped as u64).map_err(|cause| unreadable(cause, operation))?,
-            read: 0,
-            longest: source.longest_row as u64,
-            start_of_row: Arc::clone(&start_of_row),
-        };
-        let mut reader = ReaderBuilder::new()
-            .delimiter(separator)
-            .flexible(true)
-            .buffer_capacity(BUFFER)
-            .from_reader(guarded);
-        let names = reader.byte_headers().map_err(|cause| broken(&cause, 1, operation))?.clone();
-        let names =
-            decoded(names, &mut encoding).map_err(|(_, refusal)| refuse(&format!("the header {refusal}")))?;
+        let (splitter, names) = Splitter::open(
+            &source.input,
+            skipped as u64,
+            separator,
+            source.longest_row,
+            encoding,
+            operation,
+        )?;
+        let names = names.map_err(|refusal| refuse(&format!("the header {refusal}")))?;
         let names: Vec<String> = names.iter().map(str::to_owned).collect();
         let columns = Columns::read(names, &source.mapping, operation)?;
         let natives = columns.names.iter().map(|name| Arc::from(name.trim())).collect();
         Ok(Self {
             layout: Layout { source: source.clone(), columns, natives, decimal },
             request: Request::all(),
-            encoding,
-            reader,
-            start_of_row,
+            records: Records::here(splitter),
             skipped: skipped as u64,
-            operation,
             seen: Seen::new(),
             at_same_time: HashMap::new(),
-            record: ByteRecord::new(),
             finished: false,
         })
     }
 
     pub(super) fn over(mut self, request: &Request) -> Self {
         self.request = request.clone();
+        if length(&self.layout.source.input) >= LONG {
+            self.records = self.records.beside();
+        }
         self
     }
 
@@ -157,27 +142,21 @@ impl Rows {
         let most_posts = self.request.page_size.max(1) as u64;
         let most_rows = most_posts.saturating_mul(ROWS_PER_POST).max(1_000);
         while tally.loaded < most_posts && tally.read < most_rows {
-            let start = self.reader.position();
-            let (start, line) = (start.byte(), start.line());
-            self.start_of_row.store(start, Ordering::Relaxed);
-            let mut record = mem::take(&mut self.record);
-            let more = self
-                .reader
-                .read_byte_record(&mut record)
-                .map_err(|cause| broken(&cause, line, self.operation))?;
-            if !more {
+            let Some(Record { text, start, end, line }) = self.records.next()? else {
                 self.finished = true;
                 break;
-            }
+            };
             tally.read += 1;
-            let (record, met) = self.row(record, line, take);
-            self.record = record;
+            let met = text.and_then(|record| {
+                let met = self.row(&record, line, take);
+                self.records.reuse(record);
+                met
+            });
             match met {
                 Ok(Met::Repeated) => tally.duplicates += 1,
                 Ok(Met::Outside) => tally.outside += 1,
                 Ok(Met::New) => tally.loaded += 1,
                 Err(reason) => {
-                    let end = self.reader.position().byte();
                     tally.quarantined += 1;
                     quarantined.push(self.set_aside(start + self.skipped, end + self.skipped, line, reason));
                 }
@@ -186,38 +165,27 @@ impl Rows {
         Ok((tally, quarantined))
     }
 
-    /// What one row is; and the memory of the record again.
     fn row(
         &mut self,
-        record: ByteRecord,
+        record: &StringRecord,
         line: u64,
         take: &mut dyn FnMut(&Layout, &Parsed<'_>),
-    ) -> (ByteRecord, Result<Met, Refusal>) {
-        let (expected, found) = (self.layout.columns.fields.len(), record.len());
-        if found != expected {
-            return (record, Err(Refusal::Fields { expected, found }));
+    ) -> Result<Met, Refusal> {
+        let mut row = self.layout.parse(record)?;
+        if row.id.is_empty() {
+            // Without ids, a post is named by its instant; the second of one instant by its place among them.
+            let nth = self.at_same_time.entry(row.published_at).and_modify(|n| *n += 1).or_insert(1);
+            let at = row.published_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            row.id = Cow::Owned(format!("{at}#{nth}"));
         }
-        let record = match decoded(record, &mut self.encoding) {
-            Ok(record) => record,
-            Err((record, refusal)) => return (record, Err(refusal)),
-        };
-        let met = self.layout.parse(&record).and_then(|mut row| {
-            if row.id.is_empty() {
-                // Without ids, a post is named by its instant; the second of one instant by its place among them.
-                let nth = self.at_same_time.entry(row.published_at).and_modify(|n| *n += 1).or_insert(1);
-                let at = row.published_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-                row.id = Cow::Owned(format!("{at}#{nth}"));
-            }
-            let met = self.seen.meet(&row, &record, line)?;
-            if met == Met::New && !self.request.covers(row.published_at) {
-                return Ok(Met::Outside);
-            }
-            if met == Met::New {
+        match self.seen.meet(&row, record, line)? {
+            Met::New if !self.request.covers(row.published_at) => Ok(Met::Outside),
+            Met::New => {
                 take(&self.layout, &row);
+                Ok(Met::New)
             }
-            Ok(met)
-        });
-        (record.into_byte_record(), met)
+            met => Ok(met),
+        }
     }
 
     /// Runs one page, and stays at its end after the last one and after an error.
@@ -235,35 +203,6 @@ impl Rows {
         }
         page.map(|page| any.then_some(page))
     }
-}
-
-/// The fields as text. The first row that is not ASCII decides the encoding of a file that does not declare it.
-fn decoded(
-    record: ByteRecord,
-    encoding: &mut Option<&'static Encoding>,
-) -> Result<StringRecord, (ByteRecord, Refusal)> {
-    if *encoding == Some(WINDOWS_1252) && !record.as_slice().is_ascii() {
-        return Ok(as_windows_1252(&record));
-    }
-    if encoding.is_some() || record.as_slice().is_ascii() {
-        return StringRecord::from_byte_record(record)
-            .map_err(|error| (error.into_byte_record(), Refusal::Encoding { encoding: UTF_8.name() }));
-    }
-    Ok(match StringRecord::from_byte_record(record) {
-        Ok(text) => {
-            *encoding = Some(UTF_8);
-            text
-        }
-        Err(error) => {
-            *encoding = Some(WINDOWS_1252);
-            as_windows_1252(&error.into_byte_record())
-        }
-    })
-}
-
-/// Every byte is a character of Windows-1252.
-fn as_windows_1252(record: &ByteRecord) -> StringRecord {
-    record.iter().map(|field| WINDOWS_1252.decode_without_bom_handling(field).0).collect()
 }
 
 /// What the cells of a row are.
@@ -470,71 +409,4 @@ impl PostPages for Rows {
             })
             .is_some())
     }
-}
-
-type Bytes = Box<dyn Read + Send + Sync>;
-
-fn input(input: &Input, from: u64) -> io::Result<Bytes> {
-    match input {
-        Input::Bytes(bytes) => {
-            let mut reader = Cursor::new(Arc::clone(bytes));
-            reader.set_position(from);
-            Ok(Box::new(reader))
-        }
-        Input::File(path) => {
-            let mut file = File::open(path)?;
-            file.seek(SeekFrom::Start(from))?;
-            Ok(Box::new(file))
-        }
-    }
-}
-
-/// Stops a row that does not end. The csv reader would take the rest of the file for one field.
-struct Guarded {
-    inner: Bytes,
-    read: u64,
-    longest: u64,
-    start_of_row: Arc<AtomicU64>,
-}
-
-impl Read for Guarded {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let pending = self.read - self.start_of_row.load(Ordering::Relaxed).min(self.read);
-        // The reader fills its buffer before it looks for rows: that much may be pending in good order.
-        if pending > self.longest + buffer.len() as u64 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, TooLong { longest: self.longest }));
-        }
-        let count = self.inner.read(buffer)?;
-        self.read += count as u64;
-        Ok(count)
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("longer than {longest} bytes")]
-struct TooLong {
-    longest: u64,
-}
-
-fn unreadable(cause: io::Error, operation: &'static str) -> Error {
-    let (kind, detail) = match cause.kind() {
-        io::ErrorKind::NotFound => (ErrorKind::NotFound, "the file does not exist"),
-        io::ErrorKind::PermissionDenied => (ErrorKind::Storage, "the file may not be read"),
-        io::ErrorKind::IsADirectory => (ErrorKind::Input, "this is a directory, not a file"),
-        _ => (ErrorKind::Storage, "the file cannot be read"),
-    };
-    Error::new(kind, "csv", operation).with_detail(detail).with_source(cause)
-}
-
-fn broken(cause: &csv::Error, line: u64, operation: &'static str) -> Error {
-    if let csv::ErrorKind::Io(cause) = cause.kind()
-        && let Some(TooLong { longest }) = cause.get_ref().and_then(|inner| inner.downcast_ref())
-    {
-        return Error::new(ErrorKind::Input, "csv", operation).with_detail(format!(
-            "the row that begins on line {line} is longer than {longest} bytes; perhaps a quotation mark never ends"
-        ));
-    }
-    Error::new(ErrorKind::Storage, "csv", operation)
-        .with_detail(format!("reading stopped on line {line}"))
-        .with_source(io::Error::other(cause.to_string()))
 }
