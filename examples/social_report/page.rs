@@ -29,6 +29,7 @@ pub(crate) fn files(
         ("trend", charts::trend_chart(&trend(posts, outcome, zone, WINDOW), lang).into()),
         ("week", charts::calendar_chart(&calendar(posts, outcome, zone), lang).into()),
         ("types", charts::group_chart(posts, GroupBy::Kind, outcome, lang).into()),
+        ("spread", charts::spread_chart(posts, GroupBy::Kind, outcome, lang).into()),
         ("networks", charts::group_chart(posts, GroupBy::Network, outcome, lang).into()),
         ("promotion", charts::group_chart(posts, GroupBy::Paid, outcome, lang).into()),
         ("length", charts::group_chart(posts, GroupBy::Length, outcome, lang).into()),
@@ -57,6 +58,7 @@ pub(crate) fn files(
         .charts(chart("week"))
         .section(lang.pick("What was posted", "Ce qui a été publié"))
         .charts(chart("types"))
+        .charts(chart("spread"))
         .charts(chart("networks"))
         .charts(chart("promotion"))
         .charts(chart("length"))
@@ -98,7 +100,7 @@ fn subtitle(report: &Report<'_>, lang: Lang) -> String {
 
 /// Key figures, each with its change of the last 28 days against the 28 before.
 fn figures(report: &Report<'_>, posts: &[Measured<'_>], lang: Lang) -> Vec<Figure> {
-    let last = posts.iter().map(|post| post.published_at()).max();
+    let last = posts.iter().map(Measured::published_at).max();
     let between = |from: DateTime<Utc>, until: DateTime<Utc>| -> Vec<Measured<'_>> {
         posts
             .iter()

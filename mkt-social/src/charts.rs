@@ -2,11 +2,13 @@
 
 use std::cmp::Reverse;
 
-use mkt_connect::chart::{self, Bar, Bars, Cell, CellText, Format, HeatMap, Lang};
+use mkt_connect::chart::{
+    self, Bar, Bars, Cell, CellText, Distribution, Distributions, Format, HeatMap, Lang,
+};
 
 use crate::best_time::{BestHours, Verdict};
 use crate::calendar::Calendar;
-use crate::engagement::{GroupBy, groups};
+use crate::engagement::{GroupBy, groups, spread};
 use crate::outcome::Outcome;
 use crate::sheet::Measured;
 use crate::trend::Trend;
@@ -129,18 +131,45 @@ pub fn calendar_chart(calendar: &Calendar, lang: Lang) -> HeatMap {
     map
 }
 
-/// One bar for each group of posts: the mean, its 95 % interval from 5 posts up, the number of posts. Of hashtags the twenty
-/// with the most posts are drawn.
-#[must_use]
-pub fn group_chart(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome, lang: Lang) -> Bars {
-    let label = label_of(outcome, lang);
-    let by_what = match by {
+fn named(by: GroupBy, lang: Lang) -> &'static str {
+    match by {
         GroupBy::Kind => lang.pick("by type", "par type"),
         GroupBy::Network => lang.pick("by network", "par réseau"),
         GroupBy::Paid => lang.pick("by promotion", "selon la promotion"),
         GroupBy::Hashtag => lang.pick("by hashtag", "par hashtag"),
         GroupBy::Length => lang.pick("by length of the text", "selon la longueur du texte"),
-    };
+    }
+}
+
+/// One row for each group of posts: median, middle half and middle nine tenths of the measure, the number of posts. Of
+/// hashtags the twenty with the most posts are drawn.
+#[must_use]
+pub fn spread_chart(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome, lang: Lang) -> Distributions {
+    let label = label_of(outcome, lang);
+    let by_what = named(by, lang);
+    let mut spreads = spread(posts, by, outcome);
+    if by == GroupBy::Hashtag {
+        spreads.sort_by_key(|spread| Reverse(spread.n));
+        spreads.truncate(MOST_HASHTAGS);
+    }
+    let title = lang.pick(format!("Spread: {label} {by_what}"), format!("Dispersion : {label} {by_what}"));
+    Distributions::new(title)
+        .lang(lang)
+        .format(format_of(outcome))
+        .subtitle(lang.pick("every post counts alike", "chaque publication compte autant"))
+        .rows(
+            spreads
+                .into_iter()
+                .map(|spread| Distribution::new(spread.group, spread.quantiles, spread.n as u64)),
+        )
+}
+
+/// One bar for each group of posts: the mean, its 95 % interval from 5 posts up, the number of posts. Of hashtags the twenty
+/// with the most posts are drawn.
+#[must_use]
+pub fn group_chart(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome, lang: Lang) -> Bars {
+    let label = label_of(outcome, lang);
+    let by_what = named(by, lang);
     let mut grouped = groups(posts, by);
     if by == GroupBy::Hashtag {
         grouped.sort_by_key(|(_, posts)| Reverse(posts.len()));

@@ -224,6 +224,42 @@ pub fn groups<'a>(posts: &[Measured<'a>], by: GroupBy) -> Vec<(String, Vec<Measu
     groups.into_iter().map(|((_, name), posts)| (name.into_owned(), posts)).collect()
 }
 
+/// How a measure is spread within a group of posts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Spread {
+    /// Name of the group, as [`groups`] gives it.
+    pub group: String,
+    /// The values below which lie 5, 25, 50, 75 and 95 % of the posts, interpolated between neighbours (Hyndman and Fan
+    /// 1996, definition 7); `None` without a post that has a value.
+    pub quantiles: Option<[f64; 5]>,
+    /// Posts with a value.
+    pub n: usize,
+    /// Posts without.
+    pub n_missing: usize,
+}
+
+/// The spread of a measure, group by group: a mean hides that most posts of a type do badly and a few very well.
+#[must_use]
+pub fn spread(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome) -> Vec<Spread> {
+    let of_group = |(group, posts): (String, Vec<Measured<'_>>)| {
+        let mut values: Vec<f64> = posts.iter().filter_map(|post| outcome.of(post)).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let n = values.len();
+        let quantiles = (n > 0).then(|| [0.05, 0.25, 0.5, 0.75, 0.95].map(|share| quantile(&values, share)));
+        Spread { group, quantiles, n, n_missing: posts.len() - n }
+    };
+    groups(posts, by).into_iter().map(of_group).collect()
+}
+
+/// Of values in order, at least one.
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let place = share * (values.len() - 1) as f64;
+    let below = values[place as usize];
+    let above = values.get(place as usize + 1).copied().unwrap_or(below);
+    below + (above - below) * place.fract()
+}
+
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

@@ -51,7 +51,7 @@ fn the_page_stands_alone_and_speaks_french() {
     assert!(page.contains("Meilleures heures de publication") && page.matches("<svg").count() >= 5);
     // Nothing is fetched: the only address is the name of SVG.
     assert_eq!(page.matches("://").count(), page.matches("http://www.w3.org/2000/svg").count());
-    for name in ["trend", "hours", "week", "types", "networks"] {
+    for name in ["trend", "hours", "week", "types", "spread", "networks"] {
         let svg = fs::read_to_string(folder.path().join(format!("{name}.svg"))).unwrap();
         assert!(svg.contains("<title>") && svg.contains("<desc>"), "{name}");
     }

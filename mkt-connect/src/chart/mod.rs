@@ -5,6 +5,7 @@
 //! | [`Trend`] | dated points, a rolling line, a band |
 //! | [`Line`] | one or more curves over a number (ROC, calibration, growth) |
 //! | [`Bars`] | one value per name, with interval and count |
+//! | [`Distributions`] | median, middle half and middle nine tenths per name |
 //! | [`HeatMap`] | rows × columns, empty cells marked as empty |
 //! | [`Page`] | figures, tables and charts on one HTML page without any outside request |
 //!
@@ -43,6 +44,7 @@
 mod axis;
 mod bars;
 mod canvas;
+mod distributions;
 mod format;
 mod heat_map;
 mod line;
@@ -54,6 +56,7 @@ mod text;
 mod trend;
 
 pub use bars::{Bar, Bars};
+pub use distributions::{Distribution, Distributions};
 pub use format::{Format, Lang, UnknownLang};
 pub use heat_map::{Cell, CellText, HeatMap};
 pub use line::Line;
@@ -72,6 +75,8 @@ pub enum Chart {
     Line(Line),
     /// One value per name.
     Bars(Bars),
+    /// The spread of values per name.
+    Distributions(Distributions),
     /// Rows × columns.
     HeatMap(HeatMap),
 }
@@ -93,6 +98,7 @@ impl Chart {
             Self::Trend(chart) => chart.draw(width),
             Self::Line(chart) => chart.draw(width),
             Self::Bars(chart) => chart.draw(width),
+            Self::Distributions(chart) => chart.draw(width),
             Self::HeatMap(chart) => chart.draw(width),
         }
     }
@@ -113,6 +119,12 @@ impl From<Line> for Chart {
 impl From<Bars> for Chart {
     fn from(chart: Bars) -> Self {
         Self::Bars(chart)
+    }
+}
+
+impl From<Distributions> for Chart {
+    fn from(chart: Distributions) -> Self {
+        Self::Distributions(chart)
     }
 }
 

@@ -32,7 +32,9 @@ fn charts(label: &str, values: &[f64]) -> Vec<Chart> {
         .fold(HeatMap::new(label, names(), names()), |map, (index, value)| {
             map.cell(index, index, Cell { value: Some(*value), count: Some(2) })
         });
-    vec![trend.into(), line.into(), bars.clone().into(), bars.horizontal().into(), map.into()]
+    let row = |value: &f64| Distribution::new(label, Some([*value; 5]), 3);
+    let spread = Distributions::new(label).subtitle(label).rows(values.iter().map(row));
+    vec![trend.into(), line.into(), bars.clone().into(), bars.horizontal().into(), spread.into(), map.into()]
 }
 
 /// Every tag is closed in order, attributes are quoted, and no bare `<` or `&` stands in the text.
@@ -146,6 +148,7 @@ fn a_chart_without_a_value_says_so_in_its_language() {
         Chart::from(Trend::new("t").lang(Lang::Fr)),
         Line::new("t").lang(Lang::Fr).into(),
         Bars::new("t").lang(Lang::Fr).bar(Bar::new("b", None)).into(),
+        Distributions::new("t").lang(Lang::Fr).into(),
         HeatMap::new("t", ["r"], ["c"]).lang(Lang::Fr).into(),
     ] {
         assert!(chart.svg().contains("aucune valeur"));

@@ -1,7 +1,7 @@
 //! Rates and averages against sums done by hand.
 
 use mkt_social::engagement::{
-    ByFollowers, ByImpressions, ByReach, GroupBy, average_reach, engagement_rate, groups,
+    ByFollowers, ByImpressions, ByReach, GroupBy, average_reach, engagement_rate, groups, spread,
 };
 use mkt_social::{Metric, Outcome, interactions};
 
@@ -160,4 +160,26 @@ fn posts_are_grouped_by_each_of_their_hashtags_and_by_the_length_of_their_text()
     };
     assert_eq!(sizes(GroupBy::Hashtag), named(&[("none", 5), ("promo", 1), ("thé", 2)]));
     assert_eq!(sizes(GroupBy::Length), named(&[("0", 1), ("1–80", 4), ("81–160", 1), ("281 and more", 1)]));
+}
+
+#[test]
+fn the_spread_of_a_group_has_the_quantiles_of_numpy() {
+    let mut world = World::default();
+    for (id, reach) in [3, 8, 1, 20, 100, 7, 7, 12].into_iter().map(Some).chain([None]).enumerate() {
+        world
+            .add(post(id, "facebook", "photo", false, at("2026-03-01T12:00:00Z")), &[(Metric::Reach, reach)]);
+    }
+    world.add(post(90, "facebook", "reel", false, at("2026-03-01T12:00:00Z")), &[(Metric::Reach, Some(5))]);
+    world.add(post(91, "facebook", "story", false, at("2026-03-01T12:00:00Z")), &[(Metric::Reach, None)]);
+    let sheet = world.sheet();
+    let spreads = spread(&sheet.measured(), GroupBy::Kind, Outcome::Reach);
+    let told: Vec<(&str, usize, usize)> =
+        spreads.iter().map(|spread| (spread.group.as_str(), spread.n, spread.n_missing)).collect();
+    assert_eq!(told, [("photo", 8, 1), ("reel", 1, 0), ("story", 0, 1)]);
+    // numpy.quantile([3, 8, 1, 20, 100, 7, 7, 12], [.05, .25, .5, .75, .95])
+    let expected = [1.7, 6.0, 7.5, 14.0, 72.0];
+    for (got, expected) in spreads[0].quantiles.unwrap().into_iter().zip(expected) {
+        close(Some(got), expected);
+    }
+    assert_eq!((spreads[1].quantiles, spreads[2].quantiles), (Some([5.0; 5]), None));
 }
