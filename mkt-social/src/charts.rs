@@ -8,13 +8,11 @@ use mkt_connect::chart::{
 
 use crate::best_time::{BestHours, Verdict};
 use crate::calendar::Calendar;
-use crate::engagement::{GroupBy, groups, spread};
+use crate::engagement::{GroupBy, groups, mean_with_interval, spread};
 use crate::outcome::Outcome;
 use crate::sheet::Measured;
 use crate::trend::Trend;
 
-/// Posts in a group below which no interval is drawn.
-const FOR_INTERVAL: usize = 5;
 /// Hashtags that are drawn.
 const MOST_HASHTAGS: usize = 20;
 
@@ -177,15 +175,10 @@ pub fn group_chart(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome, lang: 
     }
     let bars = grouped.into_iter().map(|(name, posts)| {
         let values: Vec<f64> = posts.iter().filter_map(|post| outcome.of(post)).collect();
-        let n = values.len();
-        let mean = values.iter().sum::<f64>() / n as f64;
-        let bar = Bar::new(name, (n > 0).then_some(mean)).count(n as u64);
-        if n < FOR_INTERVAL {
-            return bar;
-        }
-        let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-        let half = 1.96 * (spread / n as f64).sqrt();
-        bar.interval((mean - half).max(0.0), mean + half)
+        let (mean, interval) = mean_with_interval(values.iter().copied()).unzip();
+        let bar = Bar::new(name, mean).count(values.len() as u64);
+        // No rate and no reach is negative, whatever the normal approximation says.
+        interval.flatten().map_or(bar.clone(), |(low, high)| bar.interval(low.max(0.0), high))
     });
     Bars::new(format!("{label} {by_what}"))
         .lang(lang)

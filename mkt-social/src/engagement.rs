@@ -260,6 +260,26 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     below + (above - below) * place.fract()
 }
 
+/// Values from which on a mean has an interval: of fewer, the spread is hardly known.
+const FOR_INTERVAL: usize = 5;
+
+/// The mean of values and, from 5 up, its 95 % interval (1.96 standard errors to each side).
+pub(crate) fn mean_with_interval(
+    values: impl ExactSizeIterator<Item = f64> + Clone,
+) -> Option<(f64, Option<(f64, f64)>)> {
+    let n = values.len();
+    if n == 0 {
+        return None;
+    }
+    let mean = values.clone().sum::<f64>() / n as f64;
+    let interval = (n >= FOR_INTERVAL).then(|| {
+        let spread = values.map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+        let half = 1.96 * (spread / n as f64).sqrt();
+        (mean - half, mean + half)
+    });
+    Some((mean, interval))
+}
+
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

@@ -5,11 +5,9 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use crate::clock::Clock;
+use crate::engagement::mean_with_interval;
 use crate::outcome::Outcome;
 use crate::sheet::Measured;
-
-/// Posts in a window below which no interval is given.
-const FOR_INTERVAL: usize = 5;
 
 /// One day's window.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -79,15 +77,7 @@ fn rolling(values: &[(NaiveDate, f64)], window_days: u32) -> Vec<Rolling> {
 }
 
 fn window(day: NaiveDate, posts: &[(NaiveDate, f64)]) -> Rolling {
-    let n = posts.len();
-    if n == 0 {
-        return Rolling { day, mean: None, interval: None, n };
-    }
-    let mean = posts.iter().map(|(_, value)| value).sum::<f64>() / n as f64;
-    let interval = (n >= FOR_INTERVAL).then(|| {
-        let spread = posts.iter().map(|(_, value)| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-        let half = 1.96 * (spread / n as f64).sqrt();
-        (mean - half, mean + half)
-    });
-    Rolling { day, mean: Some(mean), interval, n }
+    let found = mean_with_interval(posts.iter().map(|(_, value)| *value));
+    let (mean, interval) = found.unzip();
+    Rolling { day, mean, interval: interval.flatten(), n: posts.len() }
 }

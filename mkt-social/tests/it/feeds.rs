@@ -1,5 +1,6 @@
 //! Mastodon and Bluesky, against servers that answer as their documentation says.
 
+use crate::kept::Kept;
 use crate::made::at;
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -8,7 +9,6 @@ use mkt_connect::testing::{Answer, Received, Server};
 use mkt_connect::{ErrorKind, Secret};
 use mkt_social::source::bluesky::{BlueskyBuilder, BlueskySource};
 use mkt_social::source::mastodon::MastodonSource;
-use mkt_social::source::{Capabilities, Plan, PostPages};
 use mkt_social::testing::{Rows, Stage, world};
 use mkt_social::{Metric, Observation, Post, Request, SocialSource, SocialSourceExt, Value};
 use serde_json::{Value as Json, json};
@@ -109,29 +109,6 @@ fn bluesky(rows: &Rows, request: &Received) -> Answer {
     Answer::json(answer.to_string())
 }
 
-/// A source and the server that it speaks to.
-#[derive(Debug)]
-struct Kept<S>(S, Arc<Server>);
-
-#[async_trait]
-impl<S: SocialSource> SocialSource for Kept<S> {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
-    async fn check(&self) -> mkt_connect::Result<()> {
-        self.0.check().await
-    }
-    fn plan(&self, request: &Request) -> Plan {
-        self.0.plan(request)
-    }
-    async fn open(&self, request: &Request) -> mkt_connect::Result<Box<dyn PostPages>> {
-        self.0.open(request).await
-    }
-}
-
 fn clock() -> ManualClock {
     ManualClock::skipping(at(NOW))
 }
@@ -140,7 +117,9 @@ fn shared(clock: &ManualClock) -> Arc<dyn Clock> {
     Arc::new(clock.clone())
 }
 
-async fn mastodon_at(answer: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Kept<MastodonSource> {
+async fn mastodon_at(
+    answer: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+) -> Kept<MastodonSource, Arc<Server>> {
     let server = Server::start(answer).await.unwrap();
     let source = MastodonSource::builder(server.url(), "@shop")
         .allow_insecure_host(server.authority())
@@ -161,7 +140,7 @@ fn repository(server: &Server) -> BlueskyBuilder {
 async fn bluesky_at(
     ask: fn(&Server) -> BlueskyBuilder,
     answer: impl Fn(&Received) -> Answer + Send + Sync + 'static,
-) -> Kept<BlueskySource> {
+) -> Kept<BlueskySource, Arc<Server>> {
     let server = Server::start(answer).await.unwrap();
     let builder = ask(&server).allow_insecure_host(server.authority());
     Kept(builder.clock(shared(&clock())).build().unwrap(), Arc::new(server))

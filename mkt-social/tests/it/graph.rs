@@ -1,5 +1,6 @@
 //! Facebook and Instagram against the fake: the suite, and what Meta does to its callers.
 
+use crate::kept::Kept;
 use crate::made::at;
 use async_trait::async_trait;
 use mkt_connect::clock::{Clock, ManualClock};
@@ -112,28 +113,6 @@ macro_rules! stages {
 stages! {
     Page, page, "facebook", &[Metric::Shares];
     Instagram, instagram, "instagram", &[];
-}
-
-#[derive(Debug)]
-struct Kept(GraphSource, #[expect(dead_code)] FakeGraph);
-
-#[async_trait]
-impl SocialSource for Kept {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-    fn capabilities(&self) -> mkt_social::source::Capabilities {
-        self.0.capabilities()
-    }
-    async fn check(&self) -> mkt_connect::Result<()> {
-        self.0.check().await
-    }
-    fn plan(&self, request: &Request) -> mkt_social::source::Plan {
-        self.0.plan(request)
-    }
-    async fn open(&self, request: &Request) -> mkt_connect::Result<Box<dyn mkt_social::source::PostPages>> {
-        self.0.open(request).await
-    }
 }
 
 crate::conformance::conformance!(facebook_page, crate::graph::Page);

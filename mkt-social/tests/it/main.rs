@@ -13,5 +13,7 @@ mod engagement;
 mod feeds;
 #[cfg(feature = "http")]
 mod graph;
+#[cfg(feature = "http")]
+mod kept;
 mod made;
 mod trend;
