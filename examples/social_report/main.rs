@@ -119,7 +119,7 @@ async fn run(arguments: &Arguments) -> Step<String> {
     let posts = read.sheet.measured();
     let report = Report::new(&posts, &read, arguments.measure.outcome(), arguments.zone, arguments.seed);
     if arguments.png && !cfg!(feature = "png") {
-        return Err("this build writes no PNG; build it with --features png".into());
+        return Err("this build writes no PNG; build it with -p mkt-examples --features png".into());
     }
     if let Some(folder) = &arguments.out {
         fs::create_dir_all(folder).map_err(|cause| format!("{}: {cause}", folder.display()))?;
