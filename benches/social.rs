@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use mkt_social::best_time::{Question, best_hours};
 use mkt_social::engagement::{ByReach, engagement_rate};
 use mkt_social::source::csv::CsvSource;
@@ -61,13 +62,18 @@ fn read(source: &CsvSource, runtime: &Runtime, sheet: Sheet) -> Sheet {
     read.expect("posts that can be read").sheet
 }
 
-fn reading(criterion: &mut Criterion) {
-    let (source, runtime) = (source(), runtime());
-    let mut group = criterion.benchmark_group("social/read");
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
     group
         .throughput(Throughput::Elements(POSTS.into()))
         .sample_size(10)
         .measurement_time(Duration::from_secs(3));
+    group
+}
+
+fn reading(criterion: &mut Criterion) {
+    let (source, runtime) = (source(), runtime());
+    let mut group = group(criterion, "social/read");
     group.bench_function("columns", |bench| {
         bench.iter(|| black_box(read(&source, &runtime, Sheet::without_details())));
     });
@@ -84,11 +90,7 @@ fn measuring(criterion: &mut Criterion) {
     let sheet = read(&source(), &runtime(), Sheet::without_details());
     let posts = sheet.measured();
     let zone = chrono_tz::Europe::Paris;
-    let mut group = criterion.benchmark_group("social/measure");
-    group
-        .throughput(Throughput::Elements(POSTS.into()))
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(3));
+    let mut group = group(criterion, "social/measure");
     group.bench_function("engagement rate", |bench| {
         bench.iter(|| black_box(engagement_rate::<ByReach>(&posts)));
     });

@@ -104,6 +104,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Step<String> {
+    if arguments.png && !cfg!(feature = "png") {
+        return Err("this build writes no PNG; build it with -p mkt-examples --features png".into());
+    }
     let named = |cause: std::io::Error| format!("{}: {cause}", arguments.posts.display());
     let read_at = match arguments.read_at {
         Some(read_at) => read_at,
@@ -118,9 +121,6 @@ async fn run(arguments: &Arguments) -> Step<String> {
     let read = source.read_into(&Request::all(), sheet).await?;
     let posts = read.sheet.measured();
     let report = Report::new(&posts, &read, arguments.measure.outcome(), arguments.zone, arguments.seed);
-    if arguments.png && !cfg!(feature = "png") {
-        return Err("this build writes no PNG; build it with -p mkt-examples --features png".into());
-    }
     if let Some(folder) = &arguments.out {
         fs::create_dir_all(folder).map_err(|cause| format!("{}: {cause}", folder.display()))?;
         for (name, bytes) in page::files(&report, &posts, arguments.lang, arguments.png)? {

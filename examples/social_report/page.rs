@@ -44,6 +44,8 @@ pub(crate) fn files(
     let mut files: Vec<(String, Vec<u8>)> =
         drawn.iter().map(|(name, chart)| (format!("{name}.svg"), chart.svg().into_bytes())).collect();
     if png {
+        // Without the feature, the program has refused to begin.
+        #[cfg(feature = "png")]
         files.extend(bitmaps(&drawn)?);
     }
     let chart = |name| drawn.iter().filter(move |(held, _)| *held == name).map(|(_, chart)| chart.clone());
@@ -82,12 +84,6 @@ fn bitmaps(charts: &[(&str, Chart)]) -> Step<Vec<(String, Vec<u8>)>> {
         files.push((format!("{name}_dark.png"), chart.png(Scheme::Dark, SCALE)?));
     }
     Ok(files)
-}
-
-/// Refused when the arguments are read.
-#[cfg(not(feature = "png"))]
-fn bitmaps(_: &[(&str, Chart)]) -> Step<Vec<(String, Vec<u8>)>> {
-    Ok(Vec::new())
 }
 
 fn subtitle(report: &Report<'_>, lang: Lang) -> String {

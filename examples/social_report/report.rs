@@ -10,6 +10,7 @@ use mkt_social::source::Quarantined;
 use mkt_social::{Measured, Outcome, Tabulation, charts};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::panic::resume_unwind;
 use std::thread;
 
 /// Cells of a bar in the terminal.
@@ -53,7 +54,7 @@ impl<'a> Report<'a> {
         seed: u64,
     ) -> Self {
         let question = Question::new(zone, outcome).seed(seed);
-        // The hours take as long as everything else together.
+        // The hours take about as long as all rates together.
         let (reach, rates, hours) = thread::scope(|scope| {
             let hours = scope.spawn(|| best_hours(posts, &question));
             let rates = [
@@ -61,7 +62,7 @@ impl<'a> Report<'a> {
                 Rate::new::<ByImpressions>("by_impressions", posts),
                 Rate::new::<ByFollowers>("by_followers", posts),
             ];
-            (average_reach(posts), rates, hours.join().unwrap_or_else(|_| best_hours(posts, &question)))
+            (average_reach(posts), rates, hours.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         let quarantined = &read.quarantined;
         Self { outcome, zone, posts: posts.len(), quarantined, reach, rates, hours }

@@ -178,7 +178,10 @@ pub fn group_chart(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome, lang: 
         let (mean, interval) = mean_with_interval(values.iter().copied()).unzip();
         let bar = Bar::new(name, mean).count(values.len() as u64);
         // No rate and no reach is negative, whatever the normal approximation says.
-        interval.flatten().map_or(bar.clone(), |(low, high)| bar.interval(low.max(0.0), high))
+        match interval.flatten() {
+            Some((low, high)) => bar.interval(low.max(0.0), high),
+            None => bar,
+        }
     });
     Bars::new(format!("{label} {by_what}"))
         .lang(lang)

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Offset, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 
 const DAY: i64 = 86_400;
-/// Days that are remembered: a dozen years of posts in any order.
+/// Days that are remembered: eleven years of posts in any order.
 const SLOTS: usize = 4_096;
 
 /// Wall clocks of one zone. The zone's rules are looked up once for each day (of UTC) on which the clocks do not change,

@@ -31,7 +31,7 @@ pub(crate) struct Entry<'a> {
 }
 
 /// Posts, each with one observation of it, in columns. Instants are kept to the microsecond.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Sheet {
     published: Vec<i64>,
     observed: Vec<i64>,
@@ -47,14 +47,22 @@ impl Sheet {
     /// An empty sheet that keeps ids, texts and addresses.
     #[must_use]
     pub fn new() -> Self {
-        Self { details: Some(Details::default()), ..Self::default() }
+        Self { details: Some(Details::default()), ..Self::without_details() }
     }
 
     /// An empty sheet that does not keep ids, texts and addresses: enough for all measures but those by hashtag and by
     /// length.
     #[must_use]
     pub fn without_details() -> Self {
-        Self::default()
+        Self {
+            published: Vec::new(),
+            observed: Vec::new(),
+            sorts: Vec::new(),
+            counts: Vec::new(),
+            large: HashMap::new(),
+            pool: Pool::default(),
+            details: None,
+        }
     }
 
     /// Puts each post beside its newest observation, in the order of the posts. Posts without any are left out.
@@ -121,6 +129,12 @@ impl Sheet {
     #[must_use]
     pub fn measured(&self) -> Vec<Measured<'_>> {
         self.iter().collect()
+    }
+}
+
+impl Default for Sheet {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

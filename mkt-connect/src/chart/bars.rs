@@ -2,7 +2,8 @@
 
 use super::axis::{Axis, drawable};
 use super::canvas::{Anchor, Canvas, Drawn, Ink, Swatch, WIDTH, compose, empty, width_of};
-use super::palette::{FAINT, GRID, INK, MUTED, SERIES, SURFACE};
+use super::palette::{FAINT, INK, MUTED, SERIES};
+use super::rows::{self, Rows};
 use super::text::shortened;
 use super::trend::grid;
 use super::{Caption, caption_methods};
@@ -183,26 +184,15 @@ impl Bars {
     }
 
     fn lying(&self, bars: &[Bar], axis: Axis, width: f64) -> String {
-        const ROW: f64 = 27.0;
-        let extra = if self.caption.subtitle.is_some() { 18.0 } else { 0.0 };
         let named = self.named_reference();
-        let row = if named.is_some() { 22.0 } else { 0.0 };
-        let height = 44.0 + extra + row + 14.0 + ROW * bars.len() as f64 + 34.0;
+        let height = rows::height(&self.caption, bars.len(), named.is_some());
         compose(&self.caption, &self.words(), (width, height), &legend(named.as_deref()), |canvas, top| {
-            let names: Vec<String> = bars.iter().map(|bar| shortened(&bar.label, 30)).collect();
-            let widest = names.iter().map(|name| width_of(name, 12.5)).fold(40.0, f64::max);
-            let (left, right) = (32.0 + widest, width - 110.0);
-            let (from, bottom) = (top + 8.0, height - 34.0);
-            let x = axis.between(left, right);
-            for (value, label) in &x.ticks {
-                let at = x.place(*value);
-                canvas.line(&[(at, from), (at, bottom)], GRID, 1.0)?;
-                canvas.text(label, (at, bottom + 15.0), Ink::new(MUTED, 12.0, Anchor::Middle))?;
-            }
+            let labels = bars.iter().map(|bar| bar.label.as_str());
+            let rows = Rows::lay(canvas, labels, axis, top, height)?;
+            let x = &rows.x;
             let mut ends = Vec::with_capacity(bars.len());
-            for (index, (bar, name)) in bars.iter().zip(&names).enumerate() {
-                let y = from + (index as f64 + 0.5) * ROW;
-                canvas.text(name, (left - 10.0, y), Ink::new(INK, 12.5, Anchor::End))?;
+            for (index, bar) in bars.iter().enumerate() {
+                let y = rows.name(canvas, index)?;
                 let mut end = x.place(0.0);
                 if let Some(value) = bar.value {
                     canvas.rect((x.place(0.0), y - 8.5), (x.place(value), y + 8.5), self.role(bar))?;
@@ -217,19 +207,12 @@ impl Bars {
                 }
                 ends.push((end, y));
             }
-            canvas.line(&[(x.place(0.0), from), (x.place(0.0), bottom)], MUTED, 1.0)?;
-            self.draw_reference(canvas, |value| [(x.place(value), from), (x.place(value), bottom)])?;
-            for (bar, (end, y)) in bars.iter().zip(ends) {
-                let mut text =
-                    bar.value.map_or("–".to_owned(), |v| self.caption.lang.number(v, self.caption.format));
-                if let Some(n) = bar.count {
-                    let n = self.caption.lang.number(n as f64, super::Format::Integer);
-                    text.push_str(&format!("  (n {n})"));
-                }
-                // Over the reference line: the number must stay readable.
-                let behind = (end + 6.0 + width_of(&text, 11.5), y + 7.0);
-                canvas.rect((end + 5.0, y - 7.0), behind, SURFACE)?;
-                canvas.text(&text, (end + 8.0, y), Ink::new(INK, 11.5, Anchor::Start))?;
+            rows.origin(canvas)?;
+            self.draw_reference(canvas, |value| {
+                [(x.place(value), rows.from), (x.place(value), rows.bottom)]
+            })?;
+            for (bar, end) in bars.iter().zip(ends) {
+                rows::tell(canvas, &self.caption, (bar.value, bar.count), end)?;
             }
             Ok(())
         })
@@ -259,25 +242,9 @@ impl Bars {
             format!("{} bars, {} with a value.", self.bars.len(), known.len()),
             format!("{} barres, dont {} avec une valeur.", self.bars.len(), known.len()),
         );
-        if self.bars.len() > DRAWN_BARS {
-            words.push_str(&lang.pick(
-                format!(" The first {DRAWN_BARS} are drawn."),
-                format!(" Les {DRAWN_BARS} premières sont tracées."),
-            ));
-        }
-        let highest = known.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a });
-        let lowest = known.iter().copied().reduce(|a, b| if b.1 < a.1 { b } else { a });
-        for (english, french, end) in
-            [("Highest", "La plus haute", highest), ("Lowest", "La plus basse", lowest)]
-        {
-            if let Some((label, value)) = end {
-                let value = lang.number(value, self.caption.format);
-                words.push_str(&lang.pick(
-                    format!(" {english}: {label}, {value}."),
-                    format!(" {french} : {label}, {value}."),
-                ));
-            }
-        }
+        words.push_str(&rows::first_drawn(&self.caption, self.bars.len(), DRAWN_BARS));
+        let (highest, lowest) = (("Highest", "La plus haute"), ("Lowest", "La plus basse"));
+        words.push_str(&rows::extremes(&self.caption, &known, highest, lowest));
         words
     }
 }

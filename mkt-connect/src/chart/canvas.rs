@@ -21,7 +21,8 @@ pub(super) const RANGE_OPACITY: f64 = 0.35;
 /// plotters divides font sizes by this; the sheet speaks CSS pixels.
 const FONT: f64 = 1.24;
 
-pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+pub(super) type Failed = DrawingAreaErrorKind<std::io::Error>;
+pub(super) type Drawn = Result<(), Failed>;
 
 /// Where a text's reference point is.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +166,7 @@ fn header(
     caption: &Caption,
     height: f64,
     legend: &[(&str, Swatch)],
-) -> Result<f64, DrawingAreaErrorKind<std::io::Error>> {
+) -> Result<f64, Failed> {
     canvas.rect((0.0, 0.0), (canvas.width, height), palette::SURFACE)?;
     let title = shortened(&caption.title, (canvas.width / 9.6) as usize);
     canvas.text(&title, (20.0, 26.0), Ink::new(palette::INK, 16.0, Anchor::Start).bold())?;

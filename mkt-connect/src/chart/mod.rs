@@ -52,6 +52,7 @@ mod page;
 mod palette;
 #[cfg(feature = "png")]
 mod png;
+mod rows;
 mod text;
 mod trend;
 

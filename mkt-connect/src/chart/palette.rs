@@ -120,8 +120,7 @@ mod tests {
 
     #[test]
     fn light_colours_are_unique() {
-        let fixed = [SURFACE, INK, MUTED, GRID, FAINT, ON_LOW, ON_HIGH];
-        let mut lights: Vec<u32> = fixed.iter().chain(&SERIES).chain(&RAMP).map(|role| role.light).collect();
+        let mut lights: Vec<u32> = roles().map(|role| role.light).collect();
         lights.sort_unstable();
         let all = lights.len();
         lights.dedup();

@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use resvg::tiny_skia::{Color, Pixmap, Transform};
-use resvg::usvg::{self, Options, Tree, fontdb};
+use resvg::usvg::{Options, Tree, fontdb};
 
 use super::{Chart, palette};
 
@@ -63,7 +63,7 @@ impl Chart {
             Scheme::Light => svg,
             Scheme::Dark => palette::darkened(&svg),
         };
-        let options = Options { fontdb: fonts(), font_family: FAMILY.to_owned(), ..Options::default() };
+        let options = Options { fontdb: fonts(), ..Options::default() };
         let drawing = |error: &dyn std::fmt::Display| PngError::Drawing(error.to_string());
         let tree = Tree::from_str(&svg, &options).map_err(|error| drawing(&error))?;
         let scale = scale.clamp(SCALES.0, SCALES.1);
@@ -82,19 +82,17 @@ impl Chart {
     }
 }
 
-const FAMILY: &str = "DejaVu Sans Condensed";
+/// What the files call their family; that they are condensed they say elsewhere.
+const FAMILY: &str = "DejaVu Sans";
 
 fn fonts() -> Arc<fontdb::Database> {
     static FONTS: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
     let load = || {
-        let mut fonts = usvg::fontdb::Database::new();
+        let mut fonts = fontdb::Database::new();
         for face in [dejavu::sans_condensed::regular(), dejavu::sans_condensed::bold()] {
             fonts.load_font_data(face.to_vec());
         }
-        // The file names its family and its width apart; by its family it is found whatever the width asked for.
-        let family =
-            fonts.faces().next().and_then(|face| face.families.first().map(|(name, _)| name.clone()));
-        fonts.set_sans_serif_family(family.unwrap_or_else(|| FAMILY.to_owned()));
+        fonts.set_sans_serif_family(FAMILY);
         Arc::new(fonts)
     };
     Arc::clone(FONTS.get_or_init(load))

@@ -393,7 +393,7 @@ impl Reception {
     }
 }
 
-/// Everything that one read gave, the posts in columns: a tenth of the memory of a [`Reception`], and no less to measure.
+/// Everything that one read gave, the posts in columns: a fraction of the memory of a [`Reception`], and no less to measure.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Tabulation {
@@ -406,10 +406,10 @@ pub struct Tabulation {
 }
 
 impl Tabulation {
-    /// Into this sheet: [`Sheet::new`], or [`Sheet::without_details`].
+    /// Nothing yet, to be read into this sheet: [`Sheet::new`], or [`Sheet::without_details`].
     #[must_use]
-    pub fn into_sheet(sheet: Sheet) -> Self {
-        Self { sheet, ..Self::default() }
+    pub fn new(sheet: Sheet) -> Self {
+        Self { sheet, quarantined: Vec::new(), tally: Tally::default() }
     }
 
     /// Adds a page.
@@ -453,7 +453,7 @@ pub trait SocialSourceExt: SocialSource {
     /// As for `read_all`; the sheet is dropped.
     async fn read_into(&self, request: &Request, sheet: Sheet) -> Result<Tabulation> {
         let mut pages = self.open(request).await?;
-        let mut all = Tabulation::into_sheet(sheet);
+        let mut all = Tabulation::new(sheet);
         while pages.next_into(&mut all).await? {}
         Ok(all)
     }
