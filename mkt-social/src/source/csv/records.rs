@@ -418,7 +418,10 @@ mod tests {
     #[test]
     fn a_reader_that_is_dropped_ends_its_thread() {
         let bytes = file(50_000, 8);
-        let mut records = opened(&bytes, 1 << 20).beside();
+        let records = opened(&bytes, 1 << 20);
+        let Records::Here { splitter, .. } = &records else { panic!("split here at first") };
+        let read = Arc::clone(&splitter.start_of_row);
+        let mut records = records.beside();
         assert!(matches!(records.next(), Ok(Some(_))));
         let Records::Beside(beside) = records else { panic!("no thread") };
         let Beside { full, empty, .. } = beside;
@@ -429,5 +432,9 @@ mod tests {
             assert!(std::time::Instant::now() < deadline, "the thread goes on");
             thread::sleep(std::time::Duration::from_millis(5));
         }
+        // Two batches more than wait: the one that was taken, and the one that nobody took.
+        let most = (WAITING as u64 + 2) * (BATCH + 1_000);
+        let read = read.load(Ordering::Relaxed);
+        assert!(read <= most && most < bytes.len() as u64 / 2, "{read} of {} bytes were read", bytes.len());
     }
 }
