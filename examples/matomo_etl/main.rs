@@ -177,10 +177,10 @@ fn listen(stop: &Stop) -> Step<()> {
             if tokio::signal::ctrl_c().await.is_err() {
                 return;
             }
-            if !asked.is_asked() {
+            if !asked.is_requested() {
                 eprintln!("matomo_etl: stopping when the slices under way are done; once more to drop them");
             }
-            asked.ask();
+            asked.request();
         }
     });
     Ok(())

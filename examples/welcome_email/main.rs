@@ -80,7 +80,7 @@ async fn welcome(arguments: &Arguments) -> Step<Told> {
         let ctrl_c = stop.clone();
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
-                ctrl_c.stop();
+                ctrl_c.request();
             }
         });
         send(arguments, &mut mails, provider.as_ref(), &stop).await?
@@ -137,7 +137,7 @@ async fn send(
 async fn enqueue(outbox: &Outbox, mails: &mut Mails, stop: &Stop) -> Step<Told> {
     let mut told = Told::default();
     let now = SystemClock::new().now();
-    while !stop.is_stopped() {
+    while !stop.is_requested() {
         let portion = mails.next(PORTION)?;
         if portion.is_empty() {
             break;

@@ -7,6 +7,7 @@
 //! | [`Channel`] | where a visitor came from: one vocabulary | |
 //! | [`campaign`] | tags in URLs (utm, Matomo, AT Internet), and the one id of a campaign | |
 //! | [`Money`], [`Currency`] | exact amounts; two currencies are never added | |
+//! | [`Stop`] | asks long work to end, in two steps | |
 //! | `clock` | time handed in, so that waiting is tested without waiting | `clock` |
 //! | `http` | requests to one host over TLS, the retry decision, rate budgets, pages as a stream | `http` |
 //! | `testing` | a scripted HTTP server on loopback that can misbehave | `testing` |
@@ -70,6 +71,7 @@ mod markup;
 mod money;
 pub mod notebook;
 mod secret;
+mod stop;
 
 #[cfg(feature = "http")]
 pub mod http;
@@ -81,3 +83,4 @@ pub use channel::{Channel, UnknownChannel};
 pub use error::{Delivery, Error, ErrorKind, Result, sentence};
 pub use money::{Currency, Money, MoneyError};
 pub use secret::Secret;
+pub use stop::Stop;

@@ -109,11 +109,12 @@ pub use message::{
     Attachment, DisplayName, EmailAddress, FileName, HeaderName, HeaderValue, ListUnsubscribe, Mailbox,
     Message, MessageBuilder, Part, Subject, Tag, Unfit, VendorTemplate,
 };
+pub use mkt_connect::Stop;
 pub use mkt_connect::clock::{Clock, ManualClock, SystemClock};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use outbox::{
     Budget, Consent, ConsentScope, Counts, DedupKey, DryRun, Enqueued, Erased, ErasedSuppression, NewMail,
-    Outbox, Purpose, RunOptions, RunReport, State, Stop, Suppression, SuppressionImport, SuppressionProblem,
+    Outbox, Purpose, RunOptions, RunReport, State, Suppression, SuppressionImport, SuppressionProblem,
     SuppressionReason, SuppressionRow, SuppressionRowError, SuppressionScope, Suppressions,
 };
 pub use provider::{

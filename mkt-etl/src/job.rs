@@ -1,9 +1,9 @@
 //! Something that is run again and again, by the scheduler of this crate or by an outside cron.
 
 use crate::report::RunReport;
-use crate::stop::Stop;
 use async_trait::async_trait;
 use mkt_connect::Result;
+use mkt_connect::Stop;
 use std::fmt::Debug;
 
 /// How a turn went.

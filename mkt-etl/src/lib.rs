@@ -44,7 +44,7 @@
 //! | [`settle`] | decides what is known about a slice: provisional, settled, suspect |
 //! | [`DueSlices`], [`due`] | what is due, brought in by one process at a time: for cron, or for the loop |
 //! | `schedule` (feature) | cron expressions in a zone, catching up, waiting after failures, the loop |
-//! | [`Stop`] | the run finishes what it is at; asked again, it drops it |
+//! | [`Stop`] | requests a stop: the run finishes the slices under way; requested again, it drops them, each whole |
 //! | [`aggregate`] | what numbers of several days add up to, and which do not; daily metrics from sessions |
 //! | [`status`], [`history`], [`prometheus`] | freshness, quarantine, revisions, drift; metrics as text |
 //! | [`channel`] | from a referrer or tags to one [`Channel`](mkt_connect::Channel) |
@@ -83,7 +83,6 @@ pub mod schedule;
 pub mod settle;
 pub mod source;
 pub mod status;
-mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod zone;
@@ -93,8 +92,8 @@ pub use csv::CsvSource;
 pub use job::{Job, Turn};
 pub use matomo::Matomo;
 pub use memory::{MemorySource, TRAFFIC};
+pub use mkt_connect::Stop;
 pub use mkt_connect::clock::{Clock, ManualClock, SystemClock};
 pub use pipeline::{Again, DueSlices, Extent, Pipeline, Progress};
 pub use report::{RunReport, SliceFailure, StoppedBy, exit_code, exit_code_of};
 pub use source::{AnalyticsSource, Page, Rejected, SiteFacts, Totals, Window};
-pub use stop::Stop;

@@ -45,7 +45,7 @@ pub use count::Counts;
 pub use dry_run::DryRun;
 pub use enqueue::{DedupKey, Enqueued, NewMail, Purpose};
 pub use erase::Erased;
-pub use options::{RunOptions, RunReport, Stop};
+pub use options::{RunOptions, RunReport};
 pub use suppression::{Suppression, SuppressionReason, SuppressionScope};
 pub use suppression_csv::{
     ErasedSuppression, SuppressionImport, SuppressionProblem, SuppressionRow, SuppressionRowError,

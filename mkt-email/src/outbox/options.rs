@@ -4,39 +4,11 @@ use super::budget::Budget;
 use super::record::Verdict;
 use crate::provider::{Degrade, Feature};
 use chrono::{DateTime, Utc};
+use mkt_connect::Stop;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
-
-/// Ends a run from outside, between two calls: no call is cut off. Clones stop the same runs.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<(AtomicBool, Notify)>);
-
-impl Stop {
-    /// Asks the run to end.
-    pub fn stop(&self) {
-        self.0.0.store(true, Ordering::SeqCst);
-        self.0.1.notify_waiters();
-        self.0.1.notify_one();
-    }
-
-    /// Whether the run was asked to end.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.0.0.load(Ordering::SeqCst)
-    }
-
-    pub(super) async fn stopped(&self) {
-        // Listens first: a stop between the look and the wait must not be missed.
-        let stopped = self.0.1.notified();
-        if !self.is_stopped() {
-            stopped.await;
-        }
-    }
-}
 
 pub(super) type Progress = Arc<dyn Fn(&RunReport) + Send + Sync>;
 

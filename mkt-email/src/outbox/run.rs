@@ -123,7 +123,7 @@ impl Run<'_> {
     async fn send_what_is_due(&mut self) -> Result<()> {
         let deadline = later(self.clock.now(), self.options.wait_up_to);
         loop {
-            if self.options.stop.is_stopped() {
+            if self.options.stop.is_requested() {
                 self.report.stopped = true;
                 return Ok(());
             }
@@ -170,7 +170,7 @@ impl Run<'_> {
                     let wait = wait.min(self.options.lease).max(Duration::from_millis(1));
                     tokio::select! {
                         () = self.clock.sleep(wait) => {}
-                        () = self.options.stop.stopped() => {}
+                        () = self.options.stop.requested() => {}
                     }
                 }
                 None => return Ok(()),
@@ -206,7 +206,7 @@ impl Run<'_> {
         let (mut seen, mut untold, mut in_use) = (0, 0, 0_u64);
         let mut all = false;
         loop {
-            let open = matches!(answers.next, Next::Go) && !self.options.stop.is_stopped();
+            let open = matches!(answers.next, Next::Go) && !self.options.stop.is_requested();
             let free = match open {
                 true => self.options.calls_in_flight.max(1).saturating_sub(calls.len()),
                 false => 0,
@@ -255,7 +255,7 @@ impl Run<'_> {
                     () = tokio::time::sleep_until(self.alive + beat) => {}
                 }
             };
-            let still_open = matches!(answers.next, Next::Go) && !self.options.stop.is_stopped();
+            let still_open = matches!(answers.next, Next::Go) && !self.options.stop.is_requested();
             match called {
                 Some(called) => self.take(called, &mut answers, &mut waiting, &mut in_use),
                 None if still_open && (!waiting.is_empty() || !all) => {}
@@ -407,7 +407,7 @@ impl Run<'_> {
         let window = Window::of(provider.capabilities(), now);
         let mut after = String::new();
         while let Some(window) = window {
-            if self.options.stop.is_stopped() {
+            if self.options.stop.is_requested() {
                 return Ok(());
             }
             let (account, now) = (provider.account(), self.clock.now());

@@ -2,8 +2,8 @@
 
 use super::{Extent, Pipeline};
 use crate::job::{Job, Turn};
-use crate::stop::Stop;
 use async_trait::async_trait;
+use mkt_connect::Stop;
 use mkt_connect::{ErrorKind, Result};
 use std::sync::Arc;
 

@@ -20,11 +20,11 @@ use crate::report::{RunReport, SliceFailure, StoppedBy, kind_name};
 use crate::source::{
     AnalyticsSource, Capabilities, Finality, Grain, Kind, MAX_DAYS, SiteFacts, Stream, Totals, Window,
 };
-use crate::stop::Stop;
 use crate::zone;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures_util::StreamExt;
 use futures_util::stream;
+use mkt_connect::Stop;
 use mkt_connect::clock::{Clock, SystemClock};
 use mkt_connect::{ErrorKind, Result};
 use mkt_warehouse::model::SliceState;
@@ -252,7 +252,7 @@ impl Pipeline {
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn run_extent(&self, extent: Extent, stop: &Stop) -> Result<RunReport> {
-        self.bring_in(extent, stop.asked(), stop.urged()).await
+        self.bring_in(extent, stop.requested(), stop.urgent()).await
     }
 
     async fn bring_in(

@@ -3,8 +3,8 @@
 use super::cron::{Schedule, mixed};
 use crate::job::{Job, Turn};
 use crate::report::RunReport;
-use crate::stop::Stop;
 use chrono::{DateTime, TimeDelta, Utc};
+use mkt_connect::Stop;
 use mkt_connect::clock::{Clock, SystemClock, later};
 use mkt_connect::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -151,7 +151,7 @@ pub enum Ended {
 /// let ended = scheduler.run(&job, &stop, |told| {
 ///     starts.push(told.started.format("%H:%M").to_string());
 ///     if starts.len() == 3 {
-///         stop.ask(); // a program does this when it gets a signal
+///         stop.request(); // a program does this when it gets a signal
 ///     }
 /// });
 /// assert_eq!(ended.await, Ended::Stopped);
@@ -240,10 +240,10 @@ impl Scheduler {
             let failures = if failed(&outcome) { last.map_or(0, |last| last.failures) + 1 } else { 0 };
             last = Some(Last { due: next.due, ended: self.clock.now(), failures });
             let refused = refused(&outcome);
-            let goes_on = !stop.is_asked() && !refused;
+            let goes_on = !stop.is_requested() && !refused;
             let then = self.next(last).filter(|_| goes_on).map(|next| next.start);
             told(&Told { due: next.due, started, ended: self.clock.now(), outcome: &outcome, next: then });
-            if stop.is_asked() {
+            if stop.is_requested() {
                 return Ended::Stopped;
             }
             if refused {
@@ -258,7 +258,7 @@ impl Scheduler {
 
     async fn wait(&self, start: DateTime<Utc>, stop: &Stop) -> Waited {
         loop {
-            if stop.is_asked() {
+            if stop.is_requested() {
                 return Waited::Stopped;
             }
             let now = self.clock.now();
@@ -268,7 +268,7 @@ impl Scheduler {
             }
             tokio::select! {
                 biased;
-                () = stop.asked() => return Waited::Stopped,
+                () = stop.requested() => return Waited::Stopped,
                 () = self.clock.sleep(left.min(STEP)) => {}
             }
             if self.clock.now() < now - SET_BACK {

@@ -211,7 +211,7 @@ async fn stopped(times: usize) -> (bool, u64, u64, usize) {
         while inner.reads() < 2 {
             tokio::task::yield_now().await;
         }
-        (0..times).for_each(|_| stop.ask());
+        (0..times).for_each(|_| stop.request());
         tokio::task::yield_now().await;
         gate.add_permits(100);
     };

@@ -43,7 +43,7 @@ impl Job for Scripted {
             let mut acts = self.acts.lock().unwrap();
             let act = acts.pop_front().unwrap();
             if acts.is_empty() {
-                self.stop.ask();
+                self.stop.request();
             }
             act
         };
@@ -157,7 +157,7 @@ async fn asked_to_stop_while_it_waits_it_ends_without_another_run() {
     let scheduler = Scheduler::new(schedule).catch_up(CatchUp::Skip).clock(clock);
     let asks = async {
         tokio::task::yield_now().await;
-        stop.ask();
+        stop.request();
     };
     let (ended, ()) = tokio::join!(scheduler.run(&job, &stop, |_| {}), asks);
     assert_eq!((ended, job.starts.lock().unwrap().len()), (Ended::Stopped, 0));
@@ -235,7 +235,7 @@ async fn an_hourly_loop_over_a_week_reads_what_may_change_and_settles_every_day(
         assert!(report.is_complete(), "{report:#?}");
         runs += 1;
         if clock.now() >= utc("2026-10-27T09:00:00Z") {
-            stop.ask();
+            stop.request();
         }
     });
     assert_eq!(ended.await, Ended::Stopped);

@@ -197,7 +197,7 @@ async fn a_run_can_be_stopped_between_two_calls_and_taken_up_again(engine: Engin
     let options = options.on_progress(move |report| {
         told.lock().unwrap().push(report.accepted);
         if report.accepted >= 20 {
-            stop.stop();
+            stop.request();
         }
     });
     let report = outbox.run(&provider, &clock(), &options).await.unwrap();
