@@ -45,10 +45,10 @@ pub(crate) struct Arguments {
     /// Trees of a forest or of boosting
     #[arg(long, default_value_t = 100)]
     pub(crate) trees: usize,
-    /// The share of the rows kept for judging
+    /// The share of the rows kept for evaluation
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     pub(crate) test_size: f64,
-    /// Decides which rows are kept for judging and every draw of the model
+    /// Decides which rows are kept for evaluation and every draw of the model
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
     /// Also judges by cross-validation in so many parts

@@ -10,14 +10,14 @@ use arguments::Arguments;
 use clap::Parser;
 use mkt_connect::chart::Lang;
 use mkt_connect::sentence;
-use mkt_ml::judging::{
+use mkt_ml::cross_validation::cross_validate;
+use mkt_ml::evaluation::{
     Decile, Interval, bootstrap, calibration_curve, deciles, expected_calibration_error,
     precision_recall_curve,
 };
-use mkt_ml::leak::{LeakCheck, Reason, Suspect};
+use mkt_ml::leakage::{LeakCheck, Reason, Suspect};
 use mkt_ml::metrics::auc_roc;
-use mkt_ml::validation::cross_validate;
-use mkt_ml::{Evaluation, Labelled, TrainedModel, charts, split};
+use mkt_ml::{Labelled, TrainedModel, chart, evaluation::Evaluation, split};
 use serde::Serialize;
 use std::error::Error;
 use std::fmt::Write;
@@ -174,12 +174,12 @@ fn draw(
     let bins = calibration_curve(labels, probabilities, 10)?;
     let curve = precision_recall_curve(labels, probabilities)?;
     let pictures = [
-        ("roc.svg", charts::roc_chart(labels, &[(name, probabilities)], lang)?.svg()),
-        ("precision_recall.svg", charts::precision_recall_chart(&[(name, &curve)], lang).svg()),
-        ("gain.svg", charts::gain_chart(&[(name, tenths)], lang).svg()),
-        ("calibration.svg", charts::calibration_chart(&[(name, &bins)], lang).svg()),
-        ("importances.svg", charts::importance_chart(&model.importances(), lang).svg()),
-        ("permutation.svg", charts::permutation_chart(&shuffled, lang).svg()),
+        ("roc.svg", chart::roc(labels, &[(name, probabilities)], lang)?.svg()),
+        ("precision_recall.svg", chart::precision_recall(&[(name, &curve)], lang).svg()),
+        ("gain.svg", chart::gain(&[(name, tenths)], lang).svg()),
+        ("calibration.svg", chart::calibration(&[(name, &bins)], lang).svg()),
+        ("importances.svg", chart::importance(&model.importances(), lang).svg()),
+        ("permutation.svg", chart::permutation_importance(&shuffled, lang).svg()),
     ];
     for (file, svg) in pictures {
         fs::write(folder.join(file), svg)?;
@@ -203,7 +203,7 @@ fn text(
     )?;
     writeln!(text, "{}", model.report(evaluation))?;
     if let Some(interval) = interval {
-        let Interval { estimate, low, high } = interval;
+        let Interval { estimate, low, high, .. } = interval;
         writeln!(text, "AUC-ROC {estimate:.3} (95 % interval {low:.3} to {high:.3})")?;
     }
     writeln!(
@@ -245,7 +245,7 @@ fn text(
         write!(text, "\n{rules}")?;
     }
     for suspect in &told.suspects {
-        let Suspect { column, auc, reason } = suspect;
+        let Suspect { column, auc, reason, .. } = suspect;
         let why = match reason {
             Reason::DecidesAlone => format!("decides the outcome nearly alone (AUC {auc:.3})"),
             Reason::FilledWithOutcome { filled, share, positive } => format!(

@@ -2,9 +2,9 @@
 
 use crate::failure::{Context, Step};
 use mkt_connect::chart::{Chart, Lang};
-use mkt_ml::frame::{ColumnKind, CsvOptions};
 use mkt_ml::importance::PermutationImportance;
-use mkt_ml::{Evaluation, Forest, Labelled, Logistic, TrainedModel, charts};
+use mkt_ml::{ColumnKind, CsvOptions};
+use mkt_ml::{Forest, Labelled, Logistic, TrainedModel, chart, evaluation::Evaluation};
 use std::path::Path;
 
 /// Two models, judged on rows that they never saw.
@@ -62,8 +62,8 @@ pub(crate) fn predict(data: &Path, out: &Path, seed: u64) -> Step<Prediction> {
     let curves: [(&str, &[f64]); 2] =
         [("random forest", &forest.probabilities), ("logistic regression", &logistic.probabilities)];
     let charts = vec![
-        charts::roc_chart(test.labels(), &curves, Lang::En)?.into(),
-        charts::permutation_chart(&forest.importances, Lang::En).into(),
+        chart::roc(test.labels(), &curves, Lang::En)?.into(),
+        chart::permutation_importance(&forest.importances, Lang::En).into(),
     ];
     Ok(Prediction {
         rows: behaviour.rows(),

@@ -13,6 +13,7 @@ pub(crate) const EDGE: f64 = 1e-15;
 /// How to correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Method {
     /// [`Calibration::platt`]: two numbers, enough for a few hundred rows.
     Platt,
@@ -36,6 +37,7 @@ impl Method {
 /// A fitted correction of probabilities; it never changes their order (isotonic steps may make neighbours equal).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Calibration {
     /// 1 ÷ (1 + exp(−(`slope` · log odds + `intercept`))) (Platt: "Probabilistic outputs for support vector
     /// machines", 1999).

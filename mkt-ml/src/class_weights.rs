@@ -8,6 +8,7 @@ use crate::classifier::ModelError;
 /// rare, but their probabilities are no longer those of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ClassWeights {
     /// Every row counts 1.
     #[default]

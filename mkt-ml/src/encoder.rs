@@ -81,6 +81,7 @@ pub enum EncodeError {
 /// How categories become numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Categories {
     /// One 0/1 feature per level but the most frequent, which is the reference that coefficients and odds
     /// ratios compare with.
@@ -95,6 +96,7 @@ pub enum Categories {
 /// What becomes of missing numbers and categories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum MissingValues {
     /// Numbers take the training mean, categories the most frequent level; a column with missing values in
     /// training also gets a 0/1 feature that says so.
@@ -106,6 +108,7 @@ pub enum MissingValues {
 /// What becomes of a category that training did not show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Unseen {
     /// It counts as one of the rare levels where training merged some (see [`EncoderParams::max_levels`]),
     /// else as missing.
@@ -257,6 +260,7 @@ enum Rule {
 
 /// One column of the encoded matrix.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Feature {
     /// Its name: the column, or `column=level`.
     pub name: String,

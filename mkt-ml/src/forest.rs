@@ -174,6 +174,7 @@ impl ParamGuard for ForestParams {
 
 /// How the forest does on rows that its trees did not see.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OutOfBag {
     /// Training rows that at least one tree left out.
     pub rows: usize,

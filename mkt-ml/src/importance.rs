@@ -4,10 +4,16 @@ use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, labelled::Labelled, significance::delong, trained::TrainedModel};
+use crate::{
+    Error,
+    labelled::Labelled,
+    significance::{delong, z_975},
+    trained::TrainedModel,
+};
 
 /// A column's share in what moves a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Importance {
     /// The column of the frame, all its encoded features together.
     pub column: String,
@@ -17,6 +23,7 @@ pub struct Importance {
 
 /// What shuffling a column costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PermutationImportance {
     /// The column of the frame.
     pub column: String,
@@ -44,8 +51,6 @@ pub fn permutation_importances(
     repeats: usize,
     seed: u64,
 ) -> Result<Vec<PermutationImportance>, Error> {
-    /// The 97.5 % point of the standard normal distribution.
-    const Z: f64 = 1.959_963_984_540_054;
     let intact = model.probabilities(rows.frame())?;
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..rows.rows()).collect();
@@ -67,7 +72,7 @@ pub fn permutation_importances(
         let spread = falls.iter().map(|fall| (fall - mean).powi(2)).sum::<f64>();
         // One repeat says nothing of how much shuffling varies.
         let shuffling = if count > 1.0 { spread / (count - 1.0) / count } else { 0.0 };
-        let reach = Z * (sampling / count + shuffling).sqrt();
+        let reach = z_975() * (sampling / count + shuffling).sqrt();
         importances.push(PermutationImportance {
             column: field.name,
             mean,

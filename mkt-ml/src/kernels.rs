@@ -1,4 +1,5 @@
-//! The innermost loops of fitting, one by one, for the benches (feature `kernels`). No part of the interface.
+//! The inner loops of fitting, one by one, for this workspace's benches. Not part of the public API: no stability
+//! promise, hidden from the documentation.
 
 use std::num::NonZeroUsize;
 

@@ -2,6 +2,7 @@
 //!
 //! The target is taken out of the frame here, once, so that no later step can train on it.
 
+use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
 
 /// The target's name and its two values as the data spell them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Target {
     /// The column.
     pub column: String,
@@ -70,6 +72,47 @@ impl Labelled {
         let target =
             Target { column: target.to_owned(), negative: spelled(false, no), positive: spelled(true, yes) };
         Ok(Self { frame, labels, target })
+    }
+
+    /// Labelled rows from a matrix of numbers, one row per observation and one column per feature, and one label per
+    /// row. NaN is a missing value. Features are named `x0`, `x1`, …; the target is `label`. To name them yourself,
+    /// build the frame by [`Frame::from_array`] and use [`Labelled::from_parts`].
+    ///
+    /// # Errors
+    /// [`FrameError::Infinite`] for an infinity, [`FrameError::Length`] for another number of labels than rows.
+    ///
+    /// ```
+    /// use mkt_ml::{Labelled, Logistic, TrainedModel, ndarray::array};
+    ///
+    /// let visits = array![[20.0, 1.0], [35.0, 2.0], [240.0, 9.0], [310.0, 4.0]];
+    /// let rows = Labelled::from_matrix(visits.view(), &[false, false, true, true])?;
+    /// let model = TrainedModel::fit(&rows, Logistic::params())?;
+    /// let probabilities = model.probabilities_of(array![[30.0, 1.0], [300.0, 8.0]].view())?;
+    /// assert!(probabilities[0] < 0.5 && probabilities[1] > 0.5);
+    /// # Ok::<(), mkt_ml::Error>(())
+    /// ```
+    pub fn from_matrix(matrix: ArrayView2<'_, f64>, labels: &[bool]) -> Result<Self, FrameError> {
+        let names: Vec<String> = (0..matrix.ncols()).map(|at| format!("x{at}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Self::from_parts(Frame::from_array(&names, matrix)?, "label", labels)
+    }
+
+    /// Labelled rows from a frame of features and one label per row; `target` names the outcome.
+    ///
+    /// # Errors
+    /// [`FrameError::Length`] for another number of labels than rows, [`FrameError::DuplicateColumn`] where the frame
+    /// has a column of the target's name.
+    pub fn from_parts(frame: Frame, target: &str, labels: &[bool]) -> Result<Self, FrameError> {
+        if labels.len() != frame.rows() {
+            let (expected, found) = (frame.rows(), labels.len());
+            return Err(FrameError::Length { column: shown(target), expected, found });
+        }
+        if frame.column(target).is_some() {
+            return Err(FrameError::DuplicateColumn { name: shown(target) });
+        }
+        let [negative, positive] = ["false", "true"].map(str::to_owned);
+        let target = Target { column: target.to_owned(), negative, positive };
+        Ok(Self { frame, labels: labels.to_vec(), target })
     }
 
     /// Takes the column `target` out of `frame`; rows that hold `positive` have the outcome, and exactly

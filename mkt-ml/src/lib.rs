@@ -1,135 +1,135 @@
-//! Who will convert: from a table of behaviour to a probability per visitor.
+//! Conversion models for marketing data: from a table of visitor behaviour to a probability per visitor.
 //!
-//! Frames from CSV, encoders fitted on training rows only, logistic regression with standard errors, decision
-//! trees, random forests and gradient boosting, honest evaluation, one model file. Binary outcomes. Pure
-//! computation: no async runtime, no network, no clock, no randomness but the seeds you give. The same input gives
-//! the same model bit for bit, on any number of threads (linfa's tree excepted).
+//! Reads frames from CSV (or a warehouse), encodes them, fits logistic regression, decision trees, random forests and
+//! gradient boosting for a yes/no outcome, evaluates them on held-out rows and saves them as one file. Pure
+//! computation: no async runtime, no network, no clock, no randomness except the seeds you pass. The same input gives
+//! the same model bit for bit on any number of threads (except linfa's tree, feature `linfa-models`).
 //!
 //! ```
-//! use mkt_ml::{Forest, Frame, Labelled, Logistic, TrainedModel};
-//!
-//! # let csv = "time_on_site,pages_viewed,source,device,converted\n".to_owned() + &(0..200).map(|i| {
-//! #     let (time, pages) = (20 + i * 37 % 300, 1 + i * 7 % 12);
-//! #     let source = ["paid", "email", "organic"][i % 3];
-//! #     let device = ["mobile", "desktop"][i / 3 % 2];
-//! #     let converted = u8::from(time + 25 * pages + if source == "email" { 60 } else { 0 } + i * 53 % 80 > 390);
-//! #     format!("{time},{pages},{source},{device},{converted}\n")
-//! # }).collect::<String>();
-//! // time_on_site,pages_viewed,source,device,converted
-//! // 20,1,paid,mobile,0 …
-//! let behaviour = Labelled::new(Frame::read_csv(csv.as_bytes())?, "converted")?;
-//! let (train, test) = behaviour.split(0.2, 42)?;
-//!
-//! let logistic = TrainedModel::fit(&train, Logistic::params())?;
-//! let forest = TrainedModel::fit(&train, Forest::params().trees(100).seed(42))?;
-//! for model in [&logistic, &forest] {
-//!     let evaluation = model.evaluate(&test)?;
-//!     println!("{}\n{}", model.algorithm().name(), model.report(&evaluation));
-//!     println!("AUC-ROC {:.3}", evaluation.auc_roc.unwrap_or(f64::NAN));
-//!     for importance in model.importances() {
-//!         println!("{:<12} {:.3}", importance.column, importance.importance);
-//!     }
-//! #   assert!(evaluation.auc_roc > Some(0.9), "{evaluation:?}");
-//! }
-//!
+//! use mkt_ml::{Forest, Frame, Labelled, TrainedModel};
+//! # fn csv() -> String {
+//! #     "time_on_site,pages_viewed,source,device,converted\n".to_owned() + &(0..200).map(|i| {
+//! #         let (time, pages) = (20 + i * 37 % 300, 1 + i * 7 % 12);
+//! #         let (source, device) = (["paid", "email", "organic"][i % 3], ["mobile", "desktop"][i / 3 % 2]);
+//! #         let converted = time + 25 * pages + if source == "email" { 60 } else { 0 } + i * 53 % 80 > 390;
+//! #         format!("{time},{pages},{source},{device},{}\n", u8::from(converted))
+//! #     }).collect::<String>()
+//! # }
 //! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("forest.mkt");
-//! forest.save(&path)?;
-//! let loaded = TrainedModel::load(&path)?;
-//! assert_eq!(loaded.probabilities(test.frame())?, forest.probabilities(test.frame())?);
+//! # let path = folder.path().join("visits.csv");
+//! # std::fs::write(&path, csv())?;
+//!
+//! let visits = Labelled::new(Frame::read_csv_path(&path)?, "converted")?;
+//! let (train, test) = visits.split(0.2, 42)?; // 20 % of the rows are held out, seed 42
+//! let model = TrainedModel::fit(&train, Forest::params().trees(100).seed(42))?;
+//!
+//! let evaluation = model.evaluate(&test)?;
+//! println!("{}AUC {:.3}", model.report(&evaluation), evaluation.auc_roc.unwrap_or(f64::NAN));
+//! model.save(path.with_extension("mkt"))?;
+//!
 //! let visitor = [("time_on_site", 240.into()), ("pages_viewed", 9.into()), ("source", "email".into()),
 //!                ("device", None::<&str>.into())];
-//! assert!(loaded.probability(&visitor)? > 0.5);
+//! println!("this visitor converts with a probability of {:.2}", model.probability(&visitor)?);
+//! # assert!(evaluation.auc_roc > Some(0.9), "{evaluation:?}");
+//! # assert!(model.probability(&visitor)? > 0.5);
+//! # assert_eq!(TrainedModel::load(path.with_extension("mkt"))?, model);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Parts
+//! # Where things are
 //!
-//! | module | what it is for |
+//! At the root: data ([`Frame`], [`CsvOptions`], [`Labelled`]), the models ([`Logistic`], [`DecisionTree`],
+//! [`Forest`], [`Boosting`]) with their parameters, the trait [`Classifier`] that all of them implement, and
+//! [`TrainedModel`]: an encoder and a model together, which is what is saved and loaded. Everything else has a module:
+//!
+//! | module | contents |
 //! |---|---|
-//! | [`frame`] | named columns of numbers and categories, with missing values; CSV |
-//! | [`labelled`] | a frame with its outcome taken out |
-//! | [`split`] | training and test rows, folds; seeded, stratified, by group, by time |
-//! | [`leak`] | columns that know too much |
-//! | [`encoder`] | frame → matrix: one-hot or ordinal, standardised, imputed |
-//! | [`logistic`] | logistic regression with L2, L1 or elastic net, coefficients, odds ratios |
-//! | [`tree`], [`forest`] | histogram decision tree, random forest, extra trees |
-//! | [`boosting`] | gradient boosting: native categories, missing values, monotone constraints, early stopping |
-//! | [`class_weights`], [`progress`] | how much either outcome counts; watching a fit and stopping it |
+//! | [`encoder`] | frame → matrix: one-hot, ordinal or native categories, standardisation, imputation |
+//! | [`params`] | the types that models' parameters take, and the checked parameters |
+//! | [`split`] | training and test rows, folds: stratified, by group, by time; all seeded |
+//! | [`metrics`] | confusion counts, AUC, average precision, log-loss, Brier score |
+//! | [`evaluation`] | all metrics of one model, deciles, calibration error, bootstrap intervals, best threshold |
+//! | [`report`] | scikit-learn's classification report |
+//! | [`cross_validation`], [`significance`] | several models on the same folds; whether they differ by more than chance |
+//! | [`calibration`] | Platt and isotonic calibration of probabilities |
+//! | [`importance`] | how much each column matters |
+//! | [`leakage`] | columns that reveal the outcome |
+//! | [`targeting`] | from scores to a list of whom to contact: deciles, budget, profit |
 //! | `linfa_models` | linfa-logistic and linfa-trees behind the same trait (feature `linfa-models`) |
-//! | [`classifier`] | the trait of all models |
-//! | [`metrics`], [`report`] | confusion, rates, AUC, losses; scikit-learn's report |
-//! | [`judging`] | lift and gain by decile, calibration error, bootstrap intervals, the most profitable threshold |
-//! | [`calibration`] | Platt and isotonic corrections of probabilities |
-//! | [`validation`], [`significance`] | cross-validation of several models; whether they differ by more than luck |
-//! | [`targeting`] | from scores to a list of whom to act on: deciles, budgets, profit |
-//! | [`importance`] | what matters |
-//! | `charts` | ROC and importance charts (feature `charts`) |
-//! | [`trained`], [`persist`] | encoder and model together, and their file |
-//! | `onnx` | the same for programs that are not written in Rust (feature `onnx`) |
+//! | `chart` | ROC, precision and recall, gain, calibration and importance charts (feature `chart`) |
 //!
-//! # With linfa
+//! # ndarray and linfa
 //!
-//! Models implement linfa's `ParamGuard`, `Fit` and `Predict` over `Dataset<f64, bool, Ix1>`, so they take part
-//! in linfa's own tools; see the examples at [`Logistic`] and [`Forest`].
+//! The crate's matrices are those of **ndarray 0.16**, re-exported as [`ndarray`]; depend on the same minor version or
+//! use the re-export. A matrix and labels can be fitted without a frame: see [`Labelled::from_matrix`] and
+//! [`TrainedModel::probabilities_of`]. Models also implement the traits `ParamGuard`, `Fit` and `Predict` of
+//! **linfa 0.8** (re-exported as [`linfa`]) over `Dataset<f64, bool, Ix1>`; see the examples at [`Logistic`] and
+//! [`Forest`].
 //!
 //! # Features
 //!
+//! None is on by default.
+//!
 //! | feature | adds |
 //! |---|---|
-//! | `linfa-models` | linfa-logistic and linfa-trees as back ends; linfa-trees breaks ties by hash order, so that its trees may differ between two fits |
-//! | `charts` | ROC, precision and recall, gain, calibration and importances as SVG |
+//! | `chart` | charts as SVG |
+//! | `linfa-models` | linfa-logistic and linfa-trees; linfa-trees breaks ties by hash order, so two fits of its tree may differ |
 //! | `onnx` | [`TrainedModel`]s as ONNX files, for onnxruntime |
-//! | `warehouse` | frames from the tables of mkt-warehouse: its report `training_set` |
+//! | `warehouse` | frames from tables of mkt-warehouse, such as its report `training_set` |
 
-pub mod boosting;
+mod boosting;
 pub mod calibration;
-#[cfg(feature = "charts")]
-pub mod charts;
-pub mod class_weights;
-pub mod classifier;
+#[cfg(feature = "chart")]
+pub mod chart;
+mod cholesky;
+mod class_weights;
+mod classifier;
+pub mod cross_validation;
 pub mod encoder;
 mod error;
-pub mod forest;
-pub mod frame;
+pub mod evaluation;
+mod forest;
+mod frame;
 pub mod importance;
-pub mod judging;
-#[cfg(feature = "kernels")]
 #[doc(hidden)]
 pub mod kernels;
-pub mod labelled;
-pub mod leak;
+mod labelled;
+pub mod leakage;
 #[cfg(feature = "linfa-models")]
 pub mod linfa_models;
-pub mod logistic;
+mod logistic;
 pub mod metrics;
 #[cfg(feature = "onnx")]
-pub mod onnx;
-pub mod persist;
+mod onnx;
+pub mod params;
+mod persist;
 mod prefetch;
-pub mod progress;
+mod progress;
 pub mod report;
 pub mod significance;
 mod simd;
 pub mod split;
 pub mod targeting;
-pub mod trained;
-pub mod tree;
-pub mod validation;
+mod trained;
+mod tree;
 mod workers;
 
+pub use linfa;
+pub use ndarray;
+
+#[cfg(feature = "onnx")]
+pub use self::onnx::OnnxError;
 pub use self::{
-    boosting::{Boosting, BoostingParams},
+    boosting::{Boosting, BoostingParams, ValidationLoss},
     class_weights::ClassWeights,
     classifier::{Classifier, ModelError},
-    encoder::{Encoder, EncoderParams},
     error::Error,
-    forest::{Forest, ForestParams},
-    frame::{CsvOptions, Frame, Value},
-    labelled::Labelled,
-    logistic::{Logistic, LogisticParams},
-    metrics::{Evaluation, MetricError},
-    report::ClassificationReport,
-    trained::{Algorithm, TrainedModel},
-    tree::{DecisionTree, TreeParams},
+    forest::{Forest, ForestParams, OutOfBag},
+    frame::{Column, ColumnKind, CsvOptions, Field, Frame, FrameError, Value},
+    labelled::{Labelled, Target},
+    logistic::{Coefficient, Logistic, LogisticParams},
+    persist::PersistError,
+    progress::{Progress, Watcher},
+    trained::{Algorithm, TrainedModel, TrainingSummary},
+    tree::{Contributions, DecisionTree, TreeParams},
 };

@@ -2,11 +2,9 @@
 //!
 //! Everything takes labels and probabilities as slices and is exact about ties. Definitions follow
 //! scikit-learn's (user guide, "Metrics and scoring", version 1.7), which the report repeats to the digit.
-//! Intervals, deciles and calibration are in [`crate::judging`].
+//! Intervals, deciles and calibration are in [`crate::evaluation`].
 
 use serde::{Deserialize, Serialize};
-
-use crate::report::ClassificationReport;
 
 /// Why predictions could not be judged.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -143,7 +141,7 @@ pub fn auc_roc(labels: &[bool], scores: &[f64]) -> Result<f64, MetricError> {
 /// ```
 /// let points = mkt_ml::metrics::roc_curve(&[false, false, true, true], &[0.1, 0.4, 0.35, 0.8])?;
 /// assert_eq!(points, [(0.0, 0.0), (0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (1.0, 1.0)]); // scikit-learn's roc_curve
-/// # Ok::<(), mkt_ml::MetricError>(())
+/// # Ok::<(), mkt_ml::metrics::MetricError>(())
 /// ```
 pub fn roc_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f64, f64)>, MetricError> {
     let groups = descending_groups(labels, scores)?;
@@ -198,79 +196,6 @@ pub fn brier(labels: &[bool], probabilities: &[f64]) -> Result<f64, MetricError>
     check_probabilities(labels, probabilities)?;
     let distance = |(&label, p): (&bool, &f64)| (p - f64::from(u8::from(label))).powi(2);
     Ok(labels.iter().zip(probabilities).map(distance).sum::<f64>() / labels.len() as f64)
-}
-
-/// All measures of one set of predictions.
-///
-/// ```
-/// use mkt_ml::Evaluation;
-///
-/// let evaluation = Evaluation::new(&[false, false, true, true], &[0.1, 0.4, 0.35, 0.8], 0.5)?;
-/// assert_eq!(evaluation.auc_roc, Some(0.75));
-/// assert_eq!(evaluation.accuracy, 0.75);
-/// # Ok::<(), mkt_ml::MetricError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// Rows judged.
-    pub rows: usize,
-    /// Rows that are positive.
-    pub positives: usize,
-    /// Probabilities above it are called positive.
-    pub threshold: f64,
-    /// The counts behind the rates.
-    pub confusion: Confusion,
-    /// [`Confusion::accuracy`].
-    pub accuracy: f64,
-    /// [`Confusion::precision`] of the positive class.
-    pub precision: f64,
-    /// [`Confusion::recall`] of the positive class.
-    pub recall: f64,
-    /// [`Confusion::f1`] of the positive class.
-    pub f1: f64,
-    /// [`auc_roc`]; absent when there is one outcome only.
-    pub auc_roc: Option<f64>,
-    /// [`average_precision`]; absent when there is one outcome only.
-    pub average_precision: Option<f64>,
-    /// [`log_loss`].
-    pub log_loss: f64,
-    /// [`brier`].
-    pub brier: f64,
-}
-
-impl Evaluation {
-    /// Judges probabilities; those above `threshold` are called positive (0.5 exactly is negative, as the
-    /// first class wins ties in scikit-learn).
-    ///
-    /// # Errors
-    /// No rows, different lengths, a probability or threshold outside 0..=1.
-    pub fn new(labels: &[bool], probabilities: &[f64], threshold: f64) -> Result<Self, MetricError> {
-        check_probabilities(labels, probabilities)?;
-        if !(0.0..=1.0).contains(&threshold) {
-            return Err(MetricError::NotAProbability { row: 0, value: threshold });
-        }
-        let predicted: Vec<bool> = probabilities.iter().map(|p| *p > threshold).collect();
-        let confusion = Confusion::of(labels, &predicted)?;
-        Ok(Self {
-            rows: labels.len(),
-            positives: labels.iter().filter(|label| **label).count(),
-            threshold,
-            confusion,
-            accuracy: confusion.accuracy(),
-            precision: confusion.precision(),
-            recall: confusion.recall(),
-            f1: confusion.f1(),
-            auc_roc: auc_roc(labels, probabilities).ok(),
-            average_precision: average_precision(labels, probabilities).ok(),
-            log_loss: log_loss(labels, probabilities)?,
-            brier: brier(labels, probabilities)?,
-        })
-    }
-
-    /// The classification report, the classes named as given: what a negative and a positive row is called.
-    pub fn report(&self, negative: &str, positive: &str) -> ClassificationReport {
-        ClassificationReport::of(&self.confusion, negative, positive)
-    }
 }
 
 /// Rows of one score.

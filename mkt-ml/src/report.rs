@@ -8,6 +8,7 @@ use crate::metrics::{Confusion, MetricError};
 
 /// Precision, recall and F1 of one class or average.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Scores {
     /// The class, or the name of the average.
     pub name: String,
@@ -36,9 +37,10 @@ pub struct Scores {
 ///    macro avg       0.75      0.75      0.67         3
 /// weighted avg       0.83      0.67      0.67         3
 /// ");
-/// # Ok::<(), mkt_ml::MetricError>(())
+/// # Ok::<(), mkt_ml::metrics::MetricError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ClassificationReport {
     /// The negative class, then the positive one.
     pub classes: [Scores; 2],

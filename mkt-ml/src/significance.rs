@@ -7,6 +7,7 @@ use crate::metrics::{MetricError, check_lengths};
 
 /// A difference with its 95 % interval and how surprising it would be if there were none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// The second less the first.
     pub estimate: f64,
@@ -33,7 +34,7 @@ pub struct Difference {
 /// let [first, second] = [[0.1, 0.6, 0.3, 0.4, 0.5, 0.9], [0.1, 0.2, 0.3, 0.4, 0.5, 0.9]];
 /// let difference = delong(&labels, &first, &second)?;
 /// assert!((difference.estimate - 2.0 / 9.0).abs() < 1e-12); // 7 of 9 pairs in order, then all of them
-/// # Ok::<(), mkt_ml::MetricError>(())
+/// # Ok::<(), mkt_ml::metrics::MetricError>(())
 /// ```
 pub fn delong(labels: &[bool], first: &[f64], second: &[f64]) -> Result<Difference, MetricError> {
     let [a, b] = [Placements::of(labels, first)?, Placements::of(labels, second)?];
@@ -44,12 +45,17 @@ pub fn delong(labels: &[bool], first: &[f64], second: &[f64]) -> Result<Differen
     let std_error = variance.sqrt();
     let (reach, p_value) = if std_error > 0.0 {
         let normal = Normal::standard();
-        (normal.inverse_cdf(0.975) * std_error, 2.0 * normal.cdf(-(estimate / std_error).abs()))
+        (z_975() * std_error, 2.0 * normal.cdf(-(estimate / std_error).abs()))
     } else {
         // Models that place every row alike do not differ, whatever rows are drawn.
         (0.0, if estimate == 0.0 { 1.0 } else { 0.0 })
     };
     Ok(Difference { estimate, std_error, low: estimate - reach, high: estimate + reach, p_value })
+}
+
+/// The 97.5 % quantile of the standard normal distribution, 1.96: half the width of a 95 % interval in standard errors.
+pub(crate) fn z_975() -> f64 {
+    Normal::standard().inverse_cdf(0.975)
 }
 
 /// For each positive row the share of negative rows below it, and for each negative row the share of positive ones

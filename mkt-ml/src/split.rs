@@ -42,11 +42,19 @@ pub enum SplitError {
 
 /// Two sets of row numbers, each ascending, disjoint, together all rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Split {
     /// Rows to fit on.
     pub train: Vec<usize>,
     /// Rows to judge on.
     pub test: Vec<usize>,
+}
+
+impl Split {
+    /// A split of your own making. Rows beyond the table are left out where the split is applied.
+    pub fn new(train: Vec<usize>, test: Vec<usize>) -> Self {
+        Self { train, test }
+    }
 }
 
 /// Draws ⌈`fraction` · n⌉ rows for testing, each class in proportion but at least one of each, the same rows

@@ -51,6 +51,7 @@ pub enum TargetingError {
 
 /// A row in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Ranked {
     /// The row, from 0, in the order in which the probabilities were given.
     pub row: usize,
@@ -66,6 +67,7 @@ pub struct Ranked {
 
 /// One tenth of the rows, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ExpectedDecile {
     /// 1 to 10.
     pub decile: usize,

@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 
 use linfa::{Dataset, ParamGuard, traits::Fit};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "linfa-models")]
@@ -18,18 +18,18 @@ use crate::{
     boosting::{Boosting, BoostingParams},
     calibration::{self, Calibration},
     classifier::{Classifier, ModelError, check_labels},
+    cross_validation,
     encoder::{Encoder, EncoderParams, Feature},
+    evaluation::Evaluation,
     forest::{Forest, ForestParams},
     frame::{Field, Frame, Value},
     importance::{self, Importance, PermutationImportance},
     labelled::{Labelled, Target},
     logistic::{Coefficient, Logistic, LogisticParams, design::Design},
-    metrics::Evaluation,
     progress::{Watcher, unwatched},
     report::ClassificationReport,
     split,
     tree::{Contributions, DecisionTree, TreeParams},
-    validation,
     workers::{Crew, Workers},
 };
 
@@ -214,6 +214,7 @@ enum Influence<'a> {
 
 /// What training saw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TrainingSummary {
     /// Training rows.
     pub rows: usize,
@@ -301,7 +302,7 @@ impl TrainedModel {
     ) -> Result<Self, Error> {
         let algorithm = algorithm.into();
         let splits = split::stratified_folds(train.labels(), folds, seed)?;
-        let unseen = validation::out_of_fold(train, &algorithm, &splits)?;
+        let unseen = cross_validation::out_of_fold(train, &algorithm, &splits)?;
         let mut model = Self::fit(train, algorithm)?;
         model.calibration = Some(method.fit(train.labels(), &unseen)?);
         Ok(model)
@@ -346,6 +347,18 @@ impl TrainedModel {
             probabilities.iter_mut().for_each(|p| *p = calibration.apply(*p));
         }
         Ok(probabilities)
+    }
+
+    /// The probability of the positive outcome for each row of a matrix, whose columns are those of
+    /// [`TrainedModel::schema`] in that order; for models fitted on [`Labelled::from_matrix`]. NaN is a missing value.
+    ///
+    /// # Errors
+    /// [`Error::Frame`] for another number of columns or an infinity; [`Error::Encode`] where the model was fitted
+    /// with categories.
+    pub fn probabilities_of(&self, matrix: ArrayView2<'_, f64>) -> Result<Vec<f64>, Error> {
+        let schema = self.schema();
+        let names: Vec<&str> = schema.iter().map(|field| field.name.as_str()).collect();
+        self.probabilities(&Frame::from_array(&names, matrix)?)
     }
 
     /// The probability of the positive outcome for one row, given as named values; [`Value::Missing`] where

@@ -69,14 +69,15 @@ pub struct Boosting {
     base: f64,
     trees: Vec<Nodes>,
     gains: Vec<f64>,
-    validation: Option<Validation>,
+    validation: Option<ValidationLoss>,
     #[serde(skip)]
     prepared: Prepared,
 }
 
-/// What early stopping saw.
+/// The log-loss on held-out rows that early stopping watched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Validation {
+#[non_exhaustive]
+pub struct ValidationLoss {
     /// Rows held out.
     pub rows: usize,
     /// Their log-loss after each tree that was grown, those dropped included.
@@ -369,13 +370,13 @@ struct Watch<'a> {
     rows: HeldOut<'a>,
     margins: Vec<f64>,
     best: usize,
-    validation: Validation,
+    validation: ValidationLoss,
 }
 
 impl<'a> Watch<'a> {
     fn new(stopping: EarlyStopping, rows: HeldOut<'a>, base: f64) -> Self {
         let count = rows.labels.len();
-        let validation = Validation { rows: count, losses: Vec::new() };
+        let validation = ValidationLoss { rows: count, losses: Vec::new() };
         Self { stopping, rows, margins: vec![base; count], best: 0, validation }
     }
 
@@ -419,7 +420,7 @@ impl Boosting {
     }
 
     /// What early stopping saw; absent where it was not asked for.
-    pub fn validation(&self) -> Option<&Validation> {
+    pub fn validation(&self) -> Option<&ValidationLoss> {
         self.validation.as_ref()
     }
 

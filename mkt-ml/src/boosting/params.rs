@@ -43,6 +43,7 @@ pub struct BoostingValidParams {
 
 /// When to stop before all trees are grown.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EarlyStopping {
     /// So many trees without a lower log-loss on the rows held out end the fit; the trees after the lowest are
     /// dropped.
@@ -50,6 +51,20 @@ pub struct EarlyStopping {
     /// The share of the training rows held out, stratified and drawn by the seed; not used when
     /// validation rows are given to [`BoostingValidParams::fit_watched`](super::BoostingValidParams::fit_watched).
     pub fraction: f64,
+}
+
+impl EarlyStopping {
+    /// Stops after `rounds` trees without improvement on a tenth of the training rows.
+    pub fn after(rounds: usize) -> Self {
+        Self { rounds, fraction: 0.1 }
+    }
+
+    /// Sets the share of the training rows that is held out, above 0 and below 1 (default 0.1).
+    #[must_use]
+    pub fn fraction(mut self, fraction: f64) -> Self {
+        self.fraction = fraction;
+        self
+    }
 }
 
 impl Default for BoostingValidParams {

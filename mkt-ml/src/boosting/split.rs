@@ -23,6 +23,7 @@ const FEW_CATEGORIES: usize = 4;
 /// In which direction a prediction may move with a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Monotone {
     /// A larger value never lowers the probability.
     Increasing,

@@ -290,7 +290,7 @@ impl Column {
 /// A table of named columns of one length.
 ///
 /// ```
-/// use mkt_ml::frame::Frame;
+/// use mkt_ml::Frame;
 ///
 /// let frame = Frame::read_csv("pages,source\n3,paid\n,email\n".as_bytes())?;
 /// assert_eq!(frame.rows(), 2);
@@ -497,6 +497,7 @@ impl Frame {
 
 /// A column's name and kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Field {
     /// The name.
     pub name: String,

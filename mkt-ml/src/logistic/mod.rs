@@ -7,7 +7,6 @@
 //! In a [`TrainedModel`](crate::TrainedModel) the features of a column of categories are never written out: a row
 //! holds one code for all of them.
 
-mod cholesky;
 pub(crate) mod design;
 pub(crate) mod objective;
 mod solver;
@@ -27,6 +26,7 @@ use crate::{
     class_weights::ClassWeights,
     classifier::{Classifier, ModelError, Training, check_records, check_training, predict_by_probability},
     progress::{Watcher, unwatched},
+    significance::z_975,
     workers::{Crew, Workers},
 };
 
@@ -52,7 +52,7 @@ pub struct LogisticValidParams {
 ///
 /// ```
 /// use linfa::prelude::*;
-/// use mkt_ml::{Logistic, Classifier};
+/// use mkt_ml::{Classifier, Logistic};
 /// use ndarray::{Array1, array};
 ///
 /// // Outcome against one 0/1 feature: 1 of 4 without it, 3 of 4 with it, so that the odds ratio is 9.
@@ -75,6 +75,7 @@ pub struct Logistic {
 
 /// One coefficient with its uncertainty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Coefficient {
     /// The feature.
     pub feature: String,
@@ -95,15 +96,14 @@ pub struct Coefficient {
 
 impl Coefficient {
     fn new(feature: &str, estimate: f64, std_error: f64) -> Self {
-        /// The 97.5 % point of the standard normal distribution.
-        const Z: f64 = 1.959_963_984_540_054;
+        let reach = z_975() * std_error;
         Self {
             feature: feature.to_owned(),
             estimate,
             std_error,
             odds_ratio: estimate.exp(),
-            odds_ratio_low: (estimate - Z * std_error).exp(),
-            odds_ratio_high: (estimate + Z * std_error).exp(),
+            odds_ratio_low: (estimate - reach).exp(),
+            odds_ratio_high: (estimate + reach).exp(),
         }
     }
 

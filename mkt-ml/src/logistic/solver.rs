@@ -9,11 +9,9 @@ use std::{collections::VecDeque, ops::ControlFlow};
 
 use ndarray::Array2;
 
-use super::{
-    cholesky::Cholesky,
-    objective::{Objective, Point},
-};
+use super::objective::{Objective, Point};
 use crate::{
+    cholesky::Cholesky,
     classifier::ModelError,
     error::shown,
     progress::{Progress, Watcher},

@@ -40,6 +40,7 @@ use crate::{
 /// How many features a node of a tree looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum MaxFeatures {
     /// ⌊√features⌋.
     Sqrt,
@@ -324,6 +325,7 @@ fn named(levels: &[String], count: usize) -> String {
 
 /// What features add to predictions.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Contributions {
     /// The mean prediction of the training rows: a probability, for boosting log odds.
     pub mean: f64,

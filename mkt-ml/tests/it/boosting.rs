@@ -5,8 +5,8 @@ use std::{num::NonZeroUsize, ops::ControlFlow, sync::Mutex};
 use linfa::{Dataset, ParamGuard, traits::Fit};
 use mkt_ml::{
     Boosting, BoostingParams, Classifier, ModelError,
-    boosting::{EarlyStopping, Monotone},
     metrics::{auc_roc, log_loss},
+    params::{EarlyStopping, Monotone},
 };
 use ndarray::{Array1, Array2, Axis, Ix1, array};
 use rand::{Rng, SeedableRng};
@@ -153,7 +153,7 @@ fn a_bound_feature_moves_predictions_one_way_only() {
 #[test]
 fn early_stopping_keeps_the_best_round_and_drops_the_rest() {
     let ((train, _), (test, _)) = (generated(3000, 6), generated(3000, 7));
-    let stopping = EarlyStopping { rounds: 10, fraction: 0.25 };
+    let stopping = EarlyStopping::after(10).fraction(0.25);
     let eager = params().trees(2000).learning_rate(0.3).early_stopping(stopping);
     let model = eager.clone().fit(&train).unwrap();
     let seen = model.validation().unwrap();
@@ -184,7 +184,7 @@ fn early_stopping_keeps_the_best_round_and_drops_the_rest() {
 fn a_watcher_can_give_up() {
     let (train, _) = generated(500, 8);
     let checked = params().trees(50).check().unwrap();
-    let stop_at_five = |progress: mkt_ml::progress::Progress| {
+    let stop_at_five = |progress: mkt_ml::Progress| {
         if progress.done < 5 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let given_up = checked.fit_watched(&train, None, &stop_at_five);
@@ -283,7 +283,7 @@ fn bad_input_is_refused_by_name() {
     assert_eq!(wrong(params().categorical(["nowhere"])), "categorical");
     assert_eq!(wrong(params().monotone("nowhere", Monotone::Increasing)), "monotone");
     assert_eq!(wrong(params().monotone("category", Monotone::Increasing)), "monotone");
-    let fraction = EarlyStopping { rounds: 5, fraction: 1.0 };
+    let fraction = EarlyStopping::after(5).fraction(1.0);
     assert_eq!(wrong(params().early_stopping(fraction)), "early_stopping fraction");
 
     let fit = |records: Array2<f64>, labels: Vec<bool>| {

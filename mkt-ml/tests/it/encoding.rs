@@ -1,8 +1,8 @@
 //! From frames to matrices. Numbers worked out by hand.
 
 use mkt_ml::{
-    EncoderParams, Frame,
-    encoder::{EncodeError, MissingValues, Unseen},
+    Frame,
+    encoder::{EncodeError, EncoderParams, MissingValues, Unseen},
 };
 use ndarray::{Array2, array};
 
@@ -10,7 +10,7 @@ fn frame(csv: &str) -> Frame {
     Frame::read_csv(csv.as_bytes()).unwrap()
 }
 
-fn names(encoder: &mkt_ml::Encoder) -> Vec<String> {
+fn names(encoder: &mkt_ml::encoder::Encoder) -> Vec<String> {
     encoder.features().into_iter().map(|feature| feature.name).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use linfa::{Dataset, traits::Fit};
-use mkt_ml::{Classifier, DecisionTree, Forest, ModelError, metrics::auc_roc, tree::MaxFeatures};
+use mkt_ml::{Classifier, DecisionTree, Forest, ModelError, metrics::auc_roc, params::MaxFeatures};
 use ndarray::{Array1, Array2, Ix1};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;

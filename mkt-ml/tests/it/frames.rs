@@ -1,9 +1,6 @@
 //! Reading and building tables.
 
-use mkt_ml::{
-    CsvOptions, Frame, Labelled, Value,
-    frame::{ColumnKind, FrameError},
-};
+use mkt_ml::{ColumnKind, CsvOptions, Frame, FrameError, Labelled, Value};
 use proptest::prelude::*;
 
 fn value(frame: &Frame, column: &str, row: usize) -> Value {
@@ -196,6 +193,6 @@ proptest! {
 #[test]
 fn missing_values_are_counted() {
     let frame = Frame::read_csv("a,b,c\n1,x,\n,,\n3,y,\n".as_bytes()).unwrap();
-    let missing: Vec<usize> = frame.columns().iter().map(mkt_ml::frame::Column::missing).collect();
+    let missing: Vec<usize> = frame.columns().iter().map(mkt_ml::Column::missing).collect();
     assert_eq!(missing, [1, 1, 3]);
 }

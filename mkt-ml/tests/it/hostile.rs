@@ -126,10 +126,8 @@ fn strange(like: &Frame, seed: u64) -> Frame {
     let mut frame = Frame::new();
     for column in like.columns() {
         frame = match column.kind() {
-            mkt_ml::frame::ColumnKind::Numeric => {
-                frame.with_numeric(column.name(), numbers(9, &mut rng)).unwrap()
-            }
-            mkt_ml::frame::ColumnKind::Categorical => {
+            mkt_ml::ColumnKind::Numeric => frame.with_numeric(column.name(), numbers(9, &mut rng)).unwrap(),
+            mkt_ml::ColumnKind::Categorical => {
                 let cells = categories(9, &mut rng);
                 frame.with_categorical(column.name(), cells.iter().map(Option::as_deref)).unwrap()
             }

@@ -6,7 +6,8 @@ use linfa::{
     traits::Fit,
 };
 use mkt_ml::{
-    ClassWeights, Classifier, CsvOptions, EncoderParams, Frame, Labelled, Logistic, ModelError, TrainedModel,
+    ClassWeights, Classifier, CsvOptions, Frame, Labelled, Logistic, ModelError, TrainedModel,
+    encoder::EncoderParams,
 };
 use ndarray::{Array1, Array2, Ix1, array};
 use rand::{Rng, SeedableRng};

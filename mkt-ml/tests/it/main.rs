@@ -5,12 +5,13 @@
 
 mod boosting;
 mod cars;
+mod cross_validation;
 mod encoding;
+mod evaluation;
 mod forests;
 mod frames;
 mod hostile;
-mod judging;
-mod leaks;
+mod leakage;
 #[cfg(feature = "linfa-models")]
 mod linfa_back_ends;
 mod logistic;
@@ -22,4 +23,3 @@ mod pipeline;
 mod splits;
 mod targeting;
 mod trees;
-mod validation;

@@ -1,8 +1,9 @@
 //! Measures against hand-computed tables and scikit-learn.
 
 use mkt_ml::{
-    ClassificationReport, Evaluation, MetricError,
-    metrics::{Confusion, auc_roc, average_precision, brier, log_loss},
+    evaluation::Evaluation,
+    metrics::{Confusion, MetricError, auc_roc, average_precision, brier, log_loss},
+    report::ClassificationReport,
 };
 use proptest::prelude::*;
 

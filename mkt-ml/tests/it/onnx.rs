@@ -6,8 +6,9 @@
 use std::{env, fs, process::Command};
 
 use mkt_ml::{
-    Algorithm, Boosting, DecisionTree, EncoderParams, Forest, Frame, Labelled, Logistic, TrainedModel, Value,
-    calibration::Method, encoder::Unseen, onnx::OnnxError,
+    Algorithm, Boosting, DecisionTree, Forest, Frame, Labelled, Logistic, OnnxError, TrainedModel, Value,
+    calibration::Method,
+    encoder::{EncoderParams, Unseen},
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -55,7 +56,7 @@ fn distance(model: &TrainedModel, rows: &Frame) -> Option<f64> {
         .iter()
         .map(|field| {
             let (column, numeric) =
-                (rows.column(&field.name).unwrap(), field.kind == mkt_ml::frame::ColumnKind::Numeric);
+                (rows.column(&field.name).unwrap(), field.kind == mkt_ml::ColumnKind::Numeric);
             let values: Vec<_> = (0..rows.rows()).map(|row| cell(column.value(row), numeric)).collect();
             json!({"name": field.name, "numeric": numeric, "values": values})
         })

@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use mkt_ml::{
-    Algorithm, DecisionTree, Forest, Logistic, TrainedModel, calibration::Method, persist::PersistError,
-};
+use mkt_ml::{Algorithm, DecisionTree, Forest, Logistic, PersistError, TrainedModel, calibration::Method};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

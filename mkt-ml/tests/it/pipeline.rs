@@ -1,9 +1,8 @@
 //! From a frame to a scored row, as a user goes.
 
 use mkt_ml::{
-    CsvOptions, EncoderParams, Error, Forest, Frame, Labelled, Logistic, TrainedModel, Value,
-    encoder::{EncodeError, MissingValues, Unseen},
-    frame::FrameError,
+    CsvOptions, Error, Forest, Frame, FrameError, Labelled, Logistic, TrainedModel, Value,
+    encoder::{EncodeError, EncoderParams, MissingValues, Unseen},
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -239,7 +238,7 @@ fn rules_name_categories_and_not_their_codes() {
 
 #[test]
 fn a_fit_tells_how_far_it_is_and_can_be_given_up() {
-    use mkt_ml::{Algorithm, Boosting, ModelError, progress::Progress};
+    use mkt_ml::{Algorithm, Boosting, ModelError, Progress};
     use std::{ops::ControlFlow, sync::Mutex};
     let rows = behaviour(500, 12);
     let algorithms: [Algorithm; 4] = [

@@ -1,6 +1,9 @@
 //! Dividing rows.
 
-use mkt_ml::split::{self, SplitError, stratified, stratified_folds};
+use mkt_ml::{
+    split,
+    split::{SplitError, stratified, stratified_folds},
+};
 
 /// `negative` rows without and `positive` rows with the outcome, interleaved.
 fn labels(negative: usize, positive: usize) -> Vec<bool> {

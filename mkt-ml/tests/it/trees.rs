@@ -1,7 +1,7 @@
 //! The decision tree against hand-grown ones and scikit-learn's exact tree.
 
 use linfa::{Dataset, traits::Fit};
-use mkt_ml::{Classifier, DecisionTree, ModelError, tree::MaxFeatures};
+use mkt_ml::{Classifier, DecisionTree, ModelError, params::MaxFeatures};
 use ndarray::{Array1, Array2, Ix1, array};
 use proptest::prelude::*;
 

@@ -2,7 +2,7 @@
 
 use mkt_ml::{
     Error, Frame, Labelled,
-    leak::{LeakCheck, Reason},
+    leakage::{LeakCheck, Reason},
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error,
     classifier::ModelError,
+    evaluation::Evaluation,
     labelled::Labelled,
-    metrics::Evaluation,
     significance::{Difference, corrected_t},
     split::Split,
     trained::{Algorithm, TrainedModel},
@@ -14,6 +14,7 @@ use crate::{
 
 /// A model and how it did in each fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FoldScores {
     /// [`Algorithm::name`].
     pub model: String,
@@ -32,6 +33,7 @@ impl FoldScores {
 
 /// Models judged on the same folds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CrossValidation {
     /// In the order in which they were given.
     pub models: Vec<FoldScores>,
@@ -46,7 +48,7 @@ pub struct CrossValidation {
 /// As [`TrainedModel::fit`] and [`TrainedModel::evaluate`]; [`ModelError::Parameter`] for no folds.
 ///
 /// ```
-/// use mkt_ml::{Boosting, Frame, Labelled, Logistic, split, validation::cross_validate};
+/// use mkt_ml::{Boosting, Frame, Labelled, Logistic, split, cross_validation::cross_validate};
 ///
 /// # let csv = "pages,source,converted\n".to_owned() + &(0..300).map(|i| {
 /// #     let pages = 1 + i * 7 % 12;

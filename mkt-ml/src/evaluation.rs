@@ -5,10 +5,91 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{MetricError, check_lengths, check_probabilities, descending_groups};
+use crate::{
+    metrics::{
+        Confusion, MetricError, auc_roc, average_precision, brier, check_lengths, check_probabilities,
+        descending_groups, log_loss,
+    },
+    report::ClassificationReport,
+};
+
+/// All measures of one set of predictions.
+///
+/// ```
+/// use mkt_ml::evaluation::Evaluation;
+///
+/// let evaluation = Evaluation::new(&[false, false, true, true], &[0.1, 0.4, 0.35, 0.8], 0.5)?;
+/// assert_eq!(evaluation.auc_roc, Some(0.75));
+/// assert_eq!(evaluation.accuracy, 0.75);
+/// # Ok::<(), mkt_ml::metrics::MetricError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Evaluation {
+    /// Rows judged.
+    pub rows: usize,
+    /// Rows that are positive.
+    pub positives: usize,
+    /// Probabilities above it are called positive.
+    pub threshold: f64,
+    /// The counts behind the rates.
+    pub confusion: Confusion,
+    /// [`Confusion::accuracy`].
+    pub accuracy: f64,
+    /// [`Confusion::precision`] of the positive class.
+    pub precision: f64,
+    /// [`Confusion::recall`] of the positive class.
+    pub recall: f64,
+    /// [`Confusion::f1`] of the positive class.
+    pub f1: f64,
+    /// [`auc_roc`]; absent when there is one outcome only.
+    pub auc_roc: Option<f64>,
+    /// [`average_precision`]; absent when there is one outcome only.
+    pub average_precision: Option<f64>,
+    /// [`log_loss`].
+    pub log_loss: f64,
+    /// [`brier`].
+    pub brier: f64,
+}
+
+impl Evaluation {
+    /// Judges probabilities; those above `threshold` are called positive (0.5 exactly is negative, as the
+    /// first class wins ties in scikit-learn).
+    ///
+    /// # Errors
+    /// No rows, different lengths, a probability or threshold outside 0..=1.
+    pub fn new(labels: &[bool], probabilities: &[f64], threshold: f64) -> Result<Self, MetricError> {
+        check_probabilities(labels, probabilities)?;
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(MetricError::NotAProbability { row: 0, value: threshold });
+        }
+        let predicted: Vec<bool> = probabilities.iter().map(|p| *p > threshold).collect();
+        let confusion = Confusion::of(labels, &predicted)?;
+        Ok(Self {
+            rows: labels.len(),
+            positives: labels.iter().filter(|label| **label).count(),
+            threshold,
+            confusion,
+            accuracy: confusion.accuracy(),
+            precision: confusion.precision(),
+            recall: confusion.recall(),
+            f1: confusion.f1(),
+            auc_roc: auc_roc(labels, probabilities).ok(),
+            average_precision: average_precision(labels, probabilities).ok(),
+            log_loss: log_loss(labels, probabilities)?,
+            brier: brier(labels, probabilities)?,
+        })
+    }
+
+    /// The classification report, the classes named as given: what a negative and a positive row is called.
+    pub fn report(&self, negative: &str, positive: &str) -> ClassificationReport {
+        ClassificationReport::of(&self.confusion, negative, positive)
+    }
+}
 
 /// One tenth of the rows, those most likely to convert first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Decile {
     /// 1 for the most likely tenth, 10 for the least.
     pub decile: usize,
@@ -33,10 +114,10 @@ pub struct Decile {
 /// // Ten rows: the four best scored are positive.
 /// let labels: Vec<bool> = (0..10).map(|row| row < 4).collect();
 /// let scores: Vec<f64> = (0..10).map(|row| 1.0 - f64::from(row) / 10.0).collect();
-/// let deciles = mkt_ml::judging::deciles(&labels, &scores)?;
+/// let deciles = mkt_ml::evaluation::deciles(&labels, &scores)?;
 /// assert_eq!((deciles[0].lift, deciles[0].gain), (2.5, 0.25));
 /// assert_eq!((deciles[4].lift, deciles[4].gain), (0.0, 1.0));
-/// # Ok::<(), mkt_ml::MetricError>(())
+/// # Ok::<(), mkt_ml::metrics::MetricError>(())
 /// ```
 pub fn deciles(labels: &[bool], scores: &[f64]) -> Result<Vec<Decile>, MetricError> {
     const TENTHS: usize = 10;
@@ -74,6 +155,7 @@ pub fn deciles(labels: &[bool], scores: &[f64]) -> Result<Vec<Decile>, MetricErr
 
 /// Rows whose probability lies in one interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CalibrationBin {
     /// The interval's lower end, inside it.
     pub low: f64,
@@ -151,6 +233,7 @@ pub fn precision_recall_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f6
 
 /// A figure and where 95 % of its resamples lie.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Interval {
     /// The figure on the rows as they are.
     pub estimate: f64,
@@ -228,6 +311,7 @@ fn resample(
 
 /// What acting on all rows from a threshold on brings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Profit {
     /// Rows with at least this probability are acted on; infinity where acting on nobody is best.
     pub threshold: f64,

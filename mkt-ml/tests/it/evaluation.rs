@@ -1,13 +1,12 @@
 //! Deciles, calibration, intervals and thresholds against sums done by hand and known laws.
 
 use mkt_ml::{
-    MetricError,
     calibration::Calibration,
-    judging::{
+    evaluation::{
         best_threshold, bootstrap, bootstrap_difference, calibration_curve, deciles,
         expected_calibration_error, precision_recall_curve,
     },
-    metrics::{auc_roc, brier, log_loss},
+    metrics::{MetricError, auc_roc, brier, log_loss},
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;

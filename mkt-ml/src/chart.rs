@@ -3,8 +3,8 @@
 use mkt_connect::chart::{Bar, Bars, Format, Lang, Line};
 
 use crate::{
+    evaluation::{CalibrationBin, Decile},
     importance::{Importance, PermutationImportance},
-    judging::{CalibrationBin, Decile},
     metrics::{MetricError, auc_roc, roc_curve},
 };
 
@@ -17,11 +17,11 @@ use crate::{
 ///
 /// ```
 /// let labels = [false, false, true, true];
-/// let chart = mkt_ml::charts::roc_chart(&labels, &[("forest", &[0.1, 0.4, 0.35, 0.8])], Default::default())?;
+/// let chart = mkt_ml::chart::roc(&labels, &[("forest", &[0.1, 0.4, 0.35, 0.8])], Default::default())?;
 /// assert!(chart.svg().contains("forest (AUC 0.750)"));
-/// # Ok::<(), mkt_ml::MetricError>(())
+/// # Ok::<(), mkt_ml::metrics::MetricError>(())
 /// ```
-pub fn roc_chart(labels: &[bool], models: &[(&str, &[f64])], lang: Lang) -> Result<Line, MetricError> {
+pub fn roc(labels: &[bool], models: &[(&str, &[f64])], lang: Lang) -> Result<Line, MetricError> {
     let mut chart = Line::new(lang.pick("ROC curve", "Courbe ROC"))
         .subtitle(lang.pick("on rows that training did not see", "sur des lignes non vues à l’entraînement"))
         .axes(
@@ -42,7 +42,7 @@ pub fn roc_chart(labels: &[bool], models: &[(&str, &[f64])], lang: Lang) -> Resu
 
 /// What moves a model, by its own account: shares that add up to 1.
 #[must_use]
-pub fn importance_chart(importances: &[Importance], lang: Lang) -> Bars {
+pub fn importance(importances: &[Importance], lang: Lang) -> Bars {
     Bars::new(lang.pick("Importance by column", "Importance par colonne"))
         .subtitle(lang.pick("share of what moves the model", "part de ce qui meut le modèle"))
         .format(Format::Percent(0))
@@ -53,7 +53,7 @@ pub fn importance_chart(importances: &[Importance], lang: Lang) -> Bars {
 
 /// What shuffling each column costs in AUC, with its 95 % interval.
 #[must_use]
-pub fn permutation_chart(importances: &[PermutationImportance], lang: Lang) -> Bars {
+pub fn permutation_importance(importances: &[PermutationImportance], lang: Lang) -> Bars {
     Bars::new(lang.pick("What moves the model", "Ce qui meut le modèle"))
         .subtitle(lang.pick(
             "AUC lost when a column is shuffled, with 95 % intervals",
@@ -67,7 +67,7 @@ pub fn permutation_chart(importances: &[PermutationImportance], lang: Lang) -> B
 
 /// The share of all conversions among the rows ranked highest, tenth by tenth, and the diagonal of chance.
 #[must_use]
-pub fn gain_chart(models: &[(&str, &[Decile])], lang: Lang) -> Line {
+pub fn gain(models: &[(&str, &[Decile])], lang: Lang) -> Line {
     let mut chart = Line::new(lang.pick("Cumulative gain", "Gain cumulé"))
         .subtitle(lang.pick(
             "share of conversions among the rows ranked highest",
@@ -96,7 +96,7 @@ pub fn gain_chart(models: &[(&str, &[Decile])], lang: Lang) -> Line {
 
 /// Mean probability against the share that converted, and the diagonal where both are equal.
 #[must_use]
-pub fn calibration_chart(models: &[(&str, &[CalibrationBin])], lang: Lang) -> Line {
+pub fn calibration(models: &[(&str, &[CalibrationBin])], lang: Lang) -> Line {
     let mut chart = Line::new(lang.pick("Calibration", "Calibration"))
         .subtitle(lang.pick(
             "do rows with a probability of 20 % convert 20 times in 100?",
@@ -120,7 +120,7 @@ pub fn calibration_chart(models: &[(&str, &[CalibrationBin])], lang: Lang) -> Li
 
 /// Precision against recall.
 #[must_use]
-pub fn precision_recall_chart(models: &[(&str, &[(f64, f64)])], lang: Lang) -> Line {
+pub fn precision_recall(models: &[(&str, &[(f64, f64)])], lang: Lang) -> Line {
     let mut chart = Line::new(lang.pick("Precision and recall", "Précision et rappel"))
         .subtitle(lang.pick("on rows that training did not see", "sur des lignes non vues à l’entraînement"))
         .axes(lang.pick("recall", "rappel"), lang.pick("precision", "précision"))

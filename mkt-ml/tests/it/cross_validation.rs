@@ -1,11 +1,11 @@
 //! Differences of models: DeLong against its definition, folds against scipy, nothing where there is nothing.
 
 use mkt_ml::{
-    Boosting, Error, Logistic, MetricError, ModelError,
-    metrics::auc_roc,
+    Boosting, Error, Logistic, ModelError,
+    cross_validation::{cross_validate, out_of_fold},
+    metrics::{MetricError, auc_roc},
     significance::{corrected_t, delong},
     split,
-    validation::{cross_validate, out_of_fold},
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;

@@ -5,7 +5,7 @@ use ndarray::Array2;
 
 /// L with L Lᵀ = A.
 #[derive(Debug)]
-pub(super) struct Cholesky {
+pub(crate) struct Cholesky {
     lower: Array2<f64>,
 }
 
@@ -14,7 +14,7 @@ impl Cholesky {
     ///
     /// # Errors
     /// The first row that the rows before determine up to the fraction `slack` of its diagonal.
-    pub(super) fn of(matrix: &Array2<f64>, slack: f64) -> Result<Self, usize> {
+    pub(crate) fn of(matrix: &Array2<f64>, slack: f64) -> Result<Self, usize> {
         let size = matrix.nrows();
         let mut lower = Array2::<f64>::zeros((size, size));
         for row in 0..size {
@@ -34,7 +34,7 @@ impl Cholesky {
     }
 
     /// x with A x = b.
-    pub(super) fn solve(&self, right: &[f64]) -> Vec<f64> {
+    pub(crate) fn solve(&self, right: &[f64]) -> Vec<f64> {
         let size = self.lower.nrows();
         let mut x = right.to_vec();
         for row in 0..size {
@@ -49,7 +49,7 @@ impl Cholesky {
     }
 
     /// The diagonal of A⁻¹.
-    pub(super) fn inverse_diagonal(&self) -> Vec<f64> {
+    pub(crate) fn inverse_diagonal(&self) -> Vec<f64> {
         let size = self.lower.nrows();
         let column = |at: usize| {
             // The column of L⁻¹; its squared length is the wanted entry of L⁻ᵀL⁻¹.

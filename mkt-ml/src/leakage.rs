@@ -52,6 +52,7 @@ pub enum Reason {
 
 /// A column that may know too much.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Suspect {
     /// The column.
     pub column: String,
