@@ -1,38 +1,36 @@
-//! Writes sample data of any size for the other examples, the tests and the benches, with known truths
-//! planted in it:
+//! Writes sample data of any size for the other examples, the tests and the benches, with known truths planted in it:
+//! `cargo run --release --example make_sample_data -- --users 400 --seed 42 --out target/sample`.
 //!
-//! ```text
-//! cargo run --release --example make_sample_data -- --users 400 --seed 42 --out target/sample
-//! ```
-//!
-//! `--help` says what each file is. Nothing here uses the workspace's crates: what they are checked against
-//! must not come from them.
+//! The generator is [`mkt_examples::world`]; `--help` describes the files.
 
-use std::{
-    error::Error,
-    io::{self, Write},
-    process::ExitCode,
-};
+mod arguments;
 
+use arguments::Arguments;
 use clap::Parser;
-
-mod command;
-mod world;
+use mkt_examples::world::{self, Period, Summary, World};
+use mkt_examples::{Answer, Program, Step, progress};
+use std::process::ExitCode;
+use std::time::Instant;
 
 fn main() -> ExitCode {
-    let arguments = command::Arguments::parse();
-    match command::run(&arguments, &mut io::stdout().lock()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Standard error may be closed; there is nowhere else to say so.
-            let _ = writeln!(io::stderr(), "make_sample_data: {}", sentence(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
+    let arguments = Arguments::parse();
+    Program::new("make_sample_data")
+        .interrupted("interrupted; nothing was written")
+        .run_blocking(|| write(&arguments))
 }
 
-/// The error and its causes, as one sentence.
-fn sentence(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+fn write(arguments: &Arguments) -> Step<Answer> {
+    let begun = Instant::now();
+    let Arguments { seed, users, log_one_in, .. } = *arguments;
+    let world = World { seed, users, period: Period::new(arguments.start, arguments.end)?, log_one_in };
+    let bar = progress::bar(0, "visits");
+    let written = world::write(&world, &arguments.out, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let (truth, files) = written?;
+    let seconds = begun.elapsed().as_millis() as f64 / 1000.0;
+    let summary = Summary::new(&arguments.out, &truth, &files, seconds);
+    Answer::of(arguments.json, &summary, Summary::text)
 }

@@ -1,2 +1,33 @@
-//! The examples live beside this file, one per workflow; this library is empty on purpose: an example that
-//! needs shared code shows that a crate lacks it.
+//! What every example needs once, so that its `main.rs` shows only how the crates are used.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`Program`] | runs an example: runtime, Ctrl-C, exit code, standard output, the sentence of an error |
+//! | [`Answer`] | what an example prints at its end: text or one line of JSON, with its exit code |
+//! | [`Context`] | says what was being done when an error came |
+//! | [`progress`] | bars on standard error, only when it is a terminal |
+//! | [`file`] | files that are written whole or not at all, and folders for their owner only |
+//! | [`option`] | values of options: a day, a zone, a language, a delimiter |
+//! | [`warehouse`] | opens the warehouse that `--warehouse` names |
+//! | [`world`] | sample data of any size with known truths, for the examples and the benches |
+//!
+//! ```no_run
+//! use mkt_examples::{Answer, Program};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     Program::new("hello").run(async { Ok(Answer::text("hello\n")) })
+//! }
+//! ```
+
+mod answer;
+mod failure;
+pub mod file;
+pub mod option;
+mod program;
+pub mod progress;
+pub mod warehouse;
+pub mod world;
+
+pub use answer::{Answer, print, say};
+pub use failure::{Context, Failure, Step};
+pub use program::Program;

@@ -1,5 +1,4 @@
-//! What the examples promise, tested without a server of anybody else's. The generator of `make_sample_data` is
-//! compiled in from its own files: an example is a program, and its modules cannot be linked.
+//! What the examples promise, tested without a server of anybody else's.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,8 +9,6 @@
 mod analytics;
 mod at_internet_etl;
 mod built;
-#[path = "../../make_sample_data/command.rs"]
-mod command;
 mod conversion_model;
 mod matomo_etl;
 mod notebooks;
@@ -20,5 +17,3 @@ mod sample_data;
 mod social_collect;
 mod social_report;
 mod welcome_email;
-#[path = "../../make_sample_data/world/mod.rs"]
-mod world;

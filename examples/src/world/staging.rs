@@ -1,6 +1,6 @@
 //! Files that appear together or not at all: everything is written under hidden temporary names and renamed
 //! at the end, `truth.json` last, so that a directory with a `truth.json` is complete. A run that fails
-//! removes its temporary files; one that is killed leaves them to be overwritten by the next.
+//! or is interrupted removes its temporary files; one that is killed leaves them to be overwritten by the next.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
 
 /// Why a world could not be written: the file or directory, and the system's reason.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     doing: &'static str,
     path: PathBuf,
     source: io::Error,
@@ -56,6 +56,7 @@ impl Staging {
         let staged = self.staged(name);
         let file = File::create(&staged).map_err(|e| Failure::new("create", &staged, e))?;
         self.names.push(name);
+        crate::file::begun(staged);
         Ok(Lines { out: BufWriter::with_capacity(1 << 16, file), path: self.dir.join(name) })
     }
 
@@ -78,6 +79,7 @@ impl Staging {
         for name in &self.names {
             let path = self.dir.join(name);
             fs::rename(self.staged(name), &path).map_err(|e| Failure::new("replace", &path, e))?;
+            crate::file::ended(&self.staged(name));
         }
         self.names.clear();
         Ok(())
@@ -93,6 +95,7 @@ impl Drop for Staging {
         for name in &self.names {
             // The failure that brought us here is the one to report.
             let _ = fs::remove_file(self.staged(name));
+            crate::file::ended(&self.staged(name));
         }
     }
 }

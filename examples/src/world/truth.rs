@@ -14,8 +14,9 @@ use super::{
     session::{CART_LEFT, Kind},
 };
 
+/// What was planted, and what came out: the content of `truth.json`.
 #[derive(Debug, Serialize)]
-pub(crate) struct Truth {
+pub struct Truth {
     pub(crate) seed: u64,
     pub(crate) start: String,
     pub(crate) end: String,

@@ -12,14 +12,17 @@ const LAST_START: i64 = 22 * 3600 - 1;
 
 /// First and last day, both included.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Period {
+pub struct Period {
     pub(crate) start: NaiveDate,
     pub(crate) end: NaiveDate,
 }
 
 impl Period {
-    /// The period, or one clause that says what is wrong with it.
-    pub(crate) fn new(start: NaiveDate, end: NaiveDate) -> Result<Self, String> {
+    /// A period of the years 2000 to 2099, at most three years long.
+    ///
+    /// # Errors
+    /// One clause that says what is wrong with it.
+    pub fn new(start: NaiveDate, end: NaiveDate) -> Result<Self, String> {
         if start > end {
             return Err(format!("the period is empty: it starts on {start} and ends on {end}"));
         }

@@ -1,13 +1,9 @@
-//! The command line: what may be asked for, and what is answered.
-
-use std::{error::Error, io::Write, path::PathBuf, time::Instant};
+//! The command line.
 
 use chrono::NaiveDate;
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
-
-use crate::world::{self, Cents, Failure, FileSize, Period, Truth, World};
+use mkt_examples::option::day;
+use std::path::PathBuf;
 
 const FILES: &str = r#"Files (UTF-8, header first; times are UTC unless said otherwise), each with a line of it:
 
@@ -48,8 +44,8 @@ reachable_carts, last_event, bytes, seconds. revenue is a number in EUR; an aban
 visitor whose last add_to_cart has no later purchase, reachable when that visitor is a customer who
 consents; last_event is UTC; bytes counts all files.
 
-Exit code: 0 when all files are there, 1 when they could not be written, 2 when the options make no
-sense to the parser.
+Exit code: 0 when all files are there, 1 when they could not be written, 2 for invalid options, 130
+after Ctrl-C, which leaves nothing of the new files.
 
 Examples:
   cargo run --release --example make_sample_data -- --out target/sample
@@ -66,130 +62,23 @@ Examples:
 pub(crate) struct Arguments {
     /// How many visitors (1 to 10 000 000); a visitor comes about 2.5 times in six months
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    users: u32,
+    pub(crate) users: u32,
     /// Another seed, another world
     #[arg(long, value_name = "S", default_value_t = 42)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// Directory to write into, created where missing; files of the same names are replaced
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
     /// First day
-    #[arg(long, value_name = "DAY", default_value = "2026-05-01")]
-    start: NaiveDate,
+    #[arg(long, value_name = "DAY", default_value = "2026-05-01", value_parser = day)]
+    pub(crate) start: NaiveDate,
     /// Last day, included; the default crosses the clock change of 25 October
-    #[arg(long, value_name = "DAY", default_value = "2026-10-26")]
-    end: NaiveDate,
+    #[arg(long, value_name = "DAY", default_value = "2026-10-26", value_parser = day)]
+    pub(crate) end: NaiveDate,
     /// One visitor in K has its requests in access.log
     #[arg(long, value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    log_one_in: u32,
+    pub(crate) log_one_in: u32,
     /// Print one JSON object instead of a table
     #[arg(long)]
-    json: bool,
-}
-
-/// What `--json` prints; the keys are stable.
-#[derive(Debug, Serialize)]
-struct Summary<'a> {
-    out: String,
-    seed: u64,
-    users: u64,
-    sessions: u64,
-    events: u64,
-    purchases: u64,
-    revenue: Cents,
-    signups: u64,
-    customers: u64,
-    posts: u64,
-    behaviors: u64,
-    cost_rows: u64,
-    log_lines: u64,
-    abandoned_carts: u64,
-    reachable_carts: u64,
-    last_event: &'a str,
-    bytes: u64,
-    seconds: f64,
-}
-
-/// Writes the world and answers on `answer`; progress is drawn on standard error where that is a terminal.
-pub(crate) fn run(arguments: &Arguments, answer: &mut dyn Write) -> Result<(), Box<dyn Error>> {
-    let started = Instant::now();
-    let period = Period::new(arguments.start, arguments.end)?;
-    let world =
-        World { seed: arguments.seed, users: arguments.users, period, log_one_in: arguments.log_one_in };
-    let (truth, files) = write_with_progress(&world, arguments)?;
-    let seconds = started.elapsed().as_millis() as f64 / 1000.0;
-    if arguments.json {
-        let summary = summary(arguments, &truth, &files, seconds);
-        writeln!(answer, "{}", serde_json::to_string(&summary)?)?;
-    } else {
-        table(arguments, &truth, &files, seconds, answer)?;
-    }
-    answer.flush()?;
-    Ok(())
-}
-
-fn write_with_progress(world: &World, arguments: &Arguments) -> Result<(Truth, Vec<FileSize>), Failure> {
-    // Hidden by indicatif where standard error is no terminal.
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} visits, {eta} left")
-    {
-        bar.set_style(style);
-    }
-    let written = world::write(world, &arguments.out, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
-    written
-}
-
-fn summary<'a>(arguments: &Arguments, truth: &'a Truth, files: &[FileSize], seconds: f64) -> Summary<'a> {
-    let totals = &truth.totals;
-    Summary {
-        out: arguments.out.display().to_string(),
-        seed: truth.seed,
-        users: totals.users,
-        sessions: totals.sessions,
-        events: totals.events,
-        purchases: totals.purchase,
-        revenue: totals.revenue,
-        signups: totals.signup,
-        customers: totals.customers,
-        posts: truth.social.posts,
-        behaviors: truth.behavior.rows,
-        cost_rows: totals.cost_rows,
-        log_lines: truth.access_log.lines,
-        abandoned_carts: truth.carts.abandoned,
-        reachable_carts: truth.carts.reachable,
-        last_event: &truth.last_event,
-        bytes: files.iter().map(|file| file.bytes).sum(),
-        seconds,
-    }
-}
-
-fn table(
-    arguments: &Arguments,
-    truth: &Truth,
-    files: &[FileSize],
-    seconds: f64,
-    answer: &mut dyn Write,
-) -> std::io::Result<()> {
-    let totals = &truth.totals;
-    writeln!(answer, "{} visitors from {} to {}, seed {}", totals.users, truth.start, truth.end, truth.seed)?;
-    writeln!(
-        answer,
-        "{} sessions, {} events, {} purchases for {} {}, {} sign-ups, {} abandoned carts ({} reachable)",
-        totals.sessions,
-        totals.events,
-        totals.purchase,
-        totals.revenue,
-        truth.currency,
-        totals.signup,
-        truth.carts.abandoned,
-        truth.carts.reachable
-    )?;
-    for file in files {
-        writeln!(answer, "{:>14} bytes  {}", file.bytes, arguments.out.join(file.name).display())?;
-    }
-    writeln!(answer, "written in {seconds:.1} s; truth.json says what is true about it")
+    pub(crate) json: bool,
 }

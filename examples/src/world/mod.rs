@@ -1,6 +1,9 @@
-//! Writes a shop's world of any size: who came, what they did, what it cost, what was posted, and the truth
-//! behind it. Visits go by in the order of time, each drawn when its turn comes, so that memory grows by
-//! some tens of bytes per visitor and never with what is written.
+//! Sample data of any size: a tea shop's visitors, sessions, events, sign-ups, customers, costs, posts and web server log,
+//! with known truths planted in them.
+//!
+//! Visits are drawn in the order of time, each when its turn comes: memory grows by some tens of bytes per visitor and
+//! never with what is written. The same [`World`] gives the same bytes on every machine. No crate of the workspace is
+//! used here: what they are checked against must not come from them.
 
 use std::path::Path;
 
@@ -18,6 +21,7 @@ mod posts;
 mod session;
 mod shop;
 mod staging;
+mod summary;
 mod traffic;
 mod truth;
 
@@ -25,30 +29,39 @@ use staging::Staging;
 use traffic::Traffic;
 use truth::Written;
 
-pub(crate) use money::Cents;
-pub(crate) use period::Period;
-pub(crate) use staging::Failure;
-pub(crate) use truth::Truth;
+pub use money::Cents;
+pub use period::Period;
+pub use staging::Failure;
+pub use summary::Summary;
+pub use truth::Truth;
 
 /// What a world is a function of.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct World {
-    pub(crate) seed: u64,
-    pub(crate) users: u32,
-    pub(crate) period: Period,
+pub struct World {
+    /// Another seed, another world.
+    pub seed: u64,
+    /// Visitors; each comes about 2.5 times in six months.
+    pub users: u32,
+    /// First and last day.
+    pub period: Period,
     /// One visitor in so many has its requests in `access.log`.
-    pub(crate) log_one_in: u32,
+    pub log_one_in: u32,
 }
 
 /// A file and its size.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FileSize {
-    pub(crate) name: &'static str,
-    pub(crate) bytes: u64,
+pub struct FileSize {
+    /// Its name in the directory.
+    pub name: &'static str,
+    /// Its size.
+    pub bytes: u64,
 }
 
-/// Writes all files into `dir`, or none. `progress` is told how many visits of how many are done.
-pub(crate) fn write(
+/// Writes all files into `dir`, or none. `progress` is called with how many visits of how many are done.
+///
+/// # Errors
+/// A directory that cannot be created, a file that cannot be written or replaced.
+pub fn write(
     world: &World,
     dir: &Path,
     progress: &mut dyn FnMut(u64, u64),

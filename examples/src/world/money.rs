@@ -7,8 +7,9 @@ use serde::{Serialize, Serializer};
 /// The only currency of the shop.
 pub(crate) const CURRENCY: &str = "EUR";
 
+/// An amount in whole cents of the shop's currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cents(pub(crate) u64);
+pub struct Cents(pub(crate) u64);
 
 impl fmt::Display for Cents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,79 @@
+//! Opens the warehouse that `--warehouse` names.
+
+use crate::answer::say;
+use crate::failure::Step;
+use mkt_warehouse::{Warehouse, model, open};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens a warehouse to load into; its tables are created or migrated.
+///
+/// # Errors
+/// As [`open`] and [`Warehouse::migrate`].
+pub async fn to_load(url: &str) -> Step<Arc<dyn Warehouse>> {
+    warn_of_password(url);
+    let warehouse = open(url).await?;
+    warehouse.migrate(&model::SCHEMA).await?;
+    Ok(warehouse)
+}
+
+/// Opens a warehouse to ask it. A path that does not exist is an error: a mistyped one must not become a new, empty file.
+///
+/// # Errors
+/// As [`open`], and a SQLite file that is missing.
+pub async fn to_read(url: &str) -> Step<Arc<dyn Warehouse>> {
+    warn_of_password(url);
+    if let Some(path) = sqlite_path(url)
+        && !path.is_file()
+    {
+        return Err(format!("there is no file {}", path.display()).into());
+    }
+    let warehouse = open(url).await?;
+    warehouse.migrate(&model::SCHEMA).await?;
+    Ok(warehouse)
+}
+
+/// The file that a URL names, for SQLite.
+#[must_use]
+pub fn sqlite_path(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite:")?;
+    Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
+}
+
+fn warn_of_password(url: &str) {
+    if has_password(url) {
+        say(
+            "warning: the password in --warehouse is visible to everybody on this machine (ps); use PGPASSWORD or ~/.pgpass",
+        );
+    }
+}
+
+/// Whether a URL holds a password, as `postgres://me:secret@server/shop` or `?password=secret`.
+fn has_password(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = authority.split('/').next().and_then(|authority| authority.rsplit_once('@'));
+    let in_user =
+        user.is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()));
+    in_user || query.split('&').any(|pair| pair.starts_with("password=") && pair.len() > "password=".len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_password;
+
+    #[test]
+    fn password_in_url_is_found() {
+        for url in ["postgres://me:secret@server/shop", "postgres://server/shop?password=secret"] {
+            assert!(has_password(url), "{url}");
+        }
+        for url in [
+            "postgres://me@server/shop",
+            "postgres://me:@server:5432/shop",
+            "sqlite:a:b@c",
+            "postgres://h/s?a=b",
+        ] {
+            assert!(!has_password(url), "{url}");
+        }
+    }
+}
