@@ -8,8 +8,11 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Parser, Subcommand};
+use mkt_connect::clock::ManualClock;
 use mkt_connect::testing::{Answer, Received, Server};
-use mkt_etl::{CsvSource, ManualClock, Matomo, Pipeline, RunReport, Window};
+use mkt_etl::csv::CsvSource;
+use mkt_etl::matomo::Matomo;
+use mkt_etl::{Pipeline, RunReport, Window};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fmt::Write as _;

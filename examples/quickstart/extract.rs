@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Europe::Paris;
 use mkt_connect::Currency;
-use mkt_etl::ManualClock;
+use mkt_connect::clock::ManualClock;
 use mkt_etl::csv::CsvSource;
 use mkt_etl::testing::RecordedMatomo;
 use mkt_etl::{Pipeline, RunReport, Window};

@@ -1,9 +1,10 @@
-//! What the ledger remembers, to be shown: records that were set aside, numbers that changed, fields that came and went.
+//! Reads the ledger: quarantined records, revised numbers, drift in the form of answers.
 //!
-//! Reads only. Secrets and addresses were taken out before anything was stored.
+//! Nothing is changed. Secrets and addresses were removed before anything was stored.
 
 use crate::ledger::{DriftRow, QuarantineRow, RevisionRow, read_rows};
 use crate::source::Window;
+use crate::status::status;
 use chrono::NaiveDate;
 use futures_util::StreamExt;
 use mkt_connect::{Error, ErrorKind, Result};
@@ -12,7 +13,12 @@ use serde::Serialize;
 use std::fmt;
 use std::io::Write;
 
-/// Which part of the ledger is asked for; everything unless told.
+/// Restricts a question to a part of the ledger. Default: everything.
+///
+/// ```
+/// use mkt_etl::history::Part;
+/// let part = Part { source: Some("matomo".to_owned()), ..Part::default() };
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Part {
     /// Only of this source.
@@ -220,4 +226,101 @@ pub async fn drift(warehouse: &dyn Warehouse, part: &Part) -> Result<Vec<DriftSu
                 .with_detail("a row does not read")
                 .with_source(cause)
         })
+}
+
+/// A question about the ledger, as a command asks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Question {
+    /// How fresh each stream is ([`status`]).
+    Status,
+    /// Quarantined records ([`export_quarantine`]).
+    Quarantine,
+    /// Numbers that the source changed after they were loaded, of one metric or of all ([`revisions`]).
+    Revisions(Option<String>),
+    /// Fields that came, went or changed their type ([`drift`]).
+    Drift,
+}
+
+/// Writes the answer to a question: one JSON array on one line, or one line of text for each row (`nothing` where there
+/// is none). Quarantined records are one JSON object a line in either form. Returns the number of rows.
+///
+/// # Errors
+/// Of the engine; `Storage` when the lines cannot be written.
+pub async fn write_answer(
+    warehouse: &dyn Warehouse,
+    question: &Question,
+    part: &Part,
+    as_json: bool,
+    out: &mut (dyn Write + Send),
+) -> Result<u64> {
+    match question {
+        Question::Quarantine => export_quarantine(warehouse, part, out).await,
+        Question::Drift => write_rows(out, as_json, &drift(warehouse, part).await?),
+        Question::Status => write_rows(out, as_json, &status(warehouse).await?),
+        Question::Revisions(metric) => {
+            let rows = revisions(warehouse, part, metric.as_deref()).await?;
+            write_rows(out, as_json, &rows.into_iter().map(Revision::from).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// A revision as it is shown.
+#[derive(Serialize)]
+struct Revision {
+    source: String,
+    stream: String,
+    site: String,
+    day: NaiveDate,
+    metric: String,
+    old: Option<String>,
+    new: Option<String>,
+    seen_at: chrono::DateTime<chrono::Utc>,
+}
+
+impl From<RevisionRow> for Revision {
+    fn from(row: RevisionRow) -> Self {
+        let number =
+            |value: Option<mkt_warehouse::model::Measure>| value.map(|it| it.0.normalize().to_string());
+        Self {
+            source: row.source,
+            stream: row.stream,
+            site: row.site,
+            day: row.window_from,
+            metric: row.metric,
+            old: number(row.old_value),
+            new: number(row.new_value),
+            seen_at: row.seen_at,
+        }
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, stream, site, day, metric, old, new, seen_at } = self;
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+        let seen_at = seen_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+        write!(
+            f,
+            "{day} {source}/{stream}/{site} {metric}: {} -> {} (seen {seen_at})",
+            shown(old),
+            shown(new)
+        )
+    }
+}
+
+fn write_rows<T: Serialize + fmt::Display>(out: &mut dyn Write, as_json: bool, rows: &[T]) -> Result<u64> {
+    let written = if as_json {
+        serde_json::to_writer(&mut *out, rows).map_err(std::io::Error::from).and_then(|()| writeln!(out))
+    } else if rows.is_empty() {
+        writeln!(out, "nothing")
+    } else {
+        rows.iter().try_for_each(|row| writeln!(out, "{row}"))
+    };
+    written.and_then(|()| out.flush()).map_err(|cause| {
+        Error::new(ErrorKind::Storage, "etl", "answer a question about the ledger")
+            .with_detail("cannot write the answer")
+            .with_source(cause)
+    })?;
+    Ok(rows.len() as u64)
 }

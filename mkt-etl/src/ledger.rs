@@ -263,7 +263,7 @@ pub async fn slices(
 ///
 /// # Errors
 /// Of the engine.
-pub(crate) async fn robbed(warehouse: &dyn Warehouse, source: &str, site: &str) -> Result<HashSet<i64>> {
+pub(crate) async fn lost_rows(warehouse: &dyn Warehouse, source: &str, site: &str) -> Result<HashSet<i64>> {
     let query = Query::new("select load_id from loads where source = :1 and site = :2 and content_hash = ''")
         .bind(Value::Text(source.to_owned()))
         .bind(Value::Text(site.to_owned()))

@@ -1,5 +1,4 @@
-//! A source that holds its pages in memory: for doctests, tests and the conformance suite. It is complete: what it is
-//! given is what it gives.
+//! An analytics source whose pages are held in memory, for documentation, tests and the conformance suite.
 
 use crate::source::{
     AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Page, SiteFacts, Stream, Totals, Window,
@@ -11,12 +10,8 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::SliceKey;
-use mkt_warehouse::model::EventType;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// The one stream of a [`MemorySource`].
-pub const TRAFFIC: &str = "traffic";
 
 #[derive(Debug, Default)]
 struct Held {
@@ -26,27 +21,24 @@ struct Held {
     reads: u64,
 }
 
-/// A source with one site and one stream, [`TRAFFIC`], that fills sessions, events, daily metrics and metrics by
+/// A source with one site and one stream, [`Memory::STREAM`], that fills sessions, events, daily metrics and metrics by
 /// dimensions. Clones share their pages.
 #[derive(Debug, Clone)]
-pub struct MemorySource {
+pub struct Memory {
     name: &'static str,
     site: SiteFacts,
     finality: Finality,
     held: Arc<Mutex<Held>>,
 }
 
-impl MemorySource {
+impl Memory {
+    /// Its one stream.
+    pub const STREAM: &'static str = "traffic";
+
     /// An empty source of this name with one site.
     #[must_use]
     pub fn new(name: &'static str, site: &str, zone: Tz) -> Self {
-        let site = SiteFacts {
-            site: site.to_owned(),
-            native_id: site.to_owned(),
-            zone,
-            currency: None,
-            conversion_set: vec![EventType::PURCHASE],
-        };
+        let site = SiteFacts::new(site, zone);
         Self { name, site, finality: Finality::Immediate, held: Arc::default() }
     }
 
@@ -60,7 +52,7 @@ impl MemorySource {
     /// The slice of a day.
     #[must_use]
     pub fn slice(&self, day: chrono::NaiveDate) -> SliceKey {
-        SliceKey::day(self.name, TRAFFIC, &self.site.site, day)
+        SliceKey::day(self.name, Self::STREAM, &self.site.site, day)
     }
 
     /// Sets the pages of a slice.
@@ -73,7 +65,7 @@ impl MemorySource {
         self.held().control.insert(slice, totals);
     }
 
-    /// Lets reading a slice fail after its pages, or succeed again.
+    /// Injects a failure after the pages of a slice, or removes it.
     pub fn fail(&self, slice: SliceKey, kind: Option<ErrorKind>) {
         let mut held = self.held();
         match kind {
@@ -94,7 +86,7 @@ impl MemorySource {
     }
 
     fn own(&self, slice: &SliceKey) -> Result<()> {
-        if slice.source == self.name && slice.stream == TRAFFIC && slice.site == self.site.site {
+        if slice.source == self.name && slice.stream == Self::STREAM && slice.site == self.site.site {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Input, self.name, "read a slice")
@@ -103,12 +95,12 @@ impl MemorySource {
 }
 
 #[async_trait]
-impl AnalyticsSource for MemorySource {
+impl AnalyticsSource for Memory {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             source: self.name,
             streams: vec![Stream {
-                name: TRAFFIC.into(),
+                name: Self::STREAM.into(),
                 grain: Grain::Day,
                 fills: &[Kind::Sessions, Kind::Events, Kind::Metrics, Kind::Dimensions],
                 finality: self.finality,
@@ -119,7 +111,7 @@ impl AnalyticsSource for MemorySource {
     }
 
     async fn check(&self) -> Result<Checked> {
-        Ok(Checked { version: None, sites: vec![self.site.clone()] })
+        Ok(Checked::new(vec![self.site.clone()]))
     }
 
     async fn discover(&self) -> Result<Vec<SiteFacts>> {
@@ -148,7 +140,7 @@ impl AnalyticsSource for MemorySource {
             (held.pages.get(slice).cloned().unwrap_or_default(), held.failures.get(slice).copied())
         };
         let failure = failure
-            .map(|kind| Err(Error::new(kind, self.name, "read a slice").with_detail("as it was told to")));
+            .map(|kind| Err(Error::new(kind, self.name, "read a slice").with_detail("injected failure")));
         stream::iter(pages.into_iter().map(Ok).chain(failure)).boxed()
     }
 

@@ -1,20 +1,27 @@
 //! A run and the ledger as Prometheus metrics, in its text format (version 0.0.4,
-//! <https://prometheus.io/docs/instrumenting/exposition_formats/>, read November 2026). Pure: write the text to a file
-//! for node_exporter's textfile collector, or answer it from a server of your own.
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>, read November 2026).
+//!
+//! [`text`] is pure; [`write_file`] replaces a file for node_exporter's textfile collector. The twenty lines that write
+//! the format stand here and not in the crate prometheus-client: that one writes OpenMetrics (`# EOF`, units), and the
+//! textfile collector reads version 0.0.4.
 
-use crate::report::RunReport;
-use crate::status::StreamStatus;
+use crate::job::Turn;
+use crate::run_report::RunReport;
+use crate::status::{StreamStatus, status};
 use crate::zone;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use mkt_connect::{Error, ErrorKind, Result};
+use mkt_warehouse::Warehouse;
 use std::fmt::Write;
+use std::path::Path;
 
 /// The metrics of the last run, if there was one, and of every stream of the ledger. Every one is a gauge. Days become the
 /// instant at which they begin in `zone`, in seconds since 1970.
 ///
 /// ```
 /// let text = mkt_etl::prometheus::text(None, &[], chrono_tz::Tz::UTC);
-/// assert_eq!(text, ""); // nothing is known, so nothing is told
+/// assert_eq!(text, ""); // no run and no stream: no metric
 /// ```
 #[must_use]
 pub fn text(run: Option<&RunReport>, streams: &[StreamStatus], zone: Tz) -> String {
@@ -24,6 +31,24 @@ pub fn text(run: Option<&RunReport>, streams: &[StreamStatus], zone: Tz) -> Stri
     }
     of_streams(&mut out, streams, zone);
     out
+}
+
+/// Replaces a file with the metrics of a run and of every stream of the ledger. A reader sees the old text or the new
+/// one: the text is written beside the file, under a name that does not end in `.prom`, and renamed. Does nothing when
+/// another process ran instead ([`Turn::AlreadyRunning`]): that one writes the file.
+///
+/// # Errors
+/// Of the engine; `Storage` when the file cannot be written.
+pub async fn write_file(path: &Path, turn: &Turn, warehouse: &dyn Warehouse, zone: Tz) -> Result<()> {
+    let Turn::Ran(report) = turn else { return Ok(()) };
+    let text = text(Some(report), &status(warehouse).await?, zone);
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(|cause| {
+        Error::new(ErrorKind::Storage, "etl", "write the metrics")
+            .with_detail(path.display().to_string())
+            .with_source(cause)
+    })
 }
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;

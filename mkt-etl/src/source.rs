@@ -1,7 +1,7 @@
-//! What every analytics source can be asked, and in which words it answers.
+//! The trait of analytics sources and the types it speaks in.
 //!
-//! A source reads; it never writes, never decides what is settled and keeps no ledger. Whatever differs between
-//! vendors (paging, zones, limits, how final a number is) is stated in [`Capabilities`] or hidden behind
+//! A source reads; it never writes, never decides what is settled and keeps no ledger. What differs between vendors
+//! (paging, zones, limits, when a number is final) is stated in [`Capabilities`] or hidden behind
 //! [`AnalyticsSource::read`].
 
 use async_trait::async_trait;
@@ -62,6 +62,7 @@ pub enum Kind {
 
 /// A stream of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stream {
     /// Its name in slices: `visits`, `daily`, ….
     pub name: Cow<'static, str>,
@@ -73,8 +74,22 @@ pub struct Stream {
     pub finality: Finality,
 }
 
-/// What a source is and what it allows. Known without a request.
+impl Stream {
+    /// A stream of this name, cut this way, that fills these tables.
+    #[must_use]
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        grain: Grain,
+        fills: &'static [Kind],
+        finality: Finality,
+    ) -> Self {
+        Self { name: name.into(), grain, fills, finality }
+    }
+}
+
+/// The streams of a source and its limits. Known without a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// The name in the `source` column: `matomo`, `csv`, ….
     pub source: &'static str,
@@ -87,6 +102,26 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// A source of this name with these streams: one slice at a time, no control totals.
+    #[must_use]
+    pub fn new(source: &'static str, streams: Vec<Stream>) -> Self {
+        Self { source, streams, concurrency: 1, control_totals: false }
+    }
+
+    /// How many slices may be read at once. Default: 1.
+    #[must_use]
+    pub fn concurrency(mut self, slices: usize) -> Self {
+        self.concurrency = slices;
+        self
+    }
+
+    /// Whether [`AnalyticsSource::verify`] answers. Default: no.
+    #[must_use]
+    pub fn control_totals(mut self, yes: bool) -> Self {
+        self.control_totals = yes;
+        self
+    }
+
     /// A stream by name.
     #[must_use]
     pub fn stream(&self, name: &str) -> Option<&Stream> {
@@ -96,6 +131,7 @@ impl Capabilities {
 
 /// A site, as the source describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SiteFacts {
     /// The name in the `site` column.
     pub site: String,
@@ -110,17 +146,100 @@ pub struct SiteFacts {
     pub conversion_set: Vec<EventType>,
 }
 
+impl SiteFacts {
+    /// A site of this name, whose days are cut in this zone. Its own id is its name, no currency is known, and a purchase
+    /// makes a session converted.
+    #[must_use]
+    pub fn new(site: impl Into<String>, zone: Tz) -> Self {
+        let site = site.into();
+        Self {
+            native_id: site.clone(),
+            site,
+            zone,
+            currency: None,
+            conversion_set: vec![EventType::PURCHASE],
+        }
+    }
+
+    /// The source's own id.
+    #[must_use]
+    pub fn native_id(mut self, id: impl Into<String>) -> Self {
+        self.native_id = id.into();
+        self
+    }
+
+    /// The site's currency.
+    #[must_use]
+    pub fn currency(mut self, currency: Option<Currency>) -> Self {
+        self.currency = currency;
+        self
+    }
+
+    /// The event types that make a session converted.
+    #[must_use]
+    pub fn conversion_set(mut self, events: Vec<EventType>) -> Self {
+        self.conversion_set = events;
+        self
+    }
+}
+
 fn zone_name<S: serde::Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(zone.name())
 }
 
-/// What [`AnalyticsSource::check`] found out.
+/// The result of [`AnalyticsSource::check`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Checked {
-    /// The version of the other side, where it tells one.
+    /// The version of the other side, where it reports one.
     pub version: Option<String>,
-    /// The sites that were configured, all of them readable.
+    /// The configured sites that can be read.
     pub sites: Vec<SiteFacts>,
+    /// The configured sites that cannot be read, each with the reason. The others are read nevertheless.
+    pub failed: Vec<SiteFailure>,
+}
+
+impl Checked {
+    /// These sites can be read.
+    #[must_use]
+    pub fn new(sites: Vec<SiteFacts>) -> Self {
+        Self { version: None, sites, failed: Vec::new() }
+    }
+
+    /// The version of the other side.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Sites that cannot be read.
+    #[must_use]
+    pub fn failed(mut self, failed: Vec<SiteFailure>) -> Self {
+        self.failed = failed;
+        self
+    }
+}
+
+/// A configured site that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SiteFailure {
+    /// The name in the `site` column.
+    pub site: String,
+    /// The kind of the error, in lower case: `auth`, `not_found`, ….
+    pub kind: String,
+    /// The error in one clause.
+    pub message: String,
+}
+
+impl SiteFailure {
+    /// A site that failed with an error.
+    #[must_use]
+    pub fn new(site: impl Into<String>, error: &mkt_connect::Error) -> Self {
+        let kind = crate::run_report::kind_name(error.kind()).to_owned();
+        Self { site: site.into(), kind, message: error.to_string() }
+    }
 }
 
 /// A half-open window of days: `from` ≤ day < `until`, in the site's zone.
@@ -193,14 +312,23 @@ impl Rejected {
     }
 }
 
-/// What a record tells beyond the model: fields that a newer version of the source, or the owner of a file, has added.
-/// They are kept beside the rows, in `etl_extras`, until the model knows them.
+/// Fields of a record that the model has no column for: a newer version of the source, or the owner of a file, has added
+/// them. They are kept beside the rows, in `etl_extras`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Extra {
     /// The record that they belong to, as the source names it: `visit 123`, `2026-03-27`.
     pub record: String,
     /// The fields, as an object.
     pub fields: Json,
+}
+
+impl Extra {
+    /// The fields of a record.
+    #[must_use]
+    pub fn new(record: impl Into<String>, fields: Json) -> Self {
+        Self { record: record.into(), fields }
+    }
 }
 
 /// How the form of a source's answers differs from the form that is known.
@@ -228,8 +356,9 @@ impl Change {
     }
 }
 
-/// A difference in form, seen while a slice was read. It is told and kept (`etl_drift`), and fails nothing by itself.
+/// A difference in form, seen while a slice was read. It is reported and kept (`etl_drift`); the slice does not fail.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
 pub struct Drift {
     /// Where: a file name or an endpoint.
     pub place: String,
@@ -239,7 +368,15 @@ pub struct Drift {
     pub change: Change,
 }
 
-/// How much of what happened a source tells. A slice has the worst of its pages.
+impl Drift {
+    /// A field of an answer or a file that is not as it is known.
+    #[must_use]
+    pub fn new(place: impl Into<String>, field: impl Into<String>, change: Change) -> Self {
+        Self { place: place.into(), field: field.into(), change }
+    }
+}
+
+/// How much of what happened a source reports. A slice has the worst value of its pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Coverage {
@@ -287,7 +424,7 @@ pub struct Page {
     pub extras: Vec<Extra>,
     /// How the form differs from what is known.
     pub drift: Vec<Drift>,
-    /// Whether the source tells everything.
+    /// Whether the source reports everything.
     pub coverage: Coverage,
 }
 
@@ -374,6 +511,8 @@ impl fmt::Display for Totals {
 
 /// A source of traffic: a vendor's API, a log, a file.
 ///
+/// Implementors annotate the `impl` with `#[async_trait]`.
+///
 /// # Contract
 /// - [`capabilities`](Self::capabilities) and [`plan`](Self::plan) make no request and answer the same every time.
 /// - [`plan`](Self::plan) covers the window: every day of it in exactly one slice of each asked stream of grain
@@ -383,6 +522,13 @@ impl fmt::Display for Totals {
 ///   the source counts the visit; the row's own `day` is the day of its first event, which is the day before for a
 ///   visit over midnight.
 /// - Reading a slice again gives the same rows, unless the source has changed meanwhile.
+/// - **Ids are unique over all days.** A session's `session_id`, an event's `event_id`, a user's `user_id` and a campaign's
+///   `campaign_id` are in one slice of the source only; number of the row within the day is not an id. The warehouse
+///   holds a row once, so that a second slice with the same id would take the row from the first. The pipeline
+///   refuses such a source: both slices fail with an error of kind `Protocol`.
+/// - **When a slice settles** follows from [`Stream::finality`] and from the totals: it is final once the source does not
+///   change it any more ([`Finality`]) and its control totals agree or, where there are none, two reads in a row gave
+///   the same content that was not empty. See [`crate::settle`].
 /// - In the sum over the pages, `read` + `derived` = rows + rejected + duplicates.
 /// - Dropping the stream of pages stops the reading.
 /// - [`verify`](Self::verify) answers with totals that were counted another way than by reading the slice; `None` where
@@ -394,10 +540,14 @@ impl fmt::Display for Totals {
 /// The conformance suite (feature `testing`) executes this text.
 #[async_trait]
 pub trait AnalyticsSource: Debug + Send + Sync + 'static {
-    /// What it is and what it allows.
+    /// Its streams and limits.
     fn capabilities(&self) -> Capabilities;
 
-    /// Looks whether the credentials, the version and the configured sites are in order.
+    /// Verifies the credentials, the version and the configured sites. Sites that cannot be read are in
+    /// [`Checked::failed`] where others can.
+    ///
+    /// # Errors
+    /// What keeps every site from being read.
     async fn check(&self) -> Result<Checked>;
 
     /// The sites that can be read with these credentials.

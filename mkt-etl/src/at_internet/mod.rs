@@ -272,7 +272,7 @@ impl AnalyticsSource for AtInternet {
             Version::V3 => "3",
         };
         let sites = self.0.sites.iter().map(|(_, site)| site.clone()).collect();
-        Ok(Checked { version: Some(version.to_owned()), sites })
+        Ok(Checked::new(sites).version(version))
     }
 
     /// The API has no list of sites: the configured ones.

@@ -523,7 +523,7 @@ impl AnalyticsSource for CsvSource {
             for kind in FileKind::ALL {
                 inner.sheet(kind)?;
             }
-            Ok(Checked { version: None, sites: vec![inner.facts()] })
+            Ok(Checked::new(vec![inner.facts()]))
         })
         .await
     }

@@ -293,7 +293,7 @@ impl AnalyticsSource for Matomo {
 
     async fn check(&self) -> Result<Checked> {
         let version = self.0.version().await?;
-        Ok(Checked { version: Some(version), sites: self.0.facts().await? })
+        Ok(Checked::new(self.0.facts().await?).version(version))
     }
 
     async fn discover(&self) -> Result<Vec<SiteFacts>> {

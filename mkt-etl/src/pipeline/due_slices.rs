@@ -14,12 +14,13 @@ use std::sync::Arc;
 /// by the site, say, to load two sites side by side. In a warehouse without such locks it runs without, and warns.
 ///
 /// ```
-/// use mkt_etl::{DueSlices, Job, MemorySource, Pipeline, Stop, Turn};
+/// use mkt_connect::Stop;
+/// use mkt_etl::{DueSlices, Job, Memory, Pipeline, Turn};
 /// use mkt_warehouse::{Sqlite, Warehouse};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), mkt_connect::Error> {
 /// let warehouse = Sqlite::in_memory().await?;
-/// let source = MemorySource::new("memory", "shop", chrono_tz::Europe::Paris);
+/// let source = Memory::new("memory", "shop", chrono_tz::Europe::Paris);
 /// let job = DueSlices::new(Pipeline::new(source, warehouse.clone()));
 /// let other = warehouse.exclusive("etl/memory").await?; // another process, say
 /// assert_eq!(job.run(&Stop::new()).await?, Turn::AlreadyRunning);

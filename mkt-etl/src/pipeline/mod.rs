@@ -16,7 +16,7 @@ pub use progress::Progress;
 use crate::aggregate::{self, Basis};
 use crate::due::{self, Known};
 use crate::ledger::{self, SliceRow};
-use crate::report::{RunReport, SliceFailure, StoppedBy, kind_name};
+use crate::run_report::{RunReport, SliceFailure, StoppedBy, kind_name};
 use crate::source::{
     AnalyticsSource, Capabilities, Finality, Grain, Kind, MAX_DAYS, SiteFacts, Stream, Totals, Window,
 };
@@ -62,12 +62,12 @@ impl From<Window> for Extent {
 ///
 /// ```
 /// use chrono::NaiveDate;
-/// use mkt_etl::{MemorySource, Pipeline, Window};
+/// use mkt_etl::{Memory, Pipeline, Window};
 /// use mkt_warehouse::Sqlite;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), mkt_connect::Error> {
 /// let day: NaiveDate = "2026-03-28".parse().unwrap();
-/// let source = MemorySource::new("memory", "shop", chrono_tz::Europe::Paris);
+/// let source = Memory::new("memory", "shop", chrono_tz::Europe::Paris);
 /// let pipeline = Pipeline::new(source, Sqlite::in_memory().await?);
 /// let report = pipeline.run(Window::days(day, day)).await?;
 /// assert_eq!(report.rows["events"], 0);
@@ -380,12 +380,12 @@ impl Pipeline {
             if let Some(window) = span {
                 report.changed |= self.record_site(&site, capabilities.source, window, now).await?;
             }
-            let robbed = ledger::robbed(&*self.warehouse, capabilities.source, &site.site).await?;
+            let lost_rows = ledger::lost_rows(&*self.warehouse, capabilities.source, &site.site).await?;
             let site = Arc::new(site);
             let jobs = planned.into_iter().map(|(stream, slice)| {
                 let before = known.remove(&slice);
-                let robbed = robbed.contains(&slice.load_id());
-                Job { slice, stream, site: Arc::clone(&site), before, robbed }
+                let lost_rows = lost_rows.contains(&slice.load_id());
+                Job { slice, stream, site: Arc::clone(&site), before, lost_rows }
             });
             let jobs = jobs.collect();
             plans.push(SitePlan { site, jobs, window: span });

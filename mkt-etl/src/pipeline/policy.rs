@@ -19,13 +19,13 @@ pub enum Again {
 
 impl Again {
     /// Whether a slice is read although the ledger knows it.
-    pub(crate) fn reads(self, before: &SliceRow, robbed: bool) -> bool {
+    pub(crate) fn reads(self, before: &SliceRow, lost_rows: bool) -> bool {
         let again = match self {
             Self::Unsettled => false,
             Self::Quarantined => before.records_quarantined > 0,
             Self::All => true,
         };
-        again || robbed || !before.is_final || before.failed_attempts > 0
+        again || lost_rows || !before.is_final || before.failed_attempts > 0
     }
 }
 

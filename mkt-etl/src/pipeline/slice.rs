@@ -3,7 +3,7 @@
 use super::{Pipeline, policy};
 use crate::content::Content;
 use crate::ledger::{self, DriftRow, SliceRow};
-use crate::report::kind_name;
+use crate::run_report::kind_name;
 use crate::settle::{self, Seen, Verdict};
 use crate::source::{SiteFacts, Stream};
 use futures_util::StreamExt;
@@ -20,7 +20,7 @@ pub(super) struct Job {
     pub(super) site: Arc<SiteFacts>,
     pub(super) before: Option<SliceRow>,
     /// Whether another slice took a row of it.
-    pub(super) robbed: bool,
+    pub(super) lost_rows: bool,
 }
 
 /// What became of a slice.
@@ -73,7 +73,7 @@ impl Pipeline {
 
     async fn read_and_load(&self, job: &Job) -> Result<Outcome, Stop> {
         let version = self.source.version(&job.slice).await?;
-        let kept = |row: &&SliceRow| !self.again.reads(row, job.robbed) && row.version == version;
+        let kept = |row: &&SliceRow| !self.again.reads(row, job.lost_rows) && row.version == version;
         if let Some(before) = job.before.as_ref().filter(kept) {
             return Ok(Outcome::Kept(before.clone()));
         }
@@ -129,7 +129,9 @@ impl Pipeline {
         };
         let drift: Vec<String> =
             drifted.iter().map(|row| format!("{}: {:?} is {}", row.place, row.field, row.change)).collect();
-        if let Some(before) = job.before.as_ref().filter(|before| !job.robbed && before.says_the_same(&row)) {
+        if let Some(before) =
+            job.before.as_ref().filter(|before| !job.lost_rows && before.says_the_same(&row))
+        {
             return Ok(Outcome::Read { row: before.clone(), written: false, revised: false, drift });
         }
         let revised = old_fingerprint.is_some_and(|old| *old != fingerprint);

@@ -1,13 +1,16 @@
-//! Runs again and again: when, how many at once, and what becomes of those that were missed.
+//! Runs a job again and again: when a run is due, how missed and failed runs are caught up, and the loop.
 //!
 //! [`Schedule`] says when runs are due, [`next_turn`] when the next one starts after what happened so far, and
-//! [`Scheduler::run`] is the loop around them, with a clock that is handed in. What a run does is a [`Job`](crate::Job):
-//! [`crate::DueSlices`] brings in what is due, in one process at a time.
+//! [`Scheduler::run`] is the loop around them, on a clock that is passed in. What is run is a [`Job`](crate::Job):
+//! [`DueSlices`](crate::DueSlices) loads what is due, in one process at a time. [`serve`] is a program's whole main loop,
+//! with or without a schedule.
 //!
-//! For an outside cron there is no loop: call [`Job::run`](crate::Job::run) once.
+//! Under an outside cron there is no loop: call [`Job::run`](crate::Job::run) once, or [`serve`] without a scheduler.
 
 mod cron;
+mod service;
 mod turns;
 
 pub use cron::Schedule;
-pub use turns::{Backoff, CatchUp, Ended, Last, Next, Scheduler, Told, next_turn};
+pub use service::{seed_from_env, serve};
+pub use turns::{Backoff, CatchUp, Completed, Ended, Last, Next, Scheduler, next_turn};

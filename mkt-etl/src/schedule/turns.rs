@@ -2,7 +2,7 @@
 
 use super::cron::{Schedule, mixed};
 use crate::job::{Job, Turn};
-use crate::report::RunReport;
+use crate::run_report::RunReport;
 use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::Stop;
 use mkt_connect::clock::{Clock, SystemClock, later};
@@ -10,8 +10,9 @@ use mkt_connect::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What becomes of due times that passed while a run was under way, or no program was there.
+/// What to do about due times that passed during a run or while the program was not running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum CatchUp {
     /// One run, at once, for all of them: it reads every day that is due. Also one when the program starts.
     #[default]
@@ -24,9 +25,9 @@ pub enum CatchUp {
 /// together do not return together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// After the first failure. A minute unless told.
+    /// After the first failure. Default: one minute.
     pub first: Duration,
-    /// The longest. An hour unless told.
+    /// The longest. Default: one hour.
     pub longest: Duration,
 }
 
@@ -105,10 +106,10 @@ pub fn next_turn(
     }
 }
 
-/// A run of the loop is over.
+/// A completed run of the loop.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Told<'a> {
+pub struct Completed<'a> {
     /// The due time that it stood for.
     pub due: DateTime<Utc>,
     /// When it started.
@@ -123,10 +124,11 @@ pub struct Told<'a> {
 
 /// Why the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ended {
     /// It was asked to.
     Stopped,
-    /// The credentials were refused: another try would only bring the lock-out nearer. Somebody has to mend them.
+    /// The credentials were refused. Another attempt could lock the account.
     Refused,
     /// No time is due any more.
     Over,
@@ -136,20 +138,22 @@ pub enum Ended {
 ///
 /// ```
 /// use mkt_etl::schedule::{Ended, Schedule, Scheduler};
-/// use mkt_etl::{DueSlices, ManualClock, MemorySource, Pipeline, Stop};
+/// use mkt_connect::clock::ManualClock;
+/// use mkt_connect::Stop;
+/// use mkt_etl::{DueSlices, Memory, Pipeline};
 /// use mkt_warehouse::Sqlite;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), mkt_connect::Error> {
 /// // Sleeping on this clock takes no time.
 /// let clock = ManualClock::skipping("2026-11-15T12:34:00Z".parse().unwrap());
-/// let source = MemorySource::new("memory", "shop", chrono_tz::Europe::Paris);
+/// let source = Memory::new("memory", "shop", chrono_tz::Europe::Paris);
 /// let job = DueSlices::new(Pipeline::new(source, Sqlite::in_memory().await?).clock(clock.clone()));
 /// let hourly = Schedule::new(Schedule::HOURLY, chrono_tz::Europe::Paris)?;
 ///
 /// let (stop, mut starts) = (Stop::new(), Vec::new());
 /// let scheduler = Scheduler::new(hourly).clock(clock);
-/// let ended = scheduler.run(&job, &stop, |told| {
-///     starts.push(told.started.format("%H:%M").to_string());
+/// let ended = scheduler.run(&job, &stop, |run| {
+///     starts.push(run.started.format("%H:%M").to_string());
 ///     if starts.len() == 3 {
 ///         stop.request(); // a program does this when it gets a signal
 ///     }
@@ -220,7 +224,12 @@ impl Scheduler {
     ///
     /// A run has failed when it ended with an error, was stopped early by its source, or could read no slice at all.
     /// A run that found another process at it has not: the next one is at the next due time.
-    pub async fn run(&self, job: &dyn Job, stop: &Stop, mut told: impl FnMut(&Told<'_>) + Send) -> Ended {
+    pub async fn run(
+        &self,
+        job: &dyn Job,
+        stop: &Stop,
+        mut on_run: impl FnMut(&Completed<'_>) + Send,
+    ) -> Ended {
         let mut last = None;
         loop {
             let Some(next) = self.next(last) else { return Ended::Over };
@@ -242,7 +251,13 @@ impl Scheduler {
             let refused = refused(&outcome);
             let goes_on = !stop.is_requested() && !refused;
             let then = self.next(last).filter(|_| goes_on).map(|next| next.start);
-            told(&Told { due: next.due, started, ended: self.clock.now(), outcome: &outcome, next: then });
+            on_run(&Completed {
+                due: next.due,
+                started,
+                ended: self.clock.now(),
+                outcome: &outcome,
+                next: then,
+            });
             if stop.is_requested() {
                 return Ended::Stopped;
             }

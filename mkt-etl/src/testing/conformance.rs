@@ -4,11 +4,11 @@
 //! what was seen. So the suite also serves against a real account.
 //!
 //! ```
-//! use mkt_etl::{MemorySource, Window};
+//! use mkt_etl::{Memory, Window};
 //! use mkt_etl::testing::conformance::{Subject, check_all};
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let source = MemorySource::new("memory", "shop", chrono_tz::Europe::Paris);
+//! let source = Memory::new("memory", "shop", chrono_tz::Europe::Paris);
 //! let day = "2026-03-28".parse().unwrap();
 //! let subject = Subject::new(&source, "shop", Window::days(day, day));
 //! let findings = check_all(&subject).await;

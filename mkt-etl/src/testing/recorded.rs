@@ -6,8 +6,10 @@
 
 use super::bodies::{BODIES, MANIFEST, body};
 use super::days::{Days, VARIANTS, days, read};
-use chrono::{DateTime, NaiveDate};
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Europe::Paris;
+use mkt_connect::clock::{Clock, SystemClock};
 use mkt_connect::testing::{Answer, Received, Server};
 use mkt_connect::{Error, ErrorKind, Result, Secret};
 use serde::Deserialize;
@@ -15,6 +17,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use url::form_urlencoded;
 
 /// Wrong tokens after which the instance locks (Matomo's default).
@@ -52,7 +55,7 @@ impl Recording {
 /// 2026, late hits, a day without an archive, errors.
 ///
 /// ```
-/// use mkt_etl::source::AnalyticsSource;
+/// use mkt_etl::AnalyticsSource;
 /// use mkt_etl::testing::RecordedMatomo;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), mkt_connect::Error> {
@@ -107,7 +110,7 @@ impl RecordedMatomo {
     /// Settings of a source that reads site 1 from it.
     #[must_use]
     pub fn source(&self) -> crate::matomo::MatomoBuilder {
-        crate::Matomo::builder(&self.url())
+        crate::matomo::Matomo::builder(&self.url())
             .allow_insecure_host(&self.server.authority())
             .token(self.token())
             .site(1)
@@ -164,9 +167,39 @@ impl RecordedMatomo {
         *self.only.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// A clock that starts on 15 November 2026, after every recorded day is final, and then runs at normal speed.
+    #[must_use]
+    pub fn clock(&self) -> impl Clock + Clone + use<> {
+        let clock = SystemClock::new();
+        let end = DateTime::from_timestamp(1_794_744_000, 0).unwrap_or_default();
+        ShiftedClock { by: end - clock.now(), clock }
+    }
+
     /// The names of all recorded bodies.
     pub fn recordings() -> impl Iterator<Item = &'static str> {
         BODIES.iter().map(|(name, _)| *name)
+    }
+}
+
+/// The system's clock, set to another time.
+#[derive(Debug, Clone)]
+struct ShiftedClock {
+    clock: SystemClock,
+    by: TimeDelta,
+}
+
+#[async_trait]
+impl Clock for ShiftedClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now() + self.by
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
     }
 }
 

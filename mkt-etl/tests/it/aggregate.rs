@@ -6,8 +6,9 @@ use mkt_connect::Currency;
 use mkt_etl::aggregate::{
     AggregateError, By, DERIVED, PeriodTotal, Question, daily_totals, dimension_totals,
 };
+use mkt_etl::csv::CsvSource;
 use mkt_etl::testing::RecordedMatomo;
-use mkt_etl::{CsvSource, Pipeline, Window};
+use mkt_etl::{Pipeline, Window};
 use mkt_warehouse::model::{DailyMetric, DimensionMetric, Json, Load, Measure, MetricKind, SliceState};
 use mkt_warehouse::{Batch, ColumnType, Query, SliceKey, Sqlite, Value, Warehouse, model};
 use rust_decimal::Decimal;

@@ -3,10 +3,11 @@
 use crate::support::{all, day, dump, late, utc, window};
 use futures_util::StreamExt;
 use mkt_connect::{Channel, Currency, ErrorKind};
+use mkt_etl::csv::CsvSource;
 use mkt_etl::csv::Encoding;
 use mkt_etl::ledger::{DriftRow, ExtraRow, QuarantineRow, SliceRow};
 use mkt_etl::testing::conformance::{Subject, Verdict, check_all};
-use mkt_etl::{AnalyticsSource, CsvSource, Page, Pipeline, RunReport};
+use mkt_etl::{AnalyticsSource, Page, Pipeline, RunReport};
 use mkt_warehouse::model::{Campaign, Cost, Event, EventType, Session, SliceState, User};
 use mkt_warehouse::{SliceKey, Sqlite};
 use proptest::prelude::*;

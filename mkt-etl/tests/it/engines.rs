@@ -1,9 +1,10 @@
 //! The same pipeline into every engine.
 
 use crate::support::{all, dump_timeless, late, postgres, window};
+use mkt_etl::csv::CsvSource;
 use mkt_etl::ledger::RevisionRow;
 use mkt_etl::testing::RecordedMatomo;
-use mkt_etl::{CsvSource, Pipeline, RunReport, aggregate, history, status};
+use mkt_etl::{Pipeline, RunReport, aggregate, history, status};
 use mkt_warehouse::model::DailyMetric;
 use mkt_warehouse::{Sqlite, Warehouse};
 

@@ -5,9 +5,10 @@ use futures_util::StreamExt;
 use mkt_connect::http::retry::Policy;
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{Error, ErrorKind};
+use mkt_etl::matomo::Matomo;
 use mkt_etl::matomo::STREAMS;
 use mkt_etl::testing::RecordedMatomo;
-use mkt_etl::{AnalyticsSource, Matomo, Page};
+use mkt_etl::{AnalyticsSource, Page};
 use mkt_warehouse::SliceKey;
 use std::time::Duration;
 

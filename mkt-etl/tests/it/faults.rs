@@ -13,11 +13,13 @@ use mkt_connect::http::retry::Policy;
 use mkt_connect::http::{Client, Replay, Request};
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{Error, ErrorKind, Result};
+use mkt_etl::at_internet::AtInternet;
+use mkt_etl::matomo::Matomo;
 use mkt_etl::matomo::STREAMS;
-use mkt_etl::source::{AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Stream};
 use mkt_etl::testing::faults::{Cell, Fault, Moment, Subject, Verdict, check, check_all, check_pipeline};
 use mkt_etl::testing::{FakeAtInternet, RecordedMatomo};
-use mkt_etl::{AtInternet, Matomo, Page, SiteFacts, Totals, Window};
+use mkt_etl::{AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Stream};
+use mkt_etl::{Page, SiteFacts, Totals, Window};
 use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, SliceState};
 use mkt_warehouse::{SliceKey, Sqlite};
 use serde::Deserialize;
@@ -313,31 +315,17 @@ impl Toy {
 #[async_trait]
 impl AnalyticsSource for Toy {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            source: "toy",
-            streams: vec![Stream {
-                name: "numbers".into(),
-                grain: Grain::Day,
-                fills: &[Kind::Metrics],
-                finality: Finality::After(chrono::TimeDelta::days(2)),
-            }],
-            concurrency: 1,
-            control_totals: !self.careless,
-        }
+        let finality = Finality::After(chrono::TimeDelta::days(2));
+        let stream = Stream::new("numbers", Grain::Day, &[Kind::Metrics], finality);
+        Capabilities::new("toy", vec![stream]).control_totals(!self.careless)
     }
 
     async fn check(&self) -> Result<Checked> {
-        Ok(Checked { version: None, sites: self.discover().await? })
+        Ok(Checked::new(self.discover().await?))
     }
 
     async fn discover(&self) -> Result<Vec<SiteFacts>> {
-        Ok(vec![SiteFacts {
-            site: "shop".to_owned(),
-            native_id: "1".to_owned(),
-            zone: chrono_tz::UTC,
-            currency: None,
-            conversion_set: Vec::new(),
-        }])
+        Ok(vec![SiteFacts::new("shop", chrono_tz::UTC).native_id("1").conversion_set(Vec::new())])
     }
 
     fn plan(&self, stream: &str, site: &str, window: Window) -> Result<Vec<SliceKey>> {

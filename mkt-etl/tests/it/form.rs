@@ -2,8 +2,8 @@
 
 use crate::support::{all, at, day, dump, late, window};
 use mkt_etl::ledger::{self, DriftRow, ExtraRow, SliceRow};
-use mkt_etl::source::{Change, Coverage, Drift, Extra, Finality, Page};
-use mkt_etl::{MemorySource, Pipeline, Totals};
+use mkt_etl::{Change, Coverage, Drift, Extra, Finality, Page};
+use mkt_etl::{Memory, Pipeline, Totals};
 use mkt_warehouse::model::{DimensionMetric, Json, Measure, MetricKind, SliceState};
 use mkt_warehouse::{Migration, Schema, Sqlite, Warehouse, model};
 use serde_json::json;
@@ -34,8 +34,8 @@ fn pages(rows: Vec<DimensionMetric>) -> Page {
     Page { read: rows.len() as u64, dimensions: rows, ..Page::default() }
 }
 
-fn source() -> MemorySource {
-    MemorySource::new("memory", "shop", chrono_tz::UTC)
+fn source() -> Memory {
+    Memory::new("memory", "shop", chrono_tz::UTC)
 }
 
 #[tokio::test]
@@ -78,11 +78,9 @@ async fn a_zero_by_dimensions_that_is_contradicted_is_no_value() {
 async fn new_fields_are_kept_and_named_and_missing_ones_are_named() {
     let source = source().finality(Finality::After(chrono::TimeDelta::days(3)));
     let slice = source.slice(day(DAY));
-    let drift = |field: &str, change| Drift { place: "Live".to_owned(), field: field.to_owned(), change };
-    let extra = |record: &str| Extra {
-        record: record.to_owned(),
-        fields: Json(json!({"aiAssistant": "x", "mail": "jo@example.org"})),
-    };
+    let drift = |field: &str, change| Drift::new("Live", field, change);
+    let extra =
+        |record: &str| Extra::new(record, Json(json!({"aiAssistant": "x", "mail": "jo@example.org"})));
     let page = |fields: &[(&str, Change)]| Page {
         extras: vec![extra("visit 7")],
         drift: fields.iter().map(|(field, change)| drift(field, *change)).collect(),

@@ -3,9 +3,9 @@
 use crate::support::{all, at, day, dump, dump_timeless, late, utc, window};
 use mkt_connect::ErrorKind;
 use mkt_etl::ledger::{QuarantineRow, RevisionRow, SliceRow};
-use mkt_etl::source::{Finality, Page};
 use mkt_etl::testing::RecordedMatomo;
-use mkt_etl::{MemorySource, Pipeline, Rejected, Totals};
+use mkt_etl::{Finality, Page};
+use mkt_etl::{Memory, Pipeline, Rejected, Totals};
 use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, Session, Site, SliceState, ZoneOffset};
 use mkt_warehouse::{SliceKey, Sqlite};
 use proptest::prelude::*;
@@ -109,7 +109,7 @@ async fn a_lock_out_stops_everything_of_the_instance() {
     // The check passes; then somebody else behind the same address tries tokens until the instance locks.
     let locked = Arc::new(Mutex::new(false));
     let report = {
-        let intruder = mkt_etl::Matomo::builder(&server.url())
+        let intruder = mkt_etl::matomo::Matomo::builder(&server.url())
             .allow_insecure_host(&server.server().authority())
             .token("ffffffffffffffffffffffffffffffff")
             .site(1);
@@ -131,7 +131,7 @@ async fn a_lock_out_stops_everything_of_the_instance() {
 
 #[tokio::test]
 async fn refused_credentials_in_the_middle_start_no_further_slice() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     source.fail(source.slice(day("2026-03-03")), Some(ErrorKind::Auth));
     let warehouse = Sqlite::in_memory().await.unwrap();
     let pipeline = Pipeline::new(source.clone(), warehouse.clone()).clock(late()).concurrency(1);
@@ -161,7 +161,7 @@ fn visits(day_text: &str, value: i64) -> Page {
 
 #[tokio::test]
 async fn a_failed_slice_keeps_its_rows_and_is_read_again() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC)
+    let source = Memory::new("memory", "shop", chrono_tz::UTC)
         .finality(Finality::After(chrono::TimeDelta::days(9999)));
     let slice = source.slice(day("2026-03-01"));
     source.put(slice.clone(), vec![visits("2026-03-01", 5)]);
@@ -187,7 +187,7 @@ async fn a_failed_slice_keeps_its_rows_and_is_read_again() {
 
 #[tokio::test]
 async fn a_contradicted_zero_does_not_replace_what_was_read() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC)
+    let source = Memory::new("memory", "shop", chrono_tz::UTC)
         .finality(Finality::After(chrono::TimeDelta::days(9999)));
     let slice = source.slice(day("2026-03-01"));
     source.put(slice.clone(), vec![visits("2026-03-01", 5)]);
@@ -213,7 +213,7 @@ async fn a_contradicted_zero_does_not_replace_what_was_read() {
 #[tokio::test]
 async fn a_slice_that_lost_a_row_is_loaded_again_settled_or_not() {
     for finality in [Finality::Immediate, Finality::After(chrono::TimeDelta::days(9999))] {
-        let source = MemorySource::new("memory", "shop", chrono_tz::UTC).finality(finality);
+        let source = Memory::new("memory", "shop", chrono_tz::UTC).finality(finality);
         // Both days claim the metric of the first.
         for date in ["2026-03-01", "2026-03-02"] {
             source.put(source.slice(day(date)), vec![visits("2026-03-01", 5)]);
@@ -225,7 +225,7 @@ async fn a_slice_that_lost_a_row_is_loaded_again_settled_or_not() {
         assert_eq!(all::<DailyMetric>(&warehouse).await.len(), 1);
         // The second day lets go of it: the first takes it back although nothing changed there.
         source.put(source.slice(day("2026-03-02")), vec![visits("2026-03-02", 5)]);
-        let own = MemorySource::slice(&source, day("2026-03-02"));
+        let own = Memory::slice(&source, day("2026-03-02"));
         mkt_warehouse::Warehouse::load(
             &warehouse,
             &mkt_warehouse::Batch::new(own),
@@ -244,7 +244,7 @@ async fn a_slice_that_lost_a_row_is_loaded_again_settled_or_not() {
 
 #[tokio::test]
 async fn without_control_totals_two_equal_reads_settle_a_slice() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     source.put(source.slice(day("2026-03-01")), vec![visits("2026-03-01", 5)]);
     let warehouse = Sqlite::in_memory().await.unwrap();
     let pipeline = Pipeline::new(source.clone(), warehouse.clone()).clock(late());
@@ -257,7 +257,7 @@ async fn without_control_totals_two_equal_reads_settle_a_slice() {
 
 #[tokio::test]
 async fn counts_that_do_not_add_up_fail_the_slice() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     let page = Page { read: 2, ..visits("2026-03-01", 5) };
     source.put(source.slice(day("2026-03-01")), vec![page]);
     let warehouse = Sqlite::in_memory().await.unwrap();
@@ -270,7 +270,7 @@ async fn counts_that_do_not_add_up_fail_the_slice() {
 
 #[tokio::test]
 async fn rows_of_another_site_fail_the_slice() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     let mut page = visits("2026-03-01", 5);
     page.metrics[0].site = "elsewhere".to_owned();
     source.put(source.slice(day("2026-03-01")), vec![page]);
@@ -282,7 +282,7 @@ async fn rows_of_another_site_fail_the_slice() {
 
 #[tokio::test]
 async fn a_slice_beyond_the_limit_fails_before_anything_is_loaded() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     let mut second = visits("2026-03-01", 5);
     second.metrics[0].metric = "actions".to_owned();
     source.put(source.slice(day("2026-03-01")), vec![visits("2026-03-01", 5), second]);
@@ -299,7 +299,7 @@ async fn a_slice_beyond_the_limit_fails_before_anything_is_loaded() {
 
 #[tokio::test]
 async fn quarantined_records_are_kept_without_addresses_and_leave_when_repaired() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC)
+    let source = Memory::new("memory", "shop", chrono_tz::UTC)
         .finality(Finality::After(chrono::TimeDelta::days(9999)));
     let slice = source.slice(day("2026-03-01"));
     let rejected =
@@ -322,7 +322,7 @@ async fn quarantined_records_are_kept_without_addresses_and_leave_when_repaired(
 #[tokio::test]
 async fn a_stopped_run_leaves_whole_slices_and_the_next_goes_on() {
     let days = window("2026-03-01", "2026-03-20");
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     for date in days.iter() {
         source.put(source.slice(date), vec![visits(&date.to_string(), 3)]);
         source.put_control(source.slice(date), Totals::new().with("visits", 3));
@@ -379,7 +379,7 @@ async fn a_run_may_be_a_task_of_its_own_and_aborting_it_leaves_whole_slices() {
 
 /// What every order of windows must give.
 async fn loaded(windows: &[(u64, u64)]) -> String {
-    let source = MemorySource::new("memory", "shop", chrono_tz::Europe::Paris);
+    let source = Memory::new("memory", "shop", chrono_tz::Europe::Paris);
     let first = day("2026-03-20");
     for offset in 0..14 {
         let date = first + chrono::Days::new(offset);

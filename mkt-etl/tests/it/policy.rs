@@ -4,14 +4,13 @@ use crate::support::{all, at, day, dump_timeless, late, window};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
+use mkt_connect::Stop;
 use mkt_connect::{ErrorKind, Result};
+use mkt_etl::csv::CsvSource;
 use mkt_etl::history::{self, Part};
 use mkt_etl::ledger::{QuarantineRow, SliceRow};
-use mkt_etl::source::{Capabilities, Checked, Page, SiteFacts};
-use mkt_etl::{
-    Again, AnalyticsSource, CsvSource, Extent, MemorySource, Pipeline, Rejected, Stop, StoppedBy, Totals,
-    Window,
-};
+use mkt_etl::{Again, AnalyticsSource, Extent, Memory, Pipeline, Rejected, StoppedBy, Totals, Window};
+use mkt_etl::{Capabilities, Checked, Page, SiteFacts};
 use mkt_warehouse::model::{Event, Measure};
 use mkt_warehouse::{SliceKey, Sqlite};
 use std::path::Path;
@@ -63,7 +62,7 @@ async fn a_mended_file_replaces_its_slices_and_empties_the_quarantine() {
 }
 
 /// A settled day of a source without versions.
-fn settled(source: &MemorySource, date: &str, visits: i64, spoiled: bool) {
+fn settled(source: &Memory, date: &str, visits: i64, spoiled: bool) {
     use mkt_warehouse::model::{DailyMetric, MetricKind, SliceState};
     let row = DailyMetric {
         metric: "visits".to_owned(),
@@ -86,7 +85,7 @@ fn settled(source: &MemorySource, date: &str, visits: i64, spoiled: bool) {
 
 #[tokio::test]
 async fn settled_slices_are_read_again_as_the_policy_says() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     settled(&source, "2026-03-01", 5, false);
     settled(&source, "2026-03-02", 6, true);
     let warehouse = Sqlite::in_memory().await.unwrap();
@@ -111,7 +110,7 @@ async fn settled_slices_are_read_again_as_the_policy_says() {
 
 #[tokio::test]
 async fn a_slice_with_too_many_spoiled_records_fails_and_keeps_what_it_had() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     settled(&source, "2026-03-01", 5, false);
     let warehouse = Sqlite::in_memory().await.unwrap();
     let pipeline = |budget: f64, again| {
@@ -132,7 +131,7 @@ async fn a_slice_with_too_many_spoiled_records_fails_and_keeps_what_it_had() {
 
 #[tokio::test]
 async fn a_source_that_cannot_be_reached_is_left_alone() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     let days = window("2026-03-01", "2026-03-20");
     for date in days.iter() {
         settled(&source, &date.to_string(), 5, false);
@@ -160,7 +159,7 @@ async fn a_source_that_cannot_be_reached_is_left_alone() {
 /// A source whose pages come when the test lets them.
 #[derive(Debug, Clone)]
 struct Gated {
-    inner: MemorySource,
+    inner: Memory,
     gate: Arc<Semaphore>,
 }
 
@@ -197,7 +196,7 @@ impl AnalyticsSource for Gated {
 
 /// Two slices are under way when somebody asks so many times. Gives what the report says and the slices in the ledger.
 async fn stopped(times: usize) -> (bool, u64, u64, usize) {
-    let inner = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let inner = Memory::new("memory", "shop", chrono_tz::UTC);
     let days = window("2026-03-01", "2026-03-10");
     for date in days.iter() {
         settled(&inner, &date.to_string(), 5, false);
@@ -236,7 +235,7 @@ async fn asked_twice_they_are_dropped_whole() {
 
 #[tokio::test]
 async fn the_quarantine_is_exported_line_by_line() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     for date in ["2026-03-01", "2026-03-02", "2026-03-03"] {
         settled(&source, date, 5, true);
     }
@@ -273,7 +272,7 @@ async fn the_quarantine_is_exported_line_by_line() {
 
 #[tokio::test]
 async fn the_revisions_of_a_number_are_its_history() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     let warehouse = Sqlite::in_memory().await.unwrap();
     for (visits, when) in
         [(5, "2026-11-15T12:00:00Z"), (7, "2026-11-16T12:00:00Z"), (6, "2026-11-17T12:00:00Z")]

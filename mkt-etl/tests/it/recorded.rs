@@ -6,10 +6,10 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use mkt_connect::Result;
 use mkt_connect::http::{Client, Request};
-use mkt_etl::source::{Capabilities, Checked};
 use mkt_etl::testing::RecordedMatomo;
 use mkt_etl::testing::conformance::{Finding, Subject, Verdict, check_all};
-use mkt_etl::{AnalyticsSource, MemorySource, Page, SiteFacts, Totals, Window};
+use mkt_etl::{AnalyticsSource, Memory, Page, SiteFacts, Totals, Window};
+use mkt_etl::{Capabilities, Checked};
 use mkt_warehouse::SliceKey;
 use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, SliceState};
 use serde_json::Value;
@@ -204,7 +204,7 @@ fn metric(site: &str, date: &str, value: i64) -> DailyMetric {
 
 #[tokio::test]
 async fn the_source_in_memory_keeps_the_contract() {
-    let source = MemorySource::new("memory", "shop", chrono_tz::UTC);
+    let source = Memory::new("memory", "shop", chrono_tz::UTC);
     let slice = source.slice(day("2026-03-28"));
     source.put(
         slice.clone(),
@@ -218,7 +218,7 @@ async fn the_source_in_memory_keeps_the_contract() {
 /// A source that breaks one sentence of the contract at a time.
 #[derive(Debug)]
 struct Broken {
-    inner: MemorySource,
+    inner: Memory,
     how: &'static str,
     reads: std::sync::atomic::AtomicU64,
 }
@@ -296,7 +296,7 @@ async fn a_broken_source_is_found_out_check_by_check() {
         "no address is in any row",
         "no secret is in any output",
     ] {
-        let inner = MemorySource::new("memory", "shop", chrono_tz::UTC);
+        let inner = Memory::new("memory", "shop", chrono_tz::UTC);
         for date in window("2026-03-28", "2026-03-29").iter() {
             inner.put_control(inner.slice(date), Totals::new().with("records", 0));
             if how == "control totals agree" {

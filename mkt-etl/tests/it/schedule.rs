@@ -4,11 +4,14 @@ use crate::support::{all, day, utc};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::{Europe, Tz};
+use mkt_connect::Stop;
+use mkt_connect::clock::Clock;
+use mkt_connect::clock::ManualClock;
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_etl::ledger::SliceRow;
 use mkt_etl::schedule::{Backoff, CatchUp, Ended, Schedule, Scheduler};
-use mkt_etl::source::{Finality, Page};
-use mkt_etl::{Clock, DueSlices, Extent, Job, ManualClock, MemorySource, Pipeline, Stop, Totals, Turn};
+use mkt_etl::{DueSlices, Extent, Job, Memory, Pipeline, Totals, Turn};
+use mkt_etl::{Finality, Page};
 use mkt_warehouse::model::SliceState;
 use mkt_warehouse::{Sqlite, Warehouse};
 use std::collections::VecDeque;
@@ -210,9 +213,8 @@ async fn a_clock_that_is_set_back_is_planned_for_anew() {
 }
 
 /// A source of days with a visit each, which are final a day after they ended.
-fn daily_source(from: &str, days: u64) -> MemorySource {
-    let source =
-        MemorySource::new("memory", "shop", Europe::Paris).finality(Finality::After(TimeDelta::days(1)));
+fn daily_source(from: &str, days: u64) -> Memory {
+    let source = Memory::new("memory", "shop", Europe::Paris).finality(Finality::After(TimeDelta::days(1)));
     for date in day(from).iter_days().take(days as usize) {
         source.put(source.slice(date), vec![Page { read: 0, ..Page::default() }]);
         source.put_control(source.slice(date), Totals::new().with("visits", 0));

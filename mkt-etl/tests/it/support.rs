@@ -1,7 +1,8 @@
 //! What several tests need.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use mkt_etl::{ManualClock, Window, ledger};
+use mkt_connect::clock::ManualClock;
+use mkt_etl::{Window, ledger};
 #[cfg(feature = "postgres")]
 use mkt_warehouse::Postgres;
 use mkt_warehouse::{Query, Record, Value, Warehouse, model};

@@ -3,9 +3,11 @@
 
 use crate::support::{all, day, dump_timeless, late};
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use mkt_connect::clock::ManualClock;
+use mkt_etl::Finality;
+use mkt_etl::csv::CsvSource;
 use mkt_etl::ledger::{RevisionRow, SliceRow};
-use mkt_etl::source::Finality;
-use mkt_etl::{CsvSource, ManualClock, MemorySource, Page, Pipeline, Totals, Window};
+use mkt_etl::{Memory, Page, Pipeline, Totals, Window};
 use mkt_warehouse::Sqlite;
 use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, SliceState};
 use proptest::prelude::*;
@@ -145,7 +147,7 @@ fn visits(date: NaiveDate, value: i64) -> Page {
     Page { read: 1, metrics: vec![row], ..Page::default() }
 }
 
-fn tell(source: &MemorySource, date: NaiveDate, value: i64) {
+fn tell(source: &Memory, date: NaiveDate, value: i64) {
     source.put(source.slice(date), vec![visits(date, value)]);
     source.put_control(source.slice(date), Totals::new().with("visits", value));
 }
@@ -157,9 +159,8 @@ fn final_from(date: NaiveDate) -> DateTime<Utc> {
     (date + Days::new(1 + FINAL_AFTER as u64)).and_hms_opt(0, 0, 0).unwrap().and_utc()
 }
 
-fn source() -> MemorySource {
-    MemorySource::new("memory", "shop", chrono_tz::UTC)
-        .finality(Finality::After(TimeDelta::days(FINAL_AFTER)))
+fn source() -> Memory {
+    Memory::new("memory", "shop", chrono_tz::UTC).finality(Finality::After(TimeDelta::days(FINAL_AFTER)))
 }
 
 /// The rows and the ledger, without the revisions: who never looked before saw no change.

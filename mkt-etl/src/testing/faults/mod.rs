@@ -15,7 +15,8 @@
 //! ```
 //! use mkt_connect::http::retry::Policy;
 //! use mkt_etl::testing::{RecordedMatomo, faults};
-//! use mkt_etl::{Matomo, Window};
+//! use mkt_etl::matomo::Matomo;
+//! use mkt_etl::Window;
 //! use mkt_warehouse::{Sqlite, Warehouse};
 //! use std::sync::Arc;
 //! use std::time::Duration;

@@ -5,7 +5,7 @@ use super::{Healthy, Moment, Subject, Verdict, refusal, shown_error, strike};
 use crate::content::Content;
 use crate::ledger::SliceRow;
 use crate::pipeline::Pipeline;
-use crate::report::RunReport;
+use crate::run_report::RunReport;
 use crate::source::{AnalyticsSource, Stream, Totals};
 use futures_util::StreamExt;
 use mkt_connect::Result;
@@ -225,7 +225,7 @@ fn kind(name: &str) -> mkt_connect::ErrorKind {
     use mkt_connect::ErrorKind::{Auth, Protocol, RateLimited, Unavailable};
     [Auth, Protocol, RateLimited, Unavailable]
         .into_iter()
-        .find(|kind| crate::report::kind_name(*kind) == name)
+        .find(|kind| crate::run_report::kind_name(*kind) == name)
         .unwrap_or(mkt_connect::ErrorKind::Input)
 }
 

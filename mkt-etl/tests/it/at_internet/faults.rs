@@ -4,8 +4,9 @@ use super::{read, report, settings, slice, source};
 use mkt_connect::http::retry::Policy;
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{Error, ErrorKind};
+use mkt_etl::AnalyticsSource;
+use mkt_etl::at_internet::AtInternet;
 use mkt_etl::testing::{AtInternetFault, FakeAtInternet};
-use mkt_etl::{AnalyticsSource, AtInternet};
 use std::time::Duration;
 
 const DAY: &str = "2026-03-28";

@@ -3,10 +3,11 @@
 use super::{read, report, settings, slice};
 use futures_util::future::join_all;
 use mkt_connect::http::retry::Policy;
+use mkt_etl::Coverage;
+use mkt_etl::Page;
+use mkt_etl::at_internet::AtInternet;
 use mkt_etl::at_internet::{CallBudget, Report};
-use mkt_etl::source::Coverage;
 use mkt_etl::testing::FakeAtInternet;
-use mkt_etl::{AtInternet, Page};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use std::time::Duration;

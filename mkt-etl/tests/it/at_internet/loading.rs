@@ -2,8 +2,9 @@
 
 use super::{report, settings};
 use crate::support::{all, at, late, window};
+use mkt_etl::Pipeline;
+use mkt_etl::at_internet::AtInternet;
 use mkt_etl::testing::FakeAtInternet;
-use mkt_etl::{AtInternet, Pipeline};
 use mkt_warehouse::model::{DailyMetric, DimensionMetric, MetricKind, SliceState};
 use mkt_warehouse::{Query, Sqlite, Warehouse};
 use rust_decimal::Decimal;

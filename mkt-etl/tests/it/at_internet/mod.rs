@@ -13,9 +13,10 @@ pub(crate) use visits::columns as visit_columns;
 use chrono_tz::Europe::Paris;
 use futures_util::StreamExt;
 use mkt_connect::http::retry::Policy;
+use mkt_etl::at_internet::AtInternet;
 use mkt_etl::at_internet::{AtInternetBuilder, Report};
 use mkt_etl::testing::FakeAtInternet;
-use mkt_etl::{AnalyticsSource, AtInternet, Page};
+use mkt_etl::{AnalyticsSource, Page};
 use mkt_warehouse::SliceKey;
 use std::time::Duration;
 

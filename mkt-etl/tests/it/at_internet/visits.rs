@@ -3,9 +3,10 @@
 use super::{SITE, read, settings, slice};
 use mkt_connect::Channel;
 use mkt_connect::testing::{Answer, Server};
+use mkt_etl::at_internet::AtInternet;
 use mkt_etl::at_internet::{Name, Start, VISITS, VisitColumns};
 use mkt_etl::testing::FakeAtInternet;
-use mkt_etl::{AnalyticsSource, AtInternet, zone};
+use mkt_etl::{AnalyticsSource, zone};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

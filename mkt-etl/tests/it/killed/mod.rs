@@ -13,7 +13,8 @@ mod points;
 mod story;
 
 use crate::support::dump_timeless;
-use mkt_etl::{ManualClock, Pipeline, ledger};
+use mkt_connect::clock::ManualClock;
+use mkt_etl::{Pipeline, ledger};
 use mkt_warehouse::{ColumnType, Query, Record, Value, Warehouse, model, open};
 use points::{Fuse, FusedSource, FusedWarehouse, HALVES, POINTS, Sabotage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,7 +119,7 @@ struct Held {
     rows: BTreeSet<String>,
     ledger: Option<String>,
     /// Whether a row of it moved to another slice, so that it has to be loaded again.
-    robbed: bool,
+    lost_rows: bool,
     /// The states that the ledger, the warehouse's own ledger and the rows tell.
     states: BTreeSet<String>,
 }
@@ -153,7 +154,7 @@ async fn slices(warehouse: &dyn Warehouse) -> Slices {
             continue;
         }
         let held = slices.entry(load.load_id).or_default();
-        held.robbed = load.content_hash.is_empty();
+        held.lost_rows = load.content_hash.is_empty();
         held.states.insert(format!("{:?}", Value::Text(load.state.to_string())));
     }
     let ledger = warehouse.query(&Query::table(&ledger::SliceRow::SCHEMA)).await.unwrap();
@@ -181,7 +182,7 @@ fn check_slices(held: &Slices, before: &Slices, after: &Slices) -> Result<(), St
             // The one visit that moves has three rows.
             let lacks = version.rows.len().saturating_sub(found.rows.len());
             let rows = found.rows == version.rows
-                || found.robbed && lacks <= 3 && found.rows.is_subset(&version.rows);
+                || found.lost_rows && lacks <= 3 && found.rows.is_subset(&version.rows);
             rows && found.ledger == version.ledger
         };
         if !is(&of(before)) && !is(&of(after)) {

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use mkt_connect::Result;
 use mkt_etl::ledger::{QuarantineRow, RevisionRow, SliceRow};
-use mkt_etl::source::{AnalyticsSource, Capabilities, Checked};
+use mkt_etl::{AnalyticsSource, Capabilities, Checked};
 use mkt_etl::{Page, SiteFacts, Totals, Window};
 use mkt_warehouse::model::{DailyMetric, Event, Session, User};
 use mkt_warehouse::{

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use mkt_connect::{Channel, Error, ErrorKind, Result};
-use mkt_etl::source::{AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Stream};
+use mkt_etl::{AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Stream};
 use mkt_etl::{Page, Rejected, SiteFacts, Totals, Window};
 use mkt_warehouse::model::{
     Amount, DailyMetric, Event, EventType, Json, Measure, MetricKind, Session, SliceState, User,
@@ -205,33 +205,21 @@ fn people_page(people: &[u32], phase: usize) -> Page {
 #[async_trait]
 impl AnalyticsSource for Story {
     fn capabilities(&self) -> Capabilities {
-        let stream =
-            |name: &'static str, grain, fills, finality| Stream { name: name.into(), grain, fills, finality };
         let late = Finality::After(TimeDelta::days(3));
-        Capabilities {
-            source: NAME,
-            streams: vec![
-                stream("visits", Grain::Day, &[Kind::Sessions, Kind::Events], late),
-                stream("daily", Grain::Day, &[Kind::Metrics], late),
-                stream("people", Grain::Whole, &[Kind::Users], Finality::Immediate),
-            ],
-            concurrency: 3,
-            control_totals: true,
-        }
+        let streams = vec![
+            Stream::new("visits", Grain::Day, &[Kind::Sessions, Kind::Events], late),
+            Stream::new("daily", Grain::Day, &[Kind::Metrics], late),
+            Stream::new("people", Grain::Whole, &[Kind::Users], Finality::Immediate),
+        ];
+        Capabilities::new(NAME, streams).concurrency(3).control_totals(true)
     }
 
     async fn check(&self) -> Result<Checked> {
-        Ok(Checked { version: None, sites: self.discover().await? })
+        Ok(Checked::new(self.discover().await?))
     }
 
     async fn discover(&self) -> Result<Vec<SiteFacts>> {
-        Ok(vec![SiteFacts {
-            site: SITE.to_owned(),
-            native_id: "1".to_owned(),
-            zone: chrono_tz::Europe::Paris,
-            currency: None,
-            conversion_set: vec![EventType::PURCHASE],
-        }])
+        Ok(vec![SiteFacts::new(SITE, chrono_tz::Europe::Paris).native_id("1")])
     }
 
     fn plan(&self, stream: &str, site: &str, window: Window) -> Result<Vec<SliceKey>> {

@@ -5,9 +5,10 @@ use crate::support::{all, day, late, window};
 use mkt_connect::ErrorKind;
 use mkt_connect::testing::{Answer, Received, Server};
 use mkt_etl::ledger::SliceRow;
+use mkt_etl::matomo::Matomo;
 use mkt_etl::matomo::STREAMS;
-use mkt_etl::source::{Change, Drift};
-use mkt_etl::{AnalyticsSource, Matomo, Pipeline};
+use mkt_etl::{AnalyticsSource, Pipeline};
+use mkt_etl::{Change, Drift};
 use mkt_warehouse::model::{DimensionMetric, SliceState};
 use mkt_warehouse::{SliceKey, Sqlite};
 use serde_json::{Value, json};
@@ -180,8 +181,7 @@ async fn fields_that_were_not_there_before_are_named_and_kept_beside_the_numbers
     })
     .await;
     let matomo = source(&server).all_streams().build().unwrap();
-    let drift =
-        |place: &str, field: &str, change| Drift { place: place.to_owned(), field: field.to_owned(), change };
+    let drift = |place: &str, field: &str, change| Drift::new(place, field, change);
 
     let read = page(&matomo, "referrers", "2026-03-28").await;
     let types = "Referrers.getReferrerType";

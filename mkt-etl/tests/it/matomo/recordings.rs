@@ -4,9 +4,10 @@
 use futures_util::StreamExt;
 use mkt_connect::http::retry::Policy;
 use mkt_connect::{ErrorKind, Result};
+use mkt_etl::matomo::Matomo;
 use mkt_etl::matomo::{Answer, Row};
 use mkt_etl::testing::RecordedMatomo;
-use mkt_etl::{AnalyticsSource, Matomo, Page};
+use mkt_etl::{AnalyticsSource, Page};
 use mkt_warehouse::SliceKey;
 use rust_decimal::Decimal;
 use serde_json::Value;

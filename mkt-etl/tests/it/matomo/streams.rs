@@ -4,9 +4,9 @@
 use super::{answering, combinations, has, loaded, number, page, pages, settled, source, value};
 use crate::support::{all, at, day, late, window};
 use mkt_connect::ErrorKind;
+use mkt_etl::Coverage;
 use mkt_etl::ledger::SliceRow;
 use mkt_etl::matomo::STREAMS;
-use mkt_etl::source::Coverage;
 use mkt_etl::testing::RecordedMatomo;
 use mkt_etl::testing::conformance::{Subject, Verdict, check_all};
 use mkt_etl::{AnalyticsSource, Pipeline, Totals};

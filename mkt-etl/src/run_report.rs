@@ -1,4 +1,4 @@
-//! What a run did, for people and for machines.
+//! The report of a pipeline run and its exit code.
 
 use crate::job::Turn;
 use chrono::{DateTime, Utc};
@@ -30,12 +30,12 @@ impl SliceFailure {
     }
 }
 
-/// Why a run started no further slice.
+/// Why a run stopped before its last slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StoppedBy {
-    /// The credentials were refused: each further try could bring a lock-out nearer.
+    /// The credentials were refused. Further attempts could lock the account.
     Refusal,
     /// The source could not be reached several times in a row.
     Outage,
@@ -191,6 +191,28 @@ pub fn exit_code_of(error: &Error) -> u8 {
         ErrorKind::Cancelled => 130,
         _ => 1,
     }
+}
+
+/// Failures, differences, notes and drift of a run as lines of text, at most five of each kind: the ledger has all.
+pub(crate) fn remarks(report: &RunReport) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let mut lines: Vec<String> = Vec::new();
+    let mut add = |what: &str, found: Vec<String>| {
+        let more = found.len().saturating_sub(SHOWN);
+        lines.extend(found.into_iter().take(SHOWN).map(|line| format!("{what}: {line}")));
+        if more > 0 {
+            lines.push(format!("{what}: {more} more"));
+        }
+    };
+    let pairs = |map: &BTreeMap<String, String>| -> Vec<String> {
+        map.iter().map(|(slice, text)| format!("{slice}: {text}")).collect()
+    };
+    add("failed", report.failures.iter().map(|it| format!("{}: {}", it.slice, it.message)).collect());
+    add("differs from its control totals", pairs(&report.unreconciled));
+    add("note", pairs(&report.notes));
+    add("form", report.drift.iter().map(|(change, n)| format!("{change} ({n} slices)")).collect());
+    lines.extend(report.stopped.iter().map(|why| format!("stopped early: {why}")));
+    lines
 }
 
 /// The name of an error kind in the ledger and in reports.
