@@ -13,7 +13,6 @@ use std::fmt::{self, Debug};
 /// As JSON: the keys of [`RunReport`] and `already_running`; when another process holds the lock, `slices`, `rows`,
 /// `quarantined`, `revised`, `replayed` and `seconds` are empty or zero. `Display` gives a few lines for people.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum Turn {
     /// The job ran.
     Ran(Box<RunReport>),

@@ -124,7 +124,6 @@ pub struct Completed<'a> {
 
 /// Why the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Ended {
     /// It was asked to.
     Stopped,
