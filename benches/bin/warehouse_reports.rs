@@ -5,7 +5,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 use clap::{Args, Parser, Subcommand};
 use mkt_benches::{SOURCE, World, ZONE};
-use mkt_warehouse::report::{self, REPORTS, Report, Scope};
+use mkt_warehouse::report::{self, Report, Scope};
 use mkt_warehouse::{Batch, LOAD_ID, Record, SliceKey, Table, Value, Warehouse, model};
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -91,7 +91,7 @@ async fn main() -> Outcome {
         }
         Task::Ask { warehouse } => ask(&mkt_warehouse::open(&warehouse).await?).await,
         Task::Names => {
-            for report in REPORTS {
+            for report in Report::ALL {
                 println!("{}", report.name());
             }
             Ok(())
@@ -202,7 +202,7 @@ async fn ask(warehouse: &dyn Warehouse) -> Outcome {
     let scope = Scope::days(ZONE, World::first_day(), World::until_day() + TimeDelta::days(1))?;
     for line in std::io::stdin().lock().lines() {
         let name = line?;
-        let report = Report::named(name.trim()).ok_or_else(|| format!("{name:?} is no report"))?;
+        let report: Report = name.trim().parse()?;
         let asked = Instant::now();
         let table = report.run(warehouse, &scope).await?;
         let seconds = asked.elapsed().as_secs_f64();

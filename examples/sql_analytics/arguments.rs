@@ -111,7 +111,7 @@ fn language(text: &str) -> Result<Lang, String> {
 
 fn reports() -> String {
     let mut text = "REPORTS\n".to_owned();
-    for report in report::REPORTS {
+    for report in report::Report::ALL {
         let first = report.describe().split(". ").next().unwrap_or_default();
         text.push_str(&format!("  {}\n      {}\n", report.name(), first.trim_end_matches('.')));
     }

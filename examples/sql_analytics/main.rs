@@ -11,7 +11,7 @@ use arguments::{Arguments, Engine};
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use mkt_connect::sentence;
-use mkt_warehouse::report::{self, CartOptions, EtlOptions, REPORTS, Report, Scope};
+use mkt_warehouse::report::{self, CartOptions, EtlOptions, Report, Scope};
 use mkt_warehouse::{Dialect, Table, Warehouse, model, open};
 use serde::Serialize;
 use std::error::Error;
@@ -64,8 +64,8 @@ async fn run(arguments: &Arguments) -> Step<String> {
     let scope = scope::scope(warehouse.as_ref(), arguments).await?;
     let mut answers = Vec::new();
     for report in &reports {
-        let table = answered(report, warehouse.as_ref(), &scope, Utc::now()).await?;
-        answers.push(Answer { report, table });
+        let table = answered(*report, warehouse.as_ref(), &scope, Utc::now()).await?;
+        answers.push(Answer { report: *report, table });
     }
     if let Some(path) = &arguments.page {
         let page = page::render(&answers, &scope, arguments.lang);
@@ -83,18 +83,18 @@ async fn run(arguments: &Arguments) -> Step<String> {
 
 /// The answer to a question that is asked now: the end of today has not come yet.
 async fn answered(
-    report: &Report,
+    report: Report,
     warehouse: &dyn Warehouse,
     scope: &Scope,
     now: DateTime<Utc>,
 ) -> mkt_connect::Result<Table> {
     let asked = Some(now).filter(|now| (scope.from()..scope.until()).contains(now));
-    Ok(match report.name() {
-        "etl_status" => {
+    Ok(match report {
+        Report::EtlStatus => {
             let options = EtlOptions { now: Some(now) };
             report::etl_status(warehouse, scope, options).await?.table().clone()
         }
-        "abandoned_carts" => {
+        Report::AbandonedCarts => {
             let options = CartOptions { now: asked, ..CartOptions::default() };
             report::abandoned_carts(warehouse, scope, options).await?.table().clone()
         }
@@ -102,16 +102,10 @@ async fn answered(
     })
 }
 
-fn chosen(name: &str) -> Step<Vec<&'static Report>> {
-    if name == "all" {
-        return Ok(REPORTS.to_vec());
-    }
-    match Report::named(name) {
-        Some(report) => Ok(vec![report]),
-        None => {
-            let names: Vec<&str> = REPORTS.iter().map(|report| report.name()).collect();
-            Err(format!("there is no report {name:?}; there are {}", names.join(", ")).into())
-        }
+fn chosen(name: &str) -> Step<Vec<Report>> {
+    match name {
+        "all" => Ok(Report::ALL.to_vec()),
+        name => Ok(vec![name.parse()?]),
     }
 }
 
@@ -136,8 +130,8 @@ async fn opened(url: &str) -> Step<Arc<dyn Warehouse>> {
 }
 
 /// What a report answered.
-struct Answer<'a> {
-    report: &'a Report,
+struct Answer {
+    report: Report,
     table: Table,
 }
 
@@ -149,7 +143,7 @@ struct Json<'a> {
     table: &'a Table,
 }
 
-impl Answer<'_> {
+impl Answer {
     fn json(&self) -> Json<'_> {
         Json { report: self.report.name(), table: &self.table }
     }

@@ -8,7 +8,7 @@ use mkt_warehouse::report::Scope;
 /// Rows of a table on the page.
 const SHOWN: usize = 50;
 
-pub(crate) fn render(answers: &[Answer<'_>], scope: &Scope, lang: Lang) -> String {
+pub(crate) fn render(answers: &[Answer], scope: &Scope, lang: Lang) -> String {
     let (title, period) = match lang {
         Lang::Fr => ("Analyse", "du {} au {} (exclu), fuseau {}"),
         _ => ("Analytics", "{} to {} (excluded), zone {}"),
@@ -28,7 +28,7 @@ pub(crate) fn render(answers: &[Answer<'_>], scope: &Scope, lang: Lang) -> Strin
     page.render()
 }
 
-fn table(answer: &Answer<'_>, lang: Lang) -> Table {
+fn table(answer: &Answer, lang: Lang) -> Table {
     let columns = answer.table.names().iter().zip(answer.table.columns()).map(|(name, column)| match column
         .column_type()
     {

@@ -95,6 +95,7 @@ struct Inner {
     delivery: Delivery,
     retry_after: Option<Duration>,
     status: Option<u16>,
+    code: Option<String>,
     detail: Option<String>,
     source: Option<Cause>,
 }
@@ -111,6 +112,7 @@ impl Error {
             delivery: Delivery::NotSent,
             retry_after: None,
             status: None,
+            code: None,
             detail: None,
             source: None,
         }))
@@ -134,6 +136,14 @@ impl Error {
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.0.status = Some(status);
+        self
+    }
+
+    /// Adds the code of the failure as the other side gives it: a SQLSTATE (`23505`), SQLite's extended result code
+    /// (`2067`), a vendor's own code. Decisions read this, never the text.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.0.code = Some(code.into());
         self
     }
 
@@ -185,6 +195,12 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.0.status
+    }
+
+    /// The vendor's or engine's own code, where there is one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
     }
 
     /// The clause for people, where there is one.
@@ -240,6 +256,7 @@ impl fmt::Debug for Error {
             .field("delivery", &self.0.delivery)
             .field("retry_after", &self.0.retry_after)
             .field("status", &self.0.status)
+            .field("code", &self.0.code)
             .field("detail", &self.0.detail)
             .field("source", &self.0.source)
             .finish()

@@ -10,6 +10,7 @@
 //! | [`Stop`] | asks long work to end, in two steps | |
 //! | `clock` | time handed in, so that waiting is tested without waiting | `clock` |
 //! | `http` | requests to one host over TLS, the retry decision, rate budgets, pages as a stream | `http` |
+//! | `sql` | errors by code, opening, migrations and locks on SQLite and PostgreSQL | `sqlite`, `postgres` |
 //! | `testing` | a scripted HTTP server on loopback that can misbehave | `testing` |
 //! | `chart` | charts as SVG, and a page of them | `chart` |
 //!
@@ -75,6 +76,8 @@ mod stop;
 
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "sql")]
+pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -70,7 +70,7 @@ impl fmt::Display for SliceKey {
 
 /// Rows of one table in a batch.
 #[derive(Debug, Clone)]
-pub struct Rows {
+pub struct TableRows {
     /// Where they go.
     pub schema: TableSchema,
     /// The rows, in the schema's columns.
@@ -89,8 +89,8 @@ pub struct Rows {
 pub struct Batch {
     key: SliceKey,
     state: SliceState,
-    replaced: Vec<Rows>,
-    upserted: Vec<Rows>,
+    replaced: Vec<TableRows>,
+    upserted: Vec<TableRows>,
 }
 
 impl Batch {
@@ -142,13 +142,13 @@ impl Batch {
 
     /// The slice's new content, by table.
     #[must_use]
-    pub fn replaced(&self) -> &[Rows] {
+    pub fn replaced(&self) -> &[TableRows] {
         &self.replaced
     }
 
     /// What is written beside it, by table.
     #[must_use]
-    pub fn upserted(&self) -> &[Rows] {
+    pub fn upserted(&self) -> &[TableRows] {
         &self.upserted
     }
 
@@ -176,11 +176,11 @@ impl Batch {
     }
 }
 
-fn push<R: Record>(into: &mut Vec<Rows>, load_id: i64, rows: impl IntoIterator<Item = R>) {
+fn push<R: Record>(into: &mut Vec<TableRows>, load_id: i64, rows: impl IntoIterator<Item = R>) {
     let index = match into.iter().position(|held| held.schema.name == R::SCHEMA.name) {
         Some(index) => index,
         None => {
-            into.push(Rows { schema: R::SCHEMA, table: R::SCHEMA.empty() });
+            into.push(TableRows { schema: R::SCHEMA, table: R::SCHEMA.empty() });
             into.len() - 1
         }
     };

@@ -3,7 +3,7 @@
 //! An engine's own refusal names neither row nor column, and each engine refuses something else (PostgreSQL a NUL,
 //! SQLite nothing at all); so the rules are stated here once. Nothing here writes.
 
-use crate::batch::{Batch, Rows};
+use crate::batch::{Batch, TableRows};
 use crate::schema::TableSchema;
 use crate::table::{Column, ColumnType};
 use chrono::Datelike;
@@ -61,7 +61,7 @@ pub(crate) fn check(batch: &Batch) -> Result<(), Misfit> {
     Ok(())
 }
 
-fn check_rows(rows: &Rows) -> Result<(), Misfit> {
+fn check_rows(rows: &TableRows) -> Result<(), Misfit> {
     let schema = &rows.schema;
     let columns = rows.table.columns();
     let count = rows.table.rows();

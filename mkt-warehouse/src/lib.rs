@@ -62,7 +62,7 @@
 //! | [`Exclusive`] | a named lock over processes: one scheduled job at a time |
 //! | `Sqlite`, `Postgres`, [`open`] | the engines (features `sqlite`, `postgres`), and either by URL |
 //! | [`report`] | the questions as typed functions; their SQL is under `sql/<engine>/`, to read and to run |
-//! | `Answer::charts` | feature `charts`: answers as SVG, in French and English |
+//! | `Answer::charts` | feature `chart`: answers as SVG, in French and English |
 //! | [`Table`], [`Query`], [`Schema`], [`record!`] | typed columns, SQL with bound values, tables of your own |
 //! | `testing` | feature `testing`: the contract as executable checks, for engines of your own |
 //!
@@ -108,7 +108,7 @@ mod table;
 pub mod testing;
 mod warehouse;
 
-pub use batch::{Batch, Rows, SliceKey};
+pub use batch::{Batch, TableRows, SliceKey};
 pub use dialect::Dialect;
 pub use exclusive::{Exclusive, Hold};
 pub use open::open;

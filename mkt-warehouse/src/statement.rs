@@ -1,9 +1,9 @@
 //! Pieces of SQL that SQLite and PostgreSQL write alike, and how both bring tables up to date.
 
 use crate::schema::{Migration, Schema, TableSchema};
+use mkt_connect::sql::{self, Step};
 use mkt_connect::{Error, ErrorKind, Result};
-use sqlx::SqlSafeStr;
-use sqlx::migrate::{MigrationType, Migrator};
+use sqlx::migrate::Migrator;
 
 /// Names come from schemas, which programmers write; quoting keeps a reserved word from surprising.
 pub(crate) fn quote(name: &str) -> String {
@@ -25,22 +25,21 @@ pub(crate) fn overwrite(schema: &TableSchema) -> String {
     }
 }
 
-/// The steps of a schema in an engine's SQL, remembered in `<owner>_migrations`.
+/// The migrations of a schema in an engine's SQL, remembered in `<owner>_migrations`.
 pub(crate) fn migrator(
     schema: &Schema,
     service: &'static str,
     text: fn(&Migration) -> &'static str,
 ) -> Result<Migrator> {
-    let owned = schema.owner.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    if !owned || schema.owner.is_empty() {
+    let valid = schema.owner.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if !valid || schema.owner.is_empty() {
         return Err(Error::new(ErrorKind::Input, service, "migrate")
-            .with_detail("an owner is lower-case letters and _"));
+            .with_detail(format!("invalid owner {:?}: expected lower-case letters and _", schema.owner)));
     }
-    let steps = schema.migrations.iter().map(|step| {
-        let (description, text) = (step.description.into(), text(step).into_sql_str());
-        sqlx::migrate::Migration::new(step.version, description, MigrationType::Simple, text, false)
+    let steps = schema.migrations.iter().map(|step| Step {
+        version: step.version,
+        description: step.description,
+        sql: text(step),
     });
-    let mut migrator = Migrator::with_migrations(steps.collect());
-    migrator.dangerous_set_table_name(format!("{}_migrations", schema.owner));
-    Ok(migrator)
+    Ok(sql::migrator(format!("{}_migrations", schema.owner), steps))
 }

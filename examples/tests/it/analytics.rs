@@ -2,7 +2,7 @@
 
 use crate::built::example;
 use chrono::{NaiveDateTime, TimeDelta, Timelike};
-use mkt_warehouse::report::REPORTS;
+use mkt_warehouse::report::Report;
 use mkt_warehouse::{Postgres, Query, Warehouse};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -148,7 +148,7 @@ fn the_answers_are_those_that_the_files_give() {
         let all = place.ask("all", &[]);
         let answered: Vec<&str> =
             all.as_array().unwrap().iter().map(|a| a["report"].as_str().unwrap()).collect();
-        assert_eq!(answered, REPORTS.iter().map(|report| report.name()).collect::<Vec<_>>());
+        assert_eq!(answered, Report::ALL.map(Report::name));
 
         // Only the first of May's days with a visit: --to is included.
         let answer = place.ask("daily_series", &["--from", "2026-05-02", "--to", "2026-05-03"]);
@@ -253,7 +253,7 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
         (place.try_load(Path::new("no/such.csv"), &[]), "such.csv"),
         (place.try_load(&file, &["--key", "a/b"]), "the key is not"),
         (place.try_load(&place.file("odd.csv", "a,b\n1,2\n"), &[]), "has no column user_id"),
-        (place.try_ask("arp", &[]), "there is no report \"arp\""),
+        (place.try_ask("arp", &[]), "unknown report \"arp\": expected one of"),
         (place.try_ask("arpu", &["--site", "shpo"]), "there is no site \"shpo\"; there are shop"),
         // Its offsets are loaded under that name.
         (place.try_ask("arpu", &["--site", "UTC"]), "there is no site \"UTC\"; there are shop"),

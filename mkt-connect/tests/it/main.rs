@@ -12,4 +12,6 @@ mod rate;
 mod retry;
 mod secrets;
 mod server;
+#[cfg(feature = "sql")]
+mod sql;
 mod wiremock;

@@ -4,14 +4,14 @@
 //! The binary format is strict about types, so it is used only where the table's columns have exactly the types that the
 //! schema's have in PostgreSQL. Rows are encoded into one buffer of bounded size on their way.
 
-use super::error::{is_code, storage};
-use crate::batch::Rows;
+use super::error::storage;
+use crate::batch::TableRows;
 use crate::fit;
 use crate::schema::TableSchema;
 use crate::statement::quote;
 use crate::table::{Column, ColumnType};
 use chrono::{Datelike, NaiveDate};
-use mkt_connect::{Error, Result};
+use mkt_connect::{Error, Result, sql};
 use sqlx::postgres::PgConnection;
 
 /// Bytes that are sent at once; a larger row is sent whole.
@@ -60,7 +60,7 @@ fn binary_types(ty: ColumnType) -> &'static [&'static str] {
 }
 
 /// Copies all rows under a savepoint; where a key is held already, none.
-pub(super) async fn copy(connection: &mut PgConnection, rows: &Rows) -> Result<Copied> {
+pub(super) async fn copy(connection: &mut PgConnection, rows: &TableRows) -> Result<Copied> {
     let raw = |cause: sqlx::Error| storage("load", &cause);
     sqlx::raw_sql("savepoint rows").execute(&mut *connection).await.map_err(raw)?;
     match send(connection, rows).await {
@@ -68,8 +68,8 @@ pub(super) async fn copy(connection: &mut PgConnection, rows: &Rows) -> Result<C
             sqlx::raw_sql("release savepoint rows").execute(&mut *connection).await.map_err(raw)?;
             Ok(Copied::All)
         }
-        // 23505: unique_violation; 0A000: feature_not_supported, as of tables with row-level security.
-        Err(error) if is_code(&error, "23505") || is_code(&error, "0A000") => {
+        // 0A000: feature_not_supported, as of tables with row-level security.
+        Err(error) if sql::is_unique_violation(&error) || error.code() == Some("0A000") => {
             sqlx::raw_sql("rollback to savepoint rows").execute(&mut *connection).await.map_err(raw)?;
             Ok(Copied::None)
         }
@@ -77,7 +77,7 @@ pub(super) async fn copy(connection: &mut PgConnection, rows: &Rows) -> Result<C
     }
 }
 
-async fn send(connection: &mut PgConnection, rows: &Rows) -> Result<(), Error> {
+async fn send(connection: &mut PgConnection, rows: &TableRows) -> Result<(), Error> {
     let raw = |cause: sqlx::Error| storage("load", &cause);
     let names: Vec<String> = rows.schema.columns.iter().map(|column| quote(column.name)).collect();
     let statement =

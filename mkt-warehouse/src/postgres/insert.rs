@@ -2,7 +2,7 @@
 
 use super::copy::{self, Copied};
 use super::error::{SERVICE, storage};
-use crate::batch::Rows;
+use crate::batch::TableRows;
 use crate::fit;
 use crate::schema::{LOAD_ID, TableSchema};
 use crate::statement::{overwrite, quote};
@@ -32,7 +32,7 @@ pub(super) enum Key {
 /// Inserts the rows; gives the slices that lost rows to them.
 pub(super) async fn insert(
     connection: &mut PgConnection,
-    rows: &Rows,
+    rows: &TableRows,
     key: Key,
     load_id: i64,
 ) -> Result<BTreeSet<i64>> {
@@ -67,7 +67,7 @@ pub(super) async fn insert(
     Ok(robbed)
 }
 
-fn end_of_chunk(rows: &Rows, from: usize) -> usize {
+fn end_of_chunk(rows: &TableRows, from: usize) -> usize {
     let mut bytes = 0;
     let mut end = from;
     while end < rows.table.rows() && end - from < ROWS && bytes < TEXT_BYTES {
@@ -129,7 +129,7 @@ fn unnest(schema: &TableSchema, indexes: &[usize]) -> String {
 /// The rows are locked first, in the order of their keys: until this load ends they belong to whom this says.
 async fn disown(
     connection: &mut PgConnection,
-    rows: &Rows,
+    rows: &TableRows,
     range: Range<usize>,
     load_id: i64,
 ) -> Result<Vec<i64>> {
@@ -165,7 +165,7 @@ async fn disown(
 async fn run(
     connection: &mut PgConnection,
     sql: &str,
-    rows: &Rows,
+    rows: &TableRows,
     indexes: &[usize],
     range: Range<usize>,
 ) -> Result<u64> {
@@ -177,7 +177,7 @@ async fn run(
 }
 
 /// A range of rows, one array per column.
-fn bound(rows: &Rows, indexes: &[usize], range: Range<usize>) -> Result<PgArguments> {
+fn bound(rows: &TableRows, indexes: &[usize], range: Range<usize>) -> Result<PgArguments> {
     let mut arguments = PgArguments::default();
     for index in indexes {
         if let Some(column) = rows.table.columns().get(*index) {

@@ -1,6 +1,6 @@
 //! Replaces a slice: rows and ledger in one transaction.
 
-use super::error::{SERVICE, is_collision, storage};
+use super::error::{SERVICE, storage};
 use super::insert::{self, Key};
 use super::session::Session;
 use crate::batch::Batch;
@@ -11,7 +11,7 @@ use crate::schema::LOAD_ID;
 use crate::statement::quote;
 use crate::warehouse::Receipt;
 use chrono::{DateTime, Utc};
-use mkt_connect::{Error, ErrorKind, Result};
+use mkt_connect::{Error, ErrorKind, Result, sql};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ pub(super) async fn load(pool: &PgPool, batch: &Batch, at: DateTime<Utc>) -> Res
     let mut attempt = 1;
     loop {
         match once(pool, batch, &hash, at).await {
-            Err(cause) if attempt < ATTEMPTS && is_collision(&cause) => attempt += 1,
+            Err(cause) if attempt < ATTEMPTS && sql::is_rolled_back_by_another(&cause) => attempt += 1,
             done => return done,
         }
     }

@@ -3,9 +3,9 @@
 //! Loads of one key queue for an advisory lock; loads of different keys run side by side. Many new rows travel by COPY,
 //! few rows, and rows whose keys other slices hold, as one array per column.
 //!
-//! No cancelled `begin` is met again: sqlx up to 0.9.0 leaves a transaction open on the connection when the future of
-//! `begin` is dropped (transact-rs/sqlx#4385). A load that is dropped closes its connection; elsewhere `begin` runs in a
-//! task of its own.
+//! sqlx up to 0.9.0 leaves a transaction open on the connection when the future of `begin` is dropped
+//! (transact-rs/sqlx#4385). A load that is dropped therefore closes its connection, and other transactions begin in a
+//! task of their own.
 
 mod answer;
 mod copy;
@@ -29,14 +29,9 @@ use chrono::{DateTime, Utc};
 use error::{SERVICE, storage};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use mkt_connect::{Error, ErrorKind, Result};
-use sqlx::migrate::MigrateError;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Transaction};
-use std::time::Duration;
-
-/// Connections at most.
-const CONNECTIONS: u32 = 8;
+use mkt_connect::{Result, sql};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgPool;
 
 /// Serialises migrations of every owner: the first eight bytes of "mkt-rs/m" as a number.
 const MIGRATION_LOCK: i64 = 0x6d6b_742d_7273_2f6d;
@@ -60,45 +55,16 @@ impl Postgres {
     /// Tables are created in the first schema of the search path, by default `public`.
     ///
     /// # Errors
-    /// `Config` for a URL that does not read, `Auth` when the server refuses the user, `Storage` when it cannot be
-    /// reached. The URL is in no error.
+    /// `Config` for an invalid URL, `Auth` when the server rejects the user, `Storage` when it cannot be reached. No
+    /// error holds the URL.
     pub async fn connect(url: &str) -> Result<Self> {
-        let options: PgConnectOptions = url.parse().map_err(|_| {
-            Error::new(ErrorKind::Config, SERVICE, "connect").with_detail("the URL does not read")
-        })?;
-        let options = options
-            .options([
-                ("idle_in_transaction_session_timeout", "60s"),
-                ("timezone", "UTC"),
-                // Reports drop the filters that are null while they are planned; a plan for any value could not.
-                ("plan_cache_mode", "force_custom_plan"),
-                // Reports are long texts over few rows a second: compiling one took a third of the cohorts' time.
-                ("jit", "off"),
-            ])
-            .disable_statement_logging();
-        // By itself first: a pool repeats a refused connection until its timeout.
-        let first = options.connect().await.map_err(|cause| storage("connect", &cause))?;
-        first.close().await.map_err(|cause| storage("connect", &cause))?;
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(Duration::from_secs(30))
-            .connect_lazy_with(options);
+        let pool = sql::postgres::connect(SERVICE, url).await?;
         Ok(Self { pool })
     }
 
     /// Waits for running calls and closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;
-    }
-}
-
-/// Begins a transaction in a task that nobody cancels. If the caller is gone when it has begun, it is dropped there,
-/// and thereby rolled back.
-async fn begin(pool: &PgPool, operation: &'static str) -> Result<Transaction<'static, sqlx::Postgres>> {
-    let pool = pool.clone();
-    match tokio::spawn(async move { pool.begin().await }).await {
-        Ok(begun) => begun.map_err(|cause| storage(operation, &cause)),
-        Err(_) => Err(Error::new(ErrorKind::Cancelled, SERVICE, operation)),
     }
 }
 
@@ -121,29 +87,12 @@ impl Warehouse for Postgres {
             .fetch_one(&self.pool)
             .await
             .map_err(|cause| storage("check", &cause))?;
-        if held.unwrap_or(0) > known { Err(newer("check")) } else { Ok(()) }
+        if held.unwrap_or(0) > known { Err(sql::newer(SERVICE, "check")) } else { Ok(()) }
     }
 
     async fn migrate(&self, schema: &Schema) -> Result<()> {
-        let mut migrator = statement::migrator(schema, SERVICE, |step| step.postgres)?;
-        // Our own lock ends with the transaction; sqlx's would outlive an error.
-        migrator.set_locking(false);
-        let mut transaction = begin(&self.pool, "migrate").await?;
-        sqlx::query("select pg_advisory_xact_lock($1)")
-            .bind(MIGRATION_LOCK)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|cause| storage("migrate", &cause))?;
-        migrator.run_direct(None, &mut *transaction, false).await.map_err(|cause| match cause {
-            MigrateError::VersionMissing(_) => newer("migrate"),
-            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => {
-                storage("migrate", &cause)
-            }
-            other => Error::new(ErrorKind::Storage, SERVICE, "migrate")
-                .with_detail(format!("the tables of {} could not be brought up to date", schema.owner))
-                .with_source(other),
-        })?;
-        transaction.commit().await.map_err(|cause| storage("migrate", &cause))
+        let migrator = statement::migrator(schema, SERVICE, |step| step.postgres)?;
+        sql::postgres::migrate(SERVICE, &self.pool, MIGRATION_LOCK, &migrator).await
     }
 
     async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
@@ -170,7 +119,7 @@ impl Warehouse for Postgres {
                 Some(transaction) => transaction,
                 None => {
                     let (sql, arguments) = answer::prepare(query)?;
-                    let mut transaction = begin(&self.pool, "query").await?;
+                    let mut transaction = sql::postgres::begin(SERVICE, "query", &self.pool, "BEGIN").await?;
                     sqlx::query_with(
                         AssertSqlSafe(format!("declare answer no scroll cursor for {sql}")),
                         arguments,
@@ -191,9 +140,4 @@ impl Warehouse for Postgres {
         })
         .boxed()
     }
-}
-
-fn newer(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Storage, SERVICE, operation)
-        .with_detail("the tables were written by a newer version of this library")
 }

@@ -5,8 +5,9 @@
 //! `commit`. Whatever was under way, nobody else meets that connection again: it is closed, and the server rolls back
 //! what was not committed.
 
-use super::error::{self, SERVICE, storage};
-use mkt_connect::{Delivery, Error, ErrorKind, Result};
+use super::error::{SERVICE, storage};
+use mkt_connect::sql::postgres;
+use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
 
@@ -16,15 +17,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn begin(pool: &PgPool) -> Result<Self> {
-        let connection = pool.acquire().await.map_err(|cause| match cause {
-            // sqlx repeats a refused connection until then.
-            sqlx::Error::PoolTimedOut if pool.size() < pool.options().get_max_connections() => {
-                Error::new(ErrorKind::Storage, SERVICE, "load")
-                    .delivered(Delivery::NotSent)
-                    .with_detail("the server cannot be reached")
-            }
-            cause => storage("load", &cause),
-        })?;
+        let connection = postgres::acquire(SERVICE, "load", pool).await?;
         let mut session = Self { connection: Some(connection) };
         sqlx::raw_sql("begin")
             .execute(session.connection()?)
@@ -46,7 +39,7 @@ impl Session {
         sqlx::raw_sql("commit")
             .execute(self.connection()?)
             .await
-            .map_err(|cause| error::of_commit(&cause))?;
+            .map_err(|cause| postgres::commit_error(SERVICE, "load", &cause))?;
         // Back to the pool.
         drop(self.connection.take());
         Ok(())

@@ -1,7 +1,7 @@
 //! What each campaign cost and brought in.
 
 use super::journey::looking_back;
-use super::{Answer, Report, Scope, answer, fold};
+use super::{Answer, Definition, Scope, answer, fold};
 use crate::model::{Amount, Measure};
 use crate::record;
 use crate::table::Value;
@@ -57,17 +57,23 @@ impl Default for CampaignOptions {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! campaign_performance {
+    () => {
+        "Per campaign and currency: sessions of the period through the campaign, conversions and revenue of the \
+         period credited to it, and what it cost on the days of the period. Credit goes to the last click that was \
+         not direct: a converted session with a campaign or a channel other than direct keeps its own, a direct one \
+         takes that of the person's last such session at most look_back_s seconds earlier. A purchase counts like \
+         its session (the one that it names), else like a direct visit at its own time; a refund goes where the \
+         person's last conversion before it went. The row without campaign_id holds all that belongs to no \
+         campaign, so that revenue adds up. ROAS is revenue ÷ cost, CPA is cost ÷ conversions; costs are filtered \
+         by their own channel and campaign, never by device. With several currencies a campaign has a row for each, \
+         with the same counts; do not add those up. Most sessions first."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "campaign_performance",
-    describe: "Per campaign and currency: sessions of the period through the campaign, conversions and revenue of the \
-               period credited to it, and what it cost on the days of the period. Credit goes to the last click that \
-               was not direct: a converted session with a campaign or a channel other than direct keeps its own, a \
-               direct one takes that of the person's last such session at most look_back_s seconds earlier. A \
-               purchase counts like its session (the one that it names), else like a direct visit at its own time; a \
-               refund goes where the person's last conversion before it went. The row without campaign_id holds all \
-               that belongs to no campaign, so that revenue adds up. ROAS is revenue ÷ cost, CPA is cost ÷ \
-               conversions; costs are filtered by their own channel and campaign, never by device. With several currencies a campaign has a row for each, with the same counts; do not add \
-               those up. Most sessions first.",
+    describe: campaign_performance!(),
     text: "
 with {visits so far},
 touches as @once()(
@@ -201,7 +207,7 @@ order by sessions desc, k.campaign, coalesce(a.currency, '')",
     local: false,
 };
 
-/// What each campaign cost and brought in: one row per campaign and currency.
+#[doc = campaign_performance!()]
 ///
 /// - **Sessions** of the period whose `campaign_id` it is; `converted_sessions` are those of them that converted.
 /// - **Credit** goes to the last click that was not direct, as web analytics count by default. A converted session of

@@ -1,6 +1,6 @@
 //! Who left something in the cart, and what they had looked at.
 
-use super::{Answer, Report, Scope, asked, fold, unreadable};
+use super::{Answer, Definition, Scope, asked, fold, unreadable};
 use crate::id;
 use crate::model::{Amount, Json};
 use crate::record;
@@ -99,14 +99,20 @@ record! {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! abandoned_carts {
+    () => {
+        "The events of every abandoned cart. A cart is what a user put in (add_to_cart, or cart_abandoned from a \
+         source that tells) in the period and after the last purchase; it is abandoned when it was not touched \
+         since idle_since. With it come the products looked at since that purchase. Filters choose the carts into \
+         which something was put through such traffic; these are shown whole, and whatever traffic a later purchase \
+         came through, it empties them. The function of this name folds the events into one row per cart: id, \
+         value, up to six products."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "abandoned_carts",
-    describe: "The events of every abandoned cart. A cart is what a user put in (add_to_cart, or cart_abandoned from a \
-               source that tells) in the period and after the last purchase; it is abandoned when it was not touched \
-               since idle_since. With it come the products looked at since that purchase. Filters choose the carts \
-               into which something was put through such traffic; these are shown whole, and whatever traffic a later \
-               purchase came through, it empties them. The function of this name folds the events into one row per \
-               cart: id, value, up to six products.",
+    describe: abandoned_carts!(),
     text: "
 with touches as @once()(
     select
@@ -146,19 +152,17 @@ order by a.person, a.site, a.timestamp, a.event_id",
     local: false,
 };
 
-/// The carts that were left: what a user put in (`add_to_cart`, or `cart_abandoned` from a source that tells) in the
-/// period and after the last purchase, and did not touch for [`CartOptions::idle`] before [`CartOptions::now`].
+#[doc = abandoned_carts!()]
 ///
+/// - **Untouched** means no such event for [`CartOptions::idle`] before [`CartOptions::now`].
 /// - `first_added_at` is the first such event of the period since the last purchase. `cart_id` is the source's (`cart_id`
-///   in the properties), else a stable hash of the user and that instant, so that asking again gives the same id. A period
-///   that begins after a cart does not know its beginning: where ids must not change from one question to the next, let
-///   all of them begin with the same day.
-/// - The cart's content is that of the last `cart_abandoned` with items (the source lists the whole cart), else of all
-///   `add_to_cart` events. `value` is Σ price × quantity, and null where a product has no price, a quantity does not read,
-///   or the products were added in several currencies.
-/// - Products looked at since the last purchase follow, so that a mail can show up to six.
-/// - **Filters** choose the carts into which something was put through such traffic. These are shown whole, and whatever
-///   traffic a later purchase came through, it empties them: nobody who bought is asked to come back.
+///   in the properties), else a stable hash of the user and that timestamp, so that a later call gives the same id. A period
+///   that begins after a cart does not know its beginning: where ids must not change between calls, let all of them begin
+///   with the same day.
+/// - **Content**: that of the last `cart_abandoned` with items (the source lists the whole cart), else of all `add_to_cart`
+///   events. `value` is Σ price × quantity, and null where a product has no price, a quantity is not a number, or the
+///   products were added in several currencies.
+/// - **Products viewed** since the last purchase follow, so that a message can show up to six.
 ///
 /// One row per site and person, in that order.
 ///

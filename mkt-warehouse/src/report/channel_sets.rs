@@ -1,7 +1,7 @@
 //! Which combinations of channels convert.
 
 use super::journey::{ChannelSet, looking_back, steps, takings};
-use super::{Answer, Report, Scope, answer, fold};
+use super::{Answer, Definition, Scope, answer, fold};
 use crate::model::Amount;
 use crate::record;
 use crate::warehouse::Warehouse;
@@ -41,12 +41,18 @@ impl Default for ChannelSetOptions {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! channel_sets {
+    () => {
+        "Which combinations of channels convert: the paths of the report paths by the set of their channels, \
+         whatever the order and the repeats; paths that end with a conversion ÷ paths × 100, and the sales that \
+         belong to the conversions. With several currencies a set has a row for each, with the same counts; do not \
+         add those up. Most conversions first."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "channel_sets",
-    describe: "Which combinations of channels convert: the paths of the report paths by the set of their channels, \
-               whatever the order and the repeats; paths that end with a conversion ÷ paths × 100, and the sales that \
-               belong to the conversions. With several currencies a set has a row for each, with the same counts; do \
-               not add those up. Most conversions first.",
+    describe: channel_sets!(),
     text: concat!(
         "
 with ",
@@ -87,12 +93,10 @@ order by c.converted desc, c.paths desc, c.channels, coalesce(g.currency, '')"
     local: false,
 };
 
-/// Which combinations of channels convert: the paths of [`paths`](super::paths()), with its definitions, by the set of
-/// their channels, whatever the order and the repeats.
+#[doc = channel_sets!()]
 ///
 /// A path through `email`, `organic`, `email` counts in `email + organic` alone, neither in `email` nor in `organic`. A
-/// combination that nobody took has no row. Most conversions first, then most paths, then by name; with several
-/// currencies a combination has a row for each, with the same counts.
+/// combination without a path has no row. Order: most conversions, then most paths, then the name.
 ///
 /// # Errors
 /// As [`paths`](super::paths()).

@@ -32,61 +32,59 @@ impl<R: Record> Answer<R> {
     /// without rows that can be drawn gives a chart that says so, or none where currencies decide.
     #[must_use]
     pub fn charts(&self, lang: Lang) -> Vec<Chart> {
-        drawn(self.name(), self.table(), lang)
+        self.name().parse().map_or_else(|_| Vec::new(), |report| drawn(report, self.table(), lang))
     }
 }
 
 impl Report {
     /// The table that [`run`](Self::run) gave, as [`Answer::charts`] draws it.
     #[must_use]
-    pub fn charts(&self, answer: &Table, lang: Lang) -> Vec<Chart> {
-        drawn(self.name(), answer, lang)
+    pub fn charts(self, answer: &Table, lang: Lang) -> Vec<Chart> {
+        drawn(self, answer, lang)
     }
 }
 
-fn drawn(name: &str, table: &Table, lang: Lang) -> Vec<Chart> {
+fn drawn(report: Report, table: &Table, lang: Lang) -> Vec<Chart> {
     let picture = Picture { table, lang };
-    match name {
-        "conversion_by_channel" => vec![picture.rates(
+    match report {
+        Report::ConversionByChannel => vec![picture.rates(
             ["Conversion rate by channel", "Taux de conversion par canal"],
             ["converted users ÷ users; n: users", "utilisateurs convertis ÷ utilisateurs ; n : utilisateurs"],
             ("channel", "conversion_rate", "users"),
         )],
-        "top_hours" => vec![picture.rates(
+        Report::TopHours => vec![picture.rates(
             ["Conversion rate by hour", "Taux de conversion par heure"],
             ["converted sessions ÷ sessions; n: sessions", "sessions converties ÷ sessions ; n : sessions"],
             ("hour", "conversion_rate", "sessions"),
         )],
-        "arpu" => picture.arpu(["Revenue per user", "Revenu par utilisateur"], "currency"),
-        "arpu_by_channel" => {
+        Report::Arpu => picture.arpu(["Revenue per user", "Revenu par utilisateur"], "currency"),
+        Report::ArpuByChannel => {
             picture.arpu(["Revenue per user by channel", "Revenu par utilisateur et canal"], "channel")
         }
-        "arpu_by_month" => {
+        Report::ArpuByMonth => {
             picture.arpu(["Revenue per user by month", "Revenu par utilisateur et mois"], "month")
         }
-        "cohort_retention" => vec![picture.cohorts()],
-        "funnel" => vec![picture.funnel()],
-        "campaign_performance" => picture.campaigns(),
-        "paths" => vec![picture.ranking(
+        Report::CohortRetention => vec![picture.cohorts()],
+        Report::Funnel => vec![picture.funnel()],
+        Report::CampaignPerformance => picture.campaigns(),
+        Report::Paths => vec![picture.ranking(
             ["Paths that convert most", "Parcours qui convertissent le plus"],
             ["paths that ended in a conversion", "parcours terminés par une conversion"],
             ("path", "converted", None),
             Format::Integer,
         )],
-        "channel_sets" => vec![picture.ranking(
+        Report::ChannelSets => vec![picture.ranking(
             ["Conversion rate by combination of channels", "Taux de conversion par combinaison de canaux"],
             ["converted paths ÷ paths; n: paths", "parcours convertis ÷ parcours ; n : parcours"],
             ("channels", "conversion_rate", Some("paths")),
             Format::Percent(1),
         )],
-        "abandoned_carts" => picture.carts(),
-        "daily_series" => picture.series(),
-        "rfm" => vec![picture.rfm()],
-        "email_performance" => vec![picture.mails()],
-        "etl_status" => vec![picture.loads()],
-        "training_set" => vec![picture.training()],
-        // A test keeps a report without a picture away.
-        _ => Vec::new(),
+        Report::AbandonedCarts => picture.carts(),
+        Report::DailySeries => picture.series(),
+        Report::Rfm => vec![picture.rfm()],
+        Report::EmailPerformance => vec![picture.mails()],
+        Report::EtlStatus => vec![picture.loads()],
+        Report::TrainingSet => vec![picture.training()],
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who comes back, month by month after sign-up.
 
-use super::{Answer, Report, Scope, answer, fold};
+use super::{Answer, Definition, Scope, answer, fold};
 use crate::record;
 use crate::table::Value;
 use crate::warehouse::Warehouse;
@@ -23,13 +23,19 @@ record! {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! cohort_retention {
+    () => {
+        "Users by month of sign-up, and the share of them with a session in each calendar month since. The month is \
+         that of users.signed_up_at, whichever source tells it; for a user without one, that of the first session \
+         ever seen. A cohort holds who signed up in the period; sessions count from the period's start. Months that \
+         are not complete at the period's end are null. Filters by channel, device and campaign keep sessions, not \
+         sign-ups."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "cohort_retention",
-    describe: "Users by month of sign-up, and the share of them with a session in each calendar month since. The month \
-               is that of users.signed_up_at, whichever source tells it; for a user without one, that of the first \
-               session ever seen. A cohort holds who signed up in the period; sessions count from the period's start. \
-               Months that are not complete at the period's end are null. Filters by channel, device and campaign keep \
-               sessions, not sign-ups.",
+    describe: cohort_retention!(),
     text: "
 with months as (
     @numbers(@month_diff(:first_day, :last_month))
@@ -111,15 +117,11 @@ order by s.cohort, m.number",
     local: true,
 };
 
-/// Users by month of sign-up, and the share of them with a session in each calendar month since, in the scope's zone.
+#[doc = cohort_retention!()]
 ///
-/// The month of sign-up is that of `users.signed_up_at` (the earliest, for a person with several user ids; whichever
-/// source tells it, [`Scope::source`] is not asked); for a user without one, that of the first session ever seen. A cohort holds who signed up in the period; sessions count from the
-/// period's start, so let it start with a month. Active means having a session. Months that are not complete at the
-/// period's end are null.
-///
-/// Filters by channel, device and campaign keep sessions, not sign-ups: of everybody who signed up, so many came back in
-/// that way.
+/// - **Months** are those of the scope's zone. Let the period start with a month: sessions count from its start.
+/// - **Sign-up**: the earliest, for a person with several user ids; [`Scope::source`] does not apply to it.
+/// - **Active** means having a session.
 ///
 /// # Errors
 /// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].

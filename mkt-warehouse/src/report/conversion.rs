@@ -1,6 +1,6 @@
 //! Which share of each channel's users converted.
 
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Definition, Scope, answer};
 use crate::record;
 use crate::warehouse::Warehouse;
 use mkt_connect::{Channel, Result};
@@ -19,10 +19,16 @@ record! {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! conversion_by_channel {
+    () => {
+        "Per channel: distinct users with a converted session ÷ distinct users with a session × 100, over the \
+         sessions that start in the period. A user with sessions in two channels counts in both. Best first."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "conversion_by_channel",
-    describe: "Per channel: distinct users with a converted session ÷ distinct users with a session × 100, over the \
-               sessions that start in the period. A user with sessions in two channels counts in both. Best first.",
+    describe: conversion_by_channel!(),
     text: "
 with {visits}
 select
@@ -36,9 +42,9 @@ order by conversion_rate desc, channel",
     local: false,
 };
 
-/// Per channel: distinct users with a converted session ÷ distinct users with a session × 100, over the sessions that
-/// start in the period. A user with sessions in two channels counts in both. The best channel comes first; a channel
-/// without a session has no row.
+#[doc = conversion_by_channel!()]
+///
+/// A channel without a session has no row.
 ///
 /// # Errors
 /// Of [`Warehouse::query`].

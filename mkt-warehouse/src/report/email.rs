@@ -1,6 +1,6 @@
 //! What became of the mails of a campaign.
 
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Definition, Scope, answer};
 use crate::record;
 use crate::warehouse::Warehouse;
 use mkt_connect::Result;
@@ -45,14 +45,19 @@ record! {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! email_performance {
+    () => {
+        "Per provider and campaign, the messages whose first event lies in the period and what became of them, also \
+         after the period: every count is of distinct messages. Percentages: delivery and bounces of accepted; \
+         opens, clicks, unsubscribes and complaints of delivered; click-to-open of opened. Of the filters only that \
+         of campaigns applies, by the campaign that any event of a message names. Opens and clicks by machines \
+         (privacy proxies that load every picture, scanners that follow every link) are in them."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "email_performance",
-    describe: "Per provider and campaign, the messages whose first event lies in the period and what became of them, \
-               also after the period: every count is of distinct messages. Percentages: delivery and bounces of \
-               accepted; opens, clicks, unsubscribes and complaints of delivered; click-to-open of opened. Of the \
-               filters only that of campaigns applies, by the campaign that any event of a message names. Opens and \
-               clicks by machines (privacy proxies that load every picture, scanners that follow every link) are in \
-               them.",
+    describe: email_performance!(),
     text: "
 with messages as (
     select
@@ -95,7 +100,7 @@ order by source, coalesce(campaign_id, '')",
     local: false,
 };
 
-/// Per provider and campaign: what became of the messages whose first event lies in the period.
+#[doc = email_performance!()]
 ///
 /// - Every count is of distinct messages, so that an event told twice, or a mail opened ten times, counts once. A
 ///   message belongs to the period of its first event, and all its events count, whenever they came: rates of one

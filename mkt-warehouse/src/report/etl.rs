@@ -1,6 +1,6 @@
 //! How far each source was loaded, and how far that can be trusted.
 
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Definition, Scope, answer};
 use crate::batch::SliceKey;
 use crate::record;
 use crate::table::Value;
@@ -57,12 +57,18 @@ pub struct EtlOptions {
     pub now: Option<DateTime<Utc>>,
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! etl_status {
+    () => {
+        "Per source, stream and site, over the slices of the ledger (loads) that touch the period: how many, first \
+         and last day, days between them that no slice holds, the last change and the hours since, rows, changes of \
+         content after the first load, and slices by state. Slices that hold a whole stream without days count, but \
+         have no first and last day. Filters by channel, device and campaign do not apply."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "etl_status",
-    describe: "Per source, stream and site, over the slices of the ledger (loads) that touch the period: how many, \
-               first and last day, days between them that no slice holds, the last change and the hours since, rows, \
-               changes of content after the first load, and slices by state. Slices that hold a whole stream without \
-               days count, but have no first and last day. Filters by channel, device and campaign do not apply.",
+    describe: etl_status!(),
     text: "
 with slices as (
     select
@@ -125,12 +131,11 @@ order by s.source, s.stream, s.site",
     local: false,
 };
 
-/// Per source, stream and site: how far it was loaded, how long ago, and how far that can be trusted.
+#[doc = etl_status!()]
 ///
-/// Answered from the ledger `loads` alone, over the slices that touch the period's days; their first and last days are
-/// told whole. [`Scope::site`] and [`Scope::source`] choose; no system of record and no other filter applies. `missing_days` are days
-/// between the first and the last that no slice holds: a day that was loaded and found empty is not missing. A slice that
-/// holds a whole stream ([`crate::SliceKey::whole`]) counts, but has no days. The states add up to `slices`.
+/// [`Scope::site`] and [`Scope::source`] choose slices; systems of record do not apply. `missing_days` counts days
+/// between the first and the last that no slice holds: a day that was loaded and is empty is not missing. A slice of a
+/// whole stream is one of [`crate::SliceKey::whole`]. The states add up to `slices`.
 ///
 /// # Errors
 /// Of [`Warehouse::query`].

@@ -2,7 +2,7 @@
 
 use super::journey::whole_seconds;
 use super::scope::input;
-use super::{Answer, Report, Scope, answer, fold};
+use super::{Answer, Definition, Scope, answer, fold};
 use crate::model::EventType;
 use crate::record;
 use crate::table::Value;
@@ -95,14 +95,19 @@ macro_rules! counted {
     };
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! funnel {
+    () => {
+        "How many people take the steps in order. A person enters with an event of the first step in the period, \
+         and reaches a step when all steps up to it happened one after the other (by timestamp, then event_id), all \
+         within window_s seconds of that entry, also past the period's end. Of several entries the best counts, and \
+         everybody counts once per step. seconds_from_first is the mean, over the people who reached the step, of \
+         the whole seconds on their fastest way from an entry. Steps that are null are not asked for."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "funnel",
-    describe: "How many people take the steps in order. A person enters with an event of the first step in the period, \
-               and reaches a step when all steps up to it happened one after the other (by timestamp, then event_id), \
-               all within window_s seconds of that entry, also past the period's end. Of several entries the best \
-               counts, and everybody counts once per step. seconds_from_first is the mean, over the people who \
-               reached the step, of the whole seconds on their fastest way from an entry. Steps that are null are \
-               not asked for.",
+    describe: funnel!(),
     text: concat!(
         "
 with acts as (
@@ -190,20 +195,17 @@ order by step"
     local: false,
 };
 
-/// How many people take the steps in order, and where the others stop.
+#[doc = funnel!()]
 ///
-/// - **Entry**: an event of the first step in the period.
-/// - **Reached**: all steps up to this one happened one after the other, each strictly later by (`timestamp`,
-///   `event_id`), all within [`FunnelOptions::window`] of that entry, its last instant included. Other events in between
-///   do not matter. One event never counts for two steps, not even when these are of one type.
-/// - **Past the period's end**: entries end with the period, later steps only with the window, so that those who enter
-///   on the last day have as much time as the others. The last window's rates are final when the window has passed and
-///   its events are loaded.
-/// - **Several entries**: the one which leads furthest counts; everybody counts once per step, so the counts never grow
+/// - **Within the window** ([`FunnelOptions::window`]) includes its last instant. Other events in between do not matter.
+///   One event never counts for two steps, not even when these are of one type.
+/// - **Past the period's end**: entries end with the period, later steps only with the window, so that who enters on the
+///   last day has as much time as the others. The rates of the last window are final once it has passed and its events are
+///   loaded.
+/// - **Several entries**: the one that leads furthest counts; everybody counts once per step, so the counts never grow
 ///   from step to step.
-///
-/// One row per step, in order, also where nobody reached it. Steps may happen in different sessions and on different
-/// sites of the scope.
+/// - **Rows**: one per step, in order, also where nobody reached it. Steps may happen in different sessions and on
+///   different sites of the scope.
 ///
 /// # Errors
 /// `Input` for fewer than two or more than eight steps, and for a window that is zero, not in whole seconds, or longer

@@ -1,6 +1,6 @@
 //! At which local hours visits convert best.
 
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Definition, Scope, answer};
 use crate::record;
 use crate::table::Value;
 use crate::warehouse::Warehouse;
@@ -36,11 +36,17 @@ impl Default for HourOptions {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! top_hours {
+    () => {
+        "The hours of the day with the best conversion rate: converted sessions ÷ sessions × 100 by the local hour \
+         of the session's start, for hours with enough sessions. Equal rates come in the order of the hour. The \
+         hour that a clock change repeats counts once, as one hour."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "top_hours",
-    describe: "The hours of the day with the best conversion rate: converted sessions ÷ sessions × 100 by the local \
-               hour of the session's start, for hours with enough sessions. Equal rates come in the order of the hour. \
-               The hour that a clock change repeats counts once, as one hour.",
+    describe: top_hours!(),
     text: "
 with {visits},
 -- Clocks change on quarters of an hour (since 1972), so few instants are left to be looked up in the zone.
@@ -75,9 +81,9 @@ order by place",
     local: true,
 };
 
-/// The hours of the day with the best conversion rate: converted sessions ÷ sessions × 100 by the local hour of the
-/// session's start in the scope's zone. Hours with fewer than `minimum` sessions are left out; equal rates come in the
-/// order of the hour. The hour that a clock change repeats counts as one hour.
+#[doc = top_hours!()]
+///
+/// Hours are those of the scope's zone. [`HourOptions`] sets how many sessions an hour needs, and how many rows there are.
 ///
 /// # Errors
 /// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].

@@ -38,12 +38,12 @@
 //!   question, and the names.
 //!
 //! The rendered texts are under `sql/<engine>/`, to read and to run by hand; a test keeps them equal to the code.
-//! Reports only read. With the feature `charts` their answers draw: `Answer::charts`.
+//! Reports only read. With the feature `chart` their answers draw: `Answer::charts`.
 
 mod campaigns;
 mod carts;
 mod channel_sets;
-#[cfg(feature = "charts")]
+#[cfg(feature = "chart")]
 mod chart;
 mod cohort;
 mod conversion;
@@ -91,9 +91,57 @@ use serde::Serialize;
 use serde::ser::SerializeStruct;
 use std::fmt;
 
+/// A report by name, with its default options: for command lines and servers. The functions take options and return typed
+/// rows.
+///
+/// ```
+/// use mkt_warehouse::report::Report;
+///
+/// let report: Report = "top_hours".parse()?;
+/// assert_eq!(report, Report::TopHours);
+/// assert!("best_hours".parse::<Report>().unwrap_err().to_string().contains("top_hours"));
+/// # Ok::<(), mkt_warehouse::report::UnknownReport>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Report {
+    /// [`conversion_by_channel`]
+    ConversionByChannel,
+    /// [`arpu()`]
+    Arpu,
+    /// [`arpu_by_channel`]
+    ArpuByChannel,
+    /// [`arpu_by_month`]
+    ArpuByMonth,
+    /// [`top_hours`]
+    TopHours,
+    /// [`cohort_retention`]
+    CohortRetention,
+    /// [`funnel()`]
+    Funnel,
+    /// [`campaign_performance`]
+    CampaignPerformance,
+    /// [`paths()`]
+    Paths,
+    /// [`channel_sets`]
+    ChannelSets,
+    /// [`abandoned_carts`]
+    AbandonedCarts,
+    /// [`daily_series`]
+    DailySeries,
+    /// [`rfm`]
+    Rfm,
+    /// [`email_performance`]
+    EmailPerformance,
+    /// [`etl_status`]
+    EtlStatus,
+    /// [`training_set`]
+    TrainingSet,
+}
+
 /// What a report is, apart from any warehouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
+struct Definition {
     name: &'static str,
     describe: &'static str,
     text: &'static str,
@@ -101,79 +149,120 @@ pub struct Report {
     local: bool,
 }
 
-/// Every report, by name.
-pub const REPORTS: &[&Report] = &[
-    &conversion::REPORT,
-    &revenue::REPORT,
-    &revenue::BY_CHANNEL,
-    &revenue::BY_MONTH,
-    &hours::REPORT,
-    &cohort::REPORT,
-    &funnel::REPORT,
-    &campaigns::REPORT,
-    &paths::REPORT,
-    &channel_sets::REPORT,
-    &carts::REPORT,
-    &series::REPORT,
-    &rfm::REPORT,
-    &email::REPORT,
-    &etl::REPORT,
-    &training::REPORT,
-];
+/// A name that no report has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown report {0:?}: expected one of {names}", names = names())]
+pub struct UnknownReport(pub String);
+
+fn names() -> String {
+    Report::ALL.map(Report::name).join(", ")
+}
+
+impl std::str::FromStr for Report {
+    type Err = UnknownReport;
+
+    fn from_str(name: &str) -> std::result::Result<Self, UnknownReport> {
+        Self::ALL
+            .into_iter()
+            .find(|report| report.name() == name)
+            .ok_or_else(|| UnknownReport(name.chars().take(60).collect()))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
 
 impl Report {
-    /// The report of a name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<&'static Self> {
-        REPORTS.iter().copied().find(|report| report.name == name)
+    /// Every report.
+    pub const ALL: [Self; 16] = [
+        Self::ConversionByChannel,
+        Self::Arpu,
+        Self::ArpuByChannel,
+        Self::ArpuByMonth,
+        Self::TopHours,
+        Self::CohortRetention,
+        Self::Funnel,
+        Self::CampaignPerformance,
+        Self::Paths,
+        Self::ChannelSets,
+        Self::AbandonedCarts,
+        Self::DailySeries,
+        Self::Rfm,
+        Self::EmailPerformance,
+        Self::EtlStatus,
+        Self::TrainingSet,
+    ];
+
+    fn definition(self) -> &'static Definition {
+        match self {
+            Self::ConversionByChannel => &conversion::REPORT,
+            Self::Arpu => &revenue::REPORT,
+            Self::ArpuByChannel => &revenue::BY_CHANNEL,
+            Self::ArpuByMonth => &revenue::BY_MONTH,
+            Self::TopHours => &hours::REPORT,
+            Self::CohortRetention => &cohort::REPORT,
+            Self::Funnel => &funnel::REPORT,
+            Self::CampaignPerformance => &campaigns::REPORT,
+            Self::Paths => &paths::REPORT,
+            Self::ChannelSets => &channel_sets::REPORT,
+            Self::AbandonedCarts => &carts::REPORT,
+            Self::DailySeries => &series::REPORT,
+            Self::Rfm => &rfm::REPORT,
+            Self::EmailPerformance => &email::REPORT,
+            Self::EtlStatus => &etl::REPORT,
+            Self::TrainingSet => &training::REPORT,
+        }
     }
 
-    /// Its name, as in the file under `sql/`.
+    /// Its name: that of its function, and of its file under `sql/`.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(self) -> &'static str {
+        self.definition().name
     }
 
-    /// Its definition, in words.
+    /// Its definition in words: the first paragraph of its function's documentation.
     #[must_use]
-    pub fn describe(&self) -> &'static str {
-        self.describe
+    pub fn describe(self) -> &'static str {
+        self.definition().describe
     }
 
     /// Its SQL for people: parameters are named as the engine's own tools name them (`:from`, `@since`, `$since`), and a
     /// heading says what they are and how to set them.
     #[must_use]
-    pub fn sql(&self, dialect: Dialect) -> String {
-        readable::for_people(self, dialect)
+    pub fn sql(self, dialect: Dialect) -> String {
+        readable::for_people(self.definition(), dialect)
     }
 
     /// Answers with its default options, as the function of the same name does.
     ///
     /// # Errors
     /// As that function.
-    pub async fn run<W: Warehouse + ?Sized>(&self, warehouse: &W, scope: &Scope) -> Result<Table> {
-        Ok(match self.name {
-            "conversion_by_channel" => conversion_by_channel(warehouse, scope).await?.table,
-            "arpu" => arpu(warehouse, scope).await?.table,
-            "arpu_by_channel" => arpu_by_channel(warehouse, scope).await?.table,
-            "arpu_by_month" => arpu_by_month(warehouse, scope).await?.table,
-            "top_hours" => top_hours(warehouse, scope, HourOptions::default()).await?.table,
-            "cohort_retention" => cohort_retention(warehouse, scope).await?.table,
-            "funnel" => funnel(warehouse, scope, &FunnelOptions::default()).await?.table,
-            "campaign_performance" => {
-                campaign_performance(warehouse, scope, CampaignOptions::default()).await?.table
-            }
-            "paths" => paths(warehouse, scope, PathOptions::default()).await?.table,
-            "channel_sets" => channel_sets(warehouse, scope, ChannelSetOptions::default()).await?.table,
-            "abandoned_carts" => abandoned_carts(warehouse, scope, CartOptions::default()).await?.table,
-            "daily_series" => daily_series(warehouse, scope).await?.table,
-            "rfm" => rfm(warehouse, scope, RfmOptions::default()).await?.table,
-            "email_performance" => email_performance(warehouse, scope).await?.table,
-            "etl_status" => etl_status(warehouse, scope, EtlOptions::default()).await?.table,
-            _ => training_set(warehouse, scope).await?.table,
+    pub async fn run<W: Warehouse + ?Sized>(self, warehouse: &W, scope: &Scope) -> Result<Table> {
+        Ok(match self {
+            Self::ConversionByChannel => conversion_by_channel(warehouse, scope).await?.table,
+            Self::Arpu => arpu(warehouse, scope).await?.table,
+            Self::ArpuByChannel => arpu_by_channel(warehouse, scope).await?.table,
+            Self::ArpuByMonth => arpu_by_month(warehouse, scope).await?.table,
+            Self::TopHours => top_hours(warehouse, scope, HourOptions::default()).await?.table,
+            Self::CohortRetention => cohort_retention(warehouse, scope).await?.table,
+            Self::Funnel => funnel(warehouse, scope, &FunnelOptions::default()).await?.table,
+            Self::CampaignPerformance => campaign_performance(warehouse, scope, CampaignOptions::default()).await?.table,
+            Self::Paths => paths(warehouse, scope, PathOptions::default()).await?.table,
+            Self::ChannelSets => channel_sets(warehouse, scope, ChannelSetOptions::default()).await?.table,
+            Self::AbandonedCarts => abandoned_carts(warehouse, scope, CartOptions::default()).await?.table,
+            Self::DailySeries => daily_series(warehouse, scope).await?.table,
+            Self::Rfm => rfm(warehouse, scope, RfmOptions::default()).await?.table,
+            Self::EmailPerformance => email_performance(warehouse, scope).await?.table,
+            Self::EtlStatus => etl_status(warehouse, scope, EtlOptions::default()).await?.table,
+            Self::TrainingSet => training_set(warehouse, scope).await?.table,
         })
     }
+}
 
+impl Definition {
     fn query(&self, dialect: Dialect, values: &[(&'static str, Value)]) -> Query {
         text::bound(self.text, dialect, values)
     }
@@ -234,7 +323,7 @@ impl<R: Record> Serialize for Answer<R> {
 
 /// Runs a report's query and reads its rows.
 async fn answer<R: Record, W: Warehouse + ?Sized>(
-    report: &Report,
+    report: &Definition,
     warehouse: &W,
     scope: &Scope,
     options: Vec<(&'static str, Value)>,
@@ -249,7 +338,7 @@ async fn answer<R: Record, W: Warehouse + ?Sized>(
 
 /// Runs a report's query; its columns are those of the rows.
 async fn asked<R: Record, W: Warehouse + ?Sized>(
-    report: &Report,
+    report: &Definition,
     warehouse: &W,
     scope: &Scope,
     options: Vec<(&'static str, Value)>,

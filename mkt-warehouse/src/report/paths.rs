@@ -1,7 +1,7 @@
 //! Through which channels people came, in which order, before they converted, and when they did not.
 
 use super::journey::{ChannelPath, looking_back, steps, takings};
-use super::{Answer, Report, Scope, answer, fold};
+use super::{Answer, Definition, Scope, answer, fold};
 use crate::model::Amount;
 use crate::record;
 use crate::warehouse::Warehouse;
@@ -57,15 +57,21 @@ impl Default for PathOptions {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! paths {
+    () => {
+        "The channels of a person's sessions in the order of their start, and how often such a path ended with a \
+         conversion. A converted session of the period ends a path, which begins after the person's conversion \
+         before it and at most look_back_s seconds earlier. Sessions of the period that led to no conversion in \
+         that time form paths without conversion, one between two conversions. A sale (purchase, or refund with a \
+         negative revenue) of the period belongs to the person's last conversion up to the session that it names, \
+         else up to its own time. With several currencies a path has a row for each, with the same counts; do not \
+         add those up. Most conversions first."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "paths",
-    describe: "The channels of a person's sessions in the order of their start, and how often such a path ended with a \
-               conversion. A converted session of the period ends a path, which begins after the person's conversion \
-               before it and at most look_back_s seconds earlier. Sessions of the period that led to no conversion in \
-               that time form paths without conversion, one between two conversions. A sale (purchase, or refund with \
-               a negative revenue) of the period belongs to the person's last conversion up to the session that it \
-               names, else up to its own time. With several currencies a path has a row for each, with the same \
-               counts; do not add those up. Most conversions first.",
+    describe: paths!(),
     text: concat!(
         "
 with ",
@@ -101,23 +107,16 @@ order by c.converted desc, c.not_converted desc, c.path, coalesce(g.currency, ''
     local: false,
 };
 
-/// The channels of people's sessions in the order of their start, and how often such a path ended with a conversion.
+#[doc = paths!()]
 ///
-/// - **A path to a conversion** ends with a converted session of the period. It begins after the person's conversion
-///   before that one, and at most [`PathOptions::look_back`] earlier, also before the period.
-/// - **A path without conversion** is made of the sessions of the period that led to no conversion within the look-back:
-///   those after the person's last conversion, and those too old for the conversion that follows them. So every session
-///   of the period is in exactly one path, and what did not work is not left out.
+/// - **Every session of the period is in exactly one path.** A path without conversion holds those after the person's
+///   last conversion, or those too old for the conversion that follows.
 /// - **Order** is by `start_time`, then `session_id`. A person's sessions on all sites of the scope are one history.
-/// - **Value**: purchases less refunds of the period. A sale belongs to the person's last conversion up to the session
-///   which it names ([`Event::session_id`](crate::model::Event::session_id)), where that session is one that the report
-///   looks at; else up to its own time. So a refund takes from the conversion before it, whichever session it came in.
-///   A sale without a conversion before it, or with one before the period, is in no path.
-/// - **Currencies**: a path with sales in several currencies has a row for each, with the same counts; do not add those
-///   up. [`path_counts`] gives each path once.
-///
-/// Most conversions first, then most paths without, then by name. Credits of channels (Markov, Shapley, first, last) can
-/// be computed from these rows: nothing is cut off unless [`PathOptions::limit`] says so.
+/// - **A sale** names its session by [`Event::session_id`](crate::model::Event::session_id). One without a conversion
+///   before it, or with one before the period, is in no path.
+/// - **Currencies**: [`path_counts`] gives each path once.
+/// - **Rows**: most conversions first, then most paths without, then by name; all of them, unless
+///   [`PathOptions::limit`] is set, so that credits of channels (Markov, Shapley, first, last) can be computed from them.
 ///
 /// # Errors
 /// `Input` for a look-back that is not in whole seconds or longer than 366 days; else of [`Warehouse::query`].

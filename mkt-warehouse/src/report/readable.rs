@@ -9,7 +9,7 @@
 //! | BigQuery | `@since` | `--parameter` of the `bq` command, which reads the file |
 //! | Snowflake | `$since` | `set`; the file runs as it stands |
 
-use super::{Report, text};
+use super::{Definition, text};
 use crate::dialect::Dialect;
 
 /// A value to try.
@@ -70,7 +70,7 @@ const PARAMETERS: &[(&str, &str, Sample)] = &[
     ("look_from", "look_back_s before the period", Instant("2026-08-31 22:00:00")),
 ];
 
-pub(super) fn for_people(report: &Report, dialect: Dialect) -> String {
+pub(super) fn for_people(report: &Definition, dialect: Dialect) -> String {
     let sql = text::rendered(report.text, dialect);
     let mut names = Vec::new();
     let sql = renamed(sql.trim(), |name| {
@@ -211,11 +211,11 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::REPORTS;
+    use crate::report::Report;
 
     #[test]
     fn every_parameter_of_every_report_has_a_meaning_and_a_value() {
-        for report in REPORTS {
+        for report in Report::ALL.map(Report::definition) {
             for dialect in Dialect::ALL {
                 let sql = text::rendered(report.text, dialect);
                 renamed(&sql, |name| {

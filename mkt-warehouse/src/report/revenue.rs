@@ -1,6 +1,6 @@
 //! What a user brings in: over the period, by channel, by month.
 
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Definition, Scope, answer};
 use crate::model::{Amount, Measure};
 use crate::record;
 use crate::warehouse::Warehouse;
@@ -21,11 +21,17 @@ record! {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! arpu {
+    () => {
+        "Average revenue per user, one row per currency: purchases less refunds in the period ÷ distinct users with \
+         a session that starts in the period. An event without a currency has its site's. Without any revenue there \
+         is one row, of 0 in no currency; without users the average is null."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "arpu",
-    describe: "Average revenue per user, one row per currency: purchases less refunds in the period ÷ distinct users \
-               with a session that starts in the period. An event without a currency has its site's. Without any \
-               revenue there is one row, of 0 in no currency; without users the average is null.",
+    describe: arpu!(),
     text: "
 with {visits},
 users as (
@@ -47,9 +53,7 @@ order by coalesce(r.currency, '')",
     local: false,
 };
 
-/// Average revenue per user, one row per currency: purchases less refunds in the period ÷ distinct users with a session
-/// that starts in the period, whether they bought or not. An event without a currency has its site's. Without any
-/// revenue there is one row, of 0 in no currency; without users the average is null.
+#[doc = arpu!()]
 ///
 /// # Errors
 /// Of [`Warehouse::query`].
@@ -73,12 +77,18 @@ record! {
     }
 }
 
-pub(super) const BY_CHANNEL: Report = Report {
+macro_rules! arpu_by_channel {
+    () => {
+        "Average revenue per user by channel and currency: purchases less refunds in the period ÷ distinct users \
+         with a session of the channel that starts in the period. A purchase belongs to the channel of its session, \
+         without one to its own. A user of two channels counts in both, so the users of the channels are not to be \
+         added; the revenues of one currency add up to those of arpu."
+    };
+}
+
+pub(super) const BY_CHANNEL: Definition = Definition {
     name: "arpu_by_channel",
-    describe: "Average revenue per user by channel and currency: purchases less refunds in the period ÷ distinct users \
-               with a session of the channel that starts in the period. A purchase belongs to the channel of its \
-               session, without one to its own. A user of two channels counts in both, so the users of the channels \
-               are not to be added; the revenues of one currency add up to those of arpu.",
+    describe: arpu_by_channel!(),
     text: "
 with {visits},
 users as (
@@ -107,11 +117,9 @@ order by c.channel, coalesce(r.currency, '')",
     local: false,
 };
 
-/// Average revenue per user by channel: purchases less refunds in the period ÷ distinct users with a session of the
-/// channel that starts in the period. A purchase belongs to the channel of its session, without one to its own.
+#[doc = arpu_by_channel!()]
 ///
-/// A user of two channels counts in both, so the users of the channels are not to be added; the revenues of one currency
-/// add up to those of [`arpu`]. A channel without revenue has one row, of 0 in no currency.
+/// A channel without revenue has one row, of 0 in no currency.
 ///
 /// # Errors
 /// Of [`Warehouse::query`].
@@ -138,11 +146,17 @@ record! {
     }
 }
 
-pub(super) const BY_MONTH: Report = Report {
+macro_rules! arpu_by_month {
+    () => {
+        "Average revenue per user by local month and currency: purchases less refunds of the month ÷ distinct users \
+         with a session that starts in it. Months of which the period holds a part show that part. Months with \
+         neither users nor revenue have no row."
+    };
+}
+
+pub(super) const BY_MONTH: Definition = Definition {
     name: "arpu_by_month",
-    describe: "Average revenue per user by local month and currency: purchases less refunds of the month ÷ distinct \
-               users with a session that starts in it. Months of which the period holds a part show that part. Months \
-               with neither users nor revenue have no row.",
+    describe: arpu_by_month!(),
     text: "
 with {visits},
 users as (
@@ -177,9 +191,9 @@ order by m.month, coalesce(r.currency, '')",
     local: true,
 };
 
-/// Average revenue per user by local month of the scope's zone: purchases less refunds of the month ÷ distinct users
-/// with a session that starts in it. Months of which the period holds a part show that part; months with neither users
-/// nor revenue have no row.
+#[doc = arpu_by_month!()]
+///
+/// Months are those of the scope's zone.
 ///
 /// # Errors
 /// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].

@@ -1,7 +1,7 @@
 //! Who bought last when, how often, and for how much.
 
 use super::scope::input;
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Definition, Scope, answer};
 use crate::model::Amount;
 use crate::table::Value;
 use crate::warehouse::Warehouse;
@@ -71,13 +71,19 @@ impl Default for RfmOptions {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! rfm {
+    () => {
+        "Everyone with a purchase in the period, one row per currency: recency (days from the last purchase to the \
+         period's last day), frequency (purchases), monetary (purchases less refunds in the currency), and a score \
+         of each. A score is 1 + the whole part of quantiles × the share of buyers who did worse (bought longer \
+         ago, less often, for less in the same currency): equal values have equal scores. The segment is named by \
+         fifths of recency and frequency."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "rfm",
-    describe: "Everyone with a purchase in the period, one row per currency: recency (days from the last purchase to \
-               the period's last day), frequency (purchases), monetary (purchases less refunds in the currency), and a \
-               score of each. A score is 1 + the whole part of quantiles × the share of buyers who did worse (bought \
-               longer ago, less often, for less in the same currency): equal values have equal scores. The segment is \
-               named by fifths of recency and frequency.",
+    describe: rfm!(),
     text: "
 with sales as (
     select
@@ -153,9 +159,10 @@ order by s.person, coalesce(v.currency, '')",
     local: true,
 };
 
-/// Everyone with a purchase in the period: recency, frequency, monetary, a score of each, and a segment. One row per
-/// person and currency; recency and frequency are the person's over all currencies, amounts are never added across
-/// them. A refund in a currency in which the person bought nothing gives a row with a negative amount.
+#[doc = rfm!()]
+///
+/// Recency and frequency are the person's over all currencies; amounts are never added across them. A refund in a
+/// currency in which the person bought nothing gives a row with a negative amount.
 ///
 /// **Scores**: 1 + ⌊[`quantiles`](RfmOptions::quantiles) × (buyers who did worse) ÷ (buyers)⌋. Worse is: bought longer
 /// ago (in local days), bought less often, spent less in the same currency. Equal values have equal scores, which

@@ -1,6 +1,6 @@
 //! Visits, conversions and revenue of every day.
 
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Definition, Scope, answer};
 use crate::model::Amount;
 use crate::record;
 use crate::table::Value;
@@ -24,11 +24,17 @@ record! {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! daily_series {
+    () => {
+        "Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases \
+         less refunds). Days of which the period holds a part show that part. With several currencies a day has a \
+         row for each, with the same visits and conversions; do not add those up."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "daily_series",
-    describe: "Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases \
-               less refunds). Days of which the period holds a part show that part. With several currencies a day has a row for each, with the same visits and conversions; \
-               do not add those up.",
+    describe: daily_series!(),
     text: "
 with days as (
     @days(:first_day, :last_day)
@@ -74,9 +80,9 @@ order by d.day, coalesce(c.currency, '')",
     local: true,
 };
 
-/// Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases less refunds).
+#[doc = daily_series!()]
 ///
-/// Days of which the period holds a part show that part. With several currencies a day has a row for each, with the same visits and conversions; do not add those up.
+/// Days are those of the scope's zone.
 ///
 /// # Errors
 /// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].

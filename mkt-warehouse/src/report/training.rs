@@ -1,6 +1,6 @@
 //! Sessions as rows for a conversion model.
 
-use super::{Answer, Report, Scope, answer};
+use super::{Answer, Definition, Scope, answer};
 use crate::record;
 use crate::warehouse::Warehouse;
 use mkt_connect::{Channel, Result};
@@ -23,10 +23,16 @@ record! {
     }
 }
 
-pub(super) const REPORT: Report = Report {
+macro_rules! training_set {
+    () => {
+        "One row per session that starts in the period: time_on_site in seconds (from first to last event where the \
+         source does not tell), pages_viewed, source (the channel), device, converted."
+    };
+}
+
+pub(super) const REPORT: Definition = Definition {
     name: "training_set",
-    describe: "One row per session that starts in the period: time_on_site in seconds (from first to last event where \
-               the source does not tell), pages_viewed, source (the channel), device, converted.",
+    describe: training_set!(),
     text: "
 with {visits}
 select
@@ -41,8 +47,7 @@ order by @sorted(session_id)",
     local: false,
 };
 
-/// One row per session that starts in the period: `time_on_site` in seconds (from first to last event where the source
-/// does not tell), `pages_viewed`, `source` (the channel), `device`, `converted`.
+#[doc = training_set!()]
 ///
 /// # Errors
 /// Of [`Warehouse::query`].

@@ -4,9 +4,9 @@ use super::error::SERVICE;
 use crate::exclusive::{Exclusive, Hold};
 use crate::id;
 use async_trait::async_trait;
+use mkt_connect::sql::FileLock;
 use mkt_connect::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,31 +31,25 @@ impl Place {
             Self::Beside(database) => {
                 let (database, held) = (database.clone(), name.to_owned());
                 let locked = tokio::task::spawn_blocking(move || lock(&database, &held)).await;
-                let file = locked.map_err(|_| Error::new(ErrorKind::Cancelled, SERVICE, "lock"))?;
-                let file = file.map_err(|cause| match cause.kind() {
+                let lock = locked.map_err(|_| Error::new(ErrorKind::Cancelled, SERVICE, "lock"))?;
+                let lock = lock.map_err(|cause| match cause.kind() {
                     io::ErrorKind::Unsupported => Error::new(ErrorKind::Unsupported, SERVICE, "lock")
-                        .with_detail("this file system locks no files"),
+                        .with_detail("the file system does not support file locks"),
                     _ => Error::new(ErrorKind::Storage, SERVICE, "lock")
-                        .with_detail("the lock's file cannot be opened or locked")
+                        .with_detail("the lock file cannot be opened or locked")
                         .with_source(cause),
                 })?;
-                Ok(file.map(|file| Exclusive::new(name, Locked(file))))
+                Ok(lock.map(|lock| Exclusive::new(name, Locked(lock))))
             }
         }
     }
 }
 
 /// The locked file; nothing where somebody else has it locked.
-fn lock(database: &Path, name: &str) -> io::Result<Option<File>> {
-    // The same database by another way (a link, another current folder) has the same locks.
+fn lock(database: &Path, name: &str) -> io::Result<Option<FileLock>> {
+    // The same database under another path (a link, another current folder) has the same locks.
     let database = database.canonicalize()?;
-    // Never removed: whoever had just opened the old file would hold a lock that nobody else can see.
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(beside(&database, name))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(cause)) => Err(cause),
-    }
+    FileLock::try_exclusive(&beside(&database, name))
 }
 
 /// `shop.db-etl_matomo-1f2e3d4c5b6a7988.lock`: the name for people, its hash for uniqueness.
@@ -68,7 +62,7 @@ fn beside(database: &Path, name: &str) -> PathBuf {
 }
 
 /// Locked until it is closed.
-struct Locked(#[expect(dead_code, reason = "held, not used")] File);
+struct Locked(#[expect(dead_code, reason = "held, not used")] FileLock);
 
 #[async_trait]
 impl Hold for Locked {

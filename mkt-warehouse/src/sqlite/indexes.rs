@@ -7,7 +7,7 @@
 
 use super::error::storage;
 use super::insert::refused;
-use crate::batch::Rows;
+use crate::batch::TableRows;
 use crate::statement::quote;
 use mkt_connect::Result;
 use sqlx::AssertSqlSafe;
@@ -21,7 +21,7 @@ const LARGE: usize = 10_000;
 pub(super) struct Aside(Vec<String>);
 
 /// Drops the indexes of the rows' table, if it is empty and the rows are many.
-pub(super) async fn set_aside(connection: &mut SqliteConnection, rows: &Rows) -> Result<Aside> {
+pub(super) async fn set_aside(connection: &mut SqliteConnection, rows: &TableRows) -> Result<Aside> {
     if rows.table.rows() < LARGE {
         return Ok(Aside(Vec::new()));
     }
@@ -53,7 +53,7 @@ pub(super) async fn set_aside(connection: &mut SqliteConnection, rows: &Rows) ->
 }
 
 /// Makes them again. A unique index of somebody's own may refuse the rows here.
-pub(super) async fn build(connection: &mut SqliteConnection, rows: &Rows, aside: Aside) -> Result<()> {
+pub(super) async fn build(connection: &mut SqliteConnection, rows: &TableRows, aside: Aside) -> Result<()> {
     for text in aside.0 {
         execute(connection, text).await.map_err(|cause| refused(rows, cause))?;
     }

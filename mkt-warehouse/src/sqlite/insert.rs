@@ -1,7 +1,7 @@
 //! Writes rows of any table by prepared multi-row statements.
 
 use super::error::{SERVICE, storage};
-use crate::batch::Rows;
+use crate::batch::TableRows;
 use crate::fit;
 use crate::schema::{LOAD_ID, TableSchema};
 use crate::statement::{overwrite, quote};
@@ -32,7 +32,7 @@ pub(super) enum Key {
 /// one runs in the connection's thread.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
-    rows: &Rows,
+    rows: &TableRows,
     key: Key,
 ) -> Result<BTreeSet<i64>> {
     let mut robbed = BTreeSet::new();
@@ -99,7 +99,7 @@ impl Statements {
 }
 
 /// The slices that hold keys of these rows are no longer what their hash says: their next load is no replay. Gives them.
-async fn disown(connection: &mut SqliteConnection, rows: &Rows, range: Range<usize>) -> Result<Vec<i64>> {
+async fn disown(connection: &mut SqliteConnection, rows: &TableRows, range: Range<usize>) -> Result<Vec<i64>> {
     let schema = &rows.schema;
     let keys: Vec<String> = schema.primary_key.iter().map(|key| quote(key)).collect();
     let marks = format!("({})", vec!["?"; keys.len()].join(","));
@@ -131,7 +131,7 @@ async fn disown(connection: &mut SqliteConnection, rows: &Rows, range: Range<usi
 }
 
 /// A constraint of the table that `fit` does not know: says where.
-pub(super) fn refused(rows: &Rows, cause: sqlx::Error) -> Error {
+pub(super) fn refused(rows: &TableRows, cause: sqlx::Error) -> Error {
     let error = storage("load", cause);
     let clause = error.detail().unwrap_or_default().to_owned();
     match error.kind() {
@@ -151,7 +151,7 @@ async fn run(
 }
 
 /// The values of a range of rows, row by row.
-fn arguments(rows: &Rows, range: Range<usize>, texts: &mut Texts) -> Result<SqliteArguments> {
+fn arguments(rows: &TableRows, range: Range<usize>, texts: &mut Texts) -> Result<SqliteArguments> {
     let columns = rows.table.columns();
     let mut arguments = SqliteArguments::default();
     arguments.reserve(columns.len() * range.len(), 0);

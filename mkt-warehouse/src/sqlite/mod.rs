@@ -26,10 +26,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use error::{SERVICE, storage};
 use futures_util::stream::BoxStream;
-use mkt_connect::{Error, ErrorKind, Result};
+use mkt_connect::{Result, sql};
 use read::{Place, Readers};
 use sqlx::ConnectOptions;
-use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -46,12 +45,16 @@ const WRITER_CACHE: &str = "-65536";
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// How long a load waits for another process's load. 30 s unless told.
+    /// How long a load waits for another process's load. Default 30 s.
     pub busy_timeout: Duration,
     /// Whether every load waits until the disk has it (`synchronous = FULL`). Without, as by default (`NORMAL`), a
     /// power cut may undo the last loads, each as a whole; the file stays sound and the loads can be repeated. A
     /// killed process loses nothing either way.
     pub durable: bool,
+    /// Whether a new file is readable by its owner only (mode 0600), as by default: user ids are personal data, and
+    /// other crates may keep addresses in the same file. Without, the process's umask decides. A file that exists keeps
+    /// its mode.
+    pub private: bool,
     /// The largest size of the file in bytes, rounded down to pages of 4096; a load beyond it fails and changes
     /// nothing.
     pub max_bytes: Option<u64>,
@@ -59,7 +62,7 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { busy_timeout: Duration::from_secs(30), durable: false, max_bytes: None }
+        Self { busy_timeout: Duration::from_secs(30), durable: false, private: true, max_bytes: None }
     }
 }
 
@@ -111,10 +114,14 @@ impl Sqlite {
             let clause = error.detail().unwrap_or("it cannot be opened").to_owned();
             error.with_detail(format!("{}: {clause}", path.display()))
         };
+        if options.private {
+            // SQLite names what is wrong with the path.
+            let _ = sql::sqlite::create_private(path);
+        }
         let patience = options.busy_timeout.saturating_mul(4);
         let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(patience);
         let write = connect.create_if_missing(true).pragma("cache_size", WRITER_CACHE);
-        let write = open_pool(&one, &write).await.map_err(failed)?;
+        let write = sql::sqlite::open(&one, &write).await.map_err(failed)?;
         let read = Readers::new(Place::File(path.to_owned()), options.busy_timeout, patience);
         let locks = exclusive::Place::Beside(path.to_owned());
         Ok(Self { write, read, memory: None, locks })
@@ -158,21 +165,6 @@ impl Sqlite {
     }
 }
 
-/// Opens a pool. Turning a fresh file to write-ahead logging takes it alone, and SQLite does not wait its busy timeout for
-/// that: whoever comes at the same moment is told "locked" and asks again here, for a few seconds at most.
-async fn open_pool(pool: &SqlitePoolOptions, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
-    let mut tries = 0;
-    loop {
-        match pool.clone().connect_with(options.clone()).await {
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("5") && tries < 200 => {
-                tries += 1;
-                tokio::time::sleep(Duration::from_millis(25)).await;
-            }
-            opened => return opened,
-        }
-    }
-}
-
 fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
     let connect = SqliteConnectOptions::new()
         .busy_timeout(options.busy_timeout)
@@ -203,25 +195,13 @@ impl Warehouse for Sqlite {
             return Ok(());
         }
         let held = self.count("select coalesce(max(version), 0) from warehouse_migrations").await?;
-        if matches!(held, Value::Int(held) if held > known) { Err(newer("check")) } else { Ok(()) }
+        if matches!(held, Value::Int(held) if held > known) { Err(sql::newer(SERVICE, "check")) } else { Ok(()) }
     }
 
     async fn migrate(&self, schema: &Schema) -> Result<()> {
         let migrator = statement::migrator(schema, SERVICE, |step| step.sqlite)?;
         let _turn = self.read.alone("migrate").await?;
-        // sqlx does not lock SQLite; one immediate transaction around all steps does, and makes them one.
-        let mut transaction =
-            self.write.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| storage("migrate", cause))?;
-        migrator.run_direct(None, &mut *transaction, false).await.map_err(|cause| match cause {
-            MigrateError::VersionMissing(_) => newer("migrate"),
-            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => {
-                storage("migrate", cause)
-            }
-            other => Error::new(ErrorKind::Storage, SERVICE, "migrate")
-                .with_detail(format!("the tables of {} could not be brought up to date", schema.owner))
-                .with_source(other),
-        })?;
-        transaction.commit().await.map_err(|cause| storage("migrate", cause))
+        sql::sqlite::migrate(SERVICE, &self.write, &migrator).await
     }
 
     async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
@@ -240,9 +220,4 @@ impl Warehouse for Sqlite {
     fn scan<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Table>> {
         self.read.scan(query, chunk)
     }
-}
-
-fn newer(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Storage, SERVICE, operation)
-        .with_detail("the tables were written by a newer version of this library")
 }

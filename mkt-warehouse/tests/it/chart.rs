@@ -7,7 +7,7 @@ use chrono::{Days, TimeDelta};
 use mkt_connect::chart::{Chart, Lang};
 use mkt_connect::{Channel, Currency};
 use mkt_warehouse::model::{Amount, Campaign, Cost, EmailEvent, EmailEventType, EventType, Json, SliceState};
-use mkt_warehouse::report::{self, REPORTS, Report, Scope};
+use mkt_warehouse::report::{self, Report, Scope};
 use mkt_warehouse::{Batch, SliceKey, Warehouse};
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ fn scope() -> Scope {
 async fn every_report_draws_in_both_languages() {
     let engine = filled().await;
     let folder = std::env::var_os("MKT_TEST_CHARTS").map(std::path::PathBuf::from);
-    for report in REPORTS {
+    for report in Report::ALL {
         let table = report.run(&engine, &scope()).await.unwrap();
         assert!(!table.is_empty(), "{}", report.name());
         let [english, french] = [Lang::En, Lang::Fr].map(|lang| report.charts(&table, lang));
@@ -155,8 +155,8 @@ async fn months_that_are_not_complete_are_marked_and_counted_as_missing() {
 #[tokio::test]
 async fn rates_of_mails_stand_in_the_picture() {
     let engine = filled().await;
-    let table = Report::named("email_performance").unwrap().run(&engine, &scope()).await.unwrap();
-    let svg = Report::named("email_performance").unwrap().charts(&table, Lang::Fr)[0].svg();
+    let table = Report::EmailPerformance.run(&engine, &scope()).await.unwrap();
+    let svg = Report::EmailPerformance.charts(&table, Lang::Fr)[0].svg();
     // 90 % delivered and 10 % bounced of accepted ones; of thirty opened mails ten were clicked: 10 ÷ 30, and 10 ÷ 90 of
     // delivered ones.
     for text in ["90,0 %", "10,0 %", "33,3 %", "11,1 %", "brevo · spring"] {
@@ -173,7 +173,7 @@ async fn nothing_to_draw_is_said_and_never_a_panic() {
             &engine
         })
         .await;
-    for report in REPORTS {
+    for report in Report::ALL {
         let table = report.run(&engine, &scope()).await.unwrap();
         for chart in report.charts(&table, Lang::Fr) {
             assert!(chart.svg().starts_with("<svg"), "{}", report.name());

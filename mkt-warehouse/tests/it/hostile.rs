@@ -4,7 +4,7 @@ use super::engines;
 use super::rows::{World, at, day, event};
 use mkt_connect::ErrorKind;
 use mkt_warehouse::model::{Event, EventType, Json, Site};
-use mkt_warehouse::report::{REPORTS, Scope};
+use mkt_warehouse::report::{Report, Scope};
 use mkt_warehouse::{
     Batch, ColumnSchema, ColumnType, Dialect, Migration, Query, Record, Schema, SliceKey, Table, TableError,
     TableSchema, Value, Warehouse,
@@ -101,7 +101,7 @@ async fn values_of_a_scope_are_never_sql() {
             for scope in
                 [scope().site(name).source(name), scope().devices([name]).unwrap().campaigns(&long).unwrap()]
             {
-                for report in REPORTS {
+                for report in Report::ALL {
                     report.run(&engine, &scope).await.unwrap();
                 }
             }
@@ -110,7 +110,7 @@ async fn values_of_a_scope_are_never_sql() {
         assert_eq!(engine.query(&Query::table(&Site::SCHEMA)).await.unwrap().rows(), 1);
         // PostgreSQL would refuse it in words of its own.
         let scope = Scope::days("Europe/Paris", day("2026-10-25"), day("2026-10-26")).unwrap().site("a\0b");
-        for report in REPORTS {
+        for report in Report::ALL {
             let error = report.run(&engine, &scope).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Input, "{} {error}", report.name());
         }

@@ -6,7 +6,7 @@
 mod arpu;
 mod campaigns;
 mod carts;
-#[cfg(feature = "charts")]
+#[cfg(feature = "chart")]
 mod chart;
 mod conformance;
 #[cfg(feature = "postgres")]

@@ -136,7 +136,7 @@ async fn a_query_that_nobody_waits_for_any_more_is_interrupted() {
     }
     warehouse.close().await;
     let error = warehouse.query(&numbers(5)).await.unwrap_err();
-    assert!(error.to_string().contains("the warehouse was closed"), "{error}");
+    assert!(error.to_string().contains("the database was closed"), "{error}");
 }
 
 #[tokio::test]

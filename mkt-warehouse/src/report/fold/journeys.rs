@@ -1,7 +1,7 @@
 //! Each person's sessions in order, and where in them the sales stand.
 
 use super::{People, Row, Visitor, people_and, read};
-use crate::report::{Report, Scope};
+use crate::report::{Definition, Scope};
 use crate::table::{ColumnType, TableError, Value};
 use crate::warehouse::Warehouse;
 use mkt_connect::{Channel, Currency, Result};
@@ -89,7 +89,7 @@ pub(super) struct Journeys {
 impl Journeys {
     /// Reads them; rows of the parts that a report appends (`union all select 4, …`) go to `more`.
     pub(super) async fn read<W: Warehouse + ?Sized>(
-        report: &Report,
+        report: &Definition,
         warehouse: &W,
         scope: &Scope,
         look_back: Duration,

@@ -20,7 +20,7 @@ pub(super) use cohort::cohort;
 pub(super) use funnel::funnel;
 pub(super) use paths::{channel_sets, paths};
 
-use super::{Report, Scope, text, unreadable};
+use super::{Definition, Scope, text, unreadable};
 use crate::table::{Column, ColumnType, Table, TableError, Value};
 use crate::warehouse::Warehouse;
 use chrono::{DateTime, Utc};
@@ -63,7 +63,7 @@ union all{parts}",
 /// # Errors
 /// Of [`Warehouse::scan`], and of `take`.
 async fn read<W: Warehouse + ?Sized>(
-    report: &Report,
+    report: &Definition,
     warehouse: &W,
     scope: &Scope,
     statement: &str,

@@ -4,7 +4,7 @@ use super::journeys::{Journeys, Touch, amount};
 use crate::report::channel_sets::{self, ChannelSetCount};
 use crate::report::journey::{ChannelPath, ChannelSet};
 use crate::report::paths::{self, PathCount};
-use crate::report::{Answer, Report, Scope};
+use crate::report::{Answer, Definition, Scope};
 use crate::table::Value;
 use crate::warehouse::Warehouse;
 use mkt_connect::{Channel, Currency, Result};
@@ -82,7 +82,7 @@ pub(crate) async fn channel_sets<W: Warehouse + ?Sized>(
 
 /// Counts paths by what `kind` makes of their sessions, and adds up the sales that belong to their conversions.
 async fn counted<W: Warehouse + ?Sized>(
-    report: &Report,
+    report: &Definition,
     warehouse: &W,
     scope: &Scope,
     look_back: Duration,
