@@ -6,10 +6,9 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring program")]
 
 use clap::Parser;
-use mkt_email::{
-    Capabilities, Clock, DedupKey, EmailAddress, Feature, Idempotency, Memory, Message, NewMail, Outbox,
-    RunOptions, SystemClock,
-};
+use mkt_email::message::Feature;
+use mkt_email::provider::{Capabilities, Idempotency};
+use mkt_email::{Clock, DedupKey, EmailAddress, Memory, Message, NewEmail, Outbox, RunOptions, SystemClock};
 use std::time::Instant;
 
 /// Enqueues mails and sends them through the in-memory provider; prints what it took, in JSON.
@@ -25,7 +24,7 @@ struct Arguments {
     in_flight: usize,
 }
 
-fn mail(number: usize) -> NewMail {
+fn mail(number: usize) -> NewEmail {
     let to: EmailAddress = format!("reader{number}@mail{}.example.org", number % 1000).parse().unwrap();
     let text = format!("Bienvenue reader {number} !\n{}", "Merci de votre inscription. ".repeat(20));
     let message = Message::builder(
@@ -37,7 +36,7 @@ fn mail(number: usize) -> NewMail {
     .text(text)
     .build()
     .unwrap();
-    NewMail::transactional(DedupKey::for_address("welcome", &to), message)
+    NewEmail::transactional(DedupKey::for_address("welcome", &to), message)
 }
 
 /// The most memory this process had, where the system tells (Linux).
@@ -65,7 +64,7 @@ async fn main() {
 
     let mut enqueued = 0.0;
     for first in (0..count).step_by(5000) {
-        let mails: Vec<NewMail> = (first..count.min(first + 5000)).map(mail).collect();
+        let mails: Vec<NewEmail> = (first..count.min(first + 5000)).map(mail).collect();
         let begun = Instant::now();
         outbox.enqueue(&mails, clock.now()).await.unwrap();
         enqueued += begun.elapsed().as_secs_f64();

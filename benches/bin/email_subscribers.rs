@@ -3,7 +3,8 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring program")]
 
 use clap::Parser;
-use mkt_email::{Row, Subscribers};
+use mkt_email::Subscribers;
+use mkt_email::subscribers::Row;
 use std::path::PathBuf;
 use std::time::Instant;
 

@@ -5,7 +5,8 @@
 
 use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use mkt_email::{EmailProvider, Group, IdempotencyKey, Message, Outcome, Outgoing, Smtp};
+use mkt_email::provider::{Group, Outgoing};
+use mkt_email::{EmailProvider, IdempotencyKey, Message, Outcome, Smtp};
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;

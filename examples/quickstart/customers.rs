@@ -3,7 +3,9 @@
 use crate::failure::{Context, Step};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use encoding_rs::WINDOWS_1252;
-use mkt_email::{DisplayName, EmailAddress, Language};
+use mkt_email::EmailAddress;
+use mkt_email::message::DisplayName;
+use mkt_email::template::Language;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;

@@ -6,10 +6,14 @@ use crate::failure::{Context, Step};
 use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::campaign::{CampaignTags, TagFamily};
 use mkt_connect::{Currency, Money, Secret};
+use mkt_email::message::{DisplayName, ListUnsubscribe};
+use mkt_email::outbox::Consent;
+use mkt_email::subscribers::Row;
+use mkt_email::template::{CartItem, CartRelaunch, Language, Rendered, Welcome};
+use mkt_email::unsubscribe::{UnsubscribeClaim, UnsubscribeKeys};
 use mkt_email::{
-    CartItem, CartRelaunch, Consent, Counts, DedupKey, DisplayName, Enqueued, Language, ListUnsubscribe,
-    Mailbox, Maildir, ManualClock, Message, NewMail, Outbox, Rendered, Row, RunOptions, Stop, Subscribers,
-    Template, UnsubscribeClaim, UnsubscribeKeys, Welcome,
+    Counts, DedupKey, Enqueued, Mailbox, Maildir, ManualClock, Message, NewEmail, Outbox, RunOptions, Stop,
+    Subscribers, Template,
 };
 use mkt_warehouse::report::AbandonedCart;
 use std::path::Path;
@@ -88,7 +92,7 @@ pub(crate) async fn write(
     Ok(mails)
 }
 
-fn welcome_mails(path: &Path, mails: &mut Mails) -> Step<Vec<NewMail>> {
+fn welcome_mails(path: &Path, mails: &mut Mails) -> Step<Vec<NewEmail>> {
     let template = tagged(Template::welcome(Language::French)?, "bienvenue");
     let mut subscribers = Subscribers::open(path).context(|| format!("cannot read {}", path.display()))?;
     let mut queue = Vec::new();
@@ -106,7 +110,7 @@ fn welcome_mails(path: &Path, mails: &mut Mails) -> Step<Vec<NewMail>> {
         match template.render(&context) {
             Ok(rendered) => {
                 let key = DedupKey::for_address("bienvenue", &person.email);
-                queue.push(NewMail::transactional(key, message(to, rendered, None)?));
+                queue.push(NewEmail::transactional(key, message(to, rendered, None)?));
             }
             Err(_) => mails.quarantined += 1,
         }
@@ -123,7 +127,7 @@ fn relaunch_mails(
     carts: &[AbandonedCart],
     now: DateTime<Utc>,
     mails: &mut Mails,
-) -> Step<(Vec<Consent>, Vec<NewMail>)> {
+) -> Step<(Vec<Consent>, Vec<NewEmail>)> {
     let customers = customers::read(path)?;
     let french = tagged(Template::cart_relaunch(Language::French)?, "panier-1");
     let english = tagged(Template::cart_relaunch(Language::English)?, "panier-1");
@@ -151,7 +155,7 @@ fn relaunch_mails(
             Ok(rendered) => {
                 let claim = UnsubscribeClaim::marketing(&customer.address, "panier-1");
                 let unsubscribe = keys.link(&leave, &claim)?;
-                queue.push(NewMail::marketing(key, message(to, rendered, Some(unsubscribe))?));
+                queue.push(NewEmail::marketing(key, message(to, rendered, Some(unsubscribe))?));
             }
             Err(_) => mails.quarantined += 1,
         }
@@ -168,7 +172,7 @@ fn items(cart: &AbandonedCart, language: Language) -> Vec<CartItem> {
             Some(CartItem {
                 name: product.name.or(product.sku)?,
                 quantity: u32::try_from(product.quantity).unwrap_or(1),
-                price: mkt_email::format_money(Money::new(product.price?, currency), language),
+                price: mkt_email::template::format_money(Money::new(product.price?, currency), language),
             })
         })
         .collect()

@@ -1,7 +1,8 @@
 //! The command line.
 
 use clap::{Parser, ValueEnum};
-use mkt_email::{EmailAddress, Language, Mailbox};
+use mkt_email::template::Language;
+use mkt_email::{EmailAddress, Mailbox};
 use std::path::{Path, PathBuf};
 
 /// Welcomes everybody in a file of sign-ups, once: "Bienvenue Jean !".

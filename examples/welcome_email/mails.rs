@@ -4,10 +4,10 @@ use crate::Step;
 use crate::arguments::Arguments;
 use crate::named::Named;
 use mkt_connect::campaign::{CampaignTags, TagFamily};
-use mkt_email::{
-    DedupKey, DisplayName, Language, Mailbox, Message, NewMail, Row, RowCounts, Subscriber, Subscribers,
-    Template,
-};
+use mkt_email::message::DisplayName;
+use mkt_email::subscribers::{Row, RowCounts};
+use mkt_email::template::Language;
+use mkt_email::{DedupKey, Mailbox, Message, NewEmail, Subscriber, Subscribers, Template};
 use serde::Serialize;
 use std::fs::File;
 use std::path::Path;
@@ -73,7 +73,7 @@ impl Mails {
     }
 
     /// The mails of the next people, at most `most`; none at the end of the file.
-    pub(crate) fn next(&mut self, most: usize) -> Step<Vec<NewMail>> {
+    pub(crate) fn next(&mut self, most: usize) -> Step<Vec<NewEmail>> {
         let mut mails = Vec::with_capacity(most);
         while mails.len() < most
             && let Some(row) = self.rows.next()
@@ -99,7 +99,7 @@ impl Mails {
         }
     }
 
-    fn mail(&self, person: &Subscriber) -> Step<NewMail> {
+    fn mail(&self, person: &Subscriber) -> Step<NewEmail> {
         let rendered = self.template.render(&Context {
             prenom: person.prenom.as_ref().map(DisplayName::as_str),
             email: person.email.as_str(),
@@ -113,7 +113,7 @@ impl Mails {
             .text(rendered.text)
             .build()?;
         // The answer to a sign-up: transactional.
-        Ok(NewMail::transactional(DedupKey::for_address(CAMPAIGN, &person.email), message))
+        Ok(NewEmail::transactional(DedupKey::for_address(CAMPAIGN, &person.email), message))
     }
 }
 

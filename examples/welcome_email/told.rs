@@ -1,6 +1,7 @@
 //! What became of everybody.
 
-use mkt_email::{Enqueued, RowCounts, State};
+use mkt_email::subscribers::RowCounts;
+use mkt_email::{Enqueued, State};
 use serde::Serialize;
 
 /// Where the people of the file stand. `rows = recipients + quarantined + duplicates` and `recipients = sent + failed +

@@ -37,13 +37,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// The name of one mail to one person: 32 hexadecimal digits computed from its de-duplication key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MailId(u128);
+pub struct EmailId(u128);
 
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
     expect(dead_code, reason = "only the outbox names mails")
 )]
-impl MailId {
+impl EmailId {
     pub(crate) fn of(campaign: &str, contact: &str, entity: &str) -> Self {
         Self(digest("mkt-email mail", &[campaign.as_bytes(), contact.as_bytes(), entity.as_bytes()]))
     }
@@ -62,15 +62,15 @@ impl MailId {
     }
 }
 
-impl fmt::Display for MailId {
+impl fmt::Display for EmailId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
     }
 }
 
-impl fmt::Debug for MailId {
+impl fmt::Debug for EmailId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MailId({self})")
+        write!(f, "EmailId({self})")
     }
 }
 
@@ -141,14 +141,14 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_key_cannot_run_into_each_other() {
-        assert_ne!(MailId::of("ab", "c", ""), MailId::of("a", "bc", ""));
-        assert_ne!(MailId::of("a", "", "b"), MailId::of("a", "b", ""));
+        assert_ne!(EmailId::of("ab", "c", ""), EmailId::of("a", "bc", ""));
+        assert_ne!(EmailId::of("a", "", "b"), EmailId::of("a", "b", ""));
     }
 
     #[test]
     fn a_key_is_a_version_8_uuid_and_reads_back() {
         for number in 0..200 {
-            let key = MailId::of("welcome", "7", "").attempt(number);
+            let key = EmailId::of("welcome", "7", "").attempt(number);
             let text = key.to_string();
             assert_eq!(text.as_bytes()[14], b'8', "{text}");
             assert!(matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{text}");
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn every_attempt_has_its_own_key() {
-        let mail = MailId::of("welcome", "7", "");
+        let mail = EmailId::of("welcome", "7", "");
         assert_ne!(mail.attempt(1), mail.attempt(2));
         assert_eq!(mail.attempt(1), mail.attempt(1));
     }

@@ -11,11 +11,10 @@
 //! either the file was moved before it was looked for, or it never is. Marks go with what is left in `tmp/`, after 36
 //! hours.
 
-use crate::provider::{
-    Capabilities, EmailProvider, Feature, Group, Idempotency, Outcome, Outgoing, RejectReason, Settlement,
-    Stage,
-};
+use crate::message::Feature;
+use crate::provider::{Capabilities, Group, Idempotency, Outgoing, RejectReason, Settlement, Stage};
 use crate::{Clock, IdempotencyKey, SystemClock};
+use crate::{EmailProvider, Outcome};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
@@ -268,7 +267,7 @@ impl Maildir {
         }
         let mut own = Vec::new();
         if !message.tags().is_empty() {
-            let tags: Vec<_> = message.tags().iter().map(crate::Tag::as_str).collect();
+            let tags: Vec<_> = message.tags().iter().map(crate::message::Tag::as_str).collect();
             own.push(("X-Mkt-Tag".to_owned(), tags.join(", ")));
         }
         for (key, value) in message.metadata() {

@@ -1,10 +1,9 @@
 //! A provider that keeps mails in memory and can be told how to misbehave: for tests and for trying things out.
 
-use crate::provider::{
-    Capabilities, EmailProvider, Feature, Group, Idempotency, Outcome, Outgoing, RejectReason, Scope,
-    Settlement, Stage,
-};
+use crate::message::Feature;
+use crate::provider::{Capabilities, Group, Idempotency, Outgoing, RejectReason, Scope, Settlement, Stage};
 use crate::{EmailAddress, IdempotencyKey, Message};
+use crate::{EmailProvider, Outcome};
 use async_trait::async_trait;
 use mkt_connect::clock::later;
 use mkt_connect::{Delivery, Error, ErrorKind, Result};

@@ -11,7 +11,8 @@
 //! ([`EmailAddress::key`]). It shows no address. It is a pseudonym and not an anonym: whoever guesses the address can
 //! compute it.
 
-use crate::message::{EmailAddress, ListUnsubscribe};
+use crate::EmailAddress;
+use crate::message::ListUnsubscribe;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -195,7 +196,8 @@ pub enum UnsubscribeRefusal {
 /// on which old links fail. Retire a key when the last mail signed with it is some years old.
 ///
 /// ```
-/// use mkt_email::{EmailAddress, UnsubscribeClaim, UnsubscribeKeys};
+/// use mkt_email::EmailAddress;
+/// use mkt_email::unsubscribe::{UnsubscribeClaim, UnsubscribeKeys};
 /// use mkt_connect::Secret;
 /// let keys = UnsubscribeKeys::new(&Secret::new("a secret of at least 24 bytes, from a key store"))?;
 /// let (jean, now) = ("jean@example.org".parse::<EmailAddress>()?, "2026-10-26T12:00:00Z".parse()?);

@@ -1,36 +1,118 @@
 //! What the vendors behind HTTP have in common: where they are found, what a lost answer means, and what may be quoted
 //! of an answer. No vendor is known here.
 
-use crate::provider::{Group, Outcome, RejectReason, Stage};
-use mkt_connect::clock::Clock;
+use crate::Outcome;
+use crate::provider::{Group, RejectReason, Stage};
+use mkt_connect::clock::{Clock, SystemClock};
 use mkt_connect::http::{Client, ClientBuilder, RateBudget};
-use mkt_connect::{Delivery, Error, Secret};
+use mkt_connect::{Delivery, Error, ErrorKind, Result, Secret};
 use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
 
 /// The most characters of a vendor's words that are repeated.
 const QUOTED: usize = 160;
+/// The default time limit of a call.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A client that gives a call so much time, and says at once when a budget is used up: the outbox waits, not a call.
-pub(crate) fn client(
-    service: &'static str,
-    base_url: &str,
-    timeout: Duration,
-    clock: Arc<dyn Clock>,
-    rate: Option<&RateBudget>,
-) -> ClientBuilder {
-    let builder = Client::builder(service, base_url)
-        .read_timeout(timeout)
-        .total_timeout(timeout)
-        .rate_patience(Duration::ZERO)
-        .clock(clock);
-    let builder = match rate {
-        Some(budget) => builder.rate(budget),
-        None => builder,
-    };
-    allow_loopback(builder, base_url)
+/// The settings that every vendor's builder has.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) key: Secret,
+    pub(crate) base_url: Option<String>,
+    pub(crate) account: Option<String>,
+    pub(crate) sandbox: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) rate: Option<RateBudget>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
+
+impl Settings {
+    /// The defaults with an API key.
+    pub(crate) fn new(key: Secret) -> Self {
+        Self {
+            key,
+            base_url: None,
+            account: None,
+            sandbox: false,
+            timeout: TIMEOUT,
+            rate: None,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// The name of the account, `default` unless one was set.
+    pub(crate) fn account_name(&self, service: &'static str, default: String) -> Result<Arc<str>> {
+        let account = self.account.clone().unwrap_or(default);
+        if account.trim().is_empty() {
+            return Err(misconfigured(service, "empty account name"));
+        }
+        Ok(account.into())
+    }
+
+    /// The client's builder: a total time limit for each call, and an error at once when a rate budget is used up,
+    /// because the outbox waits and not a call. What is left to add is the vendor's way to authenticate.
+    pub(crate) fn client(&self, service: &'static str, default_base_url: &str) -> Result<ClientBuilder> {
+        if self.key.is_empty() {
+            return Err(misconfigured(service, "empty API key"));
+        }
+        let base_url = self.base_url.as_deref().unwrap_or(default_base_url);
+        let mut builder = Client::builder(service, base_url)
+            .read_timeout(self.timeout)
+            .total_timeout(self.timeout)
+            .rate_patience(Duration::ZERO)
+            .clock(Arc::clone(&self.clock));
+        if let Some(budget) = &self.rate {
+            builder = builder.rate(budget);
+        }
+        Ok(allow_loopback(builder, base_url))
+    }
+}
+
+/// A [`ErrorKind::Config`] error of a builder.
+pub(crate) fn misconfigured(service: &'static str, detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, service, "build").with_detail(detail)
+}
+
+/// The value of an environment variable that a vendor needs.
+pub(crate) fn secret_from_env(service: &'static str, name: &str) -> Result<Secret> {
+    Secret::from_env(name).ok_or_else(|| misconfigured(service, format!("{name} is not set")))
+}
+
+/// The setters that every vendor's builder has; the builder holds its [`Settings`] in `settings`.
+macro_rules! common_setters {
+    () => {
+        /// Enables the vendor's sandbox: calls are checked and nothing is delivered. Default: off.
+        #[must_use]
+        pub fn sandbox(mut self, on: bool) -> Self {
+            self.settings.sandbox = on;
+            self
+        }
+
+        /// Sets the base URL. It must be `https`, except on loopback (a fake). Default: the vendor's.
+        #[must_use]
+        pub fn base_url(mut self, url: &str) -> Self {
+            self.settings.base_url = Some(url.to_owned());
+            self
+        }
+
+        /// Sets the budget of the account, to be shared by all that use it. A call beyond it fails at once with the
+        /// time to wait. Default: none.
+        #[must_use]
+        pub fn rate(mut self, budget: &mkt_connect::http::RateBudget) -> Self {
+            self.settings.rate = Some(budget.clone());
+            self
+        }
+
+        /// Replaces the clock, for tests.
+        #[must_use]
+        pub fn clock(mut self, clock: std::sync::Arc<dyn mkt_connect::clock::Clock>) -> Self {
+            self.settings.clock = clock;
+            self
+        }
+    };
+}
+pub(crate) use common_setters;
 
 /// Lets a base URL on this machine be plain http, for fakes; every other one stays https only.
 fn allow_loopback(builder: ClientBuilder, base_url: &str) -> ClientBuilder {
@@ -49,7 +131,7 @@ fn allow_loopback(builder: ClientBuilder, base_url: &str) -> ClientBuilder {
 
 /// The outcomes of a call whose answer never came, or came and cannot be read. A call that was provably not sent, or was
 /// answered, keeps its error.
-pub(crate) fn lost_or(error: Error, group: &Group) -> Result<Vec<Outcome>, Error> {
+pub(crate) fn lost_or(error: Error, group: &Group) -> Result<Vec<Outcome>> {
     if error.delivery() == Delivery::Unknown { Ok(lost(group)) } else { Err(error) }
 }
 
@@ -76,7 +158,11 @@ pub(crate) fn clean(words: &str, secret: &Secret, group: &Group) -> String {
         let named = [message.from(), message.to()].into_iter().chain(message.reply_to());
         let names = named.flat_map(|mailbox| {
             let local = mailbox.address.as_str().split('@').next();
-            [Some(mailbox.address.as_str()), local, mailbox.name.as_ref().map(crate::DisplayName::as_str)]
+            [
+                Some(mailbox.address.as_str()),
+                local,
+                mailbox.name.as_ref().map(crate::message::DisplayName::as_str),
+            ]
         });
         let said = message.template().into_iter().flat_map(|template| template.params().values());
         let said = said.chain(message.metadata().values()).map(|value| Some(value.as_str()));
@@ -117,7 +203,8 @@ pub(crate) fn ascii_json(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{IdempotencyKey, Mailbox, Message, Outgoing};
+    use crate::provider::Outgoing;
+    use crate::{IdempotencyKey, Mailbox, Message};
     use std::sync::Arc;
 
     #[test]

@@ -4,9 +4,10 @@
 //! 2026, read in November 2026.
 
 use super::wire;
+use crate::Message;
 use crate::id::sha256_hex;
-use crate::message::Message;
-use crate::provider::{Capabilities, Feature, Plan, Refusal, Rules};
+use crate::message::Feature;
+use crate::provider::{Capabilities, Plan, Refusal, Rules};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -102,10 +103,12 @@ fn refuse(position: usize, message: &Message) -> Option<Refusal> {
 fn shared(message: &Message, own_headers: bool) -> String {
     let files = message.attachments().iter();
     let files: Vec<_> = files.map(|file| (file.name().as_str(), sha256_hex(file.content()))).collect();
-    let from =
-        (message.from().address.as_str(), message.from().name.as_ref().map(crate::DisplayName::as_str));
+    let from = (
+        message.from().address.as_str(),
+        message.from().name.as_ref().map(crate::message::DisplayName::as_str),
+    );
     let headers = if own_headers { None } else { Some(wire::custom_headers(message)) };
-    let template = message.template().map(crate::VendorTemplate::id);
+    let template = message.template().map(crate::message::VendorTemplate::id);
     let with_text = !message.text().trim().is_empty();
     let key =
         (from, message.tags(), message.metadata(), message.send_at(), headers, files, template, with_text);

@@ -7,17 +7,16 @@ mod error;
 mod limit;
 mod wire;
 
-use crate::message::Message;
-use crate::provider::{
-    Capabilities, EmailProvider, Group, Idempotency, Outcome, Plan, RejectReason, Settlement,
-};
+use crate::Message;
+use crate::provider::{Capabilities, Group, Idempotency, Plan, RejectReason, Settlement};
 use crate::vendor;
+use crate::{EmailProvider, Outcome};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use error::Said;
-use mkt_connect::clock::{Clock, SystemClock, later};
-use mkt_connect::http::{Client, RateBudget, Request, Response};
-use mkt_connect::{Error, ErrorKind, Result, Secret};
+use mkt_connect::clock::{Clock, later};
+use mkt_connect::http::{Client, Request, Response};
+use mkt_connect::{ErrorKind, Result, Secret};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +25,6 @@ const SERVICE: &str = "brevo";
 const BASE_URL: &str = "https://api.brevo.com/v3";
 /// How long the vendor remembers a key, in its most careful statement.
 const KEY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends through Brevo. Clones share connections and the account's pauses.
 ///
@@ -66,16 +64,7 @@ impl Brevo {
     /// Starts the settings, with an API key (`xkeysib-…`).
     #[must_use]
     pub fn builder(key: Secret) -> BrevoBuilder {
-        BrevoBuilder {
-            key,
-            base_url: BASE_URL.to_owned(),
-            account: SERVICE.to_owned(),
-            sandbox: false,
-            own_headers: false,
-            timeout: TIMEOUT,
-            rate: None,
-            clock: Arc::new(SystemClock::new()),
-        }
+        BrevoBuilder { settings: vendor::Settings::new(key), own_headers: false }
     }
 
     /// The account whose key is in the environment variable `BREVO_API_KEY`.
@@ -83,10 +72,7 @@ impl Brevo {
     /// # Errors
     /// [`ErrorKind::Config`] when it is not set.
     pub fn from_env() -> Result<Self> {
-        let key = Secret::from_env("BREVO_API_KEY").ok_or_else(|| {
-            Error::new(ErrorKind::Config, SERVICE, "build").with_detail("BREVO_API_KEY is not set")
-        })?;
-        Self::builder(key).build()
+        Self::builder(vendor::secret_from_env(SERVICE, "BREVO_API_KEY")?).build()
     }
 
     /// Makes the call and reads the vendor's count of calls from the answer.
@@ -220,118 +206,67 @@ impl fmt::Debug for Brevo {
     }
 }
 
-/// Settings of [`Brevo`].
+/// Builder of [`Brevo`].
 #[derive(Clone)]
 pub struct BrevoBuilder {
-    key: Secret,
-    base_url: String,
-    account: String,
-    sandbox: bool,
+    settings: vendor::Settings,
     own_headers: bool,
-    timeout: Duration,
-    rate: Option<RateBudget>,
-    clock: Arc<dyn Clock>,
 }
 
 impl BrevoBuilder {
-    /// Only pretends: the vendor checks the calls, delivers nothing and keeps no log. Default: off.
-    #[must_use]
-    pub fn sandbox(mut self, on: bool) -> Self {
-        self.sandbox = on;
-        self
-    }
+    vendor::common_setters!();
 
-    /// Another address than `https://api.brevo.com/v3`. It must be `https`, except on this machine (a fake).
-    #[must_use]
-    pub fn base_url(mut self, url: &str) -> Self {
-        url.clone_into(&mut self.base_url);
-        self
-    }
-
-    /// The name of the account whose pauses are shared; needed where one program uses several accounts. Not a secret.
-    /// Default: `brevo`.
+    /// Sets the name of the account whose pauses are shared; needed where one program uses several accounts. Not a
+    /// secret. Default: `brevo`.
     #[must_use]
     pub fn account(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.account);
+        self.settings.account = Some(name.to_owned());
         self
     }
 
-    /// Lets mails of one call have headers of their own (an unsubscribe link each, say), up to 1 000 mails to the call.
-    /// The vendor's description does not know `headers` in a version; django-anymail sends them and finds them taken.
-    /// Default: off.
+    /// Lets the emails of one call have headers of their own (an unsubscribe link each, say), up to 1 000 emails per
+    /// call. The vendor's description does not list `headers` in a version; django-anymail sends them and finds them
+    /// accepted. Default: off.
     #[must_use]
     pub fn headers_per_version(mut self, on: bool) -> Self {
         self.own_headers = on;
         self
     }
 
-    /// How long a call may take. Default: 60 s. Keys are relied upon for 15 minutes less this.
+    /// Sets the time limit of a call. Default: 60 s. Keys are relied upon for 15 minutes less this.
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = limit.min(KEY_REMEMBERED);
+        self.settings.timeout = limit.min(KEY_REMEMBERED);
         self
     }
 
-    /// The budget of the account, to be shared by all that use it. Whoever is over it is told to come back, not kept
-    /// waiting. Default: the vendor's own count only, as its headers give it.
-    #[must_use]
-    pub fn rate(mut self, budget: &RateBudget) -> Self {
-        self.rate = Some(budget.clone());
-        self
-    }
-
-    /// Replaces the clock that tells whether a key is still remembered, for tests.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Checks the settings. Nothing is sent.
+    /// Checks the settings. Sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`]: the key is empty or cannot be a header, the address is not `https`, the account has no
-    /// name.
+    /// [`ErrorKind::Config`]: the key is empty or cannot be a header, the URL is not `https`, the account has no name.
     pub fn build(self) -> Result<Brevo> {
-        let config = |detail: &str| Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail);
-        if self.key.is_empty() {
-            return Err(config("the API key is empty"));
-        }
-        if self.account.trim().is_empty() {
-            return Err(config("the account has no name"));
-        }
-        let client = vendor::client(
-            SERVICE,
-            &self.base_url,
-            self.timeout,
-            Arc::clone(&self.clock),
-            self.rate.as_ref(),
-        )
-        .secret_header("api-key", &self.key)
-        .header("accept", "application/json")
-        .build()?;
+        let Self { settings, own_headers } = self;
+        let account = settings.account_name(SERVICE, SERVICE.to_owned())?;
+        let client = settings
+            .client(SERVICE, BASE_URL)?
+            .secret_header("api-key", &settings.key)
+            .header("accept", "application/json")
+            .build()?;
         let mut capabilities = Capabilities::minimal();
         capabilities.features.extend(limit::features());
         capabilities.max_recipients = limit::VERSIONS;
         capabilities.max_message_bytes = Some(limit::MESSAGE_BYTES);
         capabilities.schedule_horizon = Some(limit::HORIZON);
-        capabilities.idempotency = Idempotency::Key { within: Some(KEY_REMEMBERED - self.timeout) };
+        capabilities.idempotency = Idempotency::Key { within: Some(KEY_REMEMBERED - settings.timeout) };
         capabilities.settles_by_sending = true;
-        capabilities.sandbox = self.sandbox;
-        Ok(Brevo {
-            client,
-            key: self.key,
-            account: self.account.into(),
-            capabilities,
-            own_headers: self.own_headers,
-            clock: self.clock,
-        })
+        capabilities.sandbox = settings.sandbox;
+        Ok(Brevo { client, key: settings.key, account, capabilities, own_headers, clock: settings.clock })
     }
 }
 
 impl fmt::Debug for BrevoBuilder {
     /// The base URL is left out: it has not been checked for credentials yet.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BrevoBuilder").field("sandbox", &self.sandbox).finish_non_exhaustive()
+        f.debug_struct("BrevoBuilder").field("sandbox", &self.settings.sandbox).finish_non_exhaustive()
     }
 }

@@ -2,9 +2,9 @@
 //! the OpenAPI description of 22 February 2026.
 
 use super::limit;
-use crate::message::{Mailbox, Message};
 use crate::provider::{Group, Outgoing};
 use crate::vendor::ascii_json;
+use crate::{Mailbox, Message};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -136,7 +136,7 @@ impl<'a> SendEmail<'a> {
             reply_to: message.reply_to().filter(|_| !several).map(contact),
             content: Content { params: content(message).params.filter(|_| !several), ..content(message) },
             template_id: message.template().and_then(|template| template.id().parse().ok()),
-            tags: message.tags().iter().map(crate::Tag::as_str).collect(),
+            tags: message.tags().iter().map(crate::message::Tag::as_str).collect(),
             headers,
             attachment: message
                 .attachments()
@@ -220,7 +220,7 @@ pub(super) fn metadata(message: &Message) -> Option<String> {
 
 /// The bytes that a mail's parameters take in the vendor's count.
 pub(super) fn params_bytes(message: &Message) -> usize {
-    let params = message.template().map(crate::VendorTemplate::params);
+    let params = message.template().map(crate::message::VendorTemplate::params);
     params.filter(|params| !params.is_empty()).map_or(0, |params| {
         serde_json::to_string(params).map_or(limit::PARAMS_BYTES_PER_MAIL + 1, |json| json.len())
     })

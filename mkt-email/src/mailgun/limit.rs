@@ -5,8 +5,9 @@
 
 use super::wire;
 use crate::id::sha256_hex;
-use crate::message::{Mailbox, Message};
-use crate::provider::{Capabilities, Feature, Plan, Refusal, Rules};
+use crate::message::Feature;
+use crate::provider::{Capabilities, Plan, Refusal, Rules};
+use crate::{Mailbox, Message};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
@@ -47,7 +48,8 @@ fn refuse(position: usize, message: &Message) -> Option<Refusal> {
             bytes,
         ));
     }
-    let link = message.list_unsubscribe().map(crate::ListUnsubscribe::header_value).unwrap_or_default();
+    let link =
+        message.list_unsubscribe().map(crate::message::ListUnsubscribe::header_value).unwrap_or_default();
     if texts(message).chain([link.as_str()]).any(|text| text.contains("%recipient")) {
         return because("a text holds %recipient, which Mailgun would replace");
     }
@@ -65,14 +67,14 @@ fn refuse(position: usize, message: &Message) -> Option<Refusal> {
 fn texts(message: &Message) -> impl Iterator<Item = &str> {
     let named = [Some(message.from()), Some(message.to()), message.reply_to()].into_iter().flatten();
     let named = named.flat_map(|mailbox| {
-        [Some(mailbox.address.as_str()), mailbox.name.as_ref().map(crate::DisplayName::as_str)]
+        [Some(mailbox.address.as_str()), mailbox.name.as_ref().map(crate::message::DisplayName::as_str)]
     });
     let params = message.template().into_iter().flat_map(|template| template.params().values());
     [message.subject().as_str(), message.text(), message.html().unwrap_or_default()]
         .into_iter()
         .chain(named.flatten())
         .chain(message.headers().iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]))
-        .chain(message.tags().iter().map(crate::Tag::as_str))
+        .chain(message.tags().iter().map(crate::message::Tag::as_str))
         .chain(message.metadata().values().chain(params).map(String::as_str))
 }
 

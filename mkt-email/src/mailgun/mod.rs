@@ -8,21 +8,21 @@ mod form;
 mod limit;
 mod wire;
 
-use crate::message::Message;
-use crate::provider::{Capabilities, EmailProvider, Group, Idempotency, Outcome, Plan, Settlement};
+use crate::Message;
+use crate::provider::{Capabilities, Group, Idempotency, Plan, Settlement};
 use crate::vendor;
+use crate::{EmailProvider, Outcome};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use error::Said;
-use mkt_connect::clock::{Clock, SystemClock, later};
-use mkt_connect::http::{Client, RateBudget, Request, path_segment};
-use mkt_connect::{Error, ErrorKind, Result, Secret};
+use mkt_connect::clock::{Clock, later};
+use mkt_connect::http::{Client, Request, path_segment};
+use mkt_connect::{ErrorKind, Result, Secret};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 const SERVICE: &str = "mailgun";
-const TIMEOUT: Duration = Duration::from_secs(60);
 /// Events are written late: the vendor advises to read half an hour back (user manual, "Event polling").
 const SETTLED_AFTER: Duration = Duration::from_secs(30 * 60);
 /// A day is what the smallest plan keeps of the log.
@@ -69,7 +69,7 @@ impl Region {
 ///
 /// A call has one body. Mails whose subject, text and HTML are the same share a call, whatever their metadata, headers
 /// and unsubscribe links; and so do mails of one vendor template, whatever their parameters
-/// ([`VendorTemplate`](crate::VendorTemplate)). Mails that were rendered for each person go one to a call. Putting rendered
+/// ([`VendorTemplate`](crate::message::VendorTemplate)). Mails that were rendered for each person go one to a call. Putting rendered
 /// bodies into variables would save calls, but how the vendor escapes variables is not documented.
 ///
 /// A text that holds `%recipient` is refused: the vendor would put something else in its place. It does so with
@@ -99,18 +99,12 @@ impl Mailgun {
     #[must_use]
     pub fn builder(key: Secret, domain: &str) -> MailgunBuilder {
         MailgunBuilder {
-            key,
+            settings: vendor::Settings::new(key),
             domain: domain.trim().to_owned(),
             region: Region::Us,
-            base_url: None,
-            account: None,
-            sandbox: false,
             max_tags: limit::TAGS,
             horizon: limit::HORIZON,
             log_kept: LOG_KEPT,
-            timeout: TIMEOUT,
-            rate: None,
-            clock: Arc::new(SystemClock::new()),
         }
     }
 
@@ -120,12 +114,10 @@ impl Mailgun {
     /// # Errors
     /// [`ErrorKind::Config`] when one of the first two is not set.
     pub fn from_env() -> Result<Self> {
-        let missing = |name: &str| {
-            Error::new(ErrorKind::Config, SERVICE, "build").with_detail(format!("{name} is not set"))
-        };
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let key = Secret::from_env("MAILGUN_API_KEY").ok_or_else(|| missing("MAILGUN_API_KEY"))?;
-        let domain = variable("MAILGUN_DOMAIN").ok_or_else(|| missing("MAILGUN_DOMAIN"))?;
+        let key = vendor::secret_from_env(SERVICE, "MAILGUN_API_KEY")?;
+        let domain = variable("MAILGUN_DOMAIN")
+            .ok_or_else(|| vendor::misconfigured(SERVICE, "MAILGUN_DOMAIN is not set"))?;
         let european =
             variable("MAILGUN_REGION").is_some_and(|region| region.trim().eq_ignore_ascii_case("eu"));
         Self::builder(key, &domain).region(if european { Region::Eu } else { Region::Us }).build()
@@ -263,137 +255,94 @@ impl fmt::Debug for Mailgun {
     }
 }
 
-/// Settings of [`Mailgun`].
+/// Builder of [`Mailgun`].
 #[derive(Clone)]
 pub struct MailgunBuilder {
-    key: Secret,
+    settings: vendor::Settings,
     domain: String,
     region: Region,
-    base_url: Option<String>,
-    account: Option<String>,
-    sandbox: bool,
     max_tags: usize,
     horizon: Duration,
     log_kept: Duration,
-    timeout: Duration,
-    rate: Option<RateBudget>,
-    clock: Arc<dyn Clock>,
 }
 
 impl MailgunBuilder {
-    /// Where the domain is. A domain of the other region is "not found". Default: US.
+    vendor::common_setters!();
+
+    /// Sets the region of the domain. A domain of the other region is "not found". Default: US.
     #[must_use]
     pub fn region(mut self, region: Region) -> Self {
         self.region = region;
         self
     }
 
-    /// Only pretends: the vendor takes and logs the mails and delivers none. Default: off.
-    #[must_use]
-    pub fn sandbox(mut self, on: bool) -> Self {
-        self.sandbox = on;
-        self
-    }
-
-    /// Another address than the region's. It must be `https`, except on this machine (a fake).
-    #[must_use]
-    pub fn base_url(mut self, url: &str) -> Self {
-        self.base_url = Some(url.to_owned());
-        self
-    }
-
-    /// The name of the account whose pauses are shared. Give several domains of one account the same name: limits are
-    /// the account's. Not a secret. Default: `mailgun:DOMAIN`.
+    /// Sets the name of the account whose pauses are shared. Give several domains of one account the same name: limits
+    /// are the account's. Not a secret. Default: `mailgun:DOMAIN`.
     #[must_use]
     pub fn account(mut self, name: &str) -> Self {
-        self.account = Some(name.to_owned());
+        self.settings.account = Some(name.to_owned());
         self
     }
 
-    /// The most tags on a mail. Default: 3; newer documentation of the vendor speaks of 10.
+    /// Sets the most tags on an email. Default: 3; newer documentation of the vendor says 10.
     #[must_use]
     pub fn max_tags(mut self, count: usize) -> Self {
         self.max_tags = count;
         self
     }
 
-    /// How far ahead mail can be scheduled, which depends on the plan. Default: 3 days.
+    /// Sets how far ahead an email can be scheduled, which depends on the plan. Default: 3 days.
     #[must_use]
     pub fn schedule_horizon(mut self, horizon: Duration) -> Self {
         self.horizon = horizon;
         self
     }
 
-    /// How long the plan keeps the log. Default: one day. Calls that are older are not settled.
+    /// Sets how long the plan keeps the log. Default: one day. Older calls are not settled.
     #[must_use]
     pub fn log_kept(mut self, time: Duration) -> Self {
         self.log_kept = time;
         self
     }
 
-    /// How long a call may take. Default: 60 s.
+    /// Sets the time limit of a call. Default: 60 s.
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = limit;
+        self.settings.timeout = limit;
         self
     }
 
-    /// The budget of the account, to be shared by all that use it. Whoever is over it is told to come back, not kept
-    /// waiting. Default: none.
-    #[must_use]
-    pub fn rate(mut self, budget: &RateBudget) -> Self {
-        self.rate = Some(budget.clone());
-        self
-    }
-
-    /// Replaces the clock that tells whether the log can be relied on, for tests.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Checks the settings. Nothing is sent.
+    /// Checks the settings. Sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`]: the key is empty or cannot be a header, the domain is not one, the address is not `https`,
+    /// [`ErrorKind::Config`]: the key is empty or cannot be a header, the domain is invalid, the URL is not `https`,
     /// the account has no name.
     pub fn build(self) -> Result<Mailgun> {
-        let config = |detail: &str| Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail);
-        if self.key.is_empty() {
-            return Err(config("the API key is empty"));
-        }
+        let Self { settings, domain, region, max_tags, horizon, log_kept } = self;
         let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-        if self.domain.is_empty() || !self.domain.bytes().all(letters) {
-            return Err(config("the domain is not one"));
+        if domain.is_empty() || !domain.bytes().all(letters) {
+            return Err(vendor::misconfigured(SERVICE, "invalid domain"));
         }
-        let account = self.account.unwrap_or_else(|| format!("{SERVICE}:{}", self.domain));
-        if account.trim().is_empty() {
-            return Err(config("the account has no name"));
-        }
-        let base_url = self.base_url.as_deref().unwrap_or_else(|| self.region.base_url());
-        let client =
-            vendor::client(SERVICE, base_url, self.timeout, Arc::clone(&self.clock), self.rate.as_ref())
-                .basic_auth("api", &self.key)
-                .build()?;
+        let account = settings.account_name(SERVICE, format!("{SERVICE}:{domain}"))?;
+        let client = settings.client(SERVICE, region.base_url())?.basic_auth("api", &settings.key).build()?;
         let mut capabilities = Capabilities::minimal();
         capabilities.features.extend(limit::features());
         capabilities.max_recipients = limit::RECIPIENTS;
         capabilities.max_message_bytes = Some(limit::MESSAGE_BYTES);
-        capabilities.max_tags = Some(self.max_tags);
-        capabilities.schedule_horizon = Some(self.horizon);
+        capabilities.max_tags = Some(max_tags);
+        capabilities.schedule_horizon = Some(horizon);
         capabilities.idempotency = Idempotency::LookUp { after: SETTLED_AFTER };
         capabilities.id_per_recipient = false;
-        capabilities.sandbox = self.sandbox;
+        capabilities.sandbox = settings.sandbox;
         Ok(Mailgun {
             client,
-            key: self.key,
-            domain: self.domain.into(),
-            account: account.into(),
+            key: settings.key,
+            domain: domain.into(),
+            account,
             capabilities,
-            log_kept: self.log_kept,
-            timeout: self.timeout,
-            clock: self.clock,
+            log_kept,
+            timeout: settings.timeout,
+            clock: settings.clock,
         })
     }
 }
@@ -401,9 +350,8 @@ impl MailgunBuilder {
 impl fmt::Debug for MailgunBuilder {
     /// The base URL is left out: it has not been checked for credentials yet.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let domain = &self.domain;
         f.debug_struct("MailgunBuilder")
-            .field("domain", domain)
+            .field("domain", &self.domain)
             .field("region", &self.region)
             .finish_non_exhaustive()
     }

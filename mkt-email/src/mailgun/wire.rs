@@ -3,8 +3,8 @@
 //! description, read in November 2026.
 
 use super::form::Form;
-use crate::message::{Mailbox, Message};
 use crate::provider::{Group, Outgoing};
+use crate::{Mailbox, Message};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -312,7 +312,9 @@ impl Own<'_> {
         match self {
             Self::Mail => None,
             Self::Metadata(key) => message.metadata().get(*key).cloned(),
-            Self::ListUnsubscribe => message.list_unsubscribe().map(crate::ListUnsubscribe::header_value),
+            Self::ListUnsubscribe => {
+                message.list_unsubscribe().map(crate::message::ListUnsubscribe::header_value)
+            }
             Self::Header(place, _) => {
                 message.headers().get(*place).map(|(_, value)| value.as_str().to_owned())
             }
@@ -335,7 +337,7 @@ pub(super) fn option_bytes(message: &Message) -> usize {
         .iter()
         .map(|own| field(&own.field(), own.value(message).map_or(0, |value| value.len())))
         .sum::<usize>();
-    let params = message.template().into_iter().flat_map(crate::VendorTemplate::params);
+    let params = message.template().into_iter().flat_map(crate::message::VendorTemplate::params);
     let json = |value: &String| serde_json::to_string(value).map_or(usize::MAX / 2, |json| json.len());
     let given: usize = params.map(|(name, value)| field(name, json(value)) + 6).sum();
     bytes + given + "t:variables".len()

@@ -1,6 +1,6 @@
 //! Who a mail is from and to. A value of these types cannot hold a line break, so no header can be forged with it.
 
-use super::text::{Part, Unfit, refuse_controls};
+use super::text::{MessageError, Part, refuse_controls};
 use crate::id::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -22,21 +22,21 @@ impl EmailAddress {
     /// Checks an address. Surrounding white space is not forgiven here; readers of files trim first.
     ///
     /// # Errors
-    /// [`Unfit`], which never repeats the text.
-    pub fn parse(text: &str) -> Result<Self, Unfit> {
+    /// [`MessageError`], which never repeats the text.
+    pub fn parse(text: &str) -> Result<Self, MessageError> {
         refuse_controls(Part::Address, text)?;
         if text.is_empty() {
-            return Err(Unfit::Empty { part: Part::Address });
+            return Err(MessageError::Empty { part: Part::Address });
         }
         if text.len() > MAX_ADDRESS {
-            return Err(Unfit::TooLong { part: Part::Address, max: MAX_ADDRESS, got: text.len() });
+            return Err(MessageError::TooLong { part: Part::Address, max: MAX_ADDRESS, got: text.len() });
         }
         // `lettre` also takes domain literals and quoted local parts; they are legal, and mail nobody reads.
         let plain =
             text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'[' | b']'));
         let host = text.rsplit_once('@').is_some_and(|(_, domain)| is_host_name(domain));
         if !plain || !host || text.parse::<lettre::Address>().is_err() {
-            return Err(Unfit::Syntax { part: Part::Address });
+            return Err(MessageError::Syntax { part: Part::Address });
         }
         Ok(Self(text.to_owned()))
     }
@@ -102,17 +102,17 @@ impl fmt::Debug for EmailAddress {
 }
 
 impl FromStr for EmailAddress {
-    type Err = Unfit;
+    type Err = MessageError;
 
-    fn from_str(text: &str) -> Result<Self, Unfit> {
+    fn from_str(text: &str) -> Result<Self, MessageError> {
         Self::parse(text)
     }
 }
 
 impl TryFrom<String> for EmailAddress {
-    type Error = Unfit;
+    type Error = MessageError;
 
-    fn try_from(text: String) -> Result<Self, Unfit> {
+    fn try_from(text: String) -> Result<Self, MessageError> {
         Self::parse(&text)
     }
 }
@@ -136,8 +136,8 @@ impl Mailbox {
     /// An address with a name. An empty or blank name is no name.
     ///
     /// # Errors
-    /// [`Unfit`] when the name holds a control character or is too long.
-    pub fn named(address: EmailAddress, name: &str) -> Result<Self, Unfit> {
+    /// [`MessageError`] when the name holds a control character or is too long.
+    pub fn named(address: EmailAddress, name: &str) -> Result<Self, MessageError> {
         // Before trimming, which takes line breaks away: whoever put one there is refused, not forgiven.
         refuse_controls(Part::DisplayName, name)?;
         let name = if name.trim().is_empty() { None } else { Some(super::DisplayName::parse(name.trim())?) };
@@ -152,10 +152,10 @@ impl From<EmailAddress> for Mailbox {
 }
 
 impl FromStr for Mailbox {
-    type Err = Unfit;
+    type Err = MessageError;
 
     /// Reads `jean@example.org` or `Jean Dupont <jean@example.org>`.
-    fn from_str(text: &str) -> Result<Self, Unfit> {
+    fn from_str(text: &str) -> Result<Self, MessageError> {
         refuse_controls(Part::Address, text)?;
         match text.trim().strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
             Some((name, address)) => Self::named(address.parse()?, name.trim().trim_matches('"')),

@@ -58,7 +58,7 @@ impl fmt::Display for Part {
 /// Why a text cannot be part of a mail. It never repeats the text, which may be personal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unfit {
+pub enum MessageError {
     /// Nothing where something is needed.
     #[error("the {part} is empty")]
     Empty {
@@ -105,25 +105,32 @@ pub enum Unfit {
     },
 }
 
+impl From<MessageError> for mkt_connect::Error {
+    /// [`ErrorKind::Input`](mkt_connect::ErrorKind::Input), with the text of the error.
+    fn from(error: MessageError) -> Self {
+        Self::new(mkt_connect::ErrorKind::Input, "message", "build").with_detail(error.to_string())
+    }
+}
+
 /// Refuses C0, DEL, C1 and the two Unicode line separators.
-pub(super) fn refuse_controls(part: Part, text: &str) -> Result<(), Unfit> {
+pub(super) fn refuse_controls(part: Part, text: &str) -> Result<(), MessageError> {
     let breaking = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     match text.chars().enumerate().find(|(_, c)| breaking(*c)) {
-        Some((at, c)) => Err(Unfit::Control { part, code: u32::from(c), at: at + 1 }),
+        Some((at, c)) => Err(MessageError::Control { part, code: u32::from(c), at: at + 1 }),
         None => Ok(()),
     }
 }
 
-pub(super) fn check(part: Part, text: &str, max: usize) -> Result<(), Unfit> {
+pub(super) fn check(part: Part, text: &str, max: usize) -> Result<(), MessageError> {
     refuse_controls(part, text)?;
     if text.trim().is_empty() {
-        return Err(Unfit::Empty { part });
+        return Err(MessageError::Empty { part });
     }
     if text.split_once("=?").is_some_and(|(_, rest)| rest.contains("?=")) {
-        return Err(Unfit::EncodedWord { part });
+        return Err(MessageError::EncodedWord { part });
     }
     let got = text.chars().count();
-    if got > max { Err(Unfit::TooLong { part, max, got }) } else { Ok(()) }
+    if got > max { Err(MessageError::TooLong { part, max, got }) } else { Ok(()) }
 }
 
 macro_rules! checked_text {
@@ -137,8 +144,8 @@ macro_rules! checked_text {
             /// Checks the text.
             ///
             /// # Errors
-            /// [`Unfit`] when it is blank, too long or holds a control character.
-            pub fn parse(text: &str) -> Result<Self, Unfit> {
+            /// [`MessageError`] when it is blank, too long or holds a control character.
+            pub fn parse(text: &str) -> Result<Self, MessageError> {
                 check($part, text, $max)?;
                 Ok(Self(text.to_owned()))
             }
@@ -157,17 +164,17 @@ macro_rules! checked_text {
         }
 
         impl std::str::FromStr for $name {
-            type Err = Unfit;
+            type Err = MessageError;
 
-            fn from_str(text: &str) -> Result<Self, Unfit> {
+            fn from_str(text: &str) -> Result<Self, MessageError> {
                 Self::parse(text)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = Unfit;
+            type Error = MessageError;
 
-            fn try_from(text: String) -> Result<Self, Unfit> {
+            fn try_from(text: String) -> Result<Self, MessageError> {
                 Self::parse(&text)
             }
         }
@@ -245,16 +252,16 @@ impl HeaderName {
     /// Checks a header name.
     ///
     /// # Errors
-    /// [`Unfit`].
-    pub fn parse(text: &str) -> Result<Self, Unfit> {
+    /// [`MessageError`].
+    pub fn parse(text: &str) -> Result<Self, MessageError> {
         let part = Part::HeaderName;
         check(part, text, 76)?;
         if !text.bytes().all(|b| (33..=126).contains(&b) && b != b':') {
-            return Err(Unfit::Syntax { part });
+            return Err(MessageError::Syntax { part });
         }
         let lower = text.to_ascii_lowercase();
         if RESERVED.contains(&lower.as_str()) || lower.starts_with("content-") {
-            return Err(Unfit::Reserved { name: lower });
+            return Err(MessageError::Reserved { name: lower });
         }
         Ok(Self(text.to_owned()))
     }
@@ -267,17 +274,17 @@ impl HeaderName {
 }
 
 impl std::str::FromStr for HeaderName {
-    type Err = Unfit;
+    type Err = MessageError;
 
-    fn from_str(text: &str) -> Result<Self, Unfit> {
+    fn from_str(text: &str) -> Result<Self, MessageError> {
         Self::parse(text)
     }
 }
 
 impl TryFrom<String> for HeaderName {
-    type Error = Unfit;
+    type Error = MessageError;
 
-    fn try_from(text: String) -> Result<Self, Unfit> {
+    fn try_from(text: String) -> Result<Self, MessageError> {
         Self::parse(&text)
     }
 }
@@ -304,7 +311,10 @@ mod tests {
                 FileName::parse(&text).unwrap_err(),
                 HeaderName::parse(&text).unwrap_err(),
             ] {
-                assert!(matches!(refused, Unfit::Control { code: c, at: 2, .. } if c == code), "{refused}");
+                assert!(
+                    matches!(refused, MessageError::Control { code: c, at: 2, .. } if c == code),
+                    "{refused}"
+                );
             }
         }
     }

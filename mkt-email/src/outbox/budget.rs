@@ -15,7 +15,8 @@ use std::time::Duration;
 /// all runs that use the account must be given it.
 ///
 /// ```
-/// use mkt_email::{Budget, RunOptions};
+/// use mkt_email::outbox::Budget;
+/// use mkt_email::RunOptions;
 /// use std::time::Duration;
 /// let mut options = RunOptions::default();
 /// // A consumer's Gmail account: 500 recipients in any 24 hours. And no more than two in a second.

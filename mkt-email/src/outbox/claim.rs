@@ -4,8 +4,9 @@
 use super::solitude::Dead;
 use super::store::{Access, Row, Rows, Tx, values};
 use super::{Outbox, State, damaged, gate, millis, storable};
-use crate::id::{IdempotencyKey, MailId};
-use crate::message::{Attachment, FileName, Message};
+use crate::Message;
+use crate::id::{EmailId, IdempotencyKey};
+use crate::message::{Attachment, FileName};
 use crate::outbox::enqueue::StoredAttachment;
 use crate::provider::{RejectReason, Stage};
 use chrono::{DateTime, Utc};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// A mail that a worker has taken.
 #[derive(Debug, Clone)]
 pub(super) struct Taken {
-    pub(super) id: MailId,
+    pub(super) id: EmailId,
     /// Calls made so far, the present one included once it is `sending`.
     pub(super) attempt: u32,
     /// How many of them were refused because of another mail of the call.
@@ -43,7 +44,7 @@ pub(super) struct Due {
 /// A mail that is not sent.
 #[derive(Debug)]
 pub(super) struct Stopped {
-    pub(super) id: MailId,
+    pub(super) id: EmailId,
     pub(super) state: State,
     pub(super) reason: Option<String>,
 }
@@ -258,8 +259,8 @@ pub(super) fn fate(row: &Row) -> Result<Option<(State, Option<String>)>> {
     Ok(forbidden.map(|reason| (State::Suppressed, Some(reason.to_owned()))))
 }
 
-pub(super) fn parsed(row: &Row) -> Result<MailId> {
-    MailId::parse(row.text("id")?).ok_or_else(|| damaged("read a mail"))
+pub(super) fn parsed(row: &Row) -> Result<EmailId> {
+    EmailId::parse(row.text("id")?).ok_or_else(|| damaged("read a mail"))
 }
 
 /// Writes down that mails which wait, or are claimed, are not sent.

@@ -3,8 +3,9 @@
 use super::claim::read_messages;
 use super::store::{Access, values};
 use super::{Outbox, RunOptions, gate, millis};
-use crate::message::Message;
-use crate::provider::{EmailProvider, Feature};
+use crate::EmailProvider;
+use crate::Message;
+use crate::message::Feature;
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
 use std::collections::{BTreeMap, HashMap};

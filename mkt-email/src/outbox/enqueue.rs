@@ -3,8 +3,9 @@
 use super::claim::Stopped;
 use super::store::{Access, Rows, Tx, values};
 use super::{Outbox, State, damaged, gate, millis};
-use crate::id::{MailId, sha256_hex};
-use crate::{Attachment, EmailAddress, Message};
+use crate::id::{EmailId, sha256_hex};
+use crate::message::Attachment;
+use crate::{EmailAddress, Message};
 use chrono::{DateTime, Utc};
 use futures_util::future::join;
 use mkt_connect::{Error, ErrorKind, Result};
@@ -48,8 +49,8 @@ impl DedupKey {
 
     /// The id of the mail.
     #[must_use]
-    pub fn id(&self) -> MailId {
-        MailId::of(&self.campaign, &self.contact, &self.entity)
+    pub fn id(&self) -> EmailId {
+        EmailId::of(&self.campaign, &self.contact, &self.entity)
     }
 }
 
@@ -74,7 +75,7 @@ pub enum Purpose {
 
 /// A mail to enqueue.
 #[derive(Debug, Clone)]
-pub struct NewMail {
+pub struct NewEmail {
     /// What makes it this mail.
     pub key: DedupKey,
     /// What it is for.
@@ -91,7 +92,7 @@ pub struct NewMail {
     pub at_least_once: bool,
 }
 
-impl NewMail {
+impl NewEmail {
     /// A mail that may go at once and at any later time.
     #[must_use]
     pub fn new(key: DedupKey, purpose: Purpose, message: Message) -> Self {
@@ -99,7 +100,7 @@ impl NewMail {
     }
 
     /// Marketing mail of no list. Its message must have a [link to unsubscribe](crate::MessageBuilder::list_unsubscribe),
-    /// such as [`UnsubscribeKeys`](crate::UnsubscribeKeys) makes: without one the outbox refuses it.
+    /// such as [`UnsubscribeKeys`](crate::unsubscribe::UnsubscribeKeys) makes: without one the outbox refuses it.
     #[must_use]
     pub fn marketing(key: DedupKey, message: Message) -> Self {
         Self::new(key, Purpose::Marketing { list: None }, message)
@@ -125,11 +126,11 @@ impl NewMail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enqueued {
     /// It will be sent.
-    Enqueued(MailId),
+    Enqueued(EmailId),
     /// It was there from before, in this state; nothing was changed.
-    AlreadyThere(MailId, State),
+    AlreadyThere(EmailId, State),
     /// It is kept and will not be sent, now or from before; the reason is `no consent` or `suppressed: …`.
-    Suppressed(MailId, String),
+    Suppressed(EmailId, String),
 }
 
 /// How an attachment of a stored mail is written: the bytes are in `mail_blobs`.
@@ -155,7 +156,7 @@ impl Outbox {
     /// # Errors
     /// [`ErrorKind::Input`] for a key or list with a NUL in it, for marketing mail that asks to be sent at least once or
     /// has no [link to unsubscribe](crate::MessageBuilder::list_unsubscribe); [`ErrorKind::Storage`].
-    pub async fn enqueue(&self, mails: &[NewMail], now: DateTime<Utc>) -> Result<Vec<Enqueued>> {
+    pub async fn enqueue(&self, mails: &[NewEmail], now: DateTime<Utc>) -> Result<Vec<Enqueued>> {
         let refuse =
             |detail: &str| Error::new(ErrorKind::Input, super::SERVICE, OPERATION).with_detail(detail);
         for mail in mails {
@@ -178,7 +179,7 @@ impl Outbox {
             }
         }
         // Two calls that put in the same mails, each in one order, cannot wait for each other. The first of equals wins.
-        let mut sorted: BTreeMap<MailId, (usize, &NewMail)> = BTreeMap::new();
+        let mut sorted: BTreeMap<EmailId, (usize, &NewEmail)> = BTreeMap::new();
         for (position, mail) in mails.iter().enumerate() {
             sorted.entry(mail.key.id()).or_insert((position, mail));
         }
@@ -189,8 +190,8 @@ impl Outbox {
         if attached {
             store_attachments(&mut tx, mails).await?;
         }
-        let mut known: HashMap<MailId, Enqueued> = HashMap::new();
-        let mut inserted: Vec<MailId> = Vec::with_capacity(sorted.len());
+        let mut known: HashMap<EmailId, Enqueued> = HashMap::new();
+        let mut inserted: Vec<EmailId> = Vec::with_capacity(sorted.len());
         let mut in_turn: Vec<_> =
             sorted.iter().map(|(id, (position, mail))| (*id, *position, *mail)).collect();
         if self.store.has_one_writer() {
@@ -215,7 +216,7 @@ impl Outbox {
         for id in inserted {
             known.entry(id).or_insert(Enqueued::Enqueued(id));
         }
-        let there: Vec<MailId> = sorted.keys().filter(|id| !known.contains_key(id)).copied().collect();
+        let there: Vec<EmailId> = sorted.keys().filter(|id| !known.contains_key(id)).copied().collect();
         for ids in there.chunks(CHUNK) {
             look_up(&mut tx, ids, &mut known).await?;
         }
@@ -237,7 +238,7 @@ impl Outbox {
 /// Mails for one statement, as rows of values.
 #[derive(Default)]
 struct Chunk {
-    ids: Vec<MailId>,
+    ids: Vec<EmailId>,
     rows: Rows,
     /// Payloads and lists of attachments.
     messages: Vec<(String, Option<String>)>,
@@ -246,7 +247,7 @@ struct Chunk {
 impl Chunk {
     /// The next mails: as many as a statement holds.
     fn next<'a>(
-        mails: &mut impl Iterator<Item = (MailId, usize, &'a NewMail)>,
+        mails: &mut impl Iterator<Item = (EmailId, usize, &'a NewEmail)>,
         now: DateTime<Utc>,
     ) -> Result<Self> {
         let mut chunk = Self::default();
@@ -273,7 +274,7 @@ impl Chunk {
         let each = || rows.iter();
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         chunk.rows = Rows::default()
-            .text(chunk.ids.iter().map(MailId::to_string))
+            .text(chunk.ids.iter().map(EmailId::to_string))
             .text(each().map(|row| row.mail.key.campaign.clone()))
             .text(each().map(|row| row.mail.key.contact.clone()))
             .text(each().map(|row| row.mail.key.entity.clone()))
@@ -291,7 +292,7 @@ impl Chunk {
     }
 
     /// Returns the ids of those that were not there.
-    async fn insert(self, tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<MailId>> {
+    async fn insert(self, tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<EmailId>> {
         let rows = tx
             .all_rows(
                 "INSERT INTO mail_outbox (id, campaign, contact, entity, purpose, list, at_least_once, address_key,
@@ -304,7 +305,7 @@ impl Chunk {
             )
             .await?;
         let inserted = rows.iter().map(super::claim::parsed).collect::<Result<Vec<_>>>()?;
-        let new: HashSet<MailId> = inserted.iter().copied().collect();
+        let new: HashSet<EmailId> = inserted.iter().copied().collect();
         let (mut ids, mut payloads, mut lists) = (Vec::new(), Vec::new(), Vec::new());
         for (id, (payload, attachments)) in self.ids.iter().zip(self.messages) {
             if new.contains(id) {
@@ -326,7 +327,7 @@ impl Chunk {
 
 /// A mail that is put in.
 struct NewRow<'a> {
-    mail: &'a NewMail,
+    mail: &'a NewEmail,
     position: usize,
     bytes: usize,
 }
@@ -358,7 +359,7 @@ impl StoredAttachment {
 }
 
 /// Stores what is attached, each content once, in one order.
-async fn store_attachments(tx: &mut Tx, mails: &[NewMail]) -> Result<()> {
+async fn store_attachments(tx: &mut Tx, mails: &[NewEmail]) -> Result<()> {
     let mut contents = BTreeMap::new();
     // Mails of a campaign share the bytes themselves: hashed once.
     let mut seen = HashSet::new();
@@ -380,9 +381,9 @@ async fn store_attachments(tx: &mut Tx, mails: &[NewMail]) -> Result<()> {
 /// Stops new mails that nobody wants.
 async fn suppress_unwanted(
     tx: &mut Tx,
-    ids: &[MailId],
+    ids: &[EmailId],
     now: DateTime<Utc>,
-    known: &mut HashMap<MailId, Enqueued>,
+    known: &mut HashMap<EmailId, Enqueued>,
 ) -> Result<()> {
     let rows = tx
         .all(
@@ -406,7 +407,7 @@ async fn suppress_unwanted(
 }
 
 /// What became of mails that were there before.
-async fn look_up(tx: &mut Tx, ids: &[MailId], known: &mut HashMap<MailId, Enqueued>) -> Result<()> {
+async fn look_up(tx: &mut Tx, ids: &[EmailId], known: &mut HashMap<EmailId, Enqueued>) -> Result<()> {
     let rows = tx
         .all(
             "SELECT id, state, coalesce(reason, '') AS reason FROM mail_outbox
@@ -425,6 +426,6 @@ async fn look_up(tx: &mut Tx, ids: &[MailId], known: &mut HashMap<MailId, Enqueu
     Ok(())
 }
 
-fn texts(ids: &[MailId]) -> Vec<String> {
-    ids.iter().map(MailId::to_string).collect()
+fn texts(ids: &[EmailId]) -> Vec<String> {
+    ids.iter().map(EmailId::to_string).collect()
 }

@@ -9,9 +9,11 @@ use super::options::RunOptions;
 use super::record::{self, Pause, Verdict};
 use super::store::{Access, Rows, Tx, values};
 use super::{Outbox, State, damaged, gate, millis};
-use crate::id::MailId;
-use crate::message::Message;
-use crate::provider::{EmailProvider, Feature, Group, Outgoing, Plan, RejectReason};
+use crate::EmailProvider;
+use crate::Message;
+use crate::id::EmailId;
+use crate::message::Feature;
+use crate::provider::{Group, Outgoing, Plan, RejectReason};
 use chrono::{DateTime, TimeDelta, Utc};
 use mkt_connect::Result;
 use std::collections::{BTreeMap, BTreeSet};
@@ -310,13 +312,13 @@ impl Step<'_> {
 
 /// What is written about a mail that is being sent: its id, the attempt's key, the call's key, its place in the call,
 /// the attempt, when it begins.
-type Entry = (MailId, Option<String>, String, i64, i64, i64);
+type Entry = (EmailId, Option<String>, String, i64, i64, i64);
 
 /// Mails cut into calls.
 #[derive(Debug, Default)]
 struct Planned {
     groups: Vec<Vec<Taken>>,
-    refused: Vec<(MailId, String)>,
+    refused: Vec<(EmailId, String)>,
     degraded: BTreeMap<Feature, u64>,
 }
 

@@ -13,7 +13,7 @@
 //! marked in that one commit; one that a worker keeps for a later call is seen as `claimed`. A process that dies leaves `claimed` rows,
 //! which nobody was told of and which go back to pending, and `sending` rows, of which nobody knows: they become
 //! `unknown` and are settled by asking the provider. A provider that cannot tell leaves them `unknown`, and nothing
-//! sends them again: at most once. (A transactional mail may be enqueued [`at least once`](NewMail::at_least_once): it
+//! sends them again: at most once. (A transactional mail may be enqueued [`at least once`](NewEmail::at_least_once): it
 //! is sent again rather than left unknown, and may arrive twice.) Transitions are made by single SQL statements that
 //! name the state they start from, so two workers cannot make the same one.
 //!
@@ -43,7 +43,7 @@ pub use budget::Budget;
 pub use consent::{Consent, ConsentScope};
 pub use count::Counts;
 pub use dry_run::DryRun;
-pub use enqueue::{DedupKey, Enqueued, NewMail, Purpose};
+pub use enqueue::{DedupKey, Enqueued, NewEmail, Purpose};
 pub use erase::Erased;
 pub use options::{RunOptions, RunReport};
 pub use suppression::{Suppression, SuppressionReason, SuppressionScope};

@@ -2,7 +2,8 @@
 
 use super::budget::Budget;
 use super::record::Verdict;
-use crate::provider::{Degrade, Feature};
+use crate::message::Feature;
+use crate::provider::Degrade;
 use chrono::{DateTime, Utc};
 use mkt_connect::Stop;
 use std::collections::BTreeMap;

@@ -3,8 +3,9 @@
 use super::claim::Taken;
 use super::store::{Access, Rows, Tx, values};
 use super::{Outbox, millis, storable};
-use crate::id::{IdempotencyKey, MailId};
-use crate::provider::{Outcome, RejectReason, Stage};
+use crate::Outcome;
+use crate::id::{EmailId, IdempotencyKey};
+use crate::provider::{RejectReason, Stage};
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
 
@@ -14,7 +15,7 @@ const LONGEST: usize = 500;
 /// What is to be written down about one row after a call.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    id: MailId,
+    id: EmailId,
     key: Option<IdempotencyKey>,
     attempt: u32,
     state: &'static str,

@@ -12,8 +12,9 @@ use super::settle::Window;
 use super::solitude::Presence;
 use super::{Outbox, SERVICE};
 use crate::Clock;
-use crate::message::Message;
-use crate::provider::{EmailProvider, Group, Outcome, RejectReason, Scope, Settlement};
+use crate::Message;
+use crate::provider::{Group, RejectReason, Scope, Settlement};
+use crate::{EmailProvider, Outcome};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -459,7 +460,7 @@ impl Run<'_> {
         let rows = lightened(lost.rows, &plan);
         let mails = rows.iter().zip(lost.group.mails());
         let mails = mails
-            .map(|(row, mail)| crate::Outgoing { key: mail.key, message: Arc::clone(&row.message) })
+            .map(|(row, mail)| crate::provider::Outgoing { key: mail.key, message: Arc::clone(&row.message) })
             .collect();
         Marked { group: Group::of_earlier_call(lost.group.key(), lost.group.at(), mails), rows, ..lost }
     }

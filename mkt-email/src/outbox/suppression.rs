@@ -2,7 +2,8 @@
 
 use super::store::{Access, Rows, values};
 use super::{Outbox, millis, storable};
-use crate::{EmailAddress, UnsubscribeClaim};
+use crate::EmailAddress;
+use crate::unsubscribe::UnsubscribeClaim;
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
 
@@ -127,7 +128,7 @@ impl Outbox {
         self.store_suppressions(&rows).await.map(|_| ())
     }
 
-    /// Acts upon a link to unsubscribe that [`UnsubscribeKeys`](crate::UnsubscribeKeys) has verified: as
+    /// Acts upon a link to unsubscribe that [`UnsubscribeKeys`](crate::unsubscribe::UnsubscribeKeys) has verified: as
     /// [`suppress`](Self::suppress), for whoever it is about. The link knows the key of the address and not the address;
     /// the source is the campaign whose mail carried it.
     ///

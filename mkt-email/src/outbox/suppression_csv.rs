@@ -128,7 +128,7 @@ struct Defaults {
 /// Reads suppressions from CSV, row by row, in constant memory.
 ///
 /// ```
-/// use mkt_email::{SuppressionReason, SuppressionRow, Suppressions};
+/// use mkt_email::outbox::{SuppressionReason, SuppressionRow, Suppressions};
 /// let file = "address,code,error,created_at\n\
 ///             eve@example.org,550,mailbox unavailable,\"Tue, 21 Oct 2025 11:02:55 GMT\"\nnobody,550,,\n";
 /// let rows: Vec<_> = Suppressions::read(file.as_bytes(), "bounces.csv", "2026-10-26T12:00:00Z".parse()?)?

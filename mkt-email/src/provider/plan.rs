@@ -1,7 +1,8 @@
 //! Cutting messages into calls. Pure: no clock, no call, the same plan for the same input.
 
-use super::{Capabilities, Feature};
-use crate::message::Message;
+use super::Capabilities;
+use crate::Message;
+use crate::message::Feature;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -26,7 +27,8 @@ pub struct Plan {
 /// Only what a recipient can do without is ever left out: see [`DROPPABLE`](Self::DROPPABLE).
 ///
 /// ```
-/// use mkt_email::{Degrade, Feature};
+/// use mkt_email::provider::Degrade;
+/// use mkt_email::message::Feature;
 /// let degrade = Degrade::of([Feature::Tags, Feature::TextOnly]);
 /// assert!(degrade.allows(Feature::Tags));
 /// assert!(!degrade.allows(Feature::TextOnly)); // without its body there is no mail

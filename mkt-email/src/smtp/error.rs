@@ -6,8 +6,9 @@
 use super::SERVICE;
 use super::reply::{Enhanced, Reply};
 use super::wire::Fault;
-use crate::message::Message;
-use crate::provider::{Outcome, RejectReason, Scope};
+use crate::Message;
+use crate::Outcome;
+use crate::provider::{RejectReason, Scope};
 use chrono::{DateTime, Utc};
 use mkt_connect::clock::later;
 use mkt_connect::{Delivery, Error, ErrorKind};

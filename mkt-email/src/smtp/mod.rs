@@ -28,7 +28,8 @@ pub use auth::TokenSource;
 pub use builder::SmtpBuilder;
 pub use settings::Timeouts;
 
-use crate::provider::{Capabilities, EmailProvider, Group, Outcome, Outgoing, RejectReason, Scope};
+use crate::provider::{Capabilities, Group, Outgoing, RejectReason, Scope};
+use crate::{EmailProvider, Outcome};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use connection::Connection;
@@ -62,7 +63,7 @@ const REST: Duration = Duration::from_mins(1);
 ///
 /// - Before the end of a mail is written, nothing was accepted: a connection that is lost there, or a silence, gives
 ///   [`Outcome::Deferred`].
-/// - After it, only the server knows: [`Outcome::Unknown`] with [`Stage::AwaitingAnswer`](crate::Stage), and
+/// - After it, only the server knows: [`Outcome::Unknown`] with [`Stage::AwaitingAnswer`](crate::provider::Stage), and
 ///   [`settle`](EmailProvider::settle) never finds out more (RFC 1047). An outbox does not send such a mail again. All
 ///   attempts of a mail differ in their `Message-ID`; whoever repeats one by hand should do so with the same key, by
 ///   which most receivers recognise it.
@@ -186,7 +187,7 @@ impl Smtp {
 fn labels(message: &crate::Message) -> Vec<(String, String)> {
     let mut own = Vec::new();
     if !message.tags().is_empty() {
-        let tags: Vec<_> = message.tags().iter().map(crate::Tag::as_str).collect();
+        let tags: Vec<_> = message.tags().iter().map(crate::message::Tag::as_str).collect();
         own.push(("X-Mkt-Tag".to_owned(), tags.join(", ")));
     }
     own.extend(message.metadata().iter().map(|(key, value)| (format!("X-Mkt-Meta-{key}"), value.clone())));

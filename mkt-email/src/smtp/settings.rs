@@ -2,7 +2,7 @@
 
 use super::SERVICE;
 use super::auth::Credentials;
-use crate::message::EmailAddress;
+use crate::EmailAddress;
 use mkt_connect::{Error, ErrorKind, Result};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;

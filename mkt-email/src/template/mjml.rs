@@ -1,6 +1,7 @@
 //! MJML: the markup of which mail programs show the same thing, compiled to HTML before any value is known.
 
-use super::{MJML, TemplateError};
+use super::TemplateError;
+use super::engine::MJML;
 use mrml::prelude::parser::noop_loader::NoopIncludeLoader;
 use mrml::prelude::parser::{Error, ParserOptions, Span};
 use mrml::prelude::render::RenderOptions;

@@ -1,10 +1,11 @@
 //! The contract on a provider whose other side works.
 
 use super::{Fixture, Verdict, all_accepted, build, group, outgoing, plain, require, send, settle};
-use crate::{
-    Attachment, Degrade, Feature, Group, HeaderName, HeaderValue, Idempotency, ListUnsubscribe, Message,
-    Outcome, Plan, Settlement, Unfit, VendorTemplate,
+use crate::message::{
+    Attachment, Feature, HeaderName, HeaderValue, ListUnsubscribe, MessageError, VendorTemplate,
 };
+use crate::provider::{Degrade, Group, Idempotency, Plan, Settlement};
+use crate::{Message, Outcome};
 use chrono::TimeDelta;
 use std::collections::BTreeSet;
 
@@ -78,7 +79,7 @@ fn asking_for(fixture: &Fixture, feature: Feature) -> Result<Message, String> {
                 html(builder).header(name, value)
             }
             Feature::ListUnsubscribe => {
-                let refused = |_| Unfit::Syntax { part: crate::Part::UnsubscribeLink };
+                let refused = |_| MessageError::Syntax { part: crate::message::Part::UnsubscribeLink };
                 let link = url::Url::parse("https://example.com/u/1").map_err(refused)?;
                 html(builder).list_unsubscribe(ListUnsubscribe::one_click(link)?)
             }

@@ -2,7 +2,8 @@
 //! what can be found out is.
 
 use super::{Fault, Fixture, Verdict, all_accepted, group, outgoing, plain, require, settle};
-use crate::{EmailAddress, Group, Idempotency, Outcome, Scope, Settlement};
+use crate::provider::{Group, Idempotency, Scope, Settlement};
+use crate::{EmailAddress, Outcome};
 use mkt_connect::{Error, Result};
 use std::time::Duration;
 

@@ -28,13 +28,12 @@ mod fault;
 
 pub use contract::*;
 #[cfg(feature = "http")]
-pub use fake::{FakeBrevo, FakeMail, FakeMailgun};
+pub use fake::{FakeBrevo, FakeEmail, FakeMailgun};
 pub use fault::*;
 
-use crate::{
-    Clock, EmailAddress, EmailProvider, Group, IdempotencyKey, ManualClock, Message, Outcome, Outgoing,
-    Settlement, Unfit,
-};
+use crate::message::MessageError;
+use crate::provider::{Group, Outgoing, Settlement};
+use crate::{Clock, EmailAddress, EmailProvider, IdempotencyKey, ManualClock, Message, Outcome};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -256,7 +255,7 @@ pub fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_793_016_000, 0).unwrap_or_default()
 }
 
-fn address(number: usize) -> Result<EmailAddress, Unfit> {
+fn address(number: usize) -> Result<EmailAddress, MessageError> {
     format!("reader{number}.canary@example.org").parse()
 }
 
@@ -266,9 +265,9 @@ fn plain(number: usize) -> Result<Message, String> {
 
 fn build(
     number: usize,
-    with: impl Fn(crate::MessageBuilder) -> Result<crate::MessageBuilder, Unfit>,
+    with: impl Fn(crate::MessageBuilder) -> Result<crate::MessageBuilder, MessageError>,
 ) -> Result<Message, String> {
-    let sender: Result<EmailAddress, Unfit> = "sender.canary@example.com".parse();
+    let sender: Result<EmailAddress, MessageError> = "sender.canary@example.com".parse();
     let make = || {
         let builder = Message::builder(sender?.into(), address(number)?.into(), "Hello".parse()?);
         with(builder)?.build()

@@ -3,9 +3,9 @@
 
 use crate::help::{noon, reader};
 use mkt_connect::ErrorKind;
+use mkt_email::message::Attachment;
 use mkt_email::{
-    Attachment, Counts, DedupKey, EmailProvider as _, Maildir, Message, NewMail, Outbox, RunOptions,
-    SystemClock,
+    Counts, DedupKey, EmailProvider as _, Maildir, Message, NewEmail, Outbox, RunOptions, SystemClock,
 };
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ async fn a_mail_directory_that_vanishes_stops_the_run_and_a_rerun_repairs_it() {
     assert_eq!(outbox.run(&maildir, &SystemClock::new(), &RunOptions::default()).await.unwrap().accepted, 1);
 }
 
-fn large(bytes: usize) -> NewMail {
+fn large(bytes: usize) -> NewEmail {
     let to = reader(1);
     let file = Attachment::new("a.bin".parse().unwrap(), "application/octet-stream", vec![7; bytes]).unwrap();
     let message =
@@ -53,7 +53,7 @@ fn large(bytes: usize) -> NewMail {
             .attach(file)
             .build()
             .unwrap();
-    NewMail::transactional(DedupKey::for_address("large", &to), message)
+    NewEmail::transactional(DedupKey::for_address("large", &to), message)
 }
 
 fn entries(path: &Path) -> usize {

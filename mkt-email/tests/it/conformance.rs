@@ -4,12 +4,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
 use mkt_connect::{Delivery, Error, ErrorKind};
+use mkt_email::message::Feature;
+use mkt_email::provider::{
+    Capabilities, Degrade, Group, Idempotency, Outgoing, Plan, RejectReason, Scope, Settlement, Stage,
+};
 use mkt_email::testing::{
-    FakeBrevo, FakeMail, FakeMailgun, Fault, Fixture, start, violations, violations_of,
+    FakeBrevo, FakeEmail, FakeMailgun, Fault, Fixture, start, violations, violations_of,
 };
 use mkt_email::{
-    Capabilities, Degrade, EmailAddress, EmailProvider, Feature, Group, Idempotency, IdempotencyKey, Maildir,
-    ManualClock, Memory, Message, Outcome, Outgoing, Plan, RejectReason, Scope, Script, Settlement, Stage,
+    EmailAddress, EmailProvider, IdempotencyKey, Maildir, ManualClock, Memory, Message, Outcome, Script,
 };
 use std::sync::{Arc, Mutex};
 
@@ -52,7 +55,7 @@ mkt_email::provider_conformance!(brevo_in_a_fake, await || brevo(false));
 mkt_email::provider_conformance!(brevo_with_headers_of_each_version, await || brevo(true));
 mkt_email::provider_conformance!(mailgun_in_a_fake, await mailgun);
 
-fn reached(mails: &[FakeMail]) -> Vec<EmailAddress> {
+fn reached(mails: &[FakeEmail]) -> Vec<EmailAddress> {
     mails.iter().map(|mail| mail.to.clone()).collect()
 }
 

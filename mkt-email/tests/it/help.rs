@@ -1,7 +1,9 @@
 //! Small makers of test data.
 
 use chrono::{DateTime, Utc};
-use mkt_email::{Consent, DedupKey, EmailAddress, ListUnsubscribe, ManualClock, Message, NewMail, Outbox};
+use mkt_email::message::ListUnsubscribe;
+use mkt_email::outbox::Consent;
+use mkt_email::{DedupKey, EmailAddress, ManualClock, Message, NewEmail, Outbox};
 
 pub(crate) fn instant(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -30,7 +32,7 @@ pub(crate) fn message(to: &EmailAddress) -> Message {
         .unwrap()
 }
 
-pub(crate) fn marketing(campaign: &str, to: &EmailAddress) -> NewMail {
+pub(crate) fn marketing(campaign: &str, to: &EmailAddress) -> NewEmail {
     let link = ListUnsubscribe::one_click("https://shop.example/leave?u=token".parse().unwrap()).unwrap();
     let message = Message::builder(
         "Shop <news@example.com>".parse().unwrap(),
@@ -41,11 +43,11 @@ pub(crate) fn marketing(campaign: &str, to: &EmailAddress) -> NewMail {
     .list_unsubscribe(link)
     .build()
     .unwrap();
-    NewMail::marketing(DedupKey::for_address(campaign, to), message)
+    NewEmail::marketing(DedupKey::for_address(campaign, to), message)
 }
 
-pub(crate) fn transactional(campaign: &str, to: &EmailAddress) -> NewMail {
-    NewMail::transactional(DedupKey::for_address(campaign, to), message(to))
+pub(crate) fn transactional(campaign: &str, to: &EmailAddress) -> NewEmail {
+    NewEmail::transactional(DedupKey::for_address(campaign, to), message(to))
 }
 
 pub(crate) fn consent(to: &EmailAddress) -> Consent {

@@ -3,10 +3,11 @@
 
 use crate::help::{noon, reader};
 use mail_parser::{HeaderName as Parsed, MessageParser};
-use mkt_email::{
-    Attachment, EmailAddress, FileName, HeaderName, HeaderValue, IdempotencyKey, ListUnsubscribe, Mailbox,
-    Message, Row, Subject, Subscribers, Tag, Unfit,
+use mkt_email::message::{
+    Attachment, FileName, HeaderName, HeaderValue, ListUnsubscribe, MessageError, Subject, Tag,
 };
+use mkt_email::subscribers::Row;
+use mkt_email::{EmailAddress, IdempotencyKey, Mailbox, Message, Subscribers};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ fn headers(bytes: &[u8]) -> BTreeMap<String, usize> {
 }
 
 /// What was taken, or `otherwise`; what was taken holds nothing that ends a line or steers a reader.
-fn taken<T>(parsed: Result<T, Unfit>, text: &str, otherwise: T, refused: &mut u64) -> T {
+fn taken<T>(parsed: Result<T, MessageError>, text: &str, otherwise: T, refused: &mut u64) -> T {
     match parsed {
         Ok(taken) => {
             assert!(

@@ -2,9 +2,8 @@
 
 use crate::help::{noon, reader};
 use mail_parser::{HeaderName as Parsed, MessageParser, MimeHeaders};
-use mkt_email::{
-    Attachment, HeaderName, HeaderValue, IdempotencyKey, ListUnsubscribe, Mailbox, Message, Subject,
-};
+use mkt_email::message::{Attachment, HeaderName, HeaderValue, ListUnsubscribe, Subject};
+use mkt_email::{IdempotencyKey, Mailbox, Message};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

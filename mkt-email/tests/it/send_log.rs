@@ -2,7 +2,8 @@
 
 use crate::help::{clock, noon, outbox_with, reader, transactional};
 use mkt_connect::ErrorKind;
-use mkt_email::{Memory, Outbox, RejectReason, RunOptions, Script};
+use mkt_email::provider::RejectReason;
+use mkt_email::{Memory, Outbox, RunOptions, Script};
 use serde_json::Value;
 use std::path::Path;
 

@@ -2,7 +2,8 @@
 
 use chrono::NaiveDate;
 use mkt_connect::ErrorKind;
-use mkt_email::{Columns, Row, RowCounts, Subscriber, Subscribers};
+use mkt_email::subscribers::{Columns, Row, RowCounts};
+use mkt_email::{Subscriber, Subscribers};
 use std::io::Read;
 
 fn rows(file: &[u8]) -> (Vec<Row>, RowCounts) {

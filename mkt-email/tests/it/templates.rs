@@ -2,7 +2,8 @@
 
 use mkt_connect::campaign::{CampaignTags, TagFamily};
 use mkt_connect::{Currency, Money};
-use mkt_email::{CartItem, CartRelaunch, Language, Template, TemplateError, Welcome, format_money};
+use mkt_email::Template;
+use mkt_email::template::{CartItem, CartRelaunch, Language, TemplateError, Welcome, format_money};
 use serde_json::json;
 
 fn welcome(prenom: Option<&str>) -> Welcome {

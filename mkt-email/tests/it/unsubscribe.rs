@@ -2,7 +2,7 @@
 
 use crate::help::{address, instant, noon};
 use mkt_connect::{ErrorKind, Secret};
-use mkt_email::{UnsubscribeClaim, UnsubscribeKeys, UnsubscribeRefusal, UnsubscribeScope};
+use mkt_email::unsubscribe::{UnsubscribeClaim, UnsubscribeKeys, UnsubscribeRefusal, UnsubscribeScope};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use url::Url;
@@ -178,13 +178,13 @@ fn no_altered_token_is_believed() {
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn marketing_mail_without_a_link_does_not_get_into_the_outbox() {
-    use mkt_email::{DedupKey, NewMail, Outbox};
+    use mkt_email::{DedupKey, NewEmail, Outbox};
     let outbox = Outbox::in_memory().await.unwrap();
     let to = address("jean@example.org");
     let key = DedupKey::for_address("spring", &to);
     let with = crate::help::marketing("autumn", &to);
     let error = outbox
-        .enqueue(&[with, NewMail::marketing(key, crate::help::message(&to))], noon())
+        .enqueue(&[with, NewEmail::marketing(key, crate::help::message(&to))], noon())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);

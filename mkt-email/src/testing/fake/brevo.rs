@@ -4,7 +4,7 @@
 //! <https://developers.brevo.com/docs/batch-send-transactional-emails>. The texts of its refusals are made up, except
 //! for their codes; they repeat what was sent, which a vendor may do.
 
-use super::{FakeMail, Fault, Reply, State, fake, spoil};
+use super::{FakeEmail, Fault, Reply, State, fake, spoil};
 use crate::EmailAddress;
 use crate::brevo::{Brevo, BrevoBuilder};
 use base64::Engine;
@@ -233,7 +233,7 @@ impl Vendor {
         &self,
         body: &Map<String, Value>,
         headers: &Map<String, Value>,
-    ) -> Result<Vec<FakeMail>, Refusal> {
+    ) -> Result<Vec<FakeEmail>, Refusal> {
         known(body, &[&FIELDS[..], &["batchId", "messageVersions"]].concat())?;
         let template = match body.get("templateId") {
             None => None,
@@ -244,7 +244,7 @@ impl Vendor {
             None if template.is_none() => return missing("sender is missing"),
             None => {}
         }
-        let mut common = FakeMail::new(nobody()?, String::new());
+        let mut common = FakeEmail::new(nobody()?, String::new());
         for (name, value) in headers {
             let Some(value) = value.as_str().filter(|value| value.is_ascii()) else {
                 return invalid(format!("header {name} is not a string of ASCII"));
@@ -316,10 +316,10 @@ impl Vendor {
     /// What a version, or the call, says; over what the call says.
     fn content(
         &self,
-        mut mail: FakeMail,
+        mut mail: FakeEmail,
         fields: &Map<String, Value>,
         template: Option<i64>,
-    ) -> Result<FakeMail, Refusal> {
+    ) -> Result<FakeEmail, Refusal> {
         if let Some(reply_to) = fields.get("replyTo") {
             let (address, _) = self.contact(reply_to, "replyTo")?;
             mail.headers.insert("Reply-To".to_owned(), address.as_str().to_owned());
@@ -347,7 +347,7 @@ impl Vendor {
         Ok(mail)
     }
 
-    fn recipients(&self, fields: &Map<String, Value>, mail: &FakeMail) -> Result<Vec<FakeMail>, Refusal> {
+    fn recipients(&self, fields: &Map<String, Value>, mail: &FakeEmail) -> Result<Vec<FakeEmail>, Refusal> {
         let to = array(fields, "to")?;
         if to.is_empty() {
             return missing("to is missing");
@@ -357,7 +357,7 @@ impl Vendor {
         }
         let mails = to.iter().map(|contact| {
             let (address, name) = self.contact(contact, "to")?;
-            Ok(FakeMail { to: address, name, others_shown: to.len() - 1, ..mail.clone() })
+            Ok(FakeEmail { to: address, name, others_shown: to.len() - 1, ..mail.clone() })
         });
         mails.collect()
     }

@@ -5,7 +5,7 @@
 //! Where one of its texts is documented it is used.
 
 use super::form::{self, Part};
-use super::{FakeMail, Fault, Reply, State, fake, spoil};
+use super::{FakeEmail, Fault, Reply, State, fake, spoil};
 use crate::EmailAddress;
 use crate::mailgun::{Mailgun, MailgunBuilder};
 use base64::Engine;
@@ -194,7 +194,7 @@ impl Vendor {
     }
 
     /// The mails of a call, or why it is refused. One bad address refuses all.
-    fn read(&self, fields: &Fields<'_>) -> Result<Vec<FakeMail>, Refusal> {
+    fn read(&self, fields: &Fields<'_>) -> Result<Vec<FakeEmail>, Refusal> {
         let Some(from) = fields.one("from") else { return bad("from parameter is missing") };
         if address(&from).is_none() {
             return bad("'from' parameter is not a valid address. please check documentation");
@@ -267,7 +267,7 @@ impl Vendor {
         fields: &Fields<'_>,
         to: EmailAddress,
         own: Option<&Map<String, Value>>,
-    ) -> Result<FakeMail, Refusal> {
+    ) -> Result<FakeEmail, Refusal> {
         let fill = |text: String| {
             own.into_iter().flatten().fold(text, |text, (name, value)| {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -277,7 +277,7 @@ impl Vendor {
         let filled = |fields: BTreeMap<String, String>| -> BTreeMap<String, String> {
             fields.into_iter().map(|(name, value)| (name, fill(value))).collect()
         };
-        let mut mail = FakeMail::new(to, String::new());
+        let mut mail = FakeEmail::new(to, String::new());
         mail.subject = fill(fields.one("subject").unwrap_or_default());
         mail.html = fields.one("html").map(fill);
         mail.text = fields.one("text").map(fill);

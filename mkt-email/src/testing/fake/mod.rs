@@ -28,7 +28,7 @@ use std::time::Duration;
 /// A mail as its recipient gets it from a fake.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct FakeMail {
+pub struct FakeEmail {
     /// Who got it.
     pub to: EmailAddress,
     /// The name beside the address.
@@ -57,7 +57,7 @@ pub struct FakeMail {
     pub id: String,
 }
 
-impl FakeMail {
+impl FakeEmail {
     fn new(to: EmailAddress, id: String) -> Self {
         Self {
             to,
@@ -77,10 +77,10 @@ impl FakeMail {
     }
 }
 
-impl fmt::Debug for FakeMail {
+impl fmt::Debug for FakeEmail {
     /// The rest is personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeMail").field("to", &self.to).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("FakeEmail").field("to", &self.to).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -96,7 +96,7 @@ struct State {
     /// So many calls in any window of this length.
     limit: Option<(usize, TimeDelta)>,
     recent: VecDeque<DateTime<Utc>>,
-    delivered: Vec<FakeMail>,
+    delivered: Vec<FakeEmail>,
     ids: u64,
     log: Option<File>,
 }
@@ -146,7 +146,7 @@ impl State {
         format!("{}.{}@{domain}", self.clock.now().timestamp_millis(), self.ids)
     }
 
-    fn deliver(&mut self, mail: FakeMail) {
+    fn deliver(&mut self, mail: FakeEmail) {
         if let Some(log) = &mut self.log {
             let line = serde_json::json!({"to": mail.to.as_str(), "id": mail.id, "subject": mail.subject});
             // A log that cannot be written is missed by whoever reads it.
@@ -263,7 +263,7 @@ macro_rules! fake {
 
             /// What it delivered so far, in order.
             #[must_use]
-            pub fn delivered(&self) -> Vec<FakeMail> {
+            pub fn delivered(&self) -> Vec<FakeEmail> {
                 self.lock().common.delivered.clone()
             }
 

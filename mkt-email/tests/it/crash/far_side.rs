@@ -6,7 +6,9 @@
 
 use async_trait::async_trait;
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
-use mkt_email::{Capabilities, EmailProvider, Feature, Group, Idempotency, Outcome, Settlement};
+use mkt_email::message::Feature;
+use mkt_email::provider::{Capabilities, Group, Idempotency, Settlement};
+use mkt_email::{EmailProvider, Outcome};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use std::collections::HashSet;
@@ -109,7 +111,10 @@ impl EmailProvider for FarSide {
         }
         let answer = self.ask(line + "\n").await?;
         match answer.trim() {
-            "" => Ok(vec![Outcome::Unknown { stage: mkt_email::Stage::AwaitingAnswer }; group.mails().len()]),
+            "" => Ok(vec![
+                Outcome::Unknown { stage: mkt_email::provider::Stage::AwaitingAnswer };
+                group.mails().len()
+            ]),
             "later" => Err(Error::new(ErrorKind::RateLimited, "far side", "send")
                 .delivered(Delivery::Answered)
                 .with_retry_after(Duration::from_secs(1))),

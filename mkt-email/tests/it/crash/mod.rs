@@ -37,7 +37,7 @@ fn count() -> usize {
     number("MKT_TEST_MAILS", 300) as usize
 }
 
-fn mails() -> Vec<mkt_email::NewMail> {
+fn mails() -> Vec<mkt_email::NewEmail> {
     (0..count()).map(|number| transactional("crash", &reader(number))).collect()
 }
 
@@ -105,8 +105,8 @@ async fn send_before_commit(url: &str, provider: &dyn EmailProvider) {
         .unwrap();
         let Some(to) = due else { return };
         let message = crate::help::message(&to.parse().unwrap()).into();
-        let mail = mkt_email::Outgoing { key: IdempotencyKey::from_text(&to), message };
-        provider.send(&mkt_email::Group::new(chrono::Utc::now(), vec![mail])).await.unwrap();
+        let mail = mkt_email::provider::Outgoing { key: IdempotencyKey::from_text(&to), message };
+        provider.send(&mkt_email::provider::Group::new(chrono::Utc::now(), vec![mail])).await.unwrap();
         sqlx::query("UPDATE mail_outbox SET state = 'accepted' WHERE recipient = $1")
             .bind(to)
             .execute(&pool)

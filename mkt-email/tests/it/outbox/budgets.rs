@@ -2,7 +2,7 @@
 
 use super::*;
 use chrono::{DateTime, Utc};
-use mkt_email::Budget;
+use mkt_email::outbox::Budget;
 
 on_each_engine!(
     no_window_holds_more_than_the_budget_whoever_sends,

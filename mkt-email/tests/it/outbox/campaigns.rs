@@ -1,7 +1,7 @@
 //! Campaigns that are paused, resumed and tried out.
 
 use super::*;
-use mkt_email::Budget;
+use mkt_email::outbox::Budget;
 
 on_each_engine!(
     a_paused_campaign_rests_in_every_process_until_it_is_resumed,
@@ -70,7 +70,7 @@ async fn a_dry_run_tells_what_a_run_then_does_and_changes_nothing(engine: Engine
         let file = Attachment::new("a.txt".parse().unwrap(), "text/plain", b"a".as_slice()).unwrap();
         let builder = if tag { builder.tag("t".parse().unwrap()) } else { builder.attach(file) };
         let key = DedupKey::for_address("test", &reader(number));
-        NewMail::transactional(key, builder.build().unwrap())
+        NewEmail::transactional(key, builder.build().unwrap())
     };
     mails.extend([built(12, true), built(13, false)]);
     outbox.record_consents(&[consent(&reader(10))]).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_dry_run_tells_what_a_run_then_does_and_changes_nothing(engine: Engine
     outbox.suppress(&[suppression(&reader(10), SuppressionScope::Marketing)]).await.unwrap();
     outbox.pause("paused", noon()).await.unwrap();
     let mut options = RunOptions::default();
-    options.degrade = mkt_email::Degrade::of([Feature::Tags]);
+    options.degrade = mkt_email::provider::Degrade::of([Feature::Tags]);
     options.budgets = vec![Budget::mails(100, Duration::from_hours(24))];
     let before = counts(&outbox).await;
     let told = outbox.dry_run(&provider, noon(), &options).await.unwrap();

@@ -92,7 +92,7 @@ async fn an_erased_person_leaves_their_attachments_to_others(engine: Engine) {
             "Hello".parse().unwrap(),
         );
         let message = builder.text("Hello").attach(file).build().unwrap();
-        NewMail::transactional(DedupKey::new("files", content).about(to.normalised()), message)
+        NewEmail::transactional(DedupKey::new("files", content).about(to.normalised()), message)
     };
     let mails = [with(&canary(), "for canary only"), with(&canary(), "for all"), with(&reader(1), "for all")];
     outbox.enqueue(&mails, noon()).await.unwrap();

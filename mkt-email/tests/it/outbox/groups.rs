@@ -64,13 +64,13 @@ impl EmailProvider for Picky {
             (true, _) => Ok(vec![Outcome::GroupRefused { reason, detail }; mails.len()]),
             (false, _) => {
                 let answer = self.inner.send(group).await;
-                let lost = Outcome::Unknown { stage: mkt_email::Stage::AwaitingAnswer };
+                let lost = Outcome::Unknown { stage: mkt_email::provider::Stage::AwaitingAnswer };
                 if call >= self.lose_from { Ok(vec![lost; mails.len()]) } else { answer }
             }
         }
     }
 
-    async fn settle(&self, group: &Group) -> Result<Vec<mkt_email::Settlement>> {
+    async fn settle(&self, group: &Group) -> Result<Vec<mkt_email::provider::Settlement>> {
         self.inner.settle(group).await
     }
 

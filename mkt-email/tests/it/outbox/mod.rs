@@ -16,11 +16,13 @@ use crate::engines::{Engine, fill, on_each_engine};
 use crate::help::{address, clock, consent, instant, marketing, message, noon, reader, transactional};
 use async_trait::async_trait;
 use mkt_connect::{Delivery, ErrorKind, Result};
+use mkt_email::message::{Attachment, Feature};
+use mkt_email::outbox::{Consent, ConsentScope, Purpose, Suppression, SuppressionReason, SuppressionScope};
+use mkt_email::provider::{Capabilities, Group, Idempotency, RejectReason, Scope, Settlement};
+use mkt_email::unsubscribe::{UnsubscribeClaim, UnsubscribeKeys};
 use mkt_email::{
-    Attachment, Capabilities, Clock, Consent, ConsentScope, Counts, DedupKey, EmailAddress, EmailProvider,
-    Enqueued, Feature, Group, Idempotency, ManualClock, Memory, NewMail, Outbox, Outcome, Purpose,
-    RejectReason, RunOptions, Scope, Script, Settlement, State, Stop, Suppression, SuppressionReason,
-    SuppressionScope, SystemClock, UnsubscribeClaim, UnsubscribeKeys,
+    Clock, Counts, DedupKey, EmailAddress, EmailProvider, Enqueued, ManualClock, Memory, NewEmail, Outbox,
+    Outcome, RunOptions, Script, State, Stop, SystemClock,
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;

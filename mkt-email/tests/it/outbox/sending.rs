@@ -37,7 +37,7 @@ async fn every_mail_is_sent_once_and_a_second_run_sends_none(engine: Engine) {
 async fn a_mail_is_the_same_mail_by_campaign_contact_and_entity(engine: Engine) {
     let outbox = engine.outbox().await;
     let to = reader(1);
-    let mail = |key| NewMail::transactional(key, message(&to));
+    let mail = |key| NewEmail::transactional(key, message(&to));
     let answers = outbox
         .enqueue(
             &[
@@ -78,7 +78,7 @@ async fn a_mail_that_expires_while_another_is_sent_is_not_sent(engine: Engine) {
     let (outbox, clock) = (engine.outbox().await, clock());
     let until = noon() + chrono::TimeDelta::seconds(3);
     let mails =
-        [0, 1].map(|number| NewMail { expires_at: Some(until), ..transactional("test", &reader(number)) });
+        [0, 1].map(|number| NewEmail { expires_at: Some(until), ..transactional("test", &reader(number)) });
     outbox.enqueue(&mails, noon()).await.unwrap();
     let provider = Meddling::with(forgetful(), &outbox, Act::Nothing, &clock);
     let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
@@ -147,7 +147,7 @@ async fn what_a_provider_cannot_do_is_rejected_by_name_and_the_others_go(engine:
     .attach(file)
     .build()
     .unwrap();
-    let mail = NewMail::transactional(DedupKey::for_address("file", &to), with_file);
+    let mail = NewEmail::transactional(DedupKey::for_address("file", &to), with_file);
     outbox.enqueue(&[mail], noon()).await.unwrap();
     let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
     assert_eq!((report.accepted, report.rejected), (1, 1));
@@ -175,7 +175,7 @@ async fn attachments_are_stored_once_and_arrive_whole(engine: Engine) {
         .build()
         .unwrap();
         outbox
-            .enqueue(&[NewMail::transactional(DedupKey::for_address("file", &to), mail)], noon())
+            .enqueue(&[NewEmail::transactional(DedupKey::for_address("file", &to), mail)], noon())
             .await
             .unwrap();
     }
@@ -253,7 +253,7 @@ async fn the_bytes_claimed_at_a_time_are_measured_with_attachments_and_shared_on
                 "Hello".parse().unwrap(),
             );
             let message = builder.text("Hello").attach(file).build().unwrap();
-            NewMail::transactional(DedupKey::for_address("file", &to), message)
+            NewEmail::transactional(DedupKey::for_address("file", &to), message)
         })
         .collect();
     outbox.enqueue(&mails, noon()).await.unwrap();
@@ -317,7 +317,7 @@ async fn calls_are_made_side_by_side_and_each_mail_once(engine: Engine) {
 
 async fn a_key_that_one_engine_could_not_store_is_refused_by_both(engine: Engine) {
     let outbox = engine.outbox().await;
-    let mail = NewMail::transactional(DedupKey::new("a\0b", "7"), message(&reader(1)));
+    let mail = NewEmail::transactional(DedupKey::new("a\0b", "7"), message(&reader(1)));
     assert_eq!(outbox.enqueue(&[mail], noon()).await.unwrap_err().kind(), ErrorKind::Input);
     // A provider's words are stored whatever they are.
     let provider = Memory::new();

@@ -1,7 +1,7 @@
 //! Suppression lists as files.
 
 use super::*;
-use mkt_email::{SuppressionProblem, SuppressionRow, Suppressions};
+use mkt_email::outbox::{SuppressionProblem, SuppressionRow, Suppressions};
 
 on_each_engine!(
     a_list_that_goes_out_and_comes_in_is_the_same_list,

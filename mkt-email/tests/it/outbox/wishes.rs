@@ -63,7 +63,7 @@ async fn who_follows_the_link_of_a_mail_is_not_mailed_any_more(engine: Engine) {
     }
     let list = |number: usize, list: &str| {
         let purpose = Purpose::Marketing { list: Some(list.to_owned()) };
-        NewMail { purpose, ..marketing(list, &reader(number)) }
+        NewEmail { purpose, ..marketing(list, &reader(number)) }
     };
     let mails = [0, 1, 2].map(|number| [list(number, "news"), list(number, "offers")]).concat();
     outbox.enqueue(&mails, noon()).await.unwrap();
@@ -75,7 +75,7 @@ async fn who_follows_the_link_of_a_mail_is_not_mailed_any_more(engine: Engine) {
     // The list that goes out names them by their key, and comes in again.
     let (mut out, other) = (Vec::new(), engine.outbox().await);
     assert_eq!(outbox.export_suppressions(&mut out, noon()).await.unwrap(), 2);
-    let file = mkt_email::Suppressions::read(out.as_slice(), "export.csv", noon()).unwrap();
+    let file = mkt_email::outbox::Suppressions::read(out.as_slice(), "export.csv", noon()).unwrap();
     assert_eq!(other.import_suppressions(file).await.unwrap().added, 2);
 }
 
@@ -107,7 +107,7 @@ async fn marketing_mail_needs_consent_and_the_latest_word_counts(engine: Engine)
             Enqueued::AlreadyThere(..) => panic!("{number}"),
         }
     }
-    let on_list = NewMail {
+    let on_list = NewEmail {
         purpose: Purpose::Marketing { list: Some("news".to_owned()) },
         ..marketing("list", &reader(5))
     };
@@ -132,7 +132,7 @@ async fn a_suppression_stops_what_its_scope_covers(engine: Engine) {
         ])
         .await
         .unwrap();
-    let on_list = |number| NewMail {
+    let on_list = |number| NewEmail {
         purpose: Purpose::Marketing { list: Some("news".to_owned()) },
         ..marketing("list", &reader(number))
     };

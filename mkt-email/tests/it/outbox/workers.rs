@@ -69,7 +69,7 @@ async fn a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost(engine: Eng
     let mut options = RunOptions::default();
     options.lease = Duration::from_secs(3);
     options.calls_in_flight = 2;
-    options.budgets = vec![mkt_email::Budget::calls(2, Duration::from_millis(1))];
+    options.budgets = vec![mkt_email::outbox::Budget::calls(2, Duration::from_millis(1))];
     let (slow, clock) = (Held::new(&provider, false), SystemClock::new());
     let first = outbox.run(&slow, &clock, &options);
     let others = async {

@@ -78,9 +78,12 @@ fn no_body_ends_its_mail_begins_another_or_changes_on_the_way() {
 async fn every_byte_of_an_attachment_arrives() {
     let server = good();
     let content: Vec<u8> = (0..=255).cycle().take(70_000).chain(*b"\r\n.\r\n\0\n.\n").collect();
-    let file =
-        mkt_email::Attachment::new("a.bin".parse().unwrap(), "application/octet-stream", content.clone())
-            .unwrap();
+    let file = mkt_email::message::Attachment::new(
+        "a.bin".parse().unwrap(),
+        "application/octet-stream",
+        content.clone(),
+    )
+    .unwrap();
     let message =
         Message::builder("news@example.com".parse().unwrap(), reader(1).into(), "Hello".parse().unwrap())
             .text("Hello")

@@ -174,8 +174,11 @@ async fn after_the_end_of_the_mail_only_an_answer_ends_the_doubt() {
 }
 
 fn large() -> Group {
-    let file =
-        mkt_email::Attachment::new("a.bin".parse().unwrap(), "application/octet-stream", vec![7; 6_000_000]);
+    let file = mkt_email::message::Attachment::new(
+        "a.bin".parse().unwrap(),
+        "application/octet-stream",
+        vec![7; 6_000_000],
+    );
     let message =
         Message::builder("news@example.com".parse().unwrap(), reader(1).into(), "Hello".parse().unwrap())
             .text("Hello")

@@ -10,11 +10,11 @@ mod tls;
 
 use crate::help::{noon, reader};
 use mkt_connect::{Error, Secret};
+use mkt_email::provider::{Group, Outgoing, RejectReason, Scope, Stage};
 use mkt_email::testing::smtp::{Act, Seen, SmtpServer, Step};
 use mkt_email::testing::{Fault, Fixture, start};
 use mkt_email::{
-    EmailAddress, EmailProvider, Group, IdempotencyKey, ManualClock, Message, Outcome, Outgoing,
-    RejectReason, Scope, Smtp, SmtpBuilder, Stage, Timeouts,
+    EmailAddress, EmailProvider, IdempotencyKey, ManualClock, Message, Outcome, Smtp, SmtpBuilder, Timeouts,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -218,7 +218,10 @@ async fn a_check_logs_in_and_sends_nothing() {
 #[tokio::test]
 async fn settling_knows_nothing() {
     let smtp = to(&good()).build().unwrap();
-    assert_eq!(smtp.settle(&group(0..2)).await.unwrap(), vec![mkt_email::Settlement::StillUnknown; 2]);
+    assert_eq!(
+        smtp.settle(&group(0..2)).await.unwrap(),
+        vec![mkt_email::provider::Settlement::StillUnknown; 2]
+    );
 }
 
 #[tokio::test]

@@ -4,11 +4,10 @@ use super::{common, file, from_template, group, mail, rendered, unsubscribe};
 use crate::help::{noon, reader};
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{ErrorKind, Secret};
+use mkt_email::message::{Feature, VendorTemplate};
+use mkt_email::provider::{Degrade, RejectReason, Settlement};
 use mkt_email::testing::{FakeBrevo, Fault};
-use mkt_email::{
-    Brevo, Clock as _, Degrade, EmailProvider as _, Feature, Mailbox, ManualClock, Message, Outcome,
-    RejectReason, Settlement, VendorTemplate,
-};
+use mkt_email::{Brevo, Clock as _, EmailProvider as _, Mailbox, ManualClock, Message, Outcome};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -579,7 +578,7 @@ async fn a_key_of_the_future_is_not_relied_upon() {
     let provider = fake.provider().build().unwrap();
     // Another machine's clock is ahead: when the key will be forgotten cannot be told.
     let mails = group(vec![rendered(1)]).mails().to_vec();
-    let ahead = mkt_email::Group::new(noon() + chrono::TimeDelta::minutes(10), mails);
+    let ahead = mkt_email::provider::Group::new(noon() + chrono::TimeDelta::minutes(10), mails);
     assert_eq!(provider.settle(&ahead).await.unwrap(), [Settlement::StillUnknown]);
     assert_eq!((fake.calls(), fake.delivered().len()), (0, 0));
 }

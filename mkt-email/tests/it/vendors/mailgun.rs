@@ -5,11 +5,10 @@ use crate::help::{noon, reader};
 use mail_parser::{MessageParser, MimeHeaders as _};
 use mkt_connect::testing::{Answer, Received, Server};
 use mkt_connect::{ErrorKind, Secret};
+use mkt_email::message::VendorTemplate;
+use mkt_email::provider::{RejectReason, Settlement};
 use mkt_email::testing::{FakeMailgun, Fault};
-use mkt_email::{
-    EmailProvider as _, Mailbox, Mailgun, ManualClock, Message, Outcome, Region, RejectReason, Settlement,
-    VendorTemplate,
-};
+use mkt_email::{EmailProvider as _, Mailbox, Mailgun, ManualClock, Message, Outcome, Region};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,7 +206,7 @@ async fn what_the_vendor_would_refuse_or_replace_is_refused_before_the_call() {
     let named = mail(1, |b| b.html("x").header(named.parse().unwrap(), "x".parse().unwrap()));
     assert!(refusal(named).contains("%recipient"));
     let link = "https://shop.example/u/%recipient.mkt0%";
-    let link = mkt_email::ListUnsubscribe::one_click(link.parse().unwrap()).unwrap();
+    let link = mkt_email::message::ListUnsubscribe::one_click(link.parse().unwrap()).unwrap();
     assert!(refusal(mail(1, |b| b.html("x").list_unsubscribe(link.clone()))).contains("%recipient"));
     // In JSON every quotation mark takes two bytes.
     let quotes = VendorTemplate::new("welcome").unwrap().with("a", &"\"".repeat(9_000)).unwrap();
@@ -516,7 +515,7 @@ async fn a_clock_that_is_minutes_ahead_does_not_hide_what_arrived() {
     let (fake, clock) = fake().await;
     let provider = fake.provider().build().unwrap();
     let mails = group(vec![common(1)]).mails().to_vec();
-    let call = mkt_email::Group::new(noon() + chrono::TimeDelta::minutes(5), mails);
+    let call = mkt_email::provider::Group::new(noon() + chrono::TimeDelta::minutes(5), mails);
     fake.inject(Fault::LostAnswer);
     provider.send(&call).await.unwrap();
     clock.advance(Duration::from_secs(40 * 60));

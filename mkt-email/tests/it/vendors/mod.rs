@@ -6,10 +6,9 @@ mod outbox;
 mod secrets;
 
 use crate::help::{noon, reader};
-use mkt_email::{
-    Attachment, Group, IdempotencyKey, ListUnsubscribe, Mailbox, Message, MessageBuilder, Outgoing,
-    VendorTemplate,
-};
+use mkt_email::message::{Attachment, ListUnsubscribe, VendorTemplate};
+use mkt_email::provider::{Group, Outgoing};
+use mkt_email::{IdempotencyKey, Mailbox, Message, MessageBuilder};
 use std::sync::Arc;
 
 pub(crate) fn mail(number: usize, with: impl Fn(MessageBuilder) -> MessageBuilder) -> Message {

@@ -4,9 +4,9 @@
 use super::{common, rendered};
 use crate::help::{noon, reader};
 use mkt_connect::ErrorKind;
-use mkt_email::testing::{FakeBrevo, FakeMail, FakeMailgun, Fault};
+use mkt_email::testing::{FakeBrevo, FakeEmail, FakeMailgun, Fault};
 use mkt_email::{
-    Clock as _, Counts, DedupKey, EmailProvider, ManualClock, Message, NewMail, Outbox, RunOptions,
+    Clock as _, Counts, DedupKey, EmailProvider, ManualClock, Message, NewEmail, Outbox, RunOptions,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::Duration;
 async fn outbox(messages: impl Iterator<Item = Message>) -> Outbox {
     let outbox = Outbox::in_memory().await.unwrap();
     let mails: Vec<_> = messages
-        .map(|message| NewMail::transactional(DedupKey::for_address("test", &message.to().address), message))
+        .map(|message| NewEmail::transactional(DedupKey::for_address("test", &message.to().address), message))
         .collect();
     outbox.enqueue(&mails, noon()).await.unwrap();
     outbox
@@ -38,7 +38,7 @@ async fn run_until_done(outbox: &Outbox, provider: &dyn EmailProvider, clock: &M
     outbox.counts(None).await.unwrap()
 }
 
-fn by_recipient(mails: &[FakeMail]) -> BTreeMap<String, usize> {
+fn by_recipient(mails: &[FakeEmail]) -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
     for mail in mails {
         *all.entry(mail.to.normalised()).or_default() += 1;
@@ -49,7 +49,7 @@ fn by_recipient(mails: &[FakeMail]) -> BTreeMap<String, usize> {
 const COUNT: usize = 300;
 
 /// Everybody but the readers who are refused, once.
-fn assert_once(mails: &[FakeMail], refused: &[usize]) {
+fn assert_once(mails: &[FakeEmail], refused: &[usize]) {
     let wanted =
         (0..COUNT).filter(|number| !refused.contains(number)).map(|number| (reader(number).normalised(), 1));
     assert_eq!(by_recipient(mails), wanted.collect::<BTreeMap<_, _>>());
@@ -136,10 +136,10 @@ async fn brevo_is_not_asked_about_who_has_left_since() {
     fake.inject(Fault::LostRequest);
     outbox.run(&fake.provider().build().unwrap(), &clock, &RunOptions::default()).await.unwrap();
     assert_eq!(outbox.counts(None).await.unwrap().unknown, 3);
-    let left = mkt_email::Suppression {
+    let left = mkt_email::outbox::Suppression {
         address: reader(1),
-        scope: mkt_email::SuppressionScope::All,
-        reason: mkt_email::SuppressionReason::Complaint,
+        scope: mkt_email::outbox::SuppressionScope::All,
+        reason: mkt_email::outbox::SuppressionReason::Complaint,
         source: "test".to_owned(),
         at: noon(),
         expires_at: None,

@@ -53,9 +53,7 @@ pub fn text_of_html(html: &str) -> String {
         let name = name.to_ascii_lowercase();
         match name.as_str() {
             unread if UNREAD.contains(&unread) && !closing => {
-                let close = format!("</{unread}");
-                let lower = rest.to_ascii_lowercase();
-                rest = lower.find(&close).map_or("", |at| &rest[at..]);
+                rest = closing_tag(rest, unread).map_or("", |at| &rest[at..]);
             }
             "br" => out.break_line(),
             "hr" => out.block(),
@@ -79,6 +77,15 @@ pub fn text_of_html(html: &str) -> String {
     }
     out.text(&decode(rest));
     out.finish()
+}
+
+/// Where the closing tag of an element begins. Looks at what lies before it and no further: with many elements the
+/// whole takes linear time.
+fn closing_tag(html: &str, name: &str) -> Option<usize> {
+    html.match_indices("</").map(|(at, _)| at).find(|at| {
+        let tag = html.as_bytes().get(at + 2..at + 2 + name.len());
+        tag.is_some_and(|tag| tag.eq_ignore_ascii_case(name.as_bytes()))
+    })
 }
 
 /// The end of a tag: the first `>` outside quotes.
