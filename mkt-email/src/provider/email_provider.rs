@@ -1,8 +1,8 @@
 //! The trait that every provider implements.
 
 use super::{Capabilities, Degrade, Group, Outcome, Outgoing, Plan, Settlement};
+use crate::Message;
 use crate::id::IdempotencyKey;
-use crate::message::Message;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mkt_connect::clock::{Clock, SystemClock};
