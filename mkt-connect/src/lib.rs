@@ -11,6 +11,7 @@
 //! | `clock` | time handed in, so that waiting is tested without waiting | `clock` |
 //! | `http` | requests to one host over TLS, the retry decision, rate budgets, pages as a stream | `http` |
 //! | `sql` | errors by code, opening, migrations and locks on SQLite and PostgreSQL | `sqlite`, `postgres` |
+//! | `table` | the one reader of delimited text | `table` |
 //! | `testing` | a scripted HTTP server on loopback that can misbehave | `testing` |
 //! | `chart` | charts as SVG, and a page of them | `chart` |
 //!
@@ -78,6 +79,8 @@ mod stop;
 pub mod http;
 #[cfg(feature = "sql")]
 pub mod sql;
+#[cfg(feature = "table")]
+pub mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
 
