@@ -55,6 +55,8 @@
 //! | [`importance`] | how much each column matters |
 //! | [`leakage`] | columns that reveal the outcome |
 //! | [`targeting`] | from scores to a list of whom to contact: deciles, budget, profit |
+//! | [`attribution`] | credits of channels for conversions: rules, Markov chains, Shapley values, intervals |
+//! | [`lifetime`] | customer lifetime value: BG/NBD, MBG/NBD, Pareto/NBD, gamma-gamma |
 //! | `linfa_models` | linfa-logistic and linfa-trees behind the same trait (feature `linfa-models`) |
 //! | `chart` | ROC, precision and recall, gain, calibration and importance charts (feature `chart`) |
 //!
@@ -77,6 +79,7 @@
 //! | `onnx` | [`TrainedModel`]s as ONNX files, for onnxruntime |
 //! | `warehouse` | frames from tables of mkt-warehouse, such as its report `training_set` |
 
+pub mod attribution;
 mod boosting;
 pub mod calibration;
 #[cfg(feature = "chart")]
@@ -95,6 +98,7 @@ pub mod importance;
 pub mod kernels;
 mod labelled;
 pub mod leakage;
+pub mod lifetime;
 #[cfg(feature = "linfa-models")]
 pub mod linfa_models;
 mod logistic;

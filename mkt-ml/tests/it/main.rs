@@ -3,6 +3,7 @@
 // clippy.toml allows it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used)]
 
+mod attribution;
 mod boosting;
 mod cars;
 mod cross_validation;
@@ -12,6 +13,7 @@ mod forests;
 mod frames;
 mod hostile;
 mod leakage;
+mod lifetimes;
 #[cfg(feature = "linfa-models")]
 mod linfa_back_ends;
 mod logistic;
