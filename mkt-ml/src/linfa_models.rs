@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     classifier::{Classifier, ModelError, Training, check_records, check_training, predict_by_probability},
-    logistic::linear_probabilities,
+    logistic::{MOST_WEIGHT, linear_probabilities},
     tree::{
         nodes::{Node, Nodes},
         normalised,
@@ -110,8 +110,7 @@ impl LinfaLogistic {
 
     pub(crate) fn is_sound(&self) -> bool {
         self.weights.len() == self.feature_names.len()
-            && self.intercept.is_finite()
-            && self.weights.iter().all(|weight| weight.is_finite())
+            && self.weights.iter().chain([&self.intercept]).all(|weight| weight.abs() <= MOST_WEIGHT)
     }
 }
 

@@ -33,8 +33,11 @@ use crate::{
     workers::{Crew, Workers},
 };
 
-/// Rows encoded at a time when scoring: memory does not grow with the frame.
+/// Rows encoded at a time when scoring, so that memory does not grow with the frame.
 const BLOCK: usize = 1 << 14;
+/// The most cells of an encoded block: 128 MiB of numbers. Models of more than 1024 features are scored in smaller
+/// blocks.
+const BLOCK_CELLS: usize = 1 << 24;
 
 /// Which model to fit, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -327,8 +330,9 @@ impl TrainedModel {
     /// [`Error::Encode`]: a column missing or of another kind, a category refused.
     pub fn probabilities(&self, frame: &Frame) -> Result<Vec<f64>, Error> {
         let mut probabilities = Vec::with_capacity(frame.rows());
-        for start in (0..frame.rows()).step_by(BLOCK) {
-            let end = frame.rows().min(start + BLOCK);
+        let block = self.block();
+        for start in (0..frame.rows()).step_by(block) {
+            let end = frame.rows().min(start + block);
             match &self.model {
                 Fitted::Logistic(model) if self.encoder.is_one_hot() => {
                     probabilities.extend(model.probabilities_of(&self.encoder.design(
@@ -413,8 +417,9 @@ impl TrainedModel {
             .collect();
         let mut all = Contributions { mean: f64::NAN, values: Array2::zeros((frame.rows(), schema.len())) };
         // No row at all still asks once: for the mean, and for errors.
-        for start in (0..frame.rows().max(1)).step_by(BLOCK) {
-            let rows = start..frame.rows().min(start + BLOCK);
+        let block = self.block();
+        for start in (0..frame.rows().max(1)).step_by(block) {
+            let rows = start..frame.rows().min(start + block);
             let records = self.encoder.transform_rows(frame, rows, Crew::ALONE)?;
             let part = match &self.model {
                 Fitted::Tree(model) => model.contributions(records.view())?,
@@ -534,6 +539,12 @@ impl TrainedModel {
             Fitted::LinfaTree(model) => Formula::Mean(model.grown()),
             Fitted::Boosting(model) => Formula::LogOdds { base: model.base(), trees: model.grown() },
         }
+    }
+
+    /// Rows to encode at a time.
+    fn block(&self) -> usize {
+        let features = self.model.classifier().feature_names().len();
+        (BLOCK_CELLS / features.max(1)).clamp(1, BLOCK)
     }
 
     /// Whether the parts fit together, for models that come from a file.

@@ -30,6 +30,9 @@ use crate::{
     workers::{Crew, Workers},
 };
 
+/// Weights in a file beyond this are not those of a fit: their sums would overflow to NaN.
+pub(crate) const MOST_WEIGHT: f64 = 1e100;
+
 /// Parameters of a logistic regression, not yet checked.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LogisticParams(LogisticValidParams);
@@ -339,8 +342,9 @@ impl Logistic {
     pub(crate) fn is_sound(&self) -> bool {
         self.weights.len() == self.feature_names.len()
             && (self.errors.is_empty() || self.errors.len() == self.weights.len() + 1)
-            && self.intercept.is_finite()
-            && self.weights.iter().chain(&self.errors).all(|number| number.is_finite())
+            && self.weights.iter().all(|weight| weight.abs() <= MOST_WEIGHT)
+            && self.intercept.abs() <= MOST_WEIGHT
+            && self.errors.iter().all(|error| error.is_finite())
     }
 }
 

@@ -256,9 +256,9 @@ impl DecisionTree {
         let mut text = String::new();
         let mut open = vec![(0_usize, 0_usize, false)];
         while let Some((at, depth, is_else)) = open.pop() {
-            let indent = "  ".repeat(depth);
+            let indent = indentation(depth);
             if is_else {
-                let _ = writeln!(text, "{}else", "  ".repeat(depth.saturating_sub(1)));
+                let _ = writeln!(text, "{}else", indentation(depth.saturating_sub(1)));
             }
             match self.nodes.nodes.get(at) {
                 Some(Node::Leaf { value, rows }) => {
@@ -273,7 +273,7 @@ impl DecisionTree {
                         None => writeln!(text, "{indent}{name} <= {threshold}{missing}"),
                         Some(levels) => {
                             // Codes are ranks: those up to the threshold go left.
-                            let left = levels.len().min(threshold.max(-1.0).floor() as usize + 1);
+                            let left = levels.len().min((threshold.max(-1.0) + 1.0).floor() as usize);
                             writeln!(text, "{indent}{name} is {}{missing}", named(levels, left))
                         }
                     };
@@ -310,6 +310,13 @@ impl Classifier for DecisionTree {
 }
 
 predict_by_probability!(DecisionTree);
+
+/// Two spaces a level up to 32 levels, then the level's number, so that the text of a very deep tree grows with its
+/// nodes and not with their depth.
+fn indentation(depth: usize) -> String {
+    const MOST: usize = 32;
+    if depth <= MOST { "  ".repeat(depth) } else { format!("{}({depth}) ", "  ".repeat(MOST)) }
+}
 
 /// The first `count` levels, or where those are many the others, negated.
 fn named(levels: &[String], count: usize) -> String {

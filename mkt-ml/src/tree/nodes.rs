@@ -3,7 +3,7 @@
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-use super::table::code;
+use super::table::{MOST_CODES, code};
 
 /// A node; the children of a split are neighbours, and always come after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,6 +58,17 @@ pub(crate) struct Nodes {
 pub(crate) struct Sides {
     pub(crate) left: CodeSet,
     pub(crate) right: CodeSet,
+}
+
+impl Sides {
+    /// Whether no code is on both sides and all are codes that a category may have.
+    fn is_sound(&self) -> bool {
+        const MOST_WORDS: usize = MOST_CODES.div_ceil(64);
+        let (left, right) = (&self.left.0, &self.right.0);
+        left.len() <= MOST_WORDS
+            && right.len() <= MOST_WORDS
+            && left.iter().zip(right).all(|(left, right)| left & right == 0)
+    }
 }
 
 /// Nodes as they are written: a column per field takes a third of the space of an object per node.
@@ -144,6 +155,9 @@ impl TryFrom<StoredNodes> for Nodes {
         if categories.next().is_some() {
             return Err("a tree has categories without a split");
         }
+        if sides.next().is_some() {
+            return Err("a tree has sides of missing values without a split");
+        }
         Ok(tree)
     }
 }
@@ -185,23 +199,29 @@ impl Nodes {
         }
     }
 
-    /// Whether every walk ends in a leaf whose value `allowed` accepts.
+    /// Whether the nodes are one tree over `features` features whose leaf values `allowed` accepts: every node but the
+    /// root has exactly one parent, which comes before it, so that every leaf is reached by exactly one path. Without
+    /// that, walking terminates, but scorers that compile the tree would count shared nodes once per path.
     pub(crate) fn is_sound(&self, features: usize, allowed: impl Fn(f64) -> bool) -> bool {
-        let split = |at: usize, feature: u32, left: u32| {
-            (feature as usize) < features
-                && left as usize > at
-                && (left as usize).checked_add(1).is_some_and(|right| right < self.nodes.len())
+        let mut has_parent = vec![false; self.nodes.len()];
+        let mut adopt = |at: usize, feature: u32, left: u32| {
+            let left = left as usize;
+            let Some(children) = left.checked_add(2).and_then(|end| has_parent.get_mut(left..end)) else {
+                return false;
+            };
+            let orphans = children.iter().all(|taken| !taken);
+            children.fill(true);
+            (feature as usize) < features && left > at && orphans
         };
-        !self.nodes.is_empty()
-            && self.nodes.iter().enumerate().all(|(at, node)| match *node {
-                Node::Leaf { value, .. } => allowed(value),
-                Node::Split { feature, threshold, left, .. } => {
-                    threshold.is_finite() && split(at, feature, left)
-                }
-                Node::Category { feature, set, left, .. } => {
-                    (set as usize) < self.sets.len() && split(at, feature, left)
-                }
-            })
+        let sound = self.nodes.iter().enumerate().all(|(at, node)| match *node {
+            Node::Leaf { value, .. } => allowed(value),
+            Node::Split { feature, threshold, left, .. } => threshold.is_finite() && adopt(at, feature, left),
+            Node::Category { feature, set, left, .. } => {
+                self.sets.get(set as usize).is_some_and(Sides::is_sound) && adopt(at, feature, left)
+            }
+        });
+        // The root has no parent: children come after their parents. An empty tree has no root.
+        sound && has_parent.split_first().is_some_and(|(_, others)| others.iter().all(|taken| *taken))
     }
 
     /// Puts the sets in the order of their nodes, in which they are also read from a file.

@@ -216,6 +216,9 @@ impl Scorer {
                         seen.codes.extend(sides.left.iter().chain(sides.right.iter()));
                         seen.codes.sort_unstable();
                         seen.codes.dedup();
+                        if seen.codes.len() >= usize::from(MISSING) {
+                            return None;
+                        }
                     }
                 }
             }

@@ -26,7 +26,7 @@ pub(crate) const MOST_BINS: usize = 255;
 /// Rows looked at when cutting; more would not move a quantile by a visible amount.
 const SAMPLE: usize = 200_000;
 /// Codes of a category beyond which the column is no category: the bins' table would dwarf the data.
-const MOST_CODES: usize = 1 << 20;
+pub(crate) const MOST_CODES: usize = 1 << 20;
 /// Rows that are cut together: their values and bins stay in the innermost cache.
 const LANES: usize = 32;
 /// Rows of a chunk: what one thread cuts at a time, and how long a feature's bytes lie together.

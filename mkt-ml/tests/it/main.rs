@@ -23,5 +23,6 @@ mod onnx;
 mod persistence;
 mod pipeline;
 mod splits;
+mod tampered_files;
 mod targeting;
 mod trees;

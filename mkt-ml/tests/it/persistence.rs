@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::pipeline::behaviour;
 
-const HEADER: usize = 52;
+pub(crate) const HEADER: usize = 52;
 
 fn algorithms() -> [Algorithm; 3] {
     [
@@ -23,7 +23,7 @@ fn model(algorithm: Algorithm) -> TrainedModel {
 }
 
 /// A file with a right header around any content, as someone with bad intentions would make it.
-fn sealed(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn sealed(payload: &[u8]) -> Vec<u8> {
     let mut file = b"MKTMODEL".to_vec();
     file.extend(1_u32.to_le_bytes());
     file.extend((payload.len() as u64).to_le_bytes());
