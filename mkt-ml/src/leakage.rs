@@ -48,6 +48,13 @@ pub enum Reason {
         /// Different categories.
         levels: usize,
     },
+    /// Whole numbers that look like identifiers: nearly every row has one of its own and together they are a run
+    /// without large gaps, or the column is called an id. Their order means nothing, so a model that splits on it
+    /// learns which rows happened to come first.
+    NumbersTheRow {
+        /// Different numbers.
+        distinct: usize,
+    },
 }
 
 /// A column that may know too much.
@@ -136,7 +143,9 @@ impl LeakCheck {
             let reason = if auc >= self.auc {
                 Some(Reason::DecidesAlone)
             } else {
-                filled_with_outcome(column, rows.labels(), columns.len()).or_else(|| names_the_row(column))
+                filled_with_outcome(column, rows.labels(), columns.len())
+                    .or_else(|| names_the_row(column))
+                    .or_else(|| numbers_the_row(column))
             };
             suspects.extend(reason.map(|reason| Suspect { column: name, auc, reason }));
         }
@@ -221,4 +230,38 @@ fn names_the_row(column: &Column) -> Option<Reason> {
     }
     let levels = met.iter().filter(|met| **met).count();
     (levels >= 50 && levels as f64 >= 0.9 * codes.len() as f64).then_some(Reason::NamesTheRow { levels })
+}
+
+fn numbers_the_row(column: &Column) -> Option<Reason> {
+    let Values::Numeric(numbers) = &column.values else { return None };
+    let mut present: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
+    if present.len() < 50 || !present.iter().all(|number| number.fract() == 0.0 && number.abs() < 1e15) {
+        return None;
+    }
+    present.sort_unstable_by(f64::total_cmp);
+    let rows = present.len();
+    let span = present.last()? - present.first()? + 1.0;
+    present.dedup();
+    let distinct = present.len();
+    let run = distinct as f64 >= 0.9 * rows as f64 && span <= 4.0 * rows as f64;
+    (run || (is_called_id(column.name()) && distinct >= 50)).then_some(Reason::NumbersTheRow { distinct })
+}
+
+/// Whether one of the words of a column's name is that of an identifier: `user_id`, `CustomerID`, `id client`.
+fn is_called_id(name: &str) -> bool {
+    let mut words: Vec<String> = vec![String::new()];
+    let mut before = ' ';
+    for character in name.chars() {
+        let starts = !character.is_alphanumeric() || (character.is_uppercase() && before.is_lowercase());
+        if starts {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| character.is_alphanumeric()) {
+            word.extend(character.to_lowercase());
+        }
+        before = character;
+    }
+    words
+        .iter()
+        .any(|word| matches!(word.as_str(), "id" | "ids" | "uid" | "guid" | "identifier" | "identifiant"))
 }

@@ -134,6 +134,6 @@ pub use self::{
     logistic::{Coefficient, Logistic, LogisticParams},
     persist::PersistError,
     progress::{Progress, Watcher},
-    trained::{Algorithm, TrainedModel, TrainingSummary},
+    trained::{Algorithm, ColumnFit, TrainedModel, TrainingSummary},
     tree::{Contributions, DecisionTree, TreeParams},
 };

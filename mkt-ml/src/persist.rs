@@ -18,9 +18,9 @@ use sha2::{Digest, Sha256};
 use crate::{error::Cause, trained::TrainedModel};
 
 const MAGIC: [u8; 8] = *b"MKTMODEL";
-/// The version written. Version 1 knew no calibration: a program of that time would have ignored it and given other
-/// probabilities, so it must refuse what is written now. What it wrote is still read.
-const VERSION: u32 = 2;
+/// The version written. Older programs must refuse what they would misread: version 1 knew no calibration, version 2 no
+/// words for missing values. Files of both are still read.
+const VERSION: u32 = 3;
 const OLDEST: u32 = 1;
 const HEADER: usize = 8 + 4 + 8 + 32;
 /// The largest model written or read: 1 GiB of JSON.

@@ -19,10 +19,10 @@ use crate::{
     calibration::{self, Calibration},
     classifier::{Classifier, ModelError, check_labels},
     cross_validation,
-    encoder::{Encoder, EncoderParams, Feature},
+    encoder::{Encoder, EncoderParams, Feature, Folded, OutOfFold},
     evaluation::Evaluation,
     forest::{Forest, ForestParams},
-    frame::{Field, Frame, Value},
+    frame::{Column, Field, Frame, Value},
     importance::{self, Importance, PermutationImportance},
     labelled::{Labelled, Target},
     logistic::{Coefficient, Logistic, LogisticParams, design::Design},
@@ -227,6 +227,20 @@ pub struct TrainingSummary {
     pub importances: Vec<Importance>,
 }
 
+/// How one column of a frame fits a model: see [`TrainedModel::fit_of`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ColumnFit {
+    /// The column.
+    pub column: String,
+    /// Rows of the frame.
+    pub rows: usize,
+    /// Rows without a value.
+    pub missing: usize,
+    /// Rows with a category that training did not show, or that it merged with other rare ones.
+    pub unfamiliar: usize,
+}
+
 /// A model that scores frames: encoder, model, schema, parameters, training summary.
 ///
 /// Saved by [`TrainedModel::save`] and [`TrainedModel::load`]ed, it gives the same probabilities bit for bit.
@@ -338,11 +352,13 @@ impl TrainedModel {
                     probabilities.extend(model.probabilities_of(&self.encoder.design(
                         frame,
                         start..end,
+                        &OutOfFold::default(),
                         Crew::ALONE,
                     )?));
                 }
                 model => {
-                    let records = self.encoder.transform_rows(frame, start..end, Crew::ALONE)?;
+                    let records =
+                        self.encoder.transform_rows(frame, start..end, &OutOfFold::default(), Crew::ALONE)?;
                     probabilities.extend(model.classifier().probabilities(records.view())?);
                 }
             }
@@ -351,6 +367,23 @@ impl TrainedModel {
             probabilities.iter_mut().for_each(|p| *p = calibration.apply(*p));
         }
         Ok(probabilities)
+    }
+
+    /// How a frame fits the columns that the model was fitted with: missing values, and categories that training did
+    /// not show, which the model treats as missing or rare. Columns that the frame lacks have all rows missing.
+    pub fn fit_of(&self, frame: &Frame) -> Vec<ColumnFit> {
+        let unfamiliar = self.encoder.unfamiliar(frame);
+        let of =
+            |column: &str| unfamiliar.iter().find(|(name, _)| *name == column).map_or(0, |(_, rows)| *rows);
+        let schema = self.schema().into_iter();
+        schema
+            .map(|field| ColumnFit {
+                rows: frame.rows(),
+                missing: frame.column(&field.name).map_or(frame.rows(), Column::missing),
+                unfamiliar: of(&field.name),
+                column: field.name,
+            })
+            .collect()
     }
 
     /// The probability of the positive outcome for each row of a matrix, whose columns are those of
@@ -420,7 +453,7 @@ impl TrainedModel {
         let block = self.block();
         for start in (0..frame.rows().max(1)).step_by(block) {
             let rows = start..frame.rows().min(start + block);
-            let records = self.encoder.transform_rows(frame, rows, Crew::ALONE)?;
+            let records = self.encoder.transform_rows(frame, rows, &OutOfFold::default(), Crew::ALONE)?;
             let part = match &self.model {
                 Fitted::Tree(model) => model.contributions(records.view())?,
                 Fitted::Forest(model) => model.contributions(records.view())?,
@@ -494,6 +527,12 @@ impl TrainedModel {
     /// The encoder.
     pub fn encoder(&self) -> &Encoder {
         &self.encoder
+    }
+
+    /// The columns of which training showed more levels than the model keeps apart: merged, or replaced by the log odds
+    /// by level (see [`HighCardinality`](crate::encoder::HighCardinality)).
+    pub fn folded(&self) -> Vec<Folded> {
+        self.encoder.folded()
     }
 
     /// What was fitted.
@@ -571,7 +610,7 @@ fn fit(
     crew: Crew,
     watcher: Watcher<'_>,
 ) -> Result<(Encoder, Fitted, Vec<f64>), Error> {
-    let encoder = encoder.fit_by(train.frame(), crew)?;
+    let (encoder, held_out) = encoder.fit_by(train.frame(), Some(train.labels()), crew)?;
     let features = encoder.features();
     let columns: Vec<usize> = {
         let schema = encoder.schema();
@@ -585,12 +624,12 @@ fn fit(
         && encoder.is_one_hot()
     {
         check_labels(train.labels())?;
-        let design = encoder.design(train.frame(), rows, crew)?;
+        let design = encoder.design(train.frame(), rows, &held_out, crew)?;
         let model = params.check_ref()?.fit_design(&design, train.labels(), None, names, crew, watcher)?;
         let shares = spreads(&columns, count, crew, |first, end| design.part(model.weights(), first, end));
         return Ok((encoder, Fitted::Logistic(model), shares));
     }
-    let records = encoder.transform_rows(train.frame(), rows, crew)?;
+    let records = encoder.transform_rows(train.frame(), rows, &held_out, crew)?;
     let labels = Array1::from(train.labels().to_vec());
     let dataset = Dataset::new(records, labels).with_feature_names(names);
     let model = algorithm.fit(&dataset, &features, watcher)?;

@@ -3,7 +3,7 @@
 use mkt_ml::{
     calibration::Calibration,
     evaluation::{
-        best_threshold, bootstrap, bootstrap_difference, calibration_curve, deciles,
+        auc_interval, best_threshold, bootstrap, bootstrap_difference, calibration_curve, deciles,
         expected_calibration_error, precision_recall_curve,
     },
     metrics::{MetricError, auc_roc, brier, log_loss},
@@ -162,4 +162,33 @@ fn bad_predictions_are_refused() {
     assert_eq!(Calibration::platt(&[true, true], &[0.1, 0.2]), Err(MetricError::OneClass { rows: 2 }));
     assert!(matches!(Calibration::isotonic(&[true], &[0.1, 0.2]), Err(MetricError::Length { .. })));
     assert!(best_threshold(&[true, false], &[0.1, 0.2], f64::NAN, 1.0).is_err());
+}
+
+#[test]
+fn auc_interval_of_few_positives_is_as_wide_as_their_number_allows() {
+    // One positive row: the interval of .071 to .113 came from resampling that one row.
+    let labels: Vec<bool> = (0..240).map(|row| row == 0).collect();
+    let scores: Vec<f64> = (0..240).map(|row| if row == 0 { 21.5 } else { f64::from(row) }).collect();
+    let interval = auc_interval(&labels, &scores).unwrap();
+    assert!((interval.estimate - 21.0 / 239.0).abs() < 1e-12);
+    assert!(interval.low < 0.02 && interval.high > 0.5, "{interval:?}");
+    assert!(interval.is_of_few() && interval.rarer == 1);
+}
+
+#[test]
+fn auc_interval_of_many_rows_agrees_with_the_bootstrap() {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(8);
+    let labels: Vec<bool> = (0..2000).map(|_| rng.random_bool(0.3)).collect();
+    let scores: Vec<f64> = labels
+        .iter()
+        .map(|label| rng.random::<f64>() + rng.random::<f64>() + if *label { 0.4 } else { 0.0 })
+        .collect();
+    let (ours, drawn) =
+        (auc_interval(&labels, &scores).unwrap(), bootstrap(&labels, &scores, auc_roc, 300, 1).unwrap());
+    let width = drawn.high - drawn.low;
+    assert!((ours.low - drawn.low).abs() < 0.2 * width && (ours.high - drawn.high).abs() < 0.2 * width);
+    assert!(!ours.is_of_few());
+    // Perfect ranking of few rows: the interval is one-sided, not a point.
+    let perfect = auc_interval(&[false, false, true, true], &[0.1, 0.2, 0.8, 0.9]).unwrap();
+    assert!(perfect.low < 0.6 && perfect.high == 1.0, "{perfect:?}");
 }

@@ -120,3 +120,23 @@ fn too_few_rows_of_an_outcome_are_refused() {
     let rows = Labelled::new(frame, "converted").unwrap();
     assert!(matches!(LeakCheck::default().run(&rows), Err(Error::Split(_))));
 }
+
+#[test]
+fn identifiers_as_numbers_are_pointed_at() {
+    let rows = visits(600, 9, |frame, labels, rng| {
+        let count = labels.len();
+        let run: Vec<f64> = (0..count).map(|row| (70_000 + row * 7 % count) as f64).collect();
+        let customer: Vec<f64> = (0..count).map(|_| f64::from(rng.random_range(1_u32..900_000))).collect();
+        let cents: Vec<f64> = (0..count).map(|_| f64::from(rng.random_range(1_u32..900_000))).collect();
+        let frame = frame.with_numeric("visit", run).unwrap().with_numeric("CustomerID", customer).unwrap();
+        frame.with_numeric("paid_cents", cents).unwrap()
+    });
+    let suspects = LeakCheck::default().run(&rows).unwrap();
+    let mut names: Vec<&str> = suspects
+        .iter()
+        .filter(|one| matches!(one.reason, Reason::NumbersTheRow { .. }))
+        .map(|one| one.column.as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["CustomerID", "visit"]);
+}

@@ -17,6 +17,7 @@ mod lifetimes;
 #[cfg(feature = "linfa-models")]
 mod linfa_back_ends;
 mod logistic;
+mod many_levels;
 mod metrics;
 #[cfg(feature = "onnx")]
 mod onnx;

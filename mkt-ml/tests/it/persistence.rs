@@ -117,7 +117,8 @@ fn any_flipped_bit_is_refused() {
             let error = TrainedModel::from_bytes(&broken).unwrap_err();
             let expected = match at {
                 0..8 => matches!(error, PersistError::NotAModel),
-                8..12 => matches!(error, PersistError::Version { .. }),
+                // One flipped bit of the version may give an older one, which is known.
+                8..12 => matches!(error, PersistError::Version { .. } | PersistError::Checksum),
                 12..20 => matches!(
                     error,
                     PersistError::Truncated { .. }
@@ -160,10 +161,10 @@ fn other_files_and_later_versions_are_named() {
         assert_eq!(error.to_string(), "this is not a model file");
     }
     let mut later = model(Logistic::params().into()).to_bytes().unwrap();
-    for version in [0, 3] {
+    for version in [0, 4] {
         later[8] = version;
         let error = TrainedModel::from_bytes(&later).unwrap_err();
-        let expected = format!("the model file has version {version}; this program knows version 2");
+        let expected = format!("the model file has version {version}; this program knows version 3");
         assert_eq!(error.to_string(), expected);
     }
 }

@@ -1,7 +1,15 @@
-//! Turns a frame into the matrix of numbers that models take, by rules learnt from the training rows only.
+//! Encoders turn a frame into the matrix of numbers that models take, by rules learnt from the training rows only.
 //!
-//! Two forms: one-hot and standardised for linear models, ordinal with missing values kept for trees. The
-//! fitted encoder travels inside the saved model. It never looks at the target.
+//! Three forms: one-hot and standardised for linear models, ordinal with missing values kept for trees, native
+//! category codes for boosting. The fitted encoder is part of the saved model.
+//!
+//! A column with more levels than [`EncoderParams::max_levels`] becomes one number, the log odds of the outcome by
+//! level ([`HighCardinality::Rate`]) (a shrunken rate; see
+//! [`HighCardinality::Rate`]). Training rows get values that
+//! were computed without them (out of fold), so the outcome does not leak into its own feature. This is the only place
+//! where an encoder looks at the outcome.
+
+mod rate;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,9 +19,11 @@ use std::{
 use ndarray::{Array2, ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
 
+use self::rate::Rates;
 use crate::{
     error::shown,
     frame::{Column, ColumnKind, Field, Frame, MISSING_CODE, Values},
+    labelled::Labelled,
     logistic::design::{Coded, Design, REFERENCE},
     workers::Crew,
 };
@@ -117,6 +127,21 @@ pub enum Unseen {
     Refuse,
 }
 
+/// What becomes of a column with more levels than [`EncoderParams::max_levels`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HighCardinality {
+    /// The most frequent levels stay, all others become one level. The default of files written before
+    /// [`HighCardinality::Rate`] existed, and what [`EncoderParams::fit`] does, which has no outcome to learn from.
+    #[default]
+    Merge,
+    /// The column becomes one number: the log odds of the outcome among the training rows of the level, shrunk towards
+    /// the log odds of all rows. Levels of a single training row, and levels that training did not show, get the log
+    /// odds of all rows.
+    Rate,
+}
+
 /// How to fit an [`Encoder`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderParams {
@@ -125,6 +150,8 @@ pub struct EncoderParams {
     missing: MissingValues,
     unseen: Unseen,
     max_levels: usize,
+    #[serde(default)]
+    high_cardinality: HighCardinality,
 }
 
 impl EncoderParams {
@@ -136,6 +163,7 @@ impl EncoderParams {
             missing: MissingValues::Impute,
             unseen: Unseen::Accept,
             max_levels: 200,
+            high_cardinality: HighCardinality::Rate,
         }
     }
 
@@ -172,31 +200,68 @@ impl EncoderParams {
         self
     }
 
-    /// The most levels kept apart in one column (default 200, at least 2). In a column with more, the most
-    /// frequent stay and all others become one level.
+    /// The most levels kept apart in one column (default 200, at least 2; 254 for [`EncoderParams::native`]). Columns
+    /// with more are encoded as [`EncoderParams::high_cardinality`] says.
     pub fn max_levels(mut self, most: usize) -> Self {
         self.max_levels = most.max(2);
         self
     }
 
-    /// Learns means, deviations and levels from the training rows.
+    /// What becomes of columns with more levels than [`EncoderParams::max_levels`] (default
+    /// [`HighCardinality::Rate`]).
+    pub fn high_cardinality(mut self, what: HighCardinality) -> Self {
+        self.high_cardinality = what;
+        self
+    }
+
+    /// Learns means, deviations and levels from the training rows. Without an outcome, columns of many levels are
+    /// merged ([`HighCardinality::Merge`]) whatever the parameters say; [`EncoderParams::fit_transform`] takes one.
     ///
     /// # Errors
     /// [`EncodeError::Empty`], [`EncodeError::AllMissing`].
     pub fn fit(&self, train: &Frame) -> Result<Encoder, EncodeError> {
-        self.fit_by(train, Crew::ALONE)
+        self.fit_by(train, None, Crew::ALONE).map(|(encoder, _)| encoder)
     }
 
-    pub(crate) fn fit_by(&self, train: &Frame, crew: Crew) -> Result<Encoder, EncodeError> {
+    /// Learns from the training rows and their outcomes, and encodes these rows: one row of the matrix per row, one
+    /// column per [feature](Encoder::features). Use this matrix for fitting, not [`Encoder::transform`] of the same
+    /// frame: columns encoded as rates hold values that were computed without the row's own outcome.
+    ///
+    /// # Errors
+    /// [`EncodeError::Empty`], [`EncodeError::AllMissing`], [`EncodeError::TooLarge`].
+    pub fn fit_transform(&self, train: &Labelled) -> Result<(Encoder, Array2<f64>), EncodeError> {
+        let (encoder, held_out) = self.fit_by(train.frame(), Some(train.labels()), Crew::ALONE)?;
+        let matrix = encoder.transform_rows(train.frame(), 0..train.rows(), &held_out, Crew::ALONE)?;
+        Ok((encoder, matrix))
+    }
+
+    pub(crate) fn fit_by(
+        &self,
+        train: &Frame,
+        labels: Option<&[bool]>,
+        crew: Crew,
+    ) -> Result<(Encoder, OutOfFold), EncodeError> {
         if train.rows() == 0 || train.columns().is_empty() {
             return Err(EncodeError::Empty { rows: train.rows(), columns: train.columns().len() });
         }
-        let columns = crew.map(train.columns().iter().collect(), |column| self.fit_column(column));
+        let columns = crew.map(train.columns().iter().collect(), |column| self.fit_column(column, labels));
         let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(Encoder { params: self.clone(), columns })
+        let (mut held_out, mut encodings) = (OutOfFold::default(), Vec::new());
+        for (encoding, values) in columns {
+            if let Some(values) = values {
+                held_out.insert(encoding.column.clone(), values);
+            }
+            encodings.push(encoding);
+        }
+        Ok((Encoder { params: self.clone(), columns: encodings }, held_out))
     }
 
-    fn fit_column(&self, column: &Column) -> Result<Encoding, EncodeError> {
+    fn fit_column(
+        &self,
+        column: &Column,
+        labels: Option<&[bool]>,
+    ) -> Result<(Encoding, Option<Vec<f64>>), EncodeError> {
+        let mut held_out = None;
         let all_missing = || EncodeError::AllMissing { column: shown(column.name()) };
         let rule = match &column.values {
             Values::Numeric(numbers) => {
@@ -224,6 +289,22 @@ impl EncoderParams {
                     return Err(all_missing());
                 };
                 let merged = seen.len() > self.max_levels;
+                if let Some(labels) =
+                    labels.filter(|_| merged && self.high_cardinality == HighCardinality::Rate)
+                {
+                    let (rates, values) = Rates::fit(levels, codes, labels);
+                    let known: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+                    let (mean, deviation) = moments(&known);
+                    let rule = Rule::Rate {
+                        rates,
+                        distinct: seen.len(),
+                        mean,
+                        deviation,
+                        missing: codes.contains(&MISSING_CODE),
+                    };
+                    held_out = Some(values);
+                    return Ok((Encoding { column: column.name().to_owned(), rule }, held_out));
+                }
                 if merged {
                     seen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
                     seen.truncate(self.max_levels - 1);
@@ -239,9 +320,13 @@ impl EncoderParams {
                 }
             }
         };
-        Ok(Encoding { column: column.name().to_owned(), rule })
+        Ok((Encoding { column: column.name().to_owned(), rule }, held_out))
     }
 }
+
+/// The values of the training rows in columns encoded as rates, each computed without the row's own fold; NaN where
+/// the category is missing. By column.
+pub(crate) type OutOfFold = HashMap<String, Vec<f64>>;
 
 /// What was learnt about one column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -254,8 +339,40 @@ struct Encoding {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Rule {
-    Numeric { mean: f64, deviation: f64, missing: bool },
-    Categorical { levels: Vec<String>, reference: usize, rare: bool, missing: bool },
+    Numeric {
+        mean: f64,
+        deviation: f64,
+        missing: bool,
+    },
+    Categorical {
+        levels: Vec<String>,
+        reference: usize,
+        rare: bool,
+        missing: bool,
+    },
+    /// `distinct`: levels in training; `mean` and `deviation` are those of the training rows' values.
+    Rate {
+        rates: Rates,
+        distinct: usize,
+        mean: f64,
+        deviation: f64,
+        missing: bool,
+    },
+}
+
+/// A column that keeps fewer levels than training showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Folded {
+    /// The column.
+    pub column: String,
+    /// Levels that keep a code, a feature or a rate of their own. All others count as one.
+    pub kept: usize,
+    /// Levels in the training rows; `None` where the encoder was fitted before this was recorded, or levels were
+    /// merged.
+    pub distinct: Option<usize>,
+    /// Whether the column became one number, the log odds by level, instead of codes.
+    pub as_rate: bool,
 }
 
 /// One column of the encoded matrix.
@@ -299,6 +416,24 @@ impl Encoder {
                         add(Some("(missing)"), 1.0);
                     }
                 }
+                Rule::Rate { deviation, missing, .. } => {
+                    features.push(Feature {
+                        name: format!("{column} (log odds)"),
+                        column: column.clone(),
+                        scale: if self.params.standardise { *deviation } else { 1.0 },
+                        levels: None,
+                        categorical: false,
+                    });
+                    if self.flags(*missing) {
+                        features.push(Feature {
+                            name: format!("{column}=(missing)"),
+                            column: column.clone(),
+                            scale: 1.0,
+                            levels: None,
+                            categorical: false,
+                        });
+                    }
+                }
                 Rule::Categorical { levels, rare, .. } if self.params.categories != Categories::OneHot => {
                     let named = levels.iter().cloned().chain(rare.then(|| "(rare)".to_owned()));
                     features.push(Feature {
@@ -329,12 +464,43 @@ impl Encoder {
     pub fn schema(&self) -> Vec<Field> {
         let kind = |rule: &Rule| match rule {
             Rule::Numeric { .. } => ColumnKind::Numeric,
-            Rule::Categorical { .. } => ColumnKind::Categorical,
+            Rule::Categorical { .. } | Rule::Rate { .. } => ColumnKind::Categorical,
         };
         self.columns
             .iter()
             .map(|encoding| Field { name: encoding.column.clone(), kind: kind(&encoding.rule) })
             .collect()
+    }
+
+    /// The columns of which training showed more levels than the encoder keeps apart, in order.
+    pub fn folded(&self) -> Vec<Folded> {
+        let folded = self.columns.iter().filter_map(|Encoding { column, rule }| {
+            let (kept, distinct, as_rate) = match rule {
+                Rule::Rate { rates, distinct, .. } => (rates.len(), Some(*distinct), true),
+                Rule::Categorical { levels, rare: true, .. } => (levels.len(), None, false),
+                _ => return None,
+            };
+            Some(Folded { column: column.clone(), kept, distinct, as_rate })
+        });
+        folded.collect()
+    }
+
+    /// How many rows of a frame hold a category that training did not show, or that it merged with other rare ones, by
+    /// column and in order; columns that are missing or of another kind are left out.
+    pub(crate) fn unfamiliar(&self, frame: &Frame) -> Vec<(&str, usize)> {
+        let counts = self.columns.iter().filter_map(|Encoding { column, rule }| {
+            let Values::Categorical { levels, codes } = &frame.column(column)?.values else { return None };
+            let known: Vec<bool> = match rule {
+                Rule::Numeric { .. } => return None,
+                Rule::Categorical { levels: known, .. } => {
+                    levels.iter().map(|level| known.binary_search(level).is_ok()).collect()
+                }
+                Rule::Rate { rates, .. } => levels.iter().map(|level| rates.of(level).is_some()).collect(),
+            };
+            let unfamiliar = |code: &&u32| known.get(**code as usize).is_some_and(|known| !known);
+            Some((column.as_str(), codes.iter().filter(unfamiliar).count()))
+        });
+        counts.collect()
     }
 
     /// Encodes a frame. Columns are found by name, others are ignored; the order of rows is kept.
@@ -343,7 +509,7 @@ impl Encoder {
     /// A column missing or of another kind, an unseen category under [`Unseen::Refuse`], a matrix of more
     /// than 2³⁰ cells.
     pub fn transform(&self, frame: &Frame) -> Result<Array2<f64>, EncodeError> {
-        self.transform_rows(frame, 0..frame.rows(), Crew::ALONE)
+        self.transform_rows(frame, 0..frame.rows(), &OutOfFold::default(), Crew::ALONE)
     }
 
     /// Encodes the rows of `range`; errors count rows from the start of the frame.
@@ -351,11 +517,12 @@ impl Encoder {
         &self,
         frame: &Frame,
         range: Range<usize>,
+        held_out: &OutOfFold,
         crew: Crew,
     ) -> Result<Array2<f64>, EncodeError> {
         let columns = self.columns_of(frame)?;
         let features = self.features().len();
-        self.write(&columns.collect::<Vec<_>>(), range, features, crew)
+        self.write(&columns.collect::<Vec<_>>(), range, features, held_out, crew)
     }
 
     /// The columns of a frame that the encoder knows, each with its rule.
@@ -376,6 +543,7 @@ impl Encoder {
         columns: &[(&Encoding, &Column)],
         range: Range<usize>,
         features: usize,
+        held_out: &OutOfFold,
         crew: Crew,
     ) -> Result<Array2<f64>, EncodeError> {
         let rows = range.len();
@@ -387,14 +555,16 @@ impl Encoder {
         let parts: Vec<_> = starts.zip(matrix.axis_chunks_iter_mut(Axis(0), PART)).collect();
         let written = crew.map(parts, |(start, mut part)| {
             let mut at = 0;
+            let rows = start..range.end.min(start + PART);
             for (encoding, column) in columns {
-                at = self.transform_column(
-                    encoding,
-                    column,
-                    start..range.end.min(start + PART),
-                    &mut part,
-                    at,
-                )?;
+                let values = held_out.get(&encoding.column).map(|values| {
+                    // Empty where the frame is not the one that the values were computed for.
+                    values.get(rows.clone()).unwrap_or_default()
+                });
+                at = match (&encoding.rule, values) {
+                    (Rule::Rate { .. }, Some(values)) => self.write_rates(encoding, values, &mut part, at),
+                    _ => self.transform_column(encoding, column, rows.clone(), &mut part, at)?,
+                };
             }
             Ok(())
         });
@@ -434,6 +604,25 @@ impl Encoder {
                 let codes = codes.get(range.clone()).unwrap_or_default();
                 self.transform_categories(encoding, levels, codes, range.start, matrix, at)
             }
+            (Rule::Rate { rates, .. }, Values::Categorical { levels, codes }) => {
+                let by_code: Vec<Option<f64>> = levels.iter().map(|level| rates.of(level)).collect();
+                let unseen = by_code.iter().position(Option::is_none);
+                if let (Unseen::Refuse, Some(unseen)) = (self.params.unseen, unseen)
+                    && let Some(row) = codes.iter().position(|code| *code as usize == unseen)
+                {
+                    let level = levels.get(unseen).map(|level| shown(level)).unwrap_or_default();
+                    return Err(EncodeError::UnseenLevel { column: shown(&encoding.column), row, level });
+                }
+                let value = |code: &u32| match by_code.get(*code as usize) {
+                    Some(rate) => rate.unwrap_or(rates.overall()),
+                    None => f64::NAN,
+                };
+                let values: Vec<f64> = codes.get(range).unwrap_or_default().iter().map(value).collect();
+                Ok(self.write_rates(encoding, &values, matrix, at))
+            }
+            (Rule::Rate { .. }, Values::Numeric(numbers)) if numbers.iter().all(|n| n.is_nan()) => {
+                Ok(self.write_rates(encoding, &vec![f64::NAN; range.len()], matrix, at))
+            }
             // A column without any value reads as numeric; every row of it is missing all the same.
             (Rule::Categorical { .. }, Values::Numeric(numbers)) if numbers.iter().all(|n| n.is_nan()) => {
                 let codes = vec![MISSING_CODE; range.len()];
@@ -444,12 +633,40 @@ impl Encoder {
                 expected: ColumnKind::Numeric,
                 found: ColumnKind::Categorical,
             }),
-            (Rule::Categorical { .. }, Values::Numeric(_)) => Err(EncodeError::WrongKind {
-                column: shown(&encoding.column),
-                expected: ColumnKind::Categorical,
-                found: ColumnKind::Numeric,
-            }),
+            (Rule::Categorical { .. } | Rule::Rate { .. }, Values::Numeric(_)) => {
+                Err(EncodeError::WrongKind {
+                    column: shown(&encoding.column),
+                    expected: ColumnKind::Categorical,
+                    found: ColumnKind::Numeric,
+                })
+            }
         }
+    }
+
+    /// Writes a column's log odds (NaN: missing) from `at` on and returns where the next column's features begin.
+    fn write_rates(
+        &self,
+        encoding: &Encoding,
+        values: &[f64],
+        matrix: &mut ArrayViewMut2<'_, f64>,
+        at: usize,
+    ) -> usize {
+        let Rule::Rate { rates, mean, deviation, missing, .. } = &encoding.rule else { return at };
+        let (centre, scale) = if self.params.standardise { (*mean, *deviation) } else { (0.0, 1.0) };
+        let absent = match self.params.missing {
+            MissingValues::Impute => standardised(rates.overall(), centre, scale),
+            MissingValues::Keep => f64::NAN,
+        };
+        for (cell, value) in matrix.column_mut(at).iter_mut().zip(values) {
+            *cell = if value.is_nan() { absent } else { standardised(*value, centre, scale) };
+        }
+        if !self.flags(*missing) {
+            return at + 1;
+        }
+        for (cell, value) in matrix.column_mut(at + 1).iter_mut().zip(values) {
+            *cell = f64::from(u8::from(value.is_nan()));
+        }
+        at + 2
     }
 
     fn transform_categories(
@@ -496,7 +713,7 @@ impl Encoder {
     ) -> impl Iterator<Item = Result<Met, EncodeError>> + use<'a> {
         let (known, rare) = match &encoding.rule {
             Rule::Categorical { levels, rare, .. } => (levels.as_slice(), *rare),
-            Rule::Numeric { .. } => (&[][..], false),
+            Rule::Numeric { .. } | Rule::Rate { .. } => (&[][..], false),
         };
         let ranks: HashMap<&str, usize> =
             known.iter().enumerate().map(|(rank, l)| (l.as_str(), rank)).collect();
@@ -532,13 +749,14 @@ impl Encoder {
         &self,
         frame: &Frame,
         range: Range<usize>,
+        held_out: &OutOfFold,
         crew: Crew,
     ) -> Result<Design<'static>, EncodeError> {
         let (mut dense, mut features, mut coded) = (Vec::new(), Vec::new(), Vec::new());
         let mut first = 0;
         for (encoding, column) in self.columns_of(frame)? {
             let count = self.width(encoding);
-            if let Rule::Numeric { .. } = encoding.rule {
+            if let Rule::Numeric { .. } | Rule::Rate { .. } = encoding.rule {
                 dense.push((encoding, column));
                 features.extend(first..first + count);
             } else {
@@ -546,7 +764,7 @@ impl Encoder {
             }
             first += count;
         }
-        let numbers = self.write(&dense, range.clone(), features.len(), crew)?;
+        let numbers = self.write(&dense, range.clone(), features.len(), held_out, crew)?;
         let codes = crew.map(coded, |(first, count, encoding, column)| {
             Ok(Coded { first, count, codes: self.codes(encoding, column, range.clone())? })
         });
@@ -612,11 +830,20 @@ impl Encoder {
                     let mut asked = levels.clone();
                     asked.push("?".repeat(longest + 1));
                     let codes: Vec<u32> = (0..asked.len() as u32).chain([MISSING_CODE]).collect();
-                    let width =
-                        Self { params: self.params.clone(), columns: vec![encoding.clone()] }.features();
-                    let mut cells = Array2::zeros((codes.len(), width.len()));
+                    let width = self.width_of(encoding);
+                    let mut cells = Array2::zeros((codes.len(), width));
                     self.transform_categories(encoding, &asked, &codes, 0, &mut cells.view_mut(), 0)?;
                     Block::Categorical { column, levels, cells }
+                }
+                Rule::Rate { rates, .. } => {
+                    if self.params.unseen == Unseen::Refuse {
+                        return Ok(None);
+                    }
+                    let values: Vec<f64> =
+                        rates.values().iter().copied().chain([rates.overall(), f64::NAN]).collect();
+                    let mut cells = Array2::zeros((values.len(), self.width_of(encoding)));
+                    self.write_rates(encoding, &values, &mut cells.view_mut(), 0);
+                    Block::Categorical { column, levels: rates.levels(), cells }
                 }
             }
             .into())
@@ -624,10 +851,18 @@ impl Encoder {
         blocks.collect()
     }
 
+    /// How many features a column becomes.
+    #[cfg(feature = "onnx")]
+    fn width_of(&self, encoding: &Encoding) -> usize {
+        Self { params: self.params.clone(), columns: vec![encoding.clone()] }.features().len()
+    }
+
     /// How many features a column becomes under one-hot encoding.
     fn width(&self, encoding: &Encoding) -> usize {
         match &encoding.rule {
-            Rule::Numeric { missing, .. } => 1 + usize::from(self.flags(*missing)),
+            Rule::Numeric { missing, .. } | Rule::Rate { missing, .. } => {
+                1 + usize::from(self.flags(*missing))
+            }
             Rule::Categorical { levels, rare, missing, .. } => {
                 levels.len() - 1 + usize::from(*rare) + usize::from(self.flags(*missing))
             }
@@ -656,6 +891,9 @@ impl Encoder {
                         }
                         Rule::Categorical { levels, reference, .. } => {
                             *reference < levels.len() && levels.is_sorted_by(|a, b| a < b)
+                        }
+                        Rule::Rate { rates, mean, deviation, .. } => {
+                            rates.is_sound() && mean.is_finite() && deviation.is_finite() && *deviation > 0.0
                         }
                     }
             })
