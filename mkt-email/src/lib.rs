@@ -137,7 +137,13 @@ pub use message::builder::{Message, MessageBuilder};
 pub use mkt_connect::clock::{Clock, ManualClock, SystemClock};
 pub use mkt_connect::{Delivery, Error, ErrorKind, Result, Secret, Stop};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub use outbox::{Counts, DedupKey, Enqueued, NewEmail, Outbox, RunOptions, RunReport, State};
+pub use outbox::{
+    enqueue::{DedupKey, Enqueued, NewEmail},
+    handle::Outbox,
+    options::{RunOptions, RunReport},
+    reading::counts::Counts,
+    state::State,
+};
 pub use provider::email_provider::{EmailProvider, EmailProviderExt};
 pub use provider::outcome::Outcome;
 #[cfg(feature = "smtp")]

@@ -1,49 +1,50 @@
-//! How a run works, and what it tells.
+//! Options of a run, and its report.
 
-use super::budget::Budget;
-use super::record::Verdict;
+use super::account::Budget;
+use super::call::Verdict;
 use crate::message::Feature;
 use crate::provider::Degrade;
 use chrono::{DateTime, Utc};
-use mkt_connect::Stop;
+use mkt_connect::{ErrorKind, Stop};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) type Progress = Arc<dyn Fn(&RunReport) + Send + Sync>;
+pub(super) type Interrupted = Arc<dyn Fn(&Interruption) + Send + Sync>;
 
-/// How a run works.
+/// Options of a run.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RunOptions {
-    /// The most mails taken at a time (500); no more are taken than calls can begin, as far as the provider's size of a
-    /// group tells.
+    /// The most emails read at a time, at most as many as the next calls can carry. Default: 500.
     pub batch: usize,
-    /// The most bytes of messages and attachments in memory, in all calls under way (64 MiB). One mail is taken whatever
-    /// its size.
+    /// The most bytes of messages and attachments in memory, in all calls in progress. A single larger email is sent all
+    /// the same. Default: 64 MiB.
     pub bytes: u64,
-    /// Calls under way at a time (1). More of them share the commits before and after a call, and a death leaves the
-    /// answers of so many calls unknown. For SMTP, as many as there are connections.
+    /// Concurrent calls. More of them share the commits before and after a call; if the process dies, the answers of
+    /// that many calls are unknown. For SMTP, the number of connections. Default: 1.
     pub calls_in_flight: usize,
-    /// What the provider's account may spend. All runs on the account must be given the same.
+    /// The budgets of the provider's account. All runs that use the account must be given the same. Default: none.
     pub budgets: Vec<Budget>,
-    /// What may be left out of mails when the provider lacks it (nothing).
+    /// Features that may be dropped from emails when the provider lacks them. Default: none.
     pub degrade: Degrade,
-    /// After how long a worker that says nothing is taken for dead though it lives (5 minutes). A worker that waits for
-    /// a call, however long, prolongs it. Workers that are dead are known to be at once: in a file those of this
-    /// machine, once no other is alive; on a server those of any machine, whose clocks must agree to well within this.
+    /// How long a worker without a sign of life keeps its emails. A worker that waits for a call, however long, extends
+    /// its lease. Workers that are known to be dead lose theirs at once: in a file those of this machine, once no other
+    /// is alive; on a server those of any machine, whose clocks must agree to well within this. Default: 5 minutes.
     pub lease: Duration,
-    /// Calls for one mail after which a deferral becomes a rejection (8). Calls that failed as a whole without taking
-    /// anything do not count.
+    /// Attempts for one email after which a deferral becomes a rejection. Calls that failed as a whole without accepting
+    /// anything are not counted. Default: 8.
     pub max_attempts: u32,
-    /// How long the run may wait, in all, for mails that are due later (not at all).
+    /// How long the run may wait, in total, for emails that are due later. Default: 0.
     pub wait_up_to: Duration,
-    /// Only mails of this campaign.
+    /// Only emails of this campaign. Default: all.
     pub campaign: Option<String>,
-    /// Ends the run.
+    /// Stops the run.
     pub stop: Stop,
     pub(super) progress: Option<Progress>,
+    pub(super) interrupted: Option<Interrupted>,
 }
 
 impl Default for RunOptions {
@@ -60,16 +61,25 @@ impl Default for RunOptions {
             campaign: None,
             stop: Stop::default(),
             progress: None,
+            interrupted: None,
         }
     }
 }
 
 impl RunOptions {
-    /// Calls `tell` after every [`batch`](Self::batch) of answers, when they are written down and before the next calls
+    /// Calls `report` after every [`batch`](Self::batch) of answers, when they are recorded and before the next calls
     /// begin.
     #[must_use]
-    pub fn on_progress(mut self, tell: impl Fn(&RunReport) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(tell));
+    pub fn on_progress(mut self, report: impl Fn(&RunReport) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(report));
+        self
+    }
+
+    /// Calls `report` as soon as the provider fails as a whole or asks for a pause, before the run waits: an unreachable
+    /// server is known at once and not when the run ends.
+    #[must_use]
+    pub fn on_interruption(mut self, report: impl Fn(&Interruption) + Send + Sync + 'static) -> Self {
+        self.interrupted = Some(Arc::new(report));
         self
     }
 }
@@ -90,34 +100,50 @@ impl fmt::Debug for RunOptions {
     }
 }
 
-/// What one run did. How all mails stand is told by [`Outbox::counts`](super::Outbox::counts).
+/// What one run did. [`Outbox::counts`](crate::Outbox::counts) counts all emails by state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunReport {
-    /// Mails accepted.
+    /// Emails accepted.
     pub accepted: u64,
-    /// Mails rejected.
+    /// Emails rejected.
     pub rejected: u64,
     /// Deferrals.
     pub deferred: u64,
-    /// Answers lost.
+    /// Lost answers.
     pub unknown: u64,
-    /// Mails stopped because they are not wanted.
+    /// Emails not sent because they are suppressed or lack consent.
     pub suppressed: u64,
-    /// Mails stopped because it was too late.
+    /// Emails not sent because their time had passed.
     pub expired: u64,
-    /// Lost answers, of this run or an earlier one, that were found again.
+    /// Lost answers, of this run or an earlier one, that were settled.
     pub settled: u64,
-    /// Calls that were refused as a whole and made again in halves.
+    /// Calls that were refused as a whole and repeated in halves.
     pub split: u64,
-    /// Mails of which nobody knew and that were put back to be sent again, because they were enqueued at least once.
+    /// Emails with a lost answer that will be sent again because they were enqueued at least once.
     pub repeated: u64,
-    /// Mails sent without something, by what was left out.
+    /// Emails sent without a feature, by feature.
     pub degraded: BTreeMap<Feature, u64>,
-    /// When the next waiting mail is due, the account's pause ends, or its budgets have room again.
+    /// When the next waiting email is due, the account's pause ends, its budgets have room again, or a lost answer can be
+    /// looked up, whichever applies first.
     pub next_due: Option<DateTime<Utc>>,
-    /// Whether the run was ended from outside.
+    /// Whether the run was stopped by [`RunOptions::stop`].
     pub stopped: bool,
+    /// Why the provider could not be used, most recently: a failed call, or a pause of the account (of this run or an
+    /// earlier one that still lasts).
+    pub interruption: Option<Interruption>,
+}
+
+/// The provider failed as a whole, or its account is paused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Interruption {
+    /// What failed; `None` for a pause that an earlier run recorded.
+    pub kind: Option<ErrorKind>,
+    /// The cause in one clause, such as a refused connection, a timeout or an unknown host name. Without personal data.
+    pub reason: String,
+    /// Until when the account is paused, if it is.
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl RunReport {

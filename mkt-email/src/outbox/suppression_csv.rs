@@ -28,9 +28,9 @@
 //! A row that does not read is set aside with its line and the reason; the others go. A quote that is not closed costs
 //! one line: nobody behind it is forgotten.
 
-use super::store::values;
-use super::suppression::{StoredSuppression, Suppression, SuppressionReason, SuppressionScope};
-use super::{Outbox, SERVICE, instant};
+use super::store::{Store, values};
+use super::suppression::{self, StoredSuppression, Suppression, SuppressionReason, SuppressionScope};
+use super::{SERVICE, timestamp};
 use crate::EmailAddress;
 use crate::subscribers::records::Records;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -385,87 +385,76 @@ pub struct SuppressionImport {
     pub errors: Vec<SuppressionRowError>,
 }
 
-impl Outbox {
-    /// Reads suppressions, a thousand at a time: what was read before an error is in force. Rows that were there
-    /// already change nothing, so a file can be read again.
-    ///
-    /// # Errors
-    /// Those of [`Suppressions`]; [`ErrorKind::Storage`].
-    pub async fn import_suppressions<R: Read>(&self, file: Suppressions<R>) -> Result<SuppressionImport> {
-        let mut told = SuppressionImport::default();
-        let mut batch = Vec::new();
-        for row in file {
-            told.rows += 1;
-            match row? {
-                SuppressionRow::Suppression(row) => batch.push(StoredSuppression::from(&*row)),
-                SuppressionRow::Erased(row) => batch.push(row.0),
-                SuppressionRow::Bad(error) => {
-                    told.bad += 1;
-                    if told.errors.len() < KEPT {
-                        told.errors.push(error);
-                    }
+/// Imports suppressions; see [`Outbox::import_suppressions`](crate::Outbox::import_suppressions).
+pub(super) async fn import<R: Read>(store: &Store, file: Suppressions<R>) -> Result<SuppressionImport> {
+    let mut report = SuppressionImport::default();
+    let mut batch = Vec::new();
+    for row in file {
+        report.rows += 1;
+        match row? {
+            SuppressionRow::Suppression(row) => batch.push(StoredSuppression::from(&*row)),
+            SuppressionRow::Erased(row) => batch.push(row.0),
+            SuppressionRow::Bad(error) => {
+                report.bad += 1;
+                if report.errors.len() < KEPT {
+                    report.errors.push(error);
                 }
             }
-            if batch.len() >= BATCH {
-                told.added += self.store_suppressions(&std::mem::take(&mut batch)).await?;
-            }
         }
-        if !batch.is_empty() {
-            told.added += self.store_suppressions(&batch).await?;
+        if batch.len() >= BATCH {
+            report.added += suppression::add_stored(store, &std::mem::take(&mut batch)).await?;
         }
-        Ok(told)
     }
+    if !batch.is_empty() {
+        report.added += suppression::add_stored(store, &batch).await?;
+    }
+    Ok(report)
+}
 
-    /// Writes all suppressions in force at `now` as CSV that is safe to open in a spreadsheet, and returns how many
-    /// there were.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Storage`].
-    pub async fn export_suppressions<W: Write>(&self, out: W, now: DateTime<Utc>) -> Result<u64> {
-        const OPERATION: &str = "export suppressions";
-        let unwritable =
-            |cause: csv::Error| Error::new(ErrorKind::Storage, SERVICE, OPERATION).with_source(cause);
-        let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
-        writer
-            .write_record(["address", "scope", "list", "reason", "source", "at", "expires_at", "key"])
-            .map_err(unwritable)?;
-        let written = |millis: i64| -> Result<String> {
-            Ok(instant(millis)?.to_rfc3339_opts(SecondsFormat::Millis, true))
-        };
-        let (mut key, mut scope, mut list, mut count) = (String::new(), String::new(), String::new(), 0);
-        loop {
-            let rows = self
-                .store
-                .all(
-                    OPERATION,
-                    "SELECT address_key, scope, list, coalesce(address, '') AS address, reason, source, at, expires_at
-                       FROM mail_suppressions
-                      WHERE (address_key, scope, list) > ($1, $2, $3) AND (expires_at IS NULL OR expires_at > $4)
-                      ORDER BY address_key, scope, list LIMIT $5",
-                    values![&key, &scope, &list, super::millis(now), PAGE],
-                )
-                .await?;
-            let Some(last) = rows.last() else { break };
-            last.text("address_key")?.clone_into(&mut key);
-            last.text("scope")?.clone_into(&mut scope);
-            last.text("list")?.clone_into(&mut list);
-            for row in &rows {
-                let ends = row.maybe_number("expires_at")?.map(written).transpose()?.unwrap_or_default();
-                let fields = [
-                    guarded(row.text("address")?),
-                    row.text("scope")?.to_owned(),
-                    guarded(row.text("list")?),
-                    row.text("reason")?.to_owned(),
-                    guarded(row.text("source")?),
-                    written(row.number("at")?)?,
-                    ends,
-                    row.text("address_key")?.to_owned(),
-                ];
-                writer.write_record(&fields).map_err(unwritable)?;
-                count += 1;
-            }
+/// Exports suppressions; see [`Outbox::export_suppressions`](crate::Outbox::export_suppressions).
+pub(super) async fn export<W: Write>(store: &Store, out: W, now: DateTime<Utc>) -> Result<u64> {
+    const OPERATION: &str = "export suppressions";
+    let unwritable =
+        |cause: csv::Error| Error::new(ErrorKind::Storage, SERVICE, OPERATION).with_source(cause);
+    let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
+    writer
+        .write_record(["address", "scope", "list", "reason", "source", "at", "expires_at", "key"])
+        .map_err(unwritable)?;
+    let written = |millis: i64| -> Result<String> {
+        Ok(timestamp(millis)?.to_rfc3339_opts(SecondsFormat::Millis, true))
+    };
+    let (mut key, mut scope, mut list, mut count) = (String::new(), String::new(), String::new(), 0);
+    loop {
+        let rows = store
+            .all(
+                OPERATION,
+                "SELECT address_key, scope, list, coalesce(address, '') AS address, reason, source, at, expires_at
+                   FROM mail_suppressions
+                  WHERE (address_key, scope, list) > ($1, $2, $3) AND (expires_at IS NULL OR expires_at > $4)
+                  ORDER BY address_key, scope, list LIMIT $5",
+                values![&key, &scope, &list, super::millis(now), PAGE],
+            )
+            .await?;
+        let Some(last) = rows.last() else { break };
+        last.text("address_key")?.clone_into(&mut key);
+        last.text("scope")?.clone_into(&mut scope);
+        last.text("list")?.clone_into(&mut list);
+        for row in &rows {
+            let ends = row.maybe_number("expires_at")?.map(written).transpose()?.unwrap_or_default();
+            let fields = [
+                guarded(row.text("address")?),
+                row.text("scope")?.to_owned(),
+                guarded(row.text("list")?),
+                row.text("reason")?.to_owned(),
+                guarded(row.text("source")?),
+                written(row.number("at")?)?,
+                ends,
+                row.text("address_key")?.to_owned(),
+            ];
+            writer.write_record(&fields).map_err(unwritable)?;
+            count += 1;
         }
-        writer.flush().map_err(|cause| unwritable(cause.into()))?;
-        Ok(count)
     }
+    writer.flush().map_err(|cause| unwritable(cause.into()))?;
+    Ok(count)
 }

@@ -1,19 +1,19 @@
-//! The two engines behind one door: SQLite in a file, PostgreSQL on a server.
+//! The two engines behind one interface: SQLite in a file, PostgreSQL on a server.
 //!
-//! Every statement of the outbox is written once, in SQLite's words, which PostgreSQL understands but for two things
-//! that [`Dialect::text`] puts in their place: `json_each($2)`, the rows of an argument, and what is marked
-//! `/*postgres: … */`: row locks, which SQLite does not need because it has one writer, and hints. Numbers are 64 bits wide,
-//! instants milliseconds, truth 0 or 1, and lists travel as one JSON argument.
+//! Every statement of the outbox is written once, in SQLite's dialect, which PostgreSQL understands except for two things
+//! that `postgres::text` translates: `json_each($2)`, the rows of an argument, and what is marked `/*postgres: … */`:
+//! row locks, which SQLite does not need because it has one writer, and hints. Numbers have 64 bits, timestamps are
+//! milliseconds, booleans 0 or 1, and lists are one JSON argument.
 //!
 //! # One writer, many writers
 //!
 //! On SQLite a transaction has the file to itself from its beginning. On PostgreSQL it takes a lock of this outbox
 //! instead, as its first statement, so that everything after it sees what was committed before: [`Access::Shared`] for
-//! the transitions of workers, which keep out of each other's way by row locks, and [`Access::Alone`] for decisions
-//! that no transition may overlap, such as a suppression. When `suppress` has returned, no transaction that has not
-//! seen it can commit a mark any more, on either engine.
+//! the transitions of workers, which exclude each other by row locks, and [`Access::Alone`] for decisions that no
+//! transition may overlap, such as a suppression. When `suppress` has returned, no transaction that has not seen it can
+//! commit a mark any more, on either engine.
 //!
-//! This module is the only one that hands text to a database.
+//! This is the only module that passes SQL to a database.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -35,7 +35,7 @@ pub(super) use postgres::Server;
 #[cfg(feature = "sqlite")]
 pub(super) use sqlite::File;
 
-/// sqlx's default name would be shared with every other crate that keeps tables in the same place.
+/// The migrations table; sqlx's default name would be shared with other crates that keep tables in the same database.
 const MIGRATIONS: &str = "mail_migrations";
 
 /// Where an outbox lives. Clones share the connections.
@@ -58,14 +58,14 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Who else may write while a transaction lasts.
+/// Who else may write during a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     /// Other transitions, of other rows.
     Shared,
-    /// Nobody.
+    /// No one.
     Alone,
-    /// Anybody: rows that nobody else knows of yet.
+    /// Anyone: for rows that no one else can see yet.
     Open,
 }
 
@@ -121,7 +121,7 @@ macro_rules! values {
 }
 pub(super) use values;
 
-/// A row of an answer.
+/// A row of a result.
 pub(super) enum Row {
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::sqlite::SqliteRow),
@@ -155,7 +155,7 @@ impl Row {
     column!(bytes -> Vec<u8>);
 }
 
-/// Runs a statement on anything that executes statements of one engine.
+/// Runs a statement on an executor of one engine.
 macro_rules! ask {
     ($engine:ident, $executor:expr, $text:expr, $values:expr, $how:ident) => {{
         let mut query = sqlx::query::<sqlx::$engine>($text);
@@ -182,7 +182,7 @@ macro_rules! listed {
     };
 }
 
-/// A transaction. Dropped without [`commit`](Self::commit), it has not happened.
+/// A transaction, rolled back if dropped without [`commit`](Self::commit).
 pub(super) struct Tx {
     inner: Inner,
     operation: &'static str,
@@ -222,7 +222,7 @@ impl Tx {
         }
     }
 
-    /// Whether a transaction that writes has the place to itself.
+    /// Whether only one transaction can write at a time.
     pub(super) fn has_one_writer(&self) -> bool {
         match self.inner {
             #[cfg(feature = "sqlite")]
@@ -232,8 +232,7 @@ impl Tx {
         }
     }
 
-    /// Waits until nobody else is in a transition, or nobody is alone. Of use to a transaction that was begun
-    /// [`Access::Open`]; SQLite let it in alone.
+    /// Takes the lock of an access, in a transaction that was begun with [`Access::Open`]. On SQLite it is alone anyway.
     pub(super) async fn lock(&mut self, store: &Store, access: Access) -> Result<()> {
         match (&mut self.inner, store) {
             #[cfg(feature = "postgres")]
@@ -248,8 +247,8 @@ impl Tx {
         }
     }
 
-    /// As [`all`](Self::all), for a statement that reads `rows`. On SQLite it may run several times, each over a part of
-    /// them: it must not count or order them.
+    /// As [`all`](Self::all), for a statement that reads `rows`. On SQLite it may run several times, each time over a part
+    /// of them: it must not count or order them.
     pub(super) async fn all_rows(
         &mut self,
         statement: &'static str,
@@ -319,7 +318,7 @@ impl Tx {
 }
 
 impl Store {
-    /// A transaction that may write.
+    /// Begins a transaction that may write.
     pub(super) async fn begin(&self, operation: &'static str, access: Access) -> Result<Tx> {
         let inner = match self {
             #[cfg(feature = "sqlite")]
@@ -331,7 +330,7 @@ impl Store {
         Ok(Tx { inner, operation })
     }
 
-    /// Whether a transaction that writes has the place to itself.
+    /// Whether only one transaction can write at a time.
     pub(super) fn has_one_writer(&self) -> bool {
         match self {
             #[cfg(feature = "sqlite")]
@@ -341,7 +340,7 @@ impl Store {
         }
     }
 
-    /// The rows of one question, outside of any transaction.
+    /// The rows of one query, outside of a transaction.
     pub(super) async fn all(
         &self,
         operation: &'static str,
@@ -362,20 +361,19 @@ impl Store {
         }
     }
 
-    /// The one row of a question that always has one.
+    /// The row of a query that always returns one.
     pub(super) async fn one(
         &self,
         operation: &'static str,
         statement: &'static str,
         values: Vec<Value>,
     ) -> Result<Row> {
-        self.all(operation, statement, values)
-            .await?
-            .pop()
-            .ok_or_else(|| Error::new(ErrorKind::Storage, SERVICE, operation).with_detail("no row came back"))
+        self.all(operation, statement, values).await?.pop().ok_or_else(|| {
+            Error::new(ErrorKind::Storage, SERVICE, operation).with_detail("the query returned no row")
+        })
     }
 
-    /// What the disk holds of rows that were overwritten is cleaned up, as far as the engine can be asked to.
+    /// Removes earlier versions of rows from the disk, as far as the engine can.
     pub(super) async fn scrub(&self) -> Result<()> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -393,26 +391,4 @@ impl Store {
             Self::Postgres(server) => server.pool.close().await,
         }
     }
-}
-
-/// The steps by which tables come about, remembered in a table of our own.
-fn migrator(steps: &[(&'static str, &'static str)]) -> sqlx::migrate::Migrator {
-    use sqlx::migrate::{Migration, MigrationType, Migrator};
-    let steps = steps.iter().zip(1..).map(|((description, text), version)| {
-        let text = (*text).into_sql_str();
-        Migration::new(version, (*description).into(), MigrationType::Simple, text, false)
-    });
-    let mut migrator = Migrator::with_migrations(steps.collect());
-    migrator.dangerous_set_table_name(MIGRATIONS);
-    migrator
-}
-
-fn unmade(cause: sqlx::migrate::MigrateError) -> Error {
-    let detail = match cause {
-        sqlx::migrate::MigrateError::VersionMissing(_) => {
-            "its tables were written by a newer version of this library"
-        }
-        _ => "its tables could not be made",
-    };
-    Error::new(ErrorKind::Storage, SERVICE, "open").with_detail(detail).with_source(cause)
 }

@@ -1,4 +1,4 @@
-//! What a statement reads about many mails at once, and how it is spelled for each engine.
+//! Rows of values as an argument of a statement, for each engine.
 
 /// A column of [`Rows`].
 #[derive(Debug)]
@@ -8,7 +8,7 @@ pub(in crate::outbox) enum Column {
 }
 
 /// Rows of values, by column. A statement reads them where it says `{rows}`: `WITH j(id, reason) AS ({rows}) …`.
-/// Their arguments follow the statement's own. The first column names the mails; within `/*postgres: … */`,
+/// Their arguments follow the statement's own. The first column is the id of the emails; within `/*postgres: … */`,
 /// `{first}` is that column as an array, by which rows are found through their key.
 #[derive(Debug, Default)]
 pub(in crate::outbox) struct Rows {
@@ -50,7 +50,7 @@ impl Rows {
     }
 }
 
-/// `{rows}` and `{first}` in PostgreSQL's words, where the statement has so many arguments of its own.
+/// Replaces `{rows}` and `{first}` for PostgreSQL; `own` is the number of the statement's other arguments.
 #[cfg(feature = "postgres")]
 pub(super) fn as_arrays(statement: &str, own: usize, rows: &Rows) -> String {
     use std::fmt::Write as _;
@@ -80,10 +80,10 @@ mod values {
     const MOST_ROWS: usize = 256;
     const MOST_VALUES: usize = 4096;
 
-    /// A statement with rows, in pieces that SQLite takes: as `VALUES`, in numbers of rows that are powers of two, so
-    /// that few texts are prepared and all are met again.
+    /// A statement with rows, in pieces that SQLite accepts: as `VALUES`, in numbers of rows that are powers of two, so
+    /// that few statements are prepared and all are reused.
     pub(in crate::outbox::store) struct Pieces<'a> {
-        /// The text without what only PostgreSQL reads, cut at its arguments.
+        /// The text without the parts for PostgreSQL, split at its arguments.
         parts: Vec<Part<'a>>,
         own: Vec<Value>,
         columns: Vec<Box<dyn Iterator<Item = Value> + Send>>,
@@ -110,7 +110,7 @@ mod values {
     impl Iterator for Pieces<'_> {
         type Item = (String, Vec<Value>);
 
-        /// The next piece. Arguments have no names: SQLite would look each of them up in a list.
+        /// The next piece. Arguments have no numbers: SQLite would look each of them up in a list.
         fn next(&mut self) -> Option<Self::Item> {
             let most = MOST_ROWS.min(MOST_VALUES / self.columns.len().max(1)).max(1);
             let rows = 1_usize << self.left.min(most).checked_ilog2()?;
@@ -169,7 +169,7 @@ mod values {
         use super::*;
 
         #[test]
-        fn rows_come_in_powers_of_two_and_arguments_in_the_order_of_the_text() {
+        fn rows_are_split_by_powers_of_two() {
             let rows = Rows::default().text((0..5).map(|n| n.to_string())).number(0..5);
             let statement =
                 "WITH j(id, n) AS ({rows}) UPDATE t SET a = $2 /*postgres: {first} $1 */ WHERE b = $1 / 2";

@@ -9,6 +9,7 @@ on_each_engine!(
     a_throttled_call_pauses_the_account_and_its_mails_wait,
     a_provider_that_cannot_be_used_ends_the_run_and_loses_nothing,
     mails_that_a_call_did_not_come_to_use_up_no_attempt,
+    unreachable_server_is_reported_before_the_run_waits,
 );
 
 async fn a_pause_begins_when_it_is_asked_for_and_lasts_a_second_at_least(engine: Engine) {
@@ -117,4 +118,28 @@ fn forgetful_groups() -> Memory {
     let mut capabilities = Memory::new().capabilities().clone();
     capabilities.idempotency = Idempotency::None;
     Memory::with_capabilities(capabilities)
+}
+
+async fn unreachable_server_is_reported_before_the_run_waits(engine: Engine) {
+    let (outbox, provider, clock) = (engine.with(2).await, Memory::new(), clock());
+    provider.fail_next_call(ErrorKind::Unavailable, Delivery::NotSent);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (writer, at) = (Arc::clone(&seen), clock.clone());
+    let mut options = RunOptions::default()
+        .on_interruption(move |stop| writer.lock().unwrap().push((at.now(), stop.clone())));
+    options.wait_up_to = Duration::from_secs(3600);
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let [(when, interruption)] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!((*when, interruption.kind), (noon(), Some(ErrorKind::Unavailable)));
+    assert_eq!(interruption.until, Some(instant("2026-10-26T12:01:00Z")));
+    assert!(interruption.reason.contains("told to fail"), "{interruption:?}");
+    assert_eq!((report.accepted, report.interruption.as_ref()), (2, Some(interruption)));
+
+    // A run that begins during the pause reports the recorded reason.
+    let (outbox, provider, clock) = (engine.with(2).await, Memory::new(), self::clock());
+    provider.fail_next_call(ErrorKind::Unavailable, Delivery::NotSent);
+    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!(report.interruption.map(|stop| stop.reason), Some(interruption.reason.clone()));
 }

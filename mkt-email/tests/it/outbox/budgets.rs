@@ -82,7 +82,7 @@ async fn no_window_holds_more_than_the_budget_whoever_sends(engine: Engine) {
     for _ in 0..3 {
         let (place, peer, clock) = (place.clone(), peer.clone(), clock.clone());
         senders.spawn(async move {
-            let mut options = options(vec![Budget::mails(20, minute), Budget::mails(5, ten)]);
+            let mut options = options(vec![Budget::emails(20, minute), Budget::emails(5, ten)]);
             options.calls_in_flight = 2;
             place.open().await.run(&peer, &clock, &options).await.unwrap();
         });
@@ -103,7 +103,7 @@ async fn a_day_of_twenty_four_hours_rolls(engine: Engine) {
     let peer = Peer::new(100, &clock);
     let day = Duration::from_hours(24);
     // A process after the other, each some hours later: what was spent is remembered.
-    let mut options = options(vec![Budget::mails(500, day)]);
+    let mut options = options(vec![Budget::emails(500, day)]);
     options.wait_up_to = Duration::ZERO;
     let mut sent = Vec::new();
     for _ in 0..9 {
@@ -132,7 +132,7 @@ async fn a_call_that_took_nothing_costs_no_mails(engine: Engine) {
     let (outbox, clock) = (engine.with(5).await, clock());
     let peer = Peer::new(5, &clock);
     peer.inner.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
-    let options = options(vec![Budget::mails(5, Duration::from_hours(24))]);
+    let options = options(vec![Budget::emails(5, Duration::from_hours(24))]);
     outbox.run(&peer, &clock, &options).await.unwrap();
     assert_eq!(peer.inner.delivered().len(), 5);
     assert!(clock.now() - noon() < chrono::TimeDelta::hours(1));
@@ -141,7 +141,7 @@ async fn a_call_that_took_nothing_costs_no_mails(engine: Engine) {
 async fn a_budget_of_nought_sends_nothing_and_says_so(engine: Engine) {
     let (outbox, clock) = (engine.with(2).await, clock());
     let peer = Peer::new(5, &clock);
-    let options = options(vec![Budget::mails(0, Duration::from_secs(1))]);
+    let options = options(vec![Budget::emails(0, Duration::from_secs(1))]);
     let report = outbox.run(&peer, &clock, &options).await.unwrap();
     assert_eq!((peer.inner.calls(), report.next_due), (0, Some(DateTime::<Utc>::MAX_UTC)));
     assert_eq!(counts(&outbox).await.pending, 2);

@@ -80,7 +80,7 @@ async fn a_dry_run_tells_what_a_run_then_does_and_changes_nothing(engine: Engine
     outbox.pause("paused", noon()).await.unwrap();
     let mut options = RunOptions::default();
     options.degrade = mkt_email::provider::Degrade::of([Feature::Tags]);
-    options.budgets = vec![Budget::mails(100, Duration::from_hours(24))];
+    options.budgets = vec![Budget::emails(100, Duration::from_hours(24))];
     let before = counts(&outbox).await;
     let told = outbox.dry_run(&provider, noon(), &options).await.unwrap();
     assert_eq!((told.sent, told.calls, told.expired, told.later, told.paused), (9, 3, 1, 1, 1));

@@ -62,7 +62,7 @@ async fn an_erased_person_is_nowhere_and_still_not_mailed(engine: Engine) {
     assert!(dump(&place).await.to_ascii_lowercase().contains("canary.person"));
 
     let erased = outbox.erase(&canary(), noon()).await.unwrap();
-    assert_eq!((erased.mails, erased.cancelled, erased.suppressions), (4, 2, 1));
+    assert_eq!((erased.emails, erased.cancelled, erased.suppressions), (4, 2, 1));
     let expected = Counts { recipients: 7, sent: 4, unknown: 1, cancelled: 2, ..Counts::default() };
     assert_eq!(counts(&outbox).await, expected);
     let held = dump(&place).await.to_ascii_lowercase();

@@ -14,6 +14,10 @@ on_each_engine!(
     a_mail_that_must_not_be_sent_any_more_is_not_asked_about_by_sending,
     what_was_left_out_of_a_call_is_not_asked_about_under_its_key,
     an_account_that_rests_is_not_asked_about_lost_answers,
+    server_error_leaves_one_unknown_and_the_others_are_sent,
+    retry_after_of_a_server_error_is_obeyed,
+    three_server_errors_in_a_row_end_the_run,
+    lost_answer_is_looked_up_when_the_run_may_wait_for_it,
 );
 
 /// Settles by sending again under the same keys, as Brevo does.
@@ -62,9 +66,11 @@ async fn a_mail_that_must_not_be_sent_any_more_is_not_asked_about_by_sending(eng
     mails.extend([transactional("paused", &reader(4)), transactional("cancelled", &reader(5))]);
     mails[2].expires_at = Some(instant("2026-10-26T12:00:30Z"));
     outbox.enqueue(&mails, noon()).await.unwrap();
+    // The run itself asks once.
+    provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
     provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
     let clock = clock();
-    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap_err();
+    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
     assert_eq!(counts(&outbox).await.unknown, 6);
 
     outbox.suppress(&[suppression(&reader(1), SuppressionScope::All)]).await.unwrap();
@@ -117,7 +123,8 @@ async fn what_was_left_out_of_a_call_is_not_asked_about_under_its_key(engine: En
     let mails = [transactional("test", &reader(0)), transactional("paused", &reader(1))];
     outbox.enqueue(&mails, noon()).await.unwrap();
     provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
-    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
+    provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
     outbox.pause("paused", noon()).await.unwrap();
     outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
     outbox.resume("paused").await.unwrap();
@@ -146,7 +153,9 @@ async fn an_answer_that_is_no_refusal_leaves_the_mails_unknown(engine: Engine) {
     for kind in [ErrorKind::Unavailable, ErrorKind::Protocol, ErrorKind::Other] {
         let (outbox, provider) = (engine.with(3).await, forgetful());
         provider.fail_next_call(kind, Delivery::Answered);
-        outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
+        let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+        assert_eq!((report.unknown, report.accepted), (1, 2), "{kind:?}");
+        assert_eq!(report.interruption.unwrap().kind, Some(kind));
         assert_eq!(counts(&outbox).await.unknown, 1, "{kind:?}");
     }
 }
@@ -167,8 +176,6 @@ async fn a_lost_answer_is_settled_where_the_provider_can_tell(engine: Engine) {
 async fn a_call_that_fails_without_an_answer_is_settled_too(engine: Engine) {
     let (outbox, provider) = (engine.with(5).await, Memory::new());
     provider.fail_next_call(ErrorKind::Unavailable, Delivery::Unknown);
-    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
-    assert_eq!(counts(&outbox).await.unknown, 5);
     let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
     assert_eq!((report.settled, provider.delivered().len()), (5, 5));
     assert_eq!(counts(&outbox).await.sent, 5);
@@ -186,24 +193,133 @@ async fn a_lost_answer_stays_unknown_where_the_provider_cannot_tell_and_is_never
 
 async fn a_key_that_the_provider_has_forgotten_is_not_asked_about(engine: Engine) {
     let mut capabilities = Memory::new().capabilities().clone();
-    capabilities.idempotency = Idempotency::Key { within: Some(Duration::from_secs(900)) };
-    let (outbox, provider, clock) = (engine.with(1).await, Memory::with_capabilities(capabilities), clock());
-    provider.fail_next_call(ErrorKind::Unavailable, Delivery::Unknown);
-    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap_err();
-    clock.advance(Duration::from_secs(901));
+    capabilities.idempotency = Idempotency::Key { within: Some(Duration::from_secs(5)) };
+    let (outbox, clock) = (engine.with(1).await, clock());
+    // Every call takes six seconds.
+    let provider = Meddling::with(Memory::with_capabilities(capabilities), &outbox, Act::Nothing, &clock);
+    provider.inner.fail_next_call(ErrorKind::Unavailable, Delivery::Unknown);
     let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
-    assert_eq!((report.settled, provider.calls()), (0, 1));
+    assert_eq!((report.settled, provider.inner.calls()), (0, 1));
     assert_eq!(counts(&outbox).await.unknown, 1);
 }
 
 async fn a_lost_mail_of_a_cancelled_campaign_is_not_sent_again(engine: Engine) {
-    let (outbox, provider) = (engine.with(2).await, Memory::new());
-    provider.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
-    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
-    assert_eq!(outbox.cancel("test", noon()).await.unwrap(), 0);
-    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    let (outbox, clock) = (engine.with(2).await, clock());
+    let provider = Meddling::with(Memory::new(), &outbox, Act::Cancel, &clock);
+    provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
+    outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
     assert_eq!(counts(&outbox).await, Counts { recipients: 2, cancelled: 2, ..Counts::default() });
-    assert_eq!(provider.delivered().len(), 0);
+    assert_eq!(provider.inner.delivered().len(), 0);
+}
+
+/// Answers calls with prepared errors, then as the in-memory provider does; one email per call.
+#[derive(Debug)]
+struct Failing {
+    inner: Memory,
+    errors: Mutex<Vec<mkt_connect::Error>>,
+    clock: ManualClock,
+    called_at: Mutex<Vec<chrono::DateTime<chrono::Utc>>>,
+}
+
+impl Failing {
+    fn with(inner: Memory, clock: &ManualClock, errors: Vec<mkt_connect::Error>) -> Self {
+        Self { inner, errors: Mutex::new(errors), clock: clock.clone(), called_at: Mutex::default() }
+    }
+}
+
+fn server_error() -> mkt_connect::Error {
+    mkt_connect::Error::new(ErrorKind::Unavailable, "vendor", "send")
+        .delivered(Delivery::Answered)
+        .with_status(500)
+        .with_detail("HTTP 500")
+}
+
+#[async_trait]
+impl EmailProvider for Failing {
+    fn name(&self) -> &'static str {
+        "vendor"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
+        self.called_at.lock().unwrap().push(self.clock.now());
+        let error = self.errors.lock().unwrap().pop();
+        match error {
+            Some(error) => Err(error),
+            None => self.inner.send(group).await,
+        }
+    }
+
+    async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
+        self.inner.settle(group).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+async fn server_error_leaves_one_unknown_and_the_others_are_sent(engine: Engine) {
+    // Without idempotency: the email of the failed call stays unknown.
+    let (outbox, clock) = (engine.with(3).await, clock());
+    let provider = Failing::with(forgetful(), &clock, vec![server_error()]);
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.unknown, report.settled), (2, 1, 0));
+    assert_eq!(provider.called_at.lock().unwrap().len(), 3);
+
+    // With keys: it is settled in the same run.
+    let (outbox, clock) = (engine.with(3).await, self::clock());
+    let provider = Failing::with(one_by_one(), &clock, vec![server_error()]);
+    let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
+    assert_eq!((report.accepted, report.unknown, report.settled), (3, 1, 1));
+    assert_eq!(counts(&outbox).await.sent, 3);
+}
+
+async fn retry_after_of_a_server_error_is_obeyed(engine: Engine) {
+    let wait = Duration::from_secs(40);
+    for (patience, calls) in [(Duration::ZERO, 1), (Duration::from_secs(60), 3)] {
+        let (outbox, clock) = (engine.with(3).await, clock());
+        let provider = Failing::with(forgetful(), &clock, vec![server_error().with_retry_after(wait)]);
+        let mut options = RunOptions::default();
+        options.wait_up_to = patience;
+        let report = outbox.run(&provider, &clock, &options).await.unwrap();
+        let called_at = provider.called_at.lock().unwrap().clone();
+        assert_eq!(called_at.len(), calls, "{patience:?}");
+        assert!(called_at[1..].iter().all(|at| *at >= noon() + wait), "{called_at:?}");
+        if calls == 1 {
+            assert_eq!(report.next_due, Some(noon() + wait));
+            assert_eq!(counts(&outbox).await.pending, 2);
+        }
+    }
+}
+
+async fn three_server_errors_in_a_row_end_the_run(engine: Engine) {
+    let (outbox, clock) = (engine.with(5).await, clock());
+    let provider = Failing::with(forgetful(), &clock, (0..9).map(|_| server_error()).collect());
+    let error = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap_err();
+    assert_eq!((error.status(), provider.called_at.lock().unwrap().len()), (Some(500), 3));
+    assert_eq!(counts(&outbox).await, Counts { recipients: 5, unknown: 3, pending: 2, ..Counts::default() });
+}
+
+async fn lost_answer_is_looked_up_when_the_run_may_wait_for_it(engine: Engine) {
+    let mut capabilities = one_by_one().capabilities().clone();
+    capabilities.idempotency = Idempotency::LookUp { after: Duration::from_secs(1800) };
+    let half_an_hour = Some(instant("2026-10-26T12:30:00Z"));
+
+    let (outbox, clock) = (engine.with(3).await, clock());
+    let memory = Memory::with_capabilities(capabilities);
+    let provider = Failing::with(memory, &clock, vec![server_error()]);
+    let mut options = RunOptions::default();
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!((report.accepted, report.unknown, report.next_due), (2, 1, half_an_hour));
+
+    options.wait_up_to = Duration::from_secs(3600);
+    let report = outbox.run(&provider, &clock, &options).await.unwrap();
+    assert_eq!((report.settled, report.accepted, report.next_due), (1, 1, None));
+    assert_eq!((counts(&outbox).await.sent, Some(clock.now())), (3, half_an_hour));
 }
 
 async fn a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows(engine: Engine) {

@@ -17,7 +17,7 @@ use crate::help::{address, clock, consent, instant, marketing, message, noon, re
 use async_trait::async_trait;
 use mkt_connect::{Delivery, ErrorKind, Result};
 use mkt_email::message::{Attachment, Feature};
-use mkt_email::outbox::{Consent, ConsentScope, Purpose, Suppression, SuppressionReason, SuppressionScope};
+use mkt_email::outbox::{Consent, Purpose, Suppression, SuppressionReason, SuppressionScope};
 use mkt_email::provider::{Capabilities, Group, Idempotency, RejectReason, Scope, Settlement};
 use mkt_email::unsubscribe::{UnsubscribeClaim, UnsubscribeKeys};
 use mkt_email::{
@@ -41,14 +41,7 @@ fn forgetful() -> Memory {
 }
 
 fn suppression(to: &EmailAddress, scope: SuppressionScope) -> Suppression {
-    Suppression {
-        address: to.clone(),
-        scope,
-        reason: SuppressionReason::Unsubscribed,
-        source: "test".to_owned(),
-        at: noon(),
-        expires_at: None,
-    }
+    Suppression::new(to.clone(), scope, SuppressionReason::Unsubscribed, "test", noon())
 }
 
 async fn counts(outbox: &Outbox) -> Counts {
@@ -108,6 +101,10 @@ impl EmailProvider for Meddling {
         let answer = self.inner.send(group).await;
         self.clock.advance(Duration::from_secs(6));
         answer
+    }
+
+    async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
+        self.inner.settle(group).await
     }
 
     async fn check(&self) -> Result<()> {

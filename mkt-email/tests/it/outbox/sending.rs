@@ -77,8 +77,7 @@ async fn mails_wait_for_their_time_expire_after_it_and_go_by_priority(engine: En
 async fn a_mail_that_expires_while_another_is_sent_is_not_sent(engine: Engine) {
     let (outbox, clock) = (engine.outbox().await, clock());
     let until = noon() + chrono::TimeDelta::seconds(3);
-    let mails =
-        [0, 1].map(|number| NewEmail { expires_at: Some(until), ..transactional("test", &reader(number)) });
+    let mails = [0, 1].map(|number| transactional("test", &reader(number)).expires_at(until));
     outbox.enqueue(&mails, noon()).await.unwrap();
     let provider = Meddling::with(forgetful(), &outbox, Act::Nothing, &clock);
     let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();

@@ -27,21 +27,27 @@ async fn export(outbox: &Outbox) -> String {
 
 async fn a_list_that_goes_out_and_comes_in_is_the_same_list(engine: Engine) {
     let outbox = engine.outbox().await;
-    let ends = Some(instant("2027-01-01T00:00:00Z"));
+    let ends = instant("2027-01-01T00:00:00Z");
     let rows = [
         suppression(&reader(1), SuppressionScope::All),
-        Suppression {
-            reason: SuppressionReason::Complaint,
-            ..suppression(&reader(2), SuppressionScope::Marketing)
-        },
-        Suppression {
-            expires_at: ends,
-            source: "=HYPERLINK(\"http://evil\")".to_owned(),
-            ..suppression(&reader(3), SuppressionScope::List("-news;\"à\"".to_owned()))
-        },
+        Suppression::new(
+            reader(2),
+            SuppressionScope::Marketing,
+            SuppressionReason::Complaint,
+            "test",
+            noon(),
+        ),
+        Suppression::new(
+            reader(3),
+            SuppressionScope::List("-news;\"à\"".to_owned()),
+            SuppressionReason::Unsubscribed,
+            "=HYPERLINK(\"http://evil\")",
+            noon(),
+        )
+        .until(ends),
         suppression(&address("+cmd@example.org"), SuppressionScope::All),
         // Over when the list is written.
-        Suppression { expires_at: Some(noon()), ..suppression(&reader(4), SuppressionScope::All) },
+        suppression(&reader(4), SuppressionScope::All).until(noon()),
         suppression(&reader(5), SuppressionScope::All),
     ];
     outbox.suppress(&rows).await.unwrap();

@@ -63,7 +63,9 @@ async fn who_follows_the_link_of_a_mail_is_not_mailed_any_more(engine: Engine) {
     }
     let list = |number: usize, list: &str| {
         let purpose = Purpose::Marketing { list: Some(list.to_owned()) };
-        NewEmail { purpose, ..marketing(list, &reader(number)) }
+        let mut email = marketing(list, &reader(number));
+        email.purpose = purpose;
+        email
     };
     let mails = [0, 1, 2].map(|number| [list(number, "news"), list(number, "offers")]).concat();
     outbox.enqueue(&mails, noon()).await.unwrap();
@@ -82,7 +84,10 @@ async fn who_follows_the_link_of_a_mail_is_not_mailed_any_more(engine: Engine) {
 async fn marketing_mail_needs_consent_and_the_latest_word_counts(engine: Engine) {
     let outbox = engine.outbox().await;
     let later = |text: &str| instant(text);
-    let word = |number: usize, granted, at| Consent { granted, at, ..consent(&reader(number)) };
+    let word = |number: usize, granted, at| match granted {
+        true => Consent::granted(reader(number), at, "inscrits.csv"),
+        false => Consent::withdrawn(reader(number), at, "inscrits.csv"),
+    };
     let records = [
         word(1, true, later("2025-01-15T00:00:00Z")),
         word(2, true, later("2025-01-15T00:00:00Z")),
@@ -91,7 +96,7 @@ async fn marketing_mail_needs_consent_and_the_latest_word_counts(engine: Engine)
         word(3, true, later("2025-06-01T00:00:00Z")),
         // A consent dated after the run has not been given yet.
         word(4, true, later("2027-01-01T00:00:00Z")),
-        Consent { scope: ConsentScope::List("news".to_owned()), ..consent(&reader(5)) },
+        consent(&reader(5)).for_list("news"),
     ];
     assert_eq!(outbox.record_consents(&records).await.unwrap(), 7);
     assert_eq!(outbox.record_consents(&records).await.unwrap(), 0);
@@ -107,10 +112,7 @@ async fn marketing_mail_needs_consent_and_the_latest_word_counts(engine: Engine)
             Enqueued::AlreadyThere(..) => panic!("{number}"),
         }
     }
-    let on_list = NewEmail {
-        purpose: Purpose::Marketing { list: Some("news".to_owned()) },
-        ..marketing("list", &reader(5))
-    };
+    let on_list = on_news_list(marketing("list", &reader(5)));
     assert!(matches!(outbox.enqueue(&[on_list], noon()).await.unwrap()[0], Enqueued::Enqueued(_)));
     assert_eq!(counts(&outbox).await.suppressed, 4);
     // Asked again, a suppressed mail is reported as such.
@@ -122,7 +124,7 @@ async fn a_suppression_stops_what_its_scope_covers(engine: Engine) {
     for number in 0..4 {
         outbox.record_consents(&[consent(&reader(number))]).await.unwrap();
     }
-    let ended = Suppression { expires_at: Some(noon()), ..suppression(&reader(3), SuppressionScope::All) };
+    let ended = suppression(&reader(3), SuppressionScope::All).until(noon());
     outbox
         .suppress(&[
             suppression(&reader(0), SuppressionScope::All),
@@ -132,10 +134,7 @@ async fn a_suppression_stops_what_its_scope_covers(engine: Engine) {
         ])
         .await
         .unwrap();
-    let on_list = |number| NewEmail {
-        purpose: Purpose::Marketing { list: Some("news".to_owned()) },
-        ..marketing("list", &reader(number))
-    };
+    let on_list = |number| on_news_list(marketing("list", &reader(number)));
     let mut sent = Vec::new();
     for number in 0..4 {
         let mails =
@@ -194,4 +193,9 @@ impl MapEnqueued for Vec<Enqueued> {
     fn map_enqueued(&self) -> [bool; 3] {
         [0, 1, 2].map(|at| matches!(self[at], Enqueued::Enqueued(_)))
     }
+}
+
+fn on_news_list(mut email: NewEmail) -> NewEmail {
+    email.purpose = Purpose::Marketing { list: Some("news".to_owned()) };
+    email
 }

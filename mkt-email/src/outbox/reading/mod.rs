@@ -1,0 +1,9 @@
+//! Reading the outbox without changing it: counts, dry runs, the send log.
+
+pub(crate) mod counts;
+mod dry_run;
+pub(super) mod send_log;
+
+pub(super) use counts::{Counts, counts};
+pub use dry_run::DryRun;
+pub(super) use dry_run::dry_run;
