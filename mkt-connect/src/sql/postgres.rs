@@ -49,11 +49,9 @@ pub fn error(service: &'static str, operation: &'static str, cause: &sqlx::Error
             };
             new(kind, Delivery::Answered, format!("{clause}, SQLSTATE {code}")).with_code(code)
         }
-        sqlx::Error::PoolTimedOut => new(
-            ErrorKind::Storage,
-            Delivery::NotSent,
-            "timed out waiting for a free connection".to_owned(),
-        ),
+        sqlx::Error::PoolTimedOut => {
+            new(ErrorKind::Storage, Delivery::NotSent, "timed out waiting for a free connection".to_owned())
+        }
         sqlx::Error::PoolClosed => {
             new(ErrorKind::Storage, Delivery::NotSent, "the connections were closed".to_owned())
         }
@@ -119,10 +117,7 @@ pub async fn connect(service: &'static str, url: &str) -> Result<PgPool> {
     };
     let first = options.connect().await.map_err(unreachable)?;
     first.close().await.map_err(unreachable)?;
-    Ok(PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(PATIENCE)
-        .connect_lazy_with(options))
+    Ok(PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE).connect_lazy_with(options))
 }
 
 /// Takes a connection from the pool.

@@ -7,6 +7,7 @@
 //! | [`Header`], [`fold`] | finds columns by name, whatever case, accents, spaces and apostrophes |
 //! | [`Quarantined`], [`Reason`] | a row set aside: line, offset, raw bytes, reason |
 //! | [`Found`] | what was found out and how, as text and JSON |
+//! | `testing` | sixty nasty files with their verdicts (feature `table-testing`) |
 //! | [`cell`] | what a cell means: counts, amounts, truth values, dates, timestamps |
 //!
 //! Nothing is guessed silently: a meaning is declared, proven by the file, or refused with the option that decides it.
@@ -51,6 +52,8 @@ mod quarantine;
 mod reader;
 mod records;
 mod split;
+#[cfg(any(test, feature = "table-testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -658,3 +658,43 @@ fn usual_words_for_missing_are_missing() {
     }
     assert!(Missing::words(["9999"]).is("9999") && !Missing::words(["9999"]).is("NA"));
 }
+
+#[test]
+fn nasty_files_get_their_verdicts() {
+    let sample = testing::Sample::new(&["event_id", "note_text", "sent_at"], 1, |row, note| {
+        vec![format!("e{row}"), note.to_owned(), "2026-05-02".to_owned()]
+    });
+    assert!(testing::files(&sample).len() >= 60);
+    testing::check(&sample, |bytes| {
+        let mut table = match Table::open(Dribble(bytes, 4099)) {
+            Ok(table) => table,
+            Err(error) => return testing::Answer::Refused(error.to_string()),
+        };
+        let names = table.header().find(&["Event ID"]).and_then(|_| table.header().find(&["note_text"]));
+        let note = names.unwrap().unwrap();
+        let (mut texts, mut quarantined) = (Vec::new(), Vec::new());
+        while let Some(row) = table.next().unwrap() {
+            match row {
+                Ok(row) => texts.push(row.field(note).to_owned()),
+                Err(row) => quarantined.push(row),
+            }
+        }
+        testing::Answer::Read { rows: texts.len(), texts: Some(texts), quarantined }
+    });
+}
+
+#[test]
+fn check_of_nasty_files_fails_for_a_reader_that_splits_lines() {
+    let sample = testing::Sample::new(&["a", "b", "c"], 1, |row, text| {
+        vec![row.to_string(), text.to_owned(), "x".to_owned()]
+    });
+    let naive = std::panic::catch_unwind(|| {
+        testing::check(&sample, |bytes| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let rows = text.lines().skip(1).count();
+            testing::Answer::Read { rows, texts: None, quarantined: Vec::new() }
+        });
+    });
+    let message = naive.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.lines().count() > 30, "{message}");
+}

@@ -93,12 +93,16 @@ mod postgres {
             return None;
         };
         let owner = postgres::connect("test", &url).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("drop schema if exists {schema} cascade; create schema {schema}")))
-            .execute(&owner)
-            .await
-            .unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "drop schema if exists {schema} cascade; create schema {schema}"
+        )))
+        .execute(&owner)
+        .await
+        .unwrap();
         let join = if url.contains('?') { '&' } else { '?' };
-        Some(postgres::connect("test", &format!("{url}{join}options=-csearch_path%3D{schema}")).await.unwrap())
+        Some(
+            postgres::connect("test", &format!("{url}{join}options=-csearch_path%3D{schema}")).await.unwrap(),
+        )
     }
 
     #[tokio::test]

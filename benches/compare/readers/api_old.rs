@@ -1,0 +1,5 @@
+pub use mkt_email::Subscribers;
+pub use mkt_etl::{AnalyticsSource, CsvSource as EtlCsv, Window};
+pub use mkt_ml::Frame;
+pub use mkt_social::source::csv::CsvSource as SocialCsv;
+pub use mkt_social::{Request, Sheet, SocialSourceExt};
