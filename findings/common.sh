@@ -11,6 +11,13 @@ python_packages() {
 }
 run_python() { (cd "$work" && "$work/venv/bin/python" -W ignore - 2>"$work/stderr"); }
 
+# The same for Node: packages of the npm registry, and a program that is an ES module.
+node_packages() {
+    command -v npm >/dev/null || { echo "skipped: node and npm are not installed"; exit 0; }
+    (cd "$work" && npm init -y >/dev/null && npm install --silent --no-audit --no-fund "$@")
+}
+run_node() { (cd "$work" && cat >program.mjs && node program.mjs 2>"$work/stderr"); }
+
 # seen EXPECTED: compares standard input with what was seen when the script was written.
 seen() {
     cat >"$work/got"
