@@ -417,6 +417,7 @@ mod tests {
             referrer: None,
             time_on_site: Some(i64::MAX),
             bot: None,
+            seq: 0,
             source: "memory".to_owned(),
             site: "shop".to_owned(),
             day: NaiveDate::default(),

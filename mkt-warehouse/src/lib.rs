@@ -1,56 +1,39 @@
-//! Keep marketing events and sessions, and answer questions about them.
+//! A warehouse of marketing events and sessions with ready reports: a SQLite file for one machine, PostgreSQL for a team.
 //!
-//! One model of tables, one set of reports, and engines behind one trait: a SQLite file for one machine, PostgreSQL for
-//! a team. Growing is changing a URL.
+//! One model of tables, one set of reports, and engines behind one trait: switch engines by changing the URL.
 //!
 //! ```
-//! use chrono::{NaiveDate, TimeZone, Utc};
 //! use mkt_connect::Channel;
 //! use mkt_warehouse::model::{self, Session, Site};
 //! use mkt_warehouse::report::{self, Scope};
 //! use mkt_warehouse::{Batch, SliceKey, Sqlite, Warehouse};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! # let (day, next_day) = ("2026-10-24".parse()?, "2026-10-25".parse()?);
+//! # let (at, now) = ("2026-10-24T08:00:00Z".parse()?, "2026-10-25T00:00:00Z".parse()?);
 //! let warehouse = Sqlite::in_memory().await?; // or `open("sqlite:shop.db").await?`
 //! warehouse.migrate(&model::SCHEMA).await?;
 //!
-//! // Two sessions of one day: a slice. Loading it again changes nothing; loading another content replaces it.
-//! let day = NaiveDate::from_ymd_opt(2026, 10, 24).unwrap_or_default();
-//! let session = |name: &str, user: &str, converted| Session {
-//!     session_id: name.to_owned(),
-//!     user_id: user.to_owned(),
-//!     start_time: Utc.with_ymd_and_hms(2026, 10, 24, 8, 0, 0).unwrap(),
-//!     end_time: Utc.with_ymd_and_hms(2026, 10, 24, 8, 5, 0).unwrap(),
-//!     pages_viewed: 4,
-//!     converted,
-//!     channel: Channel::Email,
-//!     channel_detail: None,
-//!     campaign_id: None,
-//!     device: None,
-//!     landing_url: None,
-//!     referrer: None,
-//!     time_on_site: None,
-//!     bot: None,
-//!     source: "csv".to_owned(),
-//!     site: "shop".to_owned(),
-//!     day,
-//! };
+//! let visit = |id, user: &str| Session::new("csv", "shop", id, user, at, Channel::Email);
 //! let batch = Batch::new(SliceKey::day("csv", "sessions", "shop", day))
-//!     .replace([session("s1", "anna", true), session("s2", "ben", false)])
+//!     .replace([Session { converted: true, ..visit("s1", "anna") }, visit("s2", "ben")])
 //!     .upsert([Site::new("shop", "Europe/Paris", "csv")]);
-//! let at = Utc.with_ymd_and_hms(2026, 10, 25, 0, 0, 0).unwrap();
-//! assert_eq!(warehouse.load(&batch, at).await?.written, 2);
-//! assert!(warehouse.load(&batch, at).await?.replayed);
+//! assert_eq!(warehouse.load(&batch, now).await?.written, 2);
+//! assert!(warehouse.load(&batch, now).await?.replayed); // the same content again changes nothing
 //!
-//! let scope = Scope::days("Europe/Paris", day, day.succ_opt().unwrap_or(day))?.site("shop");
+//! let scope = Scope::days("Europe/Paris", day, next_day)?.site("shop");
 //! let answer = report::conversion_by_channel(&warehouse, &scope).await?;
 //! assert_eq!(answer.rows[0].conversion_rate, Some(50.0));
-//! print!("{answer}");
-//! // channel  users  converted_users  conversion_rate
-//! // email        2                1            50.00
-//! # Ok::<(), mkt_connect::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `print!("{answer}")` shows it as a table:
+//!
+//! ```text
+//! channel  users  converted_users  conversion_rate
+//! email        2                1            50.00
 //! ```
 //!
 //! # What is here
@@ -61,7 +44,7 @@
 //! | [`Warehouse`] | migrate, load, query, scan: what an engine promises |
 //! | [`Exclusive`] | a named lock over processes: one scheduled job at a time |
 //! | `Sqlite`, `Postgres`, [`open`] | the engines (features `sqlite`, `postgres`), and either by URL |
-//! | [`report`] | the questions as typed functions; their SQL is under `sql/<engine>/`, to read and to run |
+//! | [`report`] | the reports as typed functions, and by name; their SQL is under `sql/<engine>/`, to read and to run |
 //! | `Answer::charts` | feature `chart`: answers as SVG, in French and English |
 //! | [`Table`], [`Query`], [`Schema`], [`record!`] | typed columns, SQL with bound values, tables of your own |
 //! | `testing` | feature `testing`: the contract as executable checks, for engines of your own |
@@ -83,6 +66,7 @@
 //! the table and column named.
 
 mod batch;
+mod chunk;
 mod dialect;
 mod exclusive;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -108,7 +92,8 @@ mod table;
 pub mod testing;
 mod warehouse;
 
-pub use batch::{Batch, TableRows, SliceKey};
+pub use batch::{Batch, SliceKey, TableRows};
+pub use chunk::Chunk;
 pub use dialect::Dialect;
 pub use exclusive::{Exclusive, Hold};
 pub use open::open;

@@ -213,6 +213,7 @@ fn session(
         referrer: optional(&columns.referrer).map(|url| clean::url(&url).replace('\0', "\u{fffd}")),
         time_on_site: seconds,
         bot: None,
+        seq: 0,
         source: super::SERVICE.to_owned(),
         site: site.site.clone(),
         day: own_day,

@@ -24,7 +24,7 @@ with visits as (
     select
         coalesce(i.person_id, s.user_id) as person,
         s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
-        s.channel, s.device, s.time_on_site,
+        s.seq, s.channel, s.device, s.time_on_site,
         s.site, s.source, s.user_id, s.campaign_id
     from sessions s
     left join sites t on t.site = s.site
@@ -45,7 +45,7 @@ sales as (
     from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
-    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = coalesce(s.user_id, e.user_id)
     where s.bot is null
       and (@site is null or e.site = @site)
       and coalesce(e.source = @source, t.record_source = e.source, true)

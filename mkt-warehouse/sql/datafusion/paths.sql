@@ -23,7 +23,7 @@ with visits as (
     select
         coalesce(i.person_id, s.user_id) as person,
         s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
-        s.channel, s.device, s.time_on_site,
+        s.seq, s.channel, s.device, s.time_on_site,
         s.site, s.source, s.user_id, s.campaign_id
     from sessions s
     left join sites t on t.site = s.site
@@ -37,7 +37,7 @@ with visits as (
       and ($campaigns is null or (strpos(concat(',', $campaigns, ','), concat(',', s.campaign_id, ',')) > 0 and strpos(s.campaign_id, ',') = 0))
 ),
 touches as (
-    select person, session_id, start_time, channel, converted from visits where start_time >= $look_from
+    select person, session_id, seq, start_time, channel, converted from visits where start_time >= $look_from
 ),
 converters as (
     select distinct person from touches where converted
@@ -45,9 +45,9 @@ converters as (
 -- Only the sessions of those who converted have to be put in order.
 ordered as (
     select
-        person, session_id, start_time, channel, converted,
+        person, session_id, seq, start_time, channel, converted,
         count(case when converted then 1 end) over (
-            partition by person order by start_time, session_id rows between unbounded preceding and current row
+            partition by person order by start_time, seq, session_id rows between unbounded preceding and current row
         ) as goals
     from touches
     where person in (select person from converters)
@@ -57,26 +57,26 @@ goals as (
 ),
 steps as (
     select
-        o.person, o.session_id, o.start_time, o.channel,
+        o.person, o.session_id, o.seq, o.start_time, o.channel,
         o.goals + 1 - cast(o.converted as bigint) as goal,
         case when arrow_cast(cast(o.start_time as bigint) + $look_back_s * 1000000, 'Timestamp(Microsecond, Some("UTC"))') >= g.reached then 1 else 0 end as led,
         case when arrow_cast(cast(o.start_time as bigint) + $look_back_s * 1000000, 'Timestamp(Microsecond, Some("UTC"))') >= g.reached then g.reached else o.start_time end as counted
     from ordered o
     left join goals g on g.person = o.person and g.goal = o.goals + 1 - cast(o.converted as bigint)
     union all
-    select t.person, t.session_id, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
+    select t.person, t.session_id, t.seq, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
     from touches t
     left join converters c on c.person = t.person
     where c.person is null
 ),
 sales as (
     select
-        coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
+        coalesce(i.person_id, s.user_id, e.user_id) as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue
     from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
-    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = coalesce(s.user_id, e.user_id)
     where s.bot is null
       and ($site is null or e.site = $site)
       and coalesce(e.source = $source, t.record_source = e.source, true)
@@ -120,7 +120,7 @@ takings as (
     group by person, goals, currency
 ),
 journeys as (
-    select person, goal, led, string_agg(channel, ' > ' order by start_time, session_id) as path, count(*) as length
+    select person, goal, led, string_agg(channel, ' > ' order by start_time, seq, session_id) as path, count(*) as length
     from steps
     where counted >= $from
     group by person, goal, led

@@ -29,12 +29,12 @@
 
 with sales as (
     select
-        coalesce(i.person_id, e.user_id) as person, coalesce(e.currency, t.currency) as currency,
+        coalesce(i.person_id, s.user_id, e.user_id) as person, coalesce(e.currency, t.currency) as currency,
         e.event_type, e.timestamp, e.revenue
     from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
-    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = coalesce(s.user_id, e.user_id)
     where s.bot is null
       and (:site is null or e.site = :site)
       and coalesce(e.source = :source, t.record_source = e.source, true)

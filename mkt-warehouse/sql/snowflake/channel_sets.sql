@@ -28,7 +28,7 @@ with visits as (
     select
         coalesce(i.person_id, s.user_id) as person,
         s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
-        s.channel, s.device, s.time_on_site,
+        s.seq, s.channel, s.device, s.time_on_site,
         s.site, s.source, s.user_id, s.campaign_id
     from sessions s
     left join sites t on t.site = s.site
@@ -42,7 +42,7 @@ with visits as (
       and ($campaigns is null or array_contains(to_variant(s.campaign_id), split($campaigns, ',')))
 ),
 touches as (
-    select person, session_id, start_time, channel, converted from visits where start_time >= $look_from
+    select person, session_id, seq, start_time, channel, converted from visits where start_time >= $look_from
 ),
 converters as (
     select distinct person from touches where converted
@@ -50,9 +50,9 @@ converters as (
 -- Only the sessions of those who converted have to be put in order.
 ordered as (
     select
-        person, session_id, start_time, channel, converted,
+        person, session_id, seq, start_time, channel, converted,
         count(case when converted then 1 end) over (
-            partition by person order by start_time, session_id rows between unbounded preceding and current row
+            partition by person order by start_time, seq, session_id rows between unbounded preceding and current row
         ) as goals
     from touches
     where person in (select person from converters)
@@ -62,26 +62,26 @@ goals as (
 ),
 steps as (
     select
-        o.person, o.session_id, o.start_time, o.channel,
+        o.person, o.session_id, o.seq, o.start_time, o.channel,
         o.goals + 1 - cast(o.converted as integer) as goal,
         case when dateadd(second, $look_back_s, o.start_time) >= g.reached then 1 else 0 end as led,
         case when dateadd(second, $look_back_s, o.start_time) >= g.reached then g.reached else o.start_time end as counted
     from ordered o
     left join goals g on g.person = o.person and g.goal = o.goals + 1 - cast(o.converted as integer)
     union all
-    select t.person, t.session_id, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
+    select t.person, t.session_id, t.seq, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
     from touches t
     left join converters c on c.person = t.person
     where c.person is null
 ),
 sales as (
     select
-        coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
+        coalesce(i.person_id, s.user_id, e.user_id) as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue
     from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
-    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = coalesce(s.user_id, e.user_id)
     where s.bot is null
       and ($site is null or e.site = $site)
       and coalesce(e.source = $source, t.record_source = e.source, true)

@@ -37,7 +37,7 @@ with visits as (
     select
         coalesce(i.person_id, s.user_id) as person,
         s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
-        s.channel, s.device, s.time_on_site,
+        s.seq, s.channel, s.device, s.time_on_site,
         s.site, s.source, s.user_id, s.campaign_id
     from sessions s
     left join sites t on t.site = s.site
@@ -52,20 +52,20 @@ with visits as (
 ),
 touches as materialized (
     select
-        person, session_id, start_time as happened, converted, coalesce(campaign_id, '') as campaign,
+        person, session_id, seq, start_time as happened, converted, coalesce(campaign_id, '') as campaign,
         case when channel <> 'direct' or campaign_id <> '' then 1 else 0 end as click
     from visits
     where start_time >= :look_from
 ),
 sales as materialized (
     select
-        coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
+        coalesce(i.person_id, s.user_id, e.user_id) as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue,
         case when e.event_type = 'refund' then 1 else 0 end as refund
     from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
-    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = coalesce(s.user_id, e.user_id)
     where s.bot is null
       and (:site is null or e.site = :site)
       and coalesce(e.source = :source, t.record_source = e.source, true)
@@ -77,11 +77,11 @@ sales as materialized (
       and e.event_type in ('purchase', 'refund')
 ),
 named as materialized (
-    select session_id, person, happened from touches where session_id in (select session_id from sales)
+    select session_id, seq, person, happened from touches where session_id in (select session_id from sales)
 ),
 placed as materialized (
     select
-        coalesce(n.person, s.person) as person, coalesce(n.happened, s.happened) as happened, n.session_id,
+        coalesce(n.person, s.person) as person, coalesce(n.happened, s.happened) as happened, n.seq, n.session_id,
         s.currency, s.revenue, s.refund
     from sales s
     left join named n on n.session_id = s.session_id
@@ -93,13 +93,13 @@ people as materialized (
 -- A sale that names one of these sessions comes right after it, any other after all sessions up to its own time.
 moments as (
     select
-        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, converted as goal,
+        person, happened, 0 as late, seq, session_id, 0 as sale, 0 as refund, click, converted as goal,
         campaign, null as currency, 0 as revenue
     from touches
     where (click = 1 or converted) and person in (select person from people)
     union all
     select
-        person, happened, case when session_id is null then 1 else 0 end, session_id, 1, refund, 0, 0,
+        person, happened, case when session_id is null then 1 else 0 end, seq, session_id, 1, refund, 0, 0,
         '', currency, revenue
     from placed
 ),
@@ -107,11 +107,11 @@ numbered as materialized (
     select
         person, happened, sale, refund, click, goal, campaign, currency, revenue,
         count(case when click = 1 then 1 end) over (
-            partition by person order by happened, late, session_id, sale
+            partition by person order by happened, late, seq, session_id, sale
             rows between unbounded preceding and current row
         ) as clicks,
         count(case when goal = 1 then 1 end) over (
-            partition by person order by happened, late, session_id, sale
+            partition by person order by happened, late, seq, session_id, sale
             rows between unbounded preceding and current row
         ) as goals
     from moments

@@ -1,9 +1,10 @@
 -- funnel
 -- How many people take the steps in order. A person enters with an event of the first step in the period, and
--- reaches a step when all steps up to it happened one after the other (by timestamp, then event_id), all within
--- window_s seconds of that entry, also past the period's end. Of several entries the best counts, and everybody
--- counts once per step. seconds_from_first is the mean, over the people who reached the step, of the whole seconds
--- on their fastest way from an entry. Steps that are null are not asked for.
+-- reaches a step when all steps up to it happened one after the other (by timestamp, then seq, the order of the
+-- source, then event_id), all within window_s seconds of that entry, also past the period's end. Of several
+-- entries the best counts, and everybody counts once per step. seconds_from_first is the mean, over the people who
+-- reached the step, of the whole seconds on their fastest way from an entry. Steps that are null are not asked
+-- for.
 --
 -- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant
@@ -43,15 +44,12 @@
 
 with acts as (
     select
-        coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp as happened, e.event_id
+        coalesce(i.person_id, s.user_id, e.user_id) as person, e.event_type, e.timestamp as happened, e.seq, e.event_id
     from events e
     left join sites t on t.site = e.site
-    -- The session itself is only looked up for a filter.
-    left join sessions s on s.session_id = case
-        when :channels is null and :devices is null and :campaigns is null then null else e.session_id end
-    left join (select distinct session_id from sessions where bot is not null) r on r.session_id = e.session_id
-    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
-    where r.session_id is null
+    left join sessions s on s.session_id = e.session_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = coalesce(s.user_id, e.user_id)
+    where s.bot is null
       and (:site is null or e.site = :site)
       and coalesce(e.source = :source, t.record_source = e.source, true)
       and (:channels is null or (instr(',' || :channels || ',', ',' || coalesce(s.channel, e.channel) || ',') > 0 and instr(coalesce(s.channel, e.channel), ',') = 0))
@@ -66,17 +64,17 @@ with acts as (
 -- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
 entries as (
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_one and happened < :until then 1 else 0 end as entry,
         max(case when event_type = :step_one and happened < :until then happened end) over (
-            partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            partition by person order by happened, seq, event_id rows between unbounded preceding and 1 preceding
         ) as entered
     from acts
 ),
 -- Rows that reach the step, rows that later steps may need, and everybody's first entry, which is counted.
 reached_two as materialized (
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_two and (entered + :window_s * 1000000) >= happened then entered end as entered,
         case when entry = 1 and entered is null then 1 else 0 end as first_entry
     from entries
@@ -87,13 +85,13 @@ reached_two as materialized (
 ),
 reached_three as materialized (
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_three and (entered + :window_s * 1000000) >= happened then entered end as entered
     from (
         select
-            person, event_type, happened, event_id,
+            person, event_type, happened, seq, event_id,
             max(entered) over (
-                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+                partition by person order by happened, seq, event_id rows between unbounded preceding and 1 preceding
             ) as entered
         from reached_two
         where entered is not null or event_type in (:step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight)
@@ -102,13 +100,13 @@ reached_three as materialized (
 ),
 reached_four as materialized (
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_four and (entered + :window_s * 1000000) >= happened then entered end as entered
     from (
         select
-            person, event_type, happened, event_id,
+            person, event_type, happened, seq, event_id,
             max(entered) over (
-                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+                partition by person order by happened, seq, event_id rows between unbounded preceding and 1 preceding
             ) as entered
         from reached_three
         where entered is not null or event_type in (:step_four, :step_five, :step_six, :step_seven, :step_eight)
@@ -117,13 +115,13 @@ reached_four as materialized (
 ),
 reached_five as materialized (
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_five and (entered + :window_s * 1000000) >= happened then entered end as entered
     from (
         select
-            person, event_type, happened, event_id,
+            person, event_type, happened, seq, event_id,
             max(entered) over (
-                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+                partition by person order by happened, seq, event_id rows between unbounded preceding and 1 preceding
             ) as entered
         from reached_four
         where entered is not null or event_type in (:step_five, :step_six, :step_seven, :step_eight)
@@ -132,13 +130,13 @@ reached_five as materialized (
 ),
 reached_six as materialized (
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_six and (entered + :window_s * 1000000) >= happened then entered end as entered
     from (
         select
-            person, event_type, happened, event_id,
+            person, event_type, happened, seq, event_id,
             max(entered) over (
-                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+                partition by person order by happened, seq, event_id rows between unbounded preceding and 1 preceding
             ) as entered
         from reached_five
         where entered is not null or event_type in (:step_six, :step_seven, :step_eight)
@@ -147,13 +145,13 @@ reached_six as materialized (
 ),
 reached_seven as materialized (
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_seven and (entered + :window_s * 1000000) >= happened then entered end as entered
     from (
         select
-            person, event_type, happened, event_id,
+            person, event_type, happened, seq, event_id,
             max(entered) over (
-                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+                partition by person order by happened, seq, event_id rows between unbounded preceding and 1 preceding
             ) as entered
         from reached_six
         where entered is not null or event_type in (:step_seven, :step_eight)
@@ -162,13 +160,13 @@ reached_seven as materialized (
 ),
 reached_eight as materialized (
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_eight and (entered + :window_s * 1000000) >= happened then entered end as entered
     from (
         select
-            person, event_type, happened, event_id,
+            person, event_type, happened, seq, event_id,
             max(entered) over (
-                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+                partition by person order by happened, seq, event_id rows between unbounded preceding and 1 preceding
             ) as entered
         from reached_seven
         where entered is not null or event_type in (:step_eight)

@@ -32,6 +32,31 @@ record! {
     }
 }
 
+impl User {
+    /// A user without any criteria, for struct update syntax as in [`Event::new`](super::Event::new).
+    #[must_use]
+    pub fn new(
+        source: impl Into<String>,
+        site: impl Into<String>,
+        user_id: impl Into<String>,
+        day: NaiveDate,
+    ) -> Self {
+        Self {
+            user_id: user_id.into(),
+            signed_up_at: None,
+            language: None,
+            sex: None,
+            age_band: None,
+            occupation: None,
+            segment: None,
+            attributes: Json::default(),
+            source: source.into(),
+            site: site.into(),
+            day,
+        }
+    }
+}
+
 vocabulary! {
     /// By which key two ids were found to be one person.
     KeyKind, "a key kind" {

@@ -89,5 +89,11 @@ pub const SCHEMA: Schema = Schema {
             sqlite: include_str!("../../migrations/sqlite/0004_session_quarters.sql"),
             postgres: include_str!("../../migrations/postgres/0004_session_quarters.sql"),
         },
+        Migration {
+            version: 5,
+            description: "order of the source",
+            sqlite: include_str!("../../migrations/sqlite/0005_source_order.sql"),
+            postgres: include_str!("../../migrations/postgres/0005_source_order.sql"),
+        },
     ],
 };

@@ -34,6 +34,56 @@ record! {
     }
 }
 
+impl Post {
+    /// A post with the required fields, for struct update syntax as in [`Event::new`](super::Event::new). `source` is
+    /// the network, `day` that of `published_at` in UTC, `post_type` is `status`; everything else is missing.
+    #[must_use]
+    pub fn new(
+        network: impl Into<String>,
+        site: impl Into<String>,
+        post_id: impl Into<String>,
+        published_at: DateTime<Utc>,
+    ) -> Self {
+        let network = network.into();
+        Self {
+            post_id: post_id.into(),
+            source: network.clone(),
+            network,
+            account: None,
+            published_at,
+            post_type: "status".to_owned(),
+            text: None,
+            url: None,
+            paid: None,
+            campaign_id: None,
+            site: site.into(),
+            day: published_at.date_naive(),
+        }
+    }
+
+    /// A metric of this post at a timestamp: a value, or why there is none.
+    #[must_use]
+    pub fn observed(
+        &self,
+        metric: impl Into<String>,
+        value: Result<Measure, MissingReason>,
+        observed_at: DateTime<Utc>,
+    ) -> Observation {
+        Observation {
+            post_id: self.post_id.clone(),
+            metric: metric.into(),
+            value: value.ok(),
+            missing: value.err(),
+            native_metric: None,
+            observed_at,
+            api_version: None,
+            source: self.source.clone(),
+            site: self.site.clone(),
+            day: self.day,
+        }
+    }
+}
+
 vocabulary! {
     /// Why a metric has no value. Missing is never zero.
     MissingReason, "a reason for a missing value" {

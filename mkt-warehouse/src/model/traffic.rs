@@ -28,7 +28,9 @@ impl EventType {
     pub const PRODUCT_VIEW: Self = Self(Cow::Borrowed("product_view"));
     /// A product went into the cart.
     pub const ADD_TO_CART: Self = Self(Cow::Borrowed("add_to_cart"));
-    /// The source says that a cart was left.
+    /// A product was taken out of the cart.
+    pub const REMOVE_FROM_CART: Self = Self(Cow::Borrowed("remove_from_cart"));
+    /// The source reports an abandoned cart.
     pub const CART_ABANDONED: Self = Self(Cow::Borrowed("cart_abandoned"));
     /// An order.
     pub const PURCHASE: Self = Self(Cow::Borrowed("purchase"));
@@ -48,6 +50,8 @@ impl EventType {
     pub const CALL: Self = Self(Cow::Borrowed("call"));
     /// A purchase at a cash desk.
     pub const STORE_PURCHASE: Self = Self(Cow::Borrowed("store_purchase"));
+    /// A video or sound was played up to a point.
+    pub const MEDIA_PROGRESS: Self = Self(Cow::Borrowed("media_progress"));
 
     /// Reads a name.
     ///
@@ -117,12 +121,63 @@ record! {
         campaign_id: Option<String>,
         /// The currency of `revenue`.
         currency: Option<Currency>,
-        /// Who told us: `matomo`, `csv`, ….
+        /// The source's own name for the channel.
+        channel_detail: Option<String>,
+        /// The place in the order of the source (lines of a file, actions of a visit). It decides between events of
+        /// one timestamp, before `event_id` does; only its order within the events of one user matters. 0 where the
+        /// source has no order.
+        seq: i64,
+        /// Which source it was read from: `matomo`, `csv`, ….
         source: String,
         /// The site.
         site: String,
         /// The day in the site's zone.
         day: NaiveDate,
+    }
+}
+
+impl Event {
+    /// An event with the required fields. Set the others with struct update syntax:
+    ///
+    /// ```
+    /// use mkt_connect::Channel;
+    /// use mkt_warehouse::model::{Event, EventType};
+    ///
+    /// let at = "2026-10-24T08:00:00Z".parse()?;
+    /// let view = Event { channel: Channel::Email, ..Event::new("csv", "shop", "42", "anna", EventType::PAGE_VIEW, at) };
+    /// assert_eq!(view.day.to_string(), "2026-10-24");
+    /// # Ok::<(), chrono::ParseError>(())
+    /// ```
+    ///
+    /// `native_id` is the source's own id of the event: with `source` and `site` it makes
+    /// [`event_id`](crate::id::event_id). `day` is that of `timestamp` in UTC (set it where the site's zone is another),
+    /// `channel` is `other`, `revenue` and `seq` are 0, `properties` is an empty object, everything else is missing.
+    #[must_use]
+    pub fn new(
+        source: &str,
+        site: &str,
+        native_id: &str,
+        user_id: impl Into<String>,
+        event_type: EventType,
+        timestamp: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            event_id: crate::id::event_id(source, site, native_id),
+            user_id: user_id.into(),
+            event_type,
+            timestamp,
+            channel: Channel::Other,
+            revenue: Amount::default(),
+            properties: Json::default(),
+            session_id: None,
+            campaign_id: None,
+            currency: None,
+            channel_detail: None,
+            seq: 0,
+            source: source.to_owned(),
+            site: site.to_owned(),
+            day: timestamp.date_naive(),
+        }
     }
 }
 
@@ -157,12 +212,53 @@ record! {
         time_on_site: Option<i64>,
         /// Why this visit counts as a robot's; reports leave such sessions out.
         bot: Option<String>,
+        /// As [`Event::seq`], between sessions that start at one timestamp, before `session_id`.
+        seq: i64,
         /// Who told us.
         source: String,
         /// The site.
         site: String,
         /// The site-local day of the first event.
         day: NaiveDate,
+    }
+}
+
+impl Session {
+    /// A session with the required fields, for struct update syntax as in [`Event::new`].
+    ///
+    /// `native_id` is the source's own id of the session: with `source` and `site` it makes
+    /// [`session_id`](crate::id::session_id). The session ends when it starts, `day` is that of `start_time` in UTC
+    /// (set it where the site's zone is another), no page was viewed, it did not convert, `seq` is 0, and everything
+    /// else is missing.
+    #[must_use]
+    pub fn new(
+        source: &str,
+        site: &str,
+        native_id: &str,
+        user_id: impl Into<String>,
+        start_time: DateTime<Utc>,
+        channel: Channel,
+    ) -> Self {
+        Self {
+            session_id: crate::id::session_id(source, site, native_id),
+            user_id: user_id.into(),
+            start_time,
+            end_time: start_time,
+            pages_viewed: 0,
+            converted: false,
+            channel,
+            channel_detail: None,
+            campaign_id: None,
+            device: None,
+            landing_url: None,
+            referrer: None,
+            time_on_site: None,
+            bot: None,
+            seq: 0,
+            source: source.to_owned(),
+            site: site.to_owned(),
+            day: start_time.date_naive(),
+        }
     }
 }
 
@@ -278,6 +374,31 @@ record! {
         site: String,
         /// The day in the site's zone.
         day: NaiveDate,
+    }
+}
+
+impl DailyMetric {
+    /// A settled, additive metric of a day, for struct update syntax as in [`Event::new`].
+    #[must_use]
+    pub fn new(
+        source: impl Into<String>,
+        site: impl Into<String>,
+        day: NaiveDate,
+        metric: impl Into<String>,
+        value: Option<Measure>,
+    ) -> Self {
+        Self {
+            metric: metric.into(),
+            kind: MetricKind::Additive,
+            value,
+            numerator: None,
+            denominator: None,
+            currency: None,
+            state: SliceState::Settled,
+            source: source.into(),
+            site: site.into(),
+            day,
+        }
     }
 }
 

@@ -78,24 +78,24 @@ pub(super) const REPORT: Definition = Definition {
 with {visits so far},
 touches as @once()(
     select
-        person, session_id, start_time as happened, converted, coalesce(campaign_id, '') as campaign,
+        person, session_id, seq, start_time as happened, converted, coalesce(campaign_id, '') as campaign,
         case when channel <> 'direct' or campaign_id <> '' then 1 else 0 end as click
     from visits
     where start_time >= :look_from
 ),
 sales as @once()(
     select
-        coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
+        {person} as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue,
         case when e.event_type = 'refund' then 1 else 0 end as refund
     {sales}
 ),
 named as @once()(
-    select session_id, person, happened from touches where session_id in (select session_id from sales)
+    select session_id, seq, person, happened from touches where session_id in (select session_id from sales)
 ),
 placed as @once()(
     select
-        coalesce(n.person, s.person) as person, coalesce(n.happened, s.happened) as happened, n.session_id,
+        coalesce(n.person, s.person) as person, coalesce(n.happened, s.happened) as happened, n.seq, n.session_id,
         s.currency, s.revenue, s.refund
     from sales s
     left join named n on n.session_id = s.session_id
@@ -107,13 +107,13 @@ people as @once()(
 -- A sale that names one of these sessions comes right after it, any other after all sessions up to its own time.
 moments as (
     select
-        person, happened, 0 as late, session_id, 0 as sale, 0 as refund, click, @int(converted) as goal,
+        person, happened, 0 as late, seq, session_id, 0 as sale, 0 as refund, click, @int(converted) as goal,
         campaign, null as currency, 0 as revenue
     from touches
     where (click = 1 or converted) and person in (select person from people)
     union all
     select
-        person, happened, case when session_id is null then 1 else 0 end, session_id, 1, refund, 0, 0,
+        person, happened, case when session_id is null then 1 else 0 end, seq, session_id, 1, refund, 0, 0,
         '', currency, revenue
     from placed
 ),
@@ -121,11 +121,11 @@ numbered as @once()(
     select
         person, happened, sale, refund, click, goal, campaign, currency, revenue,
         count(case when click = 1 then 1 end) over (
-            partition by person order by happened, late, session_id, sale
+            partition by person order by happened, late, seq, session_id, sale
             rows between unbounded preceding and current row
         ) as clicks,
         count(case when goal = 1 then 1 end) over (
-            partition by person order by happened, late, session_id, sale
+            partition by person order by happened, late, seq, session_id, sale
             rows between unbounded preceding and current row
         ) as goals
     from moments

@@ -88,7 +88,7 @@ record! {
         person: String,
         /// The user id of the event.
         user_id: String,
-        /// `add_to_cart`, `cart_abandoned` or `product_view`.
+        /// `add_to_cart`, `remove_from_cart`, `cart_abandoned` or `product_view`.
         event_type: String,
         /// When.
         timestamp: DateTime<Utc>,
@@ -101,7 +101,7 @@ record! {
 
 macro_rules! abandoned_carts {
     () => {
-        "The events of every abandoned cart. A cart is what a user put in (add_to_cart, or cart_abandoned from a \
+        "The events of every abandoned cart. A cart is what a user put in and did not take out again (add_to_cart, remove_from_cart, or cart_abandoned from a \
          source that tells) in the period and after the last purchase; it is abandoned when it was not touched \
          since idle_since. With it come the products looked at since that purchase. Filters choose the carts into \
          which something was put through such traffic; these are shown whole, and whatever traffic a later purchase \
@@ -116,39 +116,49 @@ pub(super) const REPORT: Definition = Definition {
     text: "
 with touches as @once()(
     select
-        e.site, coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp,
-        case when e.timestamp < :until and {kept} then 1 else 0 end as chosen
+        e.site, {person} as person, e.event_type, e.timestamp, e.seq,
+        case when e.event_type <> 'remove_from_cart' and e.timestamp < :until and {kept} then 1 else 0 end as chosen
     {all events}
       and e.timestamp >= :from and e.timestamp <= :now
-      and e.event_type in ('add_to_cart', 'cart_abandoned', 'purchase')
+      and e.event_type in ('add_to_cart', 'remove_from_cart', 'cart_abandoned', 'purchase')
 ),
 bought as @once()(
-    select site, person, max(timestamp) as last_bought from touches where event_type = 'purchase' group by site, person
+    select site, person, last_bought, last_seq
+    from (
+        select
+            site, person, timestamp as last_bought, seq as last_seq,
+            row_number() over (partition by site, person order by timestamp desc, seq desc) as place
+        from touches
+        where event_type = 'purchase'
+    ) purchases
+    where place = 1
 ),
 carts as @once()(
-    select a.site, a.person, b.last_bought
+    select a.site, a.person, b.last_bought, b.last_seq
     from touches a
     left join bought b on b.site = a.site and b.person = a.person
     where a.event_type <> 'purchase'
-      and (b.last_bought is null or a.timestamp > b.last_bought)
-    group by a.site, a.person, b.last_bought
+      and (b.last_bought is null or a.timestamp > b.last_bought
+        or a.timestamp = b.last_bought and a.seq > b.last_seq)
+    group by a.site, a.person, b.last_bought, b.last_seq
     having max(a.timestamp) <= :idle_since and max(a.chosen) = 1
 ),
 acts as (
     select
-        e.site, coalesce(i.person_id, e.user_id) as person, e.user_id, e.event_id, e.event_type, e.timestamp,
+        e.site, {person} as person, e.user_id, e.event_id, e.event_type, e.timestamp, e.seq,
         coalesce(e.currency, t.currency) as currency, e.properties
     {all events}
       and e.timestamp >= :from and e.timestamp < :until and e.timestamp <= :now
-      and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned')
+      and e.event_type in ('product_view', 'add_to_cart', 'remove_from_cart', 'cart_abandoned')
 )
 select a.site, a.person, a.user_id, a.event_type, a.timestamp, a.currency, a.properties
 -- SQLite takes the tables of a cross join in this order.
 from acts a
 cross join carts c
 where c.site = a.site and c.person = a.person
-  and (c.last_bought is null or a.timestamp > c.last_bought)
-order by a.person, a.site, a.timestamp, a.event_id",
+  and (c.last_bought is null or a.timestamp > c.last_bought
+    or a.timestamp = c.last_bought and a.seq > c.last_seq)
+order by a.person, a.site, a.timestamp, a.seq, a.event_id",
     local: false,
 };
 
@@ -159,8 +169,9 @@ order by a.person, a.site, a.timestamp, a.event_id",
 ///   in the properties), else a stable hash of the user and that timestamp, so that a later call gives the same id. A period
 ///   that begins after a cart does not know its beginning: where ids must not change between calls, let all of them begin
 ///   with the same day.
-/// - **Content**: that of the last `cart_abandoned` with items (the source lists the whole cart), else of all `add_to_cart`
-///   events. `value` is Σ price × quantity, and null where a product has no price, a quantity is not a number, or the
+/// - **Content** is what is in the cart at the end: `add_to_cart` puts its items in, `remove_from_cart` takes its items out (what
+///   was put in last first; all of a product without a quantity; one product where it names none), and `cart_abandoned`
+///   with items replaces the content (the source lists the whole cart). A cart with nothing in it is no row. `value` is Σ price × quantity, and null where a product has no price, a quantity is not a number, or the
 ///   products were added in several currencies.
 /// - **Products viewed** since the last purchase follow, so that a message can show up to six.
 ///
@@ -235,36 +246,78 @@ impl<'a> Act<'a> {
     }
 }
 
-/// What somebody put in: the event, the products that it lists, the cart's own id.
-struct Touch<'a> {
-    act: &'a Act<'a>,
+/// What is in a cart.
+#[derive(Default)]
+struct Cart {
+    /// In the order in which they were put in.
     listed: Vec<Listed>,
-    cart_id: Option<String>,
+    /// Products that were put in by events which name none.
+    unnamed: usize,
 }
 
-/// One cart from its events, in the order of time; nothing where nothing was put in.
+impl Cart {
+    /// The next event, with the products that it lists.
+    fn change(&mut self, event_type: &str, mut items: Vec<Listed>) {
+        match event_type {
+            "remove_from_cart" if !items.is_empty() => items.iter().for_each(|item| self.remove(item)),
+            "remove_from_cart" if self.unnamed > 0 => self.unnamed -= 1,
+            "remove_from_cart" => drop(self.listed.pop()),
+            // The source lists the whole cart.
+            "cart_abandoned" if !items.is_empty() => *self = Self { listed: items, unnamed: 0 },
+            "cart_abandoned" => self.unnamed = self.unnamed.max(usize::from(self.listed.is_empty())),
+            _ if items.is_empty() => self.unnamed += 1,
+            _ => self.listed.append(&mut items),
+        }
+    }
+
+    /// Takes a product out, what was put in last first: as many as the event says, all of it where it does not say how
+    /// many.
+    fn remove(&mut self, removed: &Listed) {
+        let mut left = removed.quantity.filter(|_| removed.counted);
+        for index in (0..self.listed.len()).rev() {
+            let Some(held) = self.listed.get_mut(index).filter(|held| held.item.is_same(&removed.item)) else {
+                continue;
+            };
+            match (&mut left, held.quantity) {
+                (Some(left), Some(quantity)) if quantity > *left => {
+                    held.quantity = Some(quantity - *left);
+                    return;
+                }
+                (Some(left), Some(quantity)) => *left -= quantity,
+                _ => {}
+            }
+            self.listed.remove(index);
+            if left == Some(Decimal::ZERO) {
+                return;
+            }
+        }
+    }
+}
+
+/// One cart from its events, in the order of time; nothing where all that was put in was taken out again.
 fn fold(acts: &[Act<'_>]) -> std::result::Result<Option<AbandonedCart>, TableError> {
-    let mut touches = Vec::new();
-    for act in acts.iter().filter(|act| !act.viewed()) {
+    let (mut cart, mut own_id, mut latest_currency) = (Cart::default(), None, None);
+    for (place, act) in acts.iter().enumerate().filter(|(_, act)| !act.viewed()) {
         let document = act.document()?;
-        let cart_id = document.get("cart_id").and_then(text);
-        touches.push(Touch { act, listed: items(&document, true), cart_id });
+        own_id = document.get("cart_id").and_then(text).or(own_id);
+        latest_currency = act.currency.or(latest_currency);
+        cart.change(act.event_type, items(&document, act.currency, place));
     }
-    let (Some(first), Some(last)) = (touches.first(), touches.last()) else { return Ok(None) };
-    let (first, last) = (first.act, last.act);
-    let own_id = touches.iter().rev().find_map(|touch| touch.cart_id.clone());
-    let latest_currency = touches.iter().rev().find_map(|touch| touch.act.currency);
-    // The latest first.
-    touches.retain(|touch| !touch.listed.is_empty());
-    touches.reverse();
-    if let Some(whole) = touches.iter().position(|touch| touch.act.event_type == "cart_abandoned") {
-        touches = vec![touches.swap_remove(whole)];
+    let put_in = |act: &&Act<'_>| !act.viewed() && act.event_type != "remove_from_cart";
+    let first = acts.iter().find(put_in);
+    let last = acts.iter().rfind(|act| !act.viewed());
+    let (Some(first), Some(last)) = (first, last) else { return Ok(None) };
+    if cart.listed.is_empty() && cart.unnamed == 0 {
+        return Ok(None);
     }
-    let told: Vec<Option<Currency>> = touches.iter().map(|touch| touch.act.currency).collect();
-    let cart: Vec<Listed> = touches.into_iter().flat_map(|touch| touch.listed).collect();
-    let (currency, value) = match told.split_first() {
+    let mut listed = cart.listed;
+    // The latest event first, its products in its own order.
+    listed.sort_by_key(|listed| std::cmp::Reverse(listed.place));
+    let (currency, value) = match listed.split_first() {
         None => (latest_currency, None),
-        Some((one, others)) if others.iter().all(|currency| currency == one) => (*one, value(&cart)),
+        Some((one, others)) if others.iter().all(|other| other.currency == one.currency) => {
+            (one.currency, value(&listed))
+        }
         Some(_) => (None, None),
     };
     Ok(Some(AbandonedCart {
@@ -276,19 +329,15 @@ fn fold(acts: &[Act<'_>]) -> std::result::Result<Option<AbandonedCart>, TableErr
         last_added_at: last.timestamp,
         value,
         currency,
-        items: Json(serde_json::to_value(shown(cart, acts)?).unwrap_or_default()),
+        items: Json(serde_json::to_value(shown(listed, acts)?).unwrap_or_default()),
     }))
 }
 
 /// Up to six products: those of the cart, then those that were looked at, the latest first.
 fn shown(cart: Vec<Listed>, acts: &[Act<'_>]) -> std::result::Result<Vec<CartItem>, TableError> {
-    let same = |a: &CartItem, b: &CartItem| match (&a.sku, &b.sku) {
-        (Some(a), Some(b)) => a == b,
-        _ => a.name == b.name,
-    };
     let mut shown: Vec<CartItem> = Vec::new();
-    for Listed { item, .. } in cart {
-        if let Some(held) = shown.iter_mut().find(|held| same(held, &item)) {
+    for item in cart.into_iter().map(Listed::into_item) {
+        if let Some(held) = shown.iter_mut().find(|held| held.is_same(&item)) {
             held.quantity = held.quantity.saturating_add(item.quantity);
         } else if shown.len() < MOST_ITEMS {
             shown.push(item);
@@ -298,9 +347,9 @@ fn shown(cart: Vec<Listed>, acts: &[Act<'_>]) -> std::result::Result<Vec<CartIte
         if shown.len() == MOST_ITEMS {
             break;
         }
-        for Listed { item, .. } in items(&act.document()?, false) {
-            if shown.len() < MOST_ITEMS && !shown.iter().any(|held| same(held, &item)) {
-                shown.push(item);
+        for item in items(&act.document()?, None, 0).into_iter().map(Listed::into_item) {
+            if shown.len() < MOST_ITEMS && !shown.iter().any(|held| held.is_same(&item)) {
+                shown.push(CartItem { in_cart: false, ..item });
             }
         }
     }
@@ -310,31 +359,53 @@ fn shown(cart: Vec<Listed>, acts: &[Act<'_>]) -> std::result::Result<Vec<CartIte
 /// A product as an event lists it.
 struct Listed {
     item: CartItem,
-    /// Price × quantity, where both are told.
-    worth: Option<Decimal>,
+    /// The event's currency.
+    currency: Option<Currency>,
+    /// The event's place among those of the cart.
+    place: usize,
+    /// How many: `None` where the event's quantity is not a positive number.
+    quantity: Option<Decimal>,
+    /// Whether the event says how many.
+    counted: bool,
 }
 
-/// The products that an event's document lists; what is not a product is passed over.
-fn items(document: &serde_json::Value, in_cart: bool) -> Vec<Listed> {
+impl Listed {
+    fn into_item(self) -> CartItem {
+        let whole = self.quantity.filter(Decimal::is_integer).and_then(|quantity| quantity.to_i64());
+        CartItem { quantity: whole.unwrap_or(1), ..self.item }
+    }
+}
+
+impl CartItem {
+    /// Whether it is the same product: by `sku` where both have one, else by name.
+    fn is_same(&self, other: &Self) -> bool {
+        match (&self.sku, &other.sku) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.name == other.name,
+        }
+    }
+}
+
+/// The products that an event's document lists; entries without `sku` and `name` are skipped.
+fn items(document: &serde_json::Value, currency: Option<Currency>, place: usize) -> Vec<Listed> {
     let listed = document.get("items").and_then(serde_json::Value::as_array);
-    listed.into_iter().flatten().filter_map(|item| product(item, in_cart)).collect()
+    listed.into_iter().flatten().filter_map(|item| product(item, currency, place)).collect()
 }
 
-fn product(item: &serde_json::Value, in_cart: bool) -> Option<Listed> {
+fn product(item: &serde_json::Value, currency: Option<Currency>, place: usize) -> Option<Listed> {
     let (sku, name) = (item.get("sku").and_then(text), item.get("name").and_then(text));
     if sku.is_none() && name.is_none() {
         return None;
     }
     let number = |value: &serde_json::Value| text(value)?.parse::<Decimal>().ok();
     let price = item.get("price").and_then(number);
-    // Two kilos and a half are worth what they are worth; one that does not read is worth nobody knows what.
-    let quantity = match item.get("quantity") {
-        None | Some(serde_json::Value::Null) => Some(Decimal::ONE),
+    let told = item.get("quantity").filter(|value| !value.is_null());
+    let quantity = match told {
+        None => Some(Decimal::ONE),
         Some(told) => number(told).filter(|quantity| *quantity > Decimal::ZERO),
     };
-    let worth = price.zip(quantity).and_then(|(price, quantity)| price.checked_mul(quantity));
-    let quantity = quantity.filter(Decimal::is_integer).and_then(|quantity| quantity.to_i64()).unwrap_or(1);
-    Some(Listed { item: CartItem { sku, name, price, quantity, in_cart }, worth })
+    let item = CartItem { sku, name, price, quantity: 1, in_cart: true };
+    Some(Listed { item, currency, place, quantity, counted: told.is_some() })
 }
 
 /// A text or a number as text.
@@ -347,7 +418,7 @@ fn text(value: &serde_json::Value) -> Option<String> {
 }
 
 fn value(cart: &[Listed]) -> Option<Amount> {
-    let mut sum = cart.iter().try_fold(Decimal::ZERO, |sum, listed| sum.checked_add(listed.worth?))?;
+    let mut sum = cart.iter().try_fold(Decimal::ZERO, |sum, listed| sum.checked_add(listed.item.price?.checked_mul(listed.quantity?)?))?;
     sum.rescale(2);
     Some(Amount(sum))
 }

@@ -1,6 +1,6 @@
 //! Which share of each channel's users converted.
 
-use super::{Answer, Definition, Scope, answer};
+use super::{Answer, Definition, Scope, answer, fold};
 use crate::record;
 use crate::warehouse::Warehouse;
 use mkt_connect::{Channel, Result};
@@ -52,5 +52,8 @@ pub async fn conversion_by_channel<W: Warehouse + ?Sized>(
     warehouse: &W,
     scope: &Scope,
 ) -> Result<Answer<ChannelConversion>> {
-    answer(&REPORT, warehouse, scope, Vec::new()).await
+    match warehouse.in_process() {
+        true => fold::conversion(warehouse, scope).await,
+        false => answer(&REPORT, warehouse, scope, Vec::new()).await,
+    }
 }

@@ -59,13 +59,13 @@ macro_rules! reached {
         concat!(
             "reached_", $name, " as @once()(
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_", $name, " and @later(entered, :window_s) >= happened then entered end as entered
     from (
         select
-            person, event_type, happened, event_id,
+            person, event_type, happened, seq, event_id,
             max(entered) over (
-                partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+                partition by person order by happened, seq, event_id rows between unbounded preceding and 1 preceding
             ) as entered
         from reached_", $before, "
         where entered is not null or event_type in (", $wanted, ")
@@ -98,7 +98,7 @@ macro_rules! counted {
 macro_rules! funnel {
     () => {
         "How many people take the steps in order. A person enters with an event of the first step in the period, \
-         and reaches a step when all steps up to it happened one after the other (by timestamp, then event_id), all \
+         and reaches a step when all steps up to it happened one after the other (by timestamp, then seq, the order of the source, then event_id), all \
          within window_s seconds of that entry, also past the period's end. Of several entries the best counts, and \
          everybody counts once per step. seconds_from_first is the mean, over the people who reached the step, of \
          the whole seconds on their fastest way from an entry. Steps that are null are not asked for."
@@ -112,8 +112,8 @@ pub(super) const REPORT: Definition = Definition {
         "
 with acts as (
     select
-        coalesce(i.person_id, e.user_id) as person, e.event_type, e.timestamp as happened, e.event_id
-    {many events}
+        {person} as person, e.event_type, e.timestamp as happened, e.seq, e.event_id
+    {events}
       and e.timestamp >= :from and e.timestamp < :window_until
       and e.event_type in (
           :step_one, :step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight
@@ -122,17 +122,17 @@ with acts as (
 -- Of all entries before an event the latest leaves it the most time, so a running maximum is all that is needed.
 entries as (
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_one and happened < :until then 1 else 0 end as entry,
         max(case when event_type = :step_one and happened < :until then happened end) over (
-            partition by person order by happened, event_id rows between unbounded preceding and 1 preceding
+            partition by person order by happened, seq, event_id rows between unbounded preceding and 1 preceding
         ) as entered
     from acts
 ),
 -- Rows that reach the step, rows that later steps may need, and everybody's first entry, which is counted.
 reached_two as @once()(
     select
-        person, event_type, happened, event_id,
+        person, event_type, happened, seq, event_id,
         case when event_type = :step_two and @later(entered, :window_s) >= happened then entered end as entered,
         case when entry = 1 and entered is null then 1 else 0 end as first_entry
     from entries

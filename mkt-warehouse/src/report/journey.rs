@@ -80,7 +80,7 @@ macro_rules! steps {
     () => {
         "{visits so far},
 touches as @once()(
-    select person, session_id, start_time, channel, converted from visits where start_time >= :look_from
+    select person, session_id, seq, start_time, channel, converted from visits where start_time >= :look_from
 ),
 converters as @once()(
     select distinct person from touches where converted
@@ -88,9 +88,9 @@ converters as @once()(
 -- Only the sessions of those who converted have to be put in order.
 ordered as @once()(
     select
-        person, session_id, start_time, channel, converted,
+        person, session_id, seq, start_time, channel, converted,
         count(case when converted then 1 end) over (
-            partition by person order by start_time, session_id rows between unbounded preceding and current row
+            partition by person order by start_time, seq, session_id rows between unbounded preceding and current row
         ) as goals
     from touches
     where person in (select person from converters)
@@ -100,14 +100,14 @@ goals as (
 ),
 steps as (
     select
-        o.person, o.session_id, o.start_time, o.channel,
+        o.person, o.session_id, o.seq, o.start_time, o.channel,
         o.goals + 1 - @int(o.converted) as goal,
         case when @later(o.start_time, :look_back_s) >= g.reached then 1 else 0 end as led,
         case when @later(o.start_time, :look_back_s) >= g.reached then g.reached else o.start_time end as counted
     from ordered o
     left join goals g on g.person = o.person and g.goal = o.goals + 1 - @int(o.converted)
     union all
-    select t.person, t.session_id, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
+    select t.person, t.session_id, t.seq, t.start_time, t.channel, 1 as goal, 0 as led, t.start_time as counted
     from touches t
     left join converters c on c.person = t.person
     where c.person is null
@@ -122,7 +122,7 @@ macro_rules! takings {
     () => {
         "sales as @once()(
     select
-        coalesce(i.person_id, e.user_id) as person, e.timestamp as happened, e.session_id,
+        {person} as person, e.timestamp as happened, e.session_id,
         coalesce(e.currency, t.currency) as currency, e.revenue
     {sales}
 ),

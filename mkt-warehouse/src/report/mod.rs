@@ -22,7 +22,9 @@
 //! - **Traffic** is what each site's system of record told (`sites.record_source`), unless [`Scope::source`] names
 //!   another source. A site that `sites` does not list counts with all its sources.
 //! - **Robots**: sessions with `bot` set, and events of such sessions, are left out.
-//! - **A user** is `identities.person_id` where it is known, else `user_id`.
+//! - **A user** is `identities.person_id` where it is known, else `user_id`. An event that names a known session is one of
+//!   that session's user, also where its own `user_id` is another (anonymous first, then a customer).
+//! - **Order**: by timestamp, then `seq` (the order of the source), then the id.
 //! - **Revenue** is that of the events `purchase` and `refund`; a cash desk's `store_purchase` is in none of it.
 //! - **Sums**: sessions by the hour or the day are read from `session_quarters`, which engines keep with every load,
 //!   where no filter asks for single sessions; the numbers are the same.

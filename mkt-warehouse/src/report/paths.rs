@@ -78,7 +78,7 @@ with ",
         steps!(),
         takings!(),
         "journeys as @once()(
-    select person, goal, led, @joined(channel, ' > ', start_time, session_id) as path, count(*) as length
+    select person, goal, led, @joined(channel, ' > ', start_time, seq, session_id) as path, count(*) as length
     from steps
     where counted >= :from
     group by person, goal, led
@@ -111,7 +111,7 @@ order by c.converted desc, c.not_converted desc, c.path, coalesce(g.currency, ''
 ///
 /// - **Every session of the period is in exactly one path.** A path without conversion holds those after the person's
 ///   last conversion, or those too old for the conversion that follows.
-/// - **Order** is by `start_time`, then `session_id`. A person's sessions on all sites of the scope are one history.
+/// - **Order** is by `start_time`, then `seq`, then `session_id`. A person's sessions on all sites of the scope are one history.
 /// - **A sale** names its session by [`Event::session_id`](crate::model::Event::session_id). One without a conversion
 ///   before it, or with one before the period, is in no path.
 /// - **Currencies**: [`path_counts`] gives each path once.

@@ -1,6 +1,6 @@
 //! What a user brings in: over the period, by channel, by month.
 
-use super::{Answer, Definition, Scope, answer};
+use super::{Answer, Definition, Scope, answer, fold};
 use crate::model::{Amount, Measure};
 use crate::record;
 use crate::warehouse::Warehouse;
@@ -58,7 +58,10 @@ order by coalesce(r.currency, '')",
 /// # Errors
 /// Of [`Warehouse::query`].
 pub async fn arpu<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<Answer<Arpu>> {
-    answer(&REPORT, warehouse, scope, Vec::new()).await
+    match warehouse.in_process() {
+        true => fold::arpu(warehouse, scope).await,
+        false => answer(&REPORT, warehouse, scope, Vec::new()).await,
+    }
 }
 
 record! {

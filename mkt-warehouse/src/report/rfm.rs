@@ -87,7 +87,7 @@ pub(super) const REPORT: Definition = Definition {
     text: "
 with sales as (
     select
-        coalesce(i.person_id, e.user_id) as person, coalesce(e.currency, t.currency) as currency,
+        {person} as person, coalesce(e.currency, t.currency) as currency,
         e.event_type, e.timestamp, e.revenue
     {sales}
 ),

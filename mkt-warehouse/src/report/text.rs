@@ -13,7 +13,7 @@ const VISITS: &str = "visits as (
     select
         coalesce(i.person_id, s.user_id) as person,
         s.session_id, s.start_time, s.end_time, s.pages_viewed, s.converted,
-        s.channel, s.device, s.time_on_site,
+        s.seq, s.channel, s.device, s.time_on_site,
         s.site, s.source, s.user_id, s.campaign_id
     {visited}
 )";
@@ -58,11 +58,13 @@ const QUARTERS: &str = "quarters as (
     group by 1
 )";
 
-/// Which events count whatever the filters; the report adds its own conditions.
+/// Which events count whatever the filters; the report adds its own conditions. An event that names a known session is
+/// one of that session's user, whose id may differ from the event's own (anonymous first, then a customer):
+/// `{person}`.
 const EVENTS: &str = "from events e
     left join sites t on t.site = e.site
     left join sessions s on s.session_id = e.session_id
-    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
+    left join identities i on i.source = e.source and i.site = e.site and i.user_id = coalesce(s.user_id, e.user_id)
     where s.bot is null
       and (:site is null or e.site = :site)
       and coalesce(e.source = :source, t.record_source = e.source, true)";
@@ -71,27 +73,15 @@ const EVENTS: &str = "from events e
 const SALES: &str = "and e.timestamp >= :from and e.timestamp < :until
       and e.event_type in ('purchase', 'refund')";
 
-/// The same as [`EVENTS`] for reports that read a large part of all events, and nothing of a session but what filters need: robots are
-/// few, and finding every event's session only to see that it is none takes SQLite half of the report's time.
-const MANY_EVENTS: &str = "from events e
-    left join sites t on t.site = e.site
-    -- The session itself is only looked up for a filter.
-    left join sessions s on s.session_id = case
-        when :channels is null and :devices is null and :campaigns is null then null else e.session_id end
-    left join (select distinct session_id from sessions where bot is not null) r on r.session_id = e.session_id
-    left join identities i on i.source = e.source and i.site = e.site and i.user_id = e.user_id
-    where r.session_id is null
-      and (:site is null or e.site = :site)
-      and coalesce(e.source = :source, t.record_source = e.source, true)";
+/// Whose event it is, over [`EVENTS`].
+const PERSON: &str = "coalesce(i.person_id, s.user_id, e.user_id)";
 
-/// The same where persons and systems of record are looked up in Rust, see `fold`.
+/// The same where persons, systems of record, and robots' sessions are looked up in Rust, see `fold`.
 const EVENTS_BY_ORIGIN: &str = "from events e
     -- The session itself is only looked up for a filter.
     left join sessions s on s.session_id = case
         when :channels is null and :devices is null and :campaigns is null then null else e.session_id end
-    left join (select distinct session_id from sessions where bot is not null) r on r.session_id = e.session_id
-    where r.session_id is null
-      and (:site is null or e.site = :site)
+    where (:site is null or e.site = :site)
       and (:source is null or e.source = :source)";
 
 /// What campaigns cost on the days of the period; the report says which sums it wants.
@@ -131,8 +121,8 @@ pub(super) fn rendered(text: &str, dialect: Dialect) -> String {
         .replace("{visited so far}", &VISITED.replace("s.start_time >= {from} and ", ""))
         .replace("{sales}", &format!("{{events}}\n      {SALES}"))
         .replace("{events}", &format!("{EVENTS}\n      and {KEPT}"))
-        .replace("{many events}", &format!("{MANY_EVENTS}\n      and {KEPT}"))
-        .replace("{all events}", MANY_EVENTS)
+        .replace("{all events}", EVENTS)
+        .replace("{person}", PERSON)
         .replace("{all events by origin}", EVENTS_BY_ORIGIN)
         .replace("{kept}", KEPT);
     let mut joined = String::new();

@@ -1,6 +1,8 @@
 //! Binds a query's values and reads its rows as typed columns.
 
 use super::error::SERVICE;
+use crate::chunk::Chunk;
+use crate::fit;
 use crate::parameters;
 use crate::query::Query;
 use crate::table::{Column, ColumnType, Table, Value};
@@ -43,18 +45,60 @@ pub(super) fn fits(count: usize, columns: &[(String, ColumnType)]) -> Result<()>
     }
 }
 
-/// Appends a row to the table of its columns.
-pub(super) fn append(row: &Row<'_>, columns: &[(String, ColumnType)], table: &mut Table) -> Result<()> {
-    for (index, column) in table.columns_mut().iter_mut().enumerate() {
-        let read = row.get_ref(index).ok().and_then(|value| push(value, column));
-        read.ok_or_else(|| {
-            Error::new(ErrorKind::Protocol, SERVICE, "query").with_detail(format!(
-                "a value of column {} is not of the type that the query names",
-                columns.get(index).map_or("?", |(name, _)| name)
-            ))
-        })?;
+/// What rows of an answer are gathered in.
+pub(super) trait Piece: Send + Sized + 'static {
+    fn empty(columns: &[(String, ColumnType)]) -> Self;
+
+    /// Appends a row of these columns.
+    fn append(&mut self, row: &Row<'_>, columns: &[(String, ColumnType)]) -> Result<()>;
+}
+
+impl Piece for Table {
+    fn empty(columns: &[(String, ColumnType)]) -> Self {
+        fit::empty_answer(columns)
     }
-    Ok(())
+
+    fn append(&mut self, row: &Row<'_>, columns: &[(String, ColumnType)]) -> Result<()> {
+        for (index, column) in self.columns_mut().iter_mut().enumerate() {
+            let read = row.get_ref(index).ok().and_then(|value| push(value, column));
+            read.ok_or_else(|| of_another_type(index, columns))?;
+        }
+        Ok(())
+    }
+}
+
+impl Piece for Chunk {
+    fn empty(columns: &[(String, ColumnType)]) -> Self {
+        Self::new(columns)
+    }
+
+    fn append(&mut self, row: &Row<'_>, columns: &[(String, ColumnType)]) -> Result<()> {
+        for (index, (_, ty)) in columns.iter().enumerate() {
+            let read = row.get_ref(index).ok().and_then(|value| match (ty, value) {
+                (ColumnType::Text | ColumnType::Json | ColumnType::Date, ValueRef::Text(bytes)) => {
+                    self.push_text(index, Some(std::str::from_utf8(bytes).ok()?))
+                }
+                (ColumnType::Text | ColumnType::Json | ColumnType::Date | ColumnType::Float, ValueRef::Null) => {
+                    self.push_text(index, None)
+                }
+                (ColumnType::Float, ValueRef::Real(value)) => self.push_text(index, Some(&value.to_string())),
+                (ColumnType::Float, ValueRef::Integer(value)) => self.push_text(index, Some(&value.to_string())),
+                (ColumnType::Bool, ValueRef::Integer(whole)) if !(0..=1).contains(&whole) => None,
+                (_, ValueRef::Integer(whole)) => self.push_number(index, Some(whole)),
+                (_, ValueRef::Null) => self.push_number(index, None),
+                _ => None,
+            });
+            read.ok_or_else(|| of_another_type(index, columns))?;
+        }
+        Ok(())
+    }
+}
+
+fn of_another_type(index: usize, columns: &[(String, ColumnType)]) -> Error {
+    Error::new(ErrorKind::Protocol, SERVICE, "query").with_detail(format!(
+        "a value of column {} is not of the type that the query names",
+        columns.get(index).map_or("?", |(name, _)| name)
+    ))
 }
 
 /// Appends a cell to its column; nothing where it is of another type. The value's own class decides: expressions have

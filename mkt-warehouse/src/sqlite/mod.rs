@@ -14,6 +14,7 @@ mod load;
 mod read;
 
 use crate::batch::Batch;
+use crate::chunk::Chunk;
 use crate::dialect::Dialect;
 use crate::exclusive::Exclusive;
 use crate::model;
@@ -218,6 +219,10 @@ impl Warehouse for Sqlite {
     }
 
     fn scan<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Table>> {
+        self.read.scan(query, chunk)
+    }
+
+    fn chunks<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Chunk>> {
         self.read.scan(query, chunk)
     }
 }

@@ -3,7 +3,7 @@
 //! By rusqlite, since sqlx hands every row over from a thread of its own, value by value: an answer of two hundred
 //! thousand rows took several times as long as its query. Both are built on one SQLite, and share its locks.
 
-use super::answer;
+use super::answer::{self, Piece};
 use super::error::{closed, refused, saturated};
 use crate::fit;
 use crate::query::Query;
@@ -85,17 +85,17 @@ impl Readers {
 
     /// The whole answer.
     pub(super) async fn query(&self, query: &Query) -> Result<Table> {
-        let mut answer = self.ask(query, usize::MAX).await?;
+        let mut answer = self.ask::<Table>(query, usize::MAX).await?;
         match answer.tables.recv().await {
             Some(table) => table,
             None => Ok(fit::empty_answer(query.columns())),
         }
     }
 
-    /// The answer in chunks of at most so many rows.
-    pub(super) fn scan<'a>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<Table>> {
+    /// The answer in pieces of at most so many rows.
+    pub(super) fn scan<'a, T: Piece>(&'a self, query: &'a Query, chunk: usize) -> BoxStream<'a, Result<T>> {
         let chunk = chunk.max(1);
-        let tables = stream::once(self.ask(query, chunk)).flat_map(|asked| match asked {
+        let tables = stream::once(self.ask::<T>(query, chunk)).flat_map(|asked| match asked {
             Err(error) => stream::iter([Err(error)]).boxed(),
             Ok(answer) => stream::unfold(answer, |mut answer| async {
                 let table = answer.tables.recv().await?;
@@ -110,7 +110,7 @@ impl Readers {
         stream::once(async move { tables.collect::<Vec<_>>().await }).flat_map(stream::iter).boxed()
     }
 
-    async fn ask(&self, query: &Query, chunk: usize) -> Result<Answer> {
+    async fn ask<T: Piece>(&self, query: &Query, chunk: usize) -> Result<Answer<T>> {
         let (sql, values) = answer::prepare(query)?;
         let columns = query.columns().to_vec();
         let turn = self.turn("query").await?;
@@ -129,9 +129,9 @@ impl Readers {
     }
 }
 
-/// A query's tables as they come. Dropping it interrupts the query.
-struct Answer {
-    tables: mpsc::Receiver<Result<Table>>,
+/// A query's pieces as they come. Dropping it interrupts the query.
+struct Answer<T> {
+    tables: mpsc::Receiver<Result<T>>,
     running: Arc<Mutex<Running>>,
 }
 
@@ -142,7 +142,7 @@ enum Running {
     NoMore,
 }
 
-impl Drop for Answer {
+impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Running::Here(handle) = &*running {
@@ -181,10 +181,10 @@ impl Shared {
     }
 
     /// Runs a query to its end, or until nobody waits for it. A connection that failed is not used again.
-    fn answer(
+    fn answer<T: Piece>(
         &self,
         asked: &Asked,
-        tables: &mpsc::Sender<Result<Table>>,
+        tables: &mpsc::Sender<Result<T>>,
         running: &Mutex<Running>,
     ) -> Result<()> {
         let idle = self.idle().pop();
@@ -210,7 +210,11 @@ impl Shared {
     }
 }
 
-fn answered(connection: &Connection, asked: &Asked, tables: &mpsc::Sender<Result<Table>>) -> Result<()> {
+fn answered<T: Piece>(
+    connection: &Connection,
+    asked: &Asked,
+    tables: &mpsc::Sender<Result<T>>,
+) -> Result<()> {
     let failed = |cause| refused("query", cause);
     let mut statement = connection.prepare(&asked.sql).map_err(failed)?;
     answer::fits(statement.column_count(), &asked.columns)?;
@@ -219,14 +223,14 @@ fn answered(connection: &Connection, asked: &Asked, tables: &mpsc::Sender<Result
     }
     let mut rows = statement.raw_query();
     loop {
-        let mut table = fit::empty_answer(&asked.columns);
+        let mut piece = T::empty(&asked.columns);
         let mut count = 0;
         while count < asked.chunk {
             let Some(row) = rows.next().map_err(failed)? else { break };
-            answer::append(row, &asked.columns, &mut table)?;
+            piece.append(row, &asked.columns)?;
             count += 1;
         }
-        if count == 0 || tables.blocking_send(Ok(table)).is_err() || count < asked.chunk {
+        if count == 0 || tables.blocking_send(Ok(piece)).is_err() || count < asked.chunk {
             return Ok(());
         }
     }

@@ -97,6 +97,7 @@ fn session(name: &str) -> Session {
         referrer: None,
         time_on_site: None,
         bot: None,
+        seq: 0,
         source: "suite".to_owned(),
         site: "shop".to_owned(),
         day: instant(0).date_naive(),

@@ -3,7 +3,7 @@
 use super::engines;
 use super::rows::{World, at, day, event, same_person, session};
 use mkt_connect::{Channel, Currency};
-use mkt_warehouse::model::{Event, EventType, Json, Session};
+use mkt_warehouse::model::{Amount, Event, EventType, Json, Session};
 use mkt_warehouse::report::{self, AbandonedCart, CartOptions, Scope};
 use serde_json::{Value, json};
 
@@ -306,4 +306,35 @@ async fn properties_of_any_shape_do_no_harm() {
         .map(|(n, shape)| with(&format!("u{n}x"), EventType::ADD_TO_CART, "10:00", shape))
         .collect();
     assert_eq!(carts(events).await.len(), 5);
+}
+
+/// What `remove_from_cart` takes out is not in the cart, and an emptied cart is nobody's.
+#[tokio::test]
+async fn cart_is_what_is_in_it_at_the_end() {
+    let (add, remove) = (EventType::ADD_TO_CART, EventType::REMOVE_FROM_CART);
+    let of = |sku: &str, quantity: u32| json!({"items": [{"sku": sku, "price": "2", "quantity": quantity}]});
+    let found = carts(vec![
+        // As a file without a column for products has it.
+        with("u1", add.clone(), "10:00", json!({})),
+        with("u1", remove.clone(), "10:01", json!({})),
+        with("u2", add.clone(), "10:00", json!({})),
+        // Three of A less one, B wholly.
+        with("u3", add.clone(), "10:00", of("A", 3)),
+        with("u3", add.clone(), "10:01", of("B", 5)),
+        with("u3", remove.clone(), "10:02", of("A", 1)),
+        with("u3", remove.clone(), "10:03", json!({"items": [{"sku": "B"}]})),
+        // All that was put in was taken out, in two steps.
+        with("u4", add.clone(), "10:00", of("A", 1)),
+        with("u4", add.clone(), "10:01", of("A", 1)),
+        with("u4", remove.clone(), "10:02", of("A", 2)),
+        // Touched lately: not abandoned yet.
+        with("u5", add, "10:00", of("A", 2)),
+        with("u5", remove, "13:30", of("A", 1)),
+    ])
+    .await;
+    let shown: Vec<_> = found.iter().map(|cart| (cart.person.as_str(), cart.value)).collect();
+    assert_eq!(shown, [("u2", None), ("u3", Some(Amount("4.00".parse().unwrap())))]);
+    let products: Vec<_> = found[1].products().into_iter().map(|p| (p.sku, p.quantity)).collect();
+    assert_eq!(products, [(Some("A".to_owned()), 2)]);
+    assert_eq!(found[1].last_added_at, at("2026-10-26T10:03:00Z"));
 }

@@ -1,8 +1,8 @@
 //! Funnels of small worlds, with numbers computed by hand.
 
 use super::engines;
-use super::rows::{World, day, event, same_person};
-use mkt_connect::ErrorKind;
+use super::rows::{World, day, event, sale, same_person, session};
+use mkt_connect::{Channel, ErrorKind};
 use mkt_warehouse::Warehouse;
 use mkt_warehouse::model::{Event, EventType};
 use mkt_warehouse::report::{self, FunnelOptions, Scope};
@@ -181,5 +181,55 @@ async fn funnels_that_are_none_are_refused() {
             report::funnel(&engine, &october(), &FunnelOptions { steps, window }).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Input);
         assert!(refused.to_string().contains(because), "{refused}");
+    }
+}
+
+/// As a file of dates without times has them: three lines a visitor, all of one timestamp. The ids are hashes, so their
+/// order is another.
+#[tokio::test]
+async fn equal_timestamps_are_ordered_as_in_the_source() {
+    let mut events = Vec::new();
+    for user in 0..600 {
+        for (seq, event_type) in [VIEW, CART, BUY].into_iter().enumerate() {
+            let event = event(&format!("u{user}"), event_type, "2026-10-05T10:00:00Z");
+            events.push(Event { seq: 3 * user + seq as i64, ..event });
+        }
+    }
+    let world = World { events, ..World::default() };
+    for engine in engines::all().await {
+        world.load_into(&engine).await;
+        let found = asked(&engine, &october(), &FunnelOptions::default()).await;
+        assert_eq!(found.iter().map(|row| row.0).collect::<Vec<_>>(), [600, 600, 600], "{}", engine.dialect());
+    }
+}
+
+/// Anonymous up to the cart, then a customer, in one session.
+#[tokio::test]
+async fn user_id_that_changes_in_a_session_is_one_person_in_every_report() {
+    let within = |user: &str, event_type, when: &str| Event {
+        session_id: Some("s1".to_owned()),
+        ..event(user, event_type, when)
+    };
+    let bought = sale("cust9", "2026-10-05T10:02:00Z", "50", None);
+    let world = World {
+        sessions: vec![session("s1", "anon1", "2026-10-05T10:00:00Z", Channel::Paid, true)],
+        events: vec![
+            within("anon1", VIEW, "2026-10-05T10:00:00Z"),
+            within("anon1", CART, "2026-10-05T10:01:00Z"),
+            Event { session_id: Some("s1".to_owned()), ..bought },
+        ],
+        ..World::default()
+    };
+    for engine in engines::all().await {
+        world.load_into(&engine).await;
+        let scope = october();
+        let steps = asked(&engine, &scope, &FunnelOptions::default()).await;
+        assert_eq!(steps.iter().map(|row| row.0).collect::<Vec<_>>(), [1, 1, 1], "{}", engine.dialect());
+        let buyers = report::rfm(&engine, &scope, report::RfmOptions::default()).await.unwrap();
+        assert_eq!(buyers.rows.iter().map(|row| row.person.as_str()).collect::<Vec<_>>(), ["anon1"]);
+        let paths = report::paths(&engine, &scope, report::PathOptions::default()).await.unwrap();
+        assert_eq!(paths.rows[0].value.0.to_string(), "50.00");
+        let options = report::CartOptions::default();
+        assert!(report::abandoned_carts(&engine, &scope, options).await.unwrap().rows.is_empty());
     }
 }

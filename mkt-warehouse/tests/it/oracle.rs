@@ -95,6 +95,7 @@ pub(crate) fn world(seed: u64) -> World {
             }
         };
         row.event_id = n as i64;
+        row.seq = random.below(3) as i64;
         row.channel = CHANNELS[random.below(4) as usize];
         row.campaign_id = random.campaign();
         // Some name a session that was never loaded.
@@ -178,6 +179,12 @@ impl Oracle<'_> {
             .iter()
             .find(|i| (i.source.as_str(), i.site.as_str(), i.user_id.as_str()) == (source, site, user));
         known.map_or(user, |i| &i.person_id).to_owned()
+    }
+
+    /// An event that names a known session is one of that session's user.
+    pub(crate) fn person_of(&self, event: &Event) -> String {
+        let session = self.world.sessions.iter().find(|s| Some(&s.session_id) == event.session_id.as_ref());
+        self.person(&event.source, &event.site, session.map_or(&event.user_id, |s| &s.user_id))
     }
 
     pub(crate) fn visits(&self) -> Vec<(String, &Session)> {
@@ -342,16 +349,16 @@ fn carts(oracle: &Oracle, kept: &[Event], now: DateTime<Utc>, idle: TimeDelta) -
     let kept: BTreeSet<i64> = kept.iter().map(|e| e.event_id).collect();
     let mut histories: BTreeMap<(String, String), Vec<&Event>> = BTreeMap::new();
     for event in oracle.events().into_iter().filter(|e| e.timestamp <= now) {
-        let person = oracle.person(&event.source, &event.site, &event.user_id);
+        let person = oracle.person_of(event);
         histories.entry((event.site.clone(), person)).or_default().push(event);
     }
     let mut rows = Vec::new();
     for ((site, person), events) in histories {
         let of = |wanted: EventType| events.iter().filter(move |e| e.event_type == wanted);
-        let bought = of(EventType::PURCHASE).map(|e| e.timestamp).max();
+        let bought = of(EventType::PURCHASE).map(|e| (e.timestamp, e.seq)).max();
         // A touch after the period keeps a cart alive, and is not shown.
         let touched: Vec<_> =
-            of(EventType::ADD_TO_CART).filter(|e| bought.is_none_or(|bought| e.timestamp > bought)).collect();
+            of(EventType::ADD_TO_CART).filter(|e| bought.is_none_or(|bought| (e.timestamp, e.seq) > bought)).collect();
         let added: Vec<_> = touched.iter().filter(|e| e.timestamp < oracle.until).collect();
         let times = || added.iter().map(|e| e.timestamp);
         if let (Some(first), Some(last)) = (times().min(), times().max())

@@ -15,11 +15,11 @@ use std::time::Duration;
 fn funnel(oracle: &Oracle, steps: &[EventType], window: TimeDelta) -> Vec<(usize, i64)> {
     let mut people: BTreeMap<String, Vec<&Event>> = BTreeMap::new();
     for event in oracle.events() {
-        people.entry(oracle.person(&event.source, &event.site, &event.user_id)).or_default().push(event);
+        people.entry(oracle.person_of(event)).or_default().push(event);
     }
     let mut reached: Vec<BTreeMap<&str, TimeDelta>> = vec![BTreeMap::new(); steps.len()];
     for (person, events) in &mut people {
-        events.sort_by_key(|event| (event.timestamp, event.event_id));
+        events.sort_by_key(|event| (event.timestamp, event.seq, event.event_id));
         for (index, entry) in events.iter().enumerate() {
             if entry.event_type != steps[0] || entry.timestamp >= oracle.until {
                 continue;

@@ -54,6 +54,7 @@ pub(crate) fn busy(seed: u64) -> Busy {
         let (record, shop) = place(random);
         row.source = if record { "csv" } else { "log" }.to_owned();
         row.site = if shop { "shop" } else { "blog" }.to_owned();
+        row.seq = random.below(3) as i64;
         world.sessions.push(row);
     }
     for n in 0..450_u64 {
@@ -69,6 +70,7 @@ pub(crate) fn busy(seed: u64) -> Busy {
             }
         };
         row.event_id = (n * 7919 % 450) as i64;
+        row.seq = random.below(3) as i64;
         // Now and then one that nobody has.
         row.session_id = random.one_in(2).then(|| format!("s{}", random.below(370)));
         let (record, shop) = place(random);
@@ -158,7 +160,7 @@ impl<'a> Histories<'a> {
             }
         }
         for sessions in of.values_mut() {
-            sessions.sort_by_key(|s| (s.start_time, s.session_id.clone()));
+            sessions.sort_by_key(|s| (s.start_time, s.seq, s.session_id.clone()));
         }
         Self { of, look_back }
     }
@@ -170,7 +172,7 @@ impl<'a> Histories<'a> {
                 return Place { person: person.clone(), after: index + 1, when: sessions[index].start_time };
             }
         }
-        let person = oracle.person(&sale.source, &sale.site, &sale.user_id);
+        let person = oracle.person_of(sale);
         let before = self.sessions(&person).iter().filter(|s| s.start_time <= sale.timestamp).count();
         Place { person, after: before, when: sale.timestamp }
     }

@@ -147,7 +147,7 @@ fn expected(oracle: &Oracle, last_day: chrono::NaiveDate, quantiles: usize) -> V
     let mut bought: BTreeMap<String, (i64, usize)> = BTreeMap::new();
     let mut spent: BTreeMap<(String, String), Decimal> = BTreeMap::new();
     for (currency, event) in oracle.sales() {
-        let person = oracle.person(&event.source, &event.site, &event.user_id);
+        let person = oracle.person_of(event);
         if event.event_type == EventType::PURCHASE {
             let days = (last_day - oracle.day(event.timestamp)).num_days();
             let held = bought.entry(person.clone()).or_insert((days, 0));

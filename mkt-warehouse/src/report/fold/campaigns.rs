@@ -1,6 +1,6 @@
 //! What campaigns cost and brought in, from each person's sessions in order.
 
-use super::journeys::{Journeys, amount, hundredths};
+use super::journeys::{Journeys, amount};
 use crate::model::Measure;
 use crate::report::campaigns::{CampaignPerformance, REPORT};
 use crate::report::{Answer, Scope};
@@ -56,7 +56,7 @@ pub(crate) async fn campaigns<W: Warehouse + ?Sized>(
             let campaign = campaigns.number(row.text(4)?);
             if row.int(0)? == COSTS {
                 let spent = Spent {
-                    hundredths: hundredths(row.decimal(9)?),
+                    hundredths: i128::from(row.int(9)?),
                     told: [row.int(11).ok(), row.int(12).ok(), row.int(13).ok()],
                 };
                 found.entry(campaign).or_default().spent.insert(row.parsed(10, "a currency")?, spent);
@@ -136,7 +136,7 @@ impl Campaign {
 }
 
 /// Hundredths ÷ n to six digits, halves away from zero.
-fn mean(hundredths: i128, n: i64) -> Option<Measure> {
+pub(super) fn mean(hundredths: i128, n: i64) -> Option<Measure> {
     let n = i128::from(n);
     if n == 0 {
         return None;

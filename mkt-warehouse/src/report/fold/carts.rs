@@ -1,53 +1,59 @@
 //! Abandoned carts in two passes over the events of one state: whose cart was left, then what is in it.
 
-use super::{People, Visitor, counts, people_and, read};
+use super::{Map, People, Visitor, counts, people_sessions_and, read};
 use crate::report::carts::{AbandonedCart, Act, REPORT, folded};
 use crate::report::{Answer, Scope, unreadable};
 use crate::table::{ColumnType, TableError, Value};
 use crate::warehouse::Warehouse;
 use chrono::{DateTime, Utc};
 use mkt_connect::{Currency, Result};
-use std::collections::HashMap;
 
 const TOUCHES: i64 = 2;
 const ACTS: i64 = 3;
 
-/// After those of [`people_and`]; 2: what fills carts and empties them, with `chosen` where the filters keep it;
+/// After those of [`people_sessions_and`]; 2: what fills carts and empties them, with `chosen` where the filters keep it;
 /// 3: what may be in a cart or beside it.
 const PARTS: &str = "
 select
-    2, e.user_id, e.source, e.site, e.event_type, e.timestamp,
-    case when e.timestamp < :until and {kept} then 1 else 0 end, null, null
+    2, e.user_id, e.source, e.site, e.event_type, e.timestamp, e.seq,
+    case when e.event_type <> 'remove_from_cart' and e.timestamp < :until and {kept} then 1 else 0 end,
+    null, null, e.session_id
 {all events by origin}
   and e.timestamp >= :from and e.timestamp <= :now
-  and e.event_type in ('add_to_cart', 'cart_abandoned', 'purchase')
+  and e.event_type in ('add_to_cart', 'remove_from_cart', 'cart_abandoned', 'purchase')
 union all
 select
-    3, e.user_id, e.source, e.site, e.event_type, e.timestamp, e.event_id,
-    coalesce(e.currency, (select t.currency from sites t where t.site = e.site)), e.properties
+    3, e.user_id, e.source, e.site, e.event_type, e.timestamp, e.seq, e.event_id,
+    coalesce(e.currency, (select t.currency from sites t where t.site = e.site)), e.properties, e.session_id
 {all events by origin}
   and e.timestamp >= :from and e.timestamp < :until and e.timestamp <= :now
-  and e.event_type in ('product_view', 'add_to_cart', 'cart_abandoned')";
+  and e.event_type in ('product_view', 'add_to_cart', 'remove_from_cart', 'cart_abandoned')";
 
-const COLUMNS: [(&str, ColumnType); 9] = [
+const COLUMNS: [(&str, ColumnType); 11] = [
     ("part", ColumnType::Int),
     ("user_id", ColumnType::Text),
     ("source", ColumnType::Text),
     ("site", ColumnType::Text),
     ("name", ColumnType::Text),
     ("timestamp", ColumnType::Timestamp),
+    ("seq", ColumnType::Int),
     ("number", ColumnType::Int),
     ("currency", ColumnType::Text),
     ("properties", ColumnType::Json),
+    ("session", ColumnType::Text),
 ];
 
 /// Something put in, or everything bought.
 struct Touch {
     visitor: Visitor,
     bought: bool,
-    at: DateTime<Utc>,
+    /// Timestamp, and place in the order of the source.
+    at: Moment,
     chosen: bool,
 }
+
+/// Microseconds since 1970, and the place in the order of the source.
+type Moment = (i64, i64);
 
 /// A person on a site.
 type Owner = (u32, u32);
@@ -55,7 +61,7 @@ type Owner = (u32, u32);
 /// An event of an abandoned cart.
 struct Kept {
     owner: Owner,
-    at: DateTime<Utc>,
+    at: Moment,
     event_id: i64,
     user_id: String,
     event_type: String,
@@ -73,7 +79,7 @@ pub(crate) async fn carts<W: Warehouse + ?Sized>(
     let (mut people, mut touches, mut kept) = (People::default(), Vec::new(), Vec::new());
     // From the first event that may be in a cart on, the carts are known.
     let mut carts: Option<Carts> = None;
-    let statement = people_and(["timestamp", "number", "currency", "properties"], PARTS);
+    let statement = people_sessions_and(["timestamp", "seq", "number", "currency", "properties", "session"], PARTS);
     read(&REPORT, warehouse, scope, &statement, &COLUMNS, values, |row| {
         let part = row.int(0)?;
         if part < ACTS && carts.is_some() {
@@ -83,21 +89,21 @@ pub(crate) async fn carts<W: Warehouse + ?Sized>(
         if people.learn(row)? {
             return Ok(());
         }
-        let visitor = people.visitor(row.text(1)?, row.text(2)?, row.text(3)?);
+        let (user, source, site) = (row.text(1)?, row.text(2)?, row.text(3)?);
+        let Some(visitor) = people.of_event(user, source, site, row.text_or_null(10)) else { return Ok(()) };
         if part == TOUCHES {
             let bought = row.text(4)? == "purchase";
-            touches.push(Touch { visitor, bought, at: row.at(5)?, chosen: row.int(6)? == 1 });
+            touches.push(Touch { visitor, bought, at: (row.int(5)?, row.int(6)?), chosen: row.int(7)? == 1 });
             return Ok(());
         }
         let carts = carts.get_or_insert_with(|| Carts::left(&people, scope, &touches, idle_since));
-        let (owner, at) = ((people.person(visitor), people.site(visitor)), row.at(5)?);
+        let (owner, at) = ((people.person(visitor), people.site(visitor)), (row.int(5)?, row.int(6)?));
         // A source whose first event this is was not looked at when the carts were found: it has none.
         if !counts(&carts.counted, visitor) || !carts.open(owner, at) {
             return Ok(());
         }
-        let (currency, event_id) = (row.parsed_or_null(7, "a currency")?, row.int(6)?);
-        let mut text = |column| row.take(column).ok_or_else(|| row.wrong(column, "text"));
-        let (user_id, event_type, properties) = (text(1)?, text(4)?, text(8)?);
+        let (currency, event_id) = (row.parsed_or_null(8, "a currency")?, row.int(7)?);
+        let (user_id, event_type, properties) = (user.to_owned(), row.text(4)?.to_owned(), row.text(9)?.to_owned());
         kept.push(Kept { owner, at, event_id, user_id, event_type, currency, properties });
         Ok(())
     })
@@ -115,7 +121,7 @@ fn act<'a>(people: &'a People, row: usize, kept: &'a Kept) -> Act<'a> {
         site: people.sites.name(kept.owner.1),
         user_id: &kept.user_id,
         event_type: &kept.event_type,
-        timestamp: kept.at,
+        timestamp: DateTime::from_timestamp_micros(kept.at.0).unwrap_or_default(),
         currency: kept.currency,
         properties: &kept.properties,
     }
@@ -123,19 +129,19 @@ fn act<'a>(people: &'a People, row: usize, kept: &'a Kept) -> Act<'a> {
 
 /// The carts that were left, with the last purchase before each.
 struct Carts {
-    last_bought: HashMap<Owner, Option<DateTime<Utc>>>,
+    last_bought: Map<Owner, Option<Moment>>,
     counted: Vec<bool>,
 }
 
 impl Carts {
     fn left(people: &People, scope: &Scope, touches: &[Touch], idle_since: DateTime<Utc>) -> Self {
         struct Cart {
-            last_bought: Option<DateTime<Utc>>,
-            last_touched: Option<DateTime<Utc>>,
+            last_bought: Option<Moment>,
+            last_touched: Option<Moment>,
             chosen: bool,
         }
         let counted = people.counted(scope);
-        let mut carts: HashMap<Owner, Cart> = HashMap::new();
+        let mut carts: Map<Owner, Cart> = Map::default();
         let owner = |touch: &Touch| (people.person(touch.visitor), people.site(touch.visitor));
         let counting = || touches.iter().filter(|touch| counts(&counted, touch.visitor));
         for touch in counting() {
@@ -156,13 +162,13 @@ impl Carts {
                 cart.chosen |= touch.chosen;
             }
         }
-        carts.retain(|_, cart| cart.chosen && cart.last_touched.is_some_and(|touched| touched <= idle_since));
+        carts.retain(|_, cart| cart.chosen && cart.last_touched.is_some_and(|touched| touched.0 <= idle_since.timestamp_micros()));
         let last_bought = carts.into_iter().map(|(owner, cart)| (owner, cart.last_bought)).collect();
         Self { last_bought, counted }
     }
 
     /// Whether what happened then belongs to an abandoned cart.
-    fn open(&self, owner: Owner, at: DateTime<Utc>) -> bool {
+    fn open(&self, owner: Owner, at: Moment) -> bool {
         self.last_bought.get(&owner).is_some_and(|bought| bought.is_none_or(|bought| at > bought))
     }
 }

@@ -1,6 +1,6 @@
 //! Retention from each person's first instant and months.
 
-use super::{People, Visitor, people_and, read};
+use super::{Map, People, Visitor, people_and, read};
 use crate::report::cohort::{CohortMonth, REPORT};
 use crate::report::{Answer, Scope, zone};
 use crate::table::ColumnType;
@@ -58,10 +58,10 @@ pub(crate) async fn cohort<W: Warehouse + ?Sized>(
         if people.learn(row)? {
             return Ok(());
         }
-        let happened = row.at(5)?.timestamp_micros();
+        let happened = row.int(5)?;
         match row.int(0)? {
             OFFSETS => {
-                let until = row.at(6)?.timestamp_micros();
+                let until = row.int(6)?;
                 offsets.push(Offset { from: happened, until, seconds: row.int(7)? });
             }
             part => {
@@ -82,11 +82,11 @@ pub(crate) async fn cohort<W: Warehouse + ?Sized>(
     };
     let from = scope.from().timestamp_micros();
     // Whose cohort is that of the sign-up; nobody's where they signed up before the period.
-    let mut signed: HashMap<u32, i64> = HashMap::new();
+    let mut signed: Map<u32, i64> = Map::default();
     for (visitor, since) in signups {
         signed.entry(people.person(visitor)).and_modify(|held| *held = since.min(*held)).or_insert(since);
     }
-    let signed: HashMap<u32, Option<Month>> = signed
+    let signed: Map<u32, Option<Month>> = signed
         .into_iter()
         .filter_map(|(person, since)| {
             Some((person, month_at(since).map(|month| (since >= from).then_some(month))?))

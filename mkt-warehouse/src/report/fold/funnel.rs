@@ -1,6 +1,6 @@
 //! The funnel from one ordered walk through each person's events.
 
-use super::{People, Visitor, people_and, read};
+use super::{People, Visitor, people_sessions_and, read};
 use crate::report::funnel::{FunnelOptions, FunnelStep, REPORT};
 use crate::report::{Answer, Scope};
 use crate::table::{ColumnType, Value};
@@ -9,9 +9,9 @@ use mkt_connect::Result;
 
 const EVENTS: i64 = 2;
 
-/// After those of [`people_and`]; 2: the events of the steps.
+/// After those of [`people_sessions_and`]; 2: the events of the steps.
 const PARTS: &str = "
-select 2, e.user_id, e.source, e.site, e.event_type, e.timestamp, e.event_id
+select 2, e.user_id, e.source, e.site, e.event_type, e.timestamp, e.seq, e.event_id, e.session_id
 {all events by origin}
   and {kept}
   and e.timestamp >= :from and e.timestamp < :window_until
@@ -19,21 +19,24 @@ select 2, e.user_id, e.source, e.site, e.event_type, e.timestamp, e.event_id
       :step_one, :step_two, :step_three, :step_four, :step_five, :step_six, :step_seven, :step_eight
   )";
 
-const COLUMNS: [(&str, ColumnType); 7] = [
+const COLUMNS: [(&str, ColumnType); 9] = [
     ("part", ColumnType::Int),
     ("user_id", ColumnType::Text),
     ("source", ColumnType::Text),
     ("site", ColumnType::Text),
     ("name", ColumnType::Text),
     ("happened", ColumnType::Timestamp),
+    ("seq", ColumnType::Int),
     ("event_id", ColumnType::Int),
+    ("session", ColumnType::Text),
 ];
 
 /// An event of a step, of a visitor who is put in the person's place once all are known.
 struct Act {
     person: u32,
     happened: i64,
-    event_id: i64,
+    /// `seq` and `event_id`, which decide between events of one timestamp.
+    order: (i64, i64),
     /// A bit for each step that wants this type.
     steps: u8,
 }
@@ -46,24 +49,25 @@ pub(crate) async fn funnel<W: Warehouse + ?Sized>(
     values: &[(&'static str, Value)],
 ) -> Result<Answer<FunnelStep>> {
     let (mut people, mut found): (People, Vec<(Visitor, Act)>) = Default::default();
-    let statement = people_and(["happened", "event_id"], PARTS);
+    let statement = people_sessions_and(["happened", "seq", "event_id", "session"], PARTS);
     read(&REPORT, warehouse, scope, &statement, &COLUMNS, values, |row| {
         if people.learn(row)? {
             return Ok(());
         }
         debug_assert_eq!(row.int(0), Ok(EVENTS));
-        let visitor = people.visitor(row.text(1)?, row.text(2)?, row.text(3)?);
+        let (user, source, site) = (row.text(1)?, row.text(2)?, row.text(3)?);
+        let Some(visitor) = people.of_event(user, source, site, row.text_or_null(8)) else { return Ok(()) };
         let wanted = row.text(4)?;
         let steps =
             options.steps.iter().rev().fold(0, |bits, step| bits << 1 | u8::from(step.as_str() == wanted));
-        let (happened, event_id) = (row.at(5)?.timestamp_micros(), row.int(6)?);
-        found.push((visitor, Act { person: 0, happened, event_id, steps }));
+        let (happened, order) = (row.int(5)?, (row.int(6)?, row.int(7)?));
+        found.push((visitor, Act { person: 0, happened, order, steps }));
         Ok(())
     })
     .await?;
     let mut acts: Vec<Act> =
         people.resolved(scope, found).map(|(person, act)| Act { person, ..act }).collect();
-    acts.sort_unstable_by_key(|act| (act.person, act.happened, act.event_id));
+    acts.sort_unstable_by_key(|act| (act.person, act.happened, act.order));
     let window = i64::try_from(options.window.as_micros()).unwrap_or(i64::MAX);
     let until = scope.until().timestamp_micros();
     let mut reached = vec![(0_i64, 0_i64); options.steps.len()];

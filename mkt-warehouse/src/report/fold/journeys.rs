@@ -6,7 +6,6 @@ use crate::table::{ColumnType, TableError, Value};
 use crate::warehouse::Warehouse;
 use mkt_connect::{Channel, Currency, Result};
 use rust_decimal::Decimal;
-use std::collections::HashMap;
 use std::time::Duration;
 
 const SESSIONS: i64 = 2;
@@ -17,12 +16,12 @@ const SALES: i64 = 3;
 const PARTS: &str = "
 select
     2, s.user_id, s.source, s.site, s.session_id, s.start_time, s.channel, s.campaign_id, s.converted,
-    null, null, null, null, null
+    null, null, s.seq, null, null
 {visited by origin}
   and s.start_time >= :look_from
 union all
 select
-    3, coalesce(i.person_id, e.user_id), null, null, e.session_id, e.timestamp, null,
+    3, {person}, null, null, e.session_id, e.timestamp, null,
     null, e.event_type = 'refund', e.revenue, coalesce(e.currency, t.currency), null, null, null
 {sales}";
 
@@ -48,7 +47,9 @@ pub(super) struct Touch {
     pub(super) person: u32,
     /// Microseconds since 1970.
     pub(super) happened: i64,
-    session_id: Box<str>,
+    seq: i64,
+    /// By [`Journeys::read`]'s names.
+    session: u32,
     pub(super) channel: Channel,
     pub(super) converted: bool,
     /// By [`Journeys::campaigns`]; 0 for none.
@@ -65,7 +66,7 @@ impl Touch {
 /// A purchase or a refund.
 pub(super) struct Sale {
     person: u32,
-    session_id: Option<String>,
+    session: Option<u32>,
     /// Microseconds since 1970; those of the session that it names, where this is known.
     pub(super) happened: i64,
     /// The person's last session up to there.
@@ -98,6 +99,7 @@ impl Journeys {
         mut more: impl FnMut(&Row<'_>, &mut super::Names) -> std::result::Result<(), TableError>,
     ) -> Result<Self> {
         let (mut people, mut campaigns) = (People::default(), super::Names::default());
+        let mut sessions = super::Names::default();
         let mut touches: Vec<(Visitor, Touch)> = Vec::new();
         let mut sales = Vec::new();
         campaigns.number("");
@@ -114,22 +116,23 @@ impl Journeys {
                     let visitor = people.visitor(row.text(1)?, row.text(2)?, row.text(3)?);
                     let touch = Touch {
                         person: 0,
-                        happened: row.at(5)?.timestamp_micros(),
+                        happened: row.int(5)?,
                         channel: row.parsed(6, "a channel")?,
                         converted: row.bool(8)?,
-                        campaign: campaigns.number(row.text(7).unwrap_or("")),
-                        session_id: row.take(4).ok_or_else(|| row.wrong(4, "text"))?.into_boxed_str(),
+                        seq: row.int(11)?,
+                        campaign: campaigns.number(row.text_or_null(7).unwrap_or("")),
+                        session: sessions.number(row.text(4)?),
                     };
                     touches.push((visitor, touch));
                 }
                 SALES => sales.push(Sale {
                     person: people.names.number(row.text(1)?),
-                    happened: row.at(5)?.timestamp_micros(),
+                    happened: row.int(5)?,
                     after: None,
                     currency: row.parsed_or_null(10, "a currency")?,
-                    hundredths: hundredths(row.decimal(9)?),
+                    hundredths: i128::from(row.int(9)?),
                     refund: row.bool(8)?,
-                    session_id: row.take(4),
+                    session: row.text_or_null(4).and_then(|session| sessions.find(session)),
                 }),
                 _ => more(row, &mut campaigns)?,
             }
@@ -139,31 +142,28 @@ impl Journeys {
         let mut touches: Vec<Touch> =
             people.resolved(scope, touches).map(|(person, touch)| Touch { person, ..touch }).collect();
         touches.sort_unstable_by(|a, b| {
-            (a.person, a.happened, &a.session_id).cmp(&(b.person, b.happened, &b.session_id))
+            let by_name = || sessions.name(a.session).cmp(sessions.name(b.session));
+            (a.person, a.happened, a.seq).cmp(&(b.person, b.happened, b.seq)).then_with(by_name)
         });
         let look_back = i64::try_from(look_back.as_micros()).unwrap_or(i64::MAX);
         let conversions = last_of_person(&touches, |touch| touch.converted);
         let clicks = last_of_person(&touches, Touch::is_click);
         let mut journeys = Self { touches, sales: Vec::new(), campaigns, conversions, clicks, look_back };
-        journeys.place(&mut sales);
+        journeys.place(&mut sales, sessions.len());
         journeys.sales = sales;
         Ok(journeys)
     }
 
     /// Puts each sale after the session that it names, else after the person's sessions up to its own time.
-    fn place(&self, sales: &mut [Sale]) {
-        let mut named: HashMap<&str, Option<usize>> =
-            sales.iter().filter_map(|sale| Some((sale.session_id.as_deref()?, None))).collect();
+    fn place(&self, sales: &mut [Sale], sessions: usize) {
+        let mut place_of: Vec<Option<usize>> = vec![None; sessions];
         for (index, touch) in self.touches.iter().enumerate() {
-            if let Some(found) = named.get_mut(&*touch.session_id) {
-                *found = Some(index);
+            if let Some(place) = place_of.get_mut(touch.session as usize) {
+                *place = Some(index);
             }
         }
-        let places: Vec<Option<usize>> = sales
-            .iter()
-            .map(|sale| sale.session_id.as_deref().and_then(|id| named.get(id).copied().flatten()))
-            .collect();
-        for (sale, named) in sales.iter_mut().zip(places) {
+        for sale in sales {
+            let named = sale.session.and_then(|session| place_of.get(session as usize).copied().flatten());
             if let Some(touch) = named.and_then(|index| self.touches.get(index)) {
                 (sale.person, sale.happened, sale.after) = (touch.person, touch.happened, named);
                 continue;
@@ -224,12 +224,6 @@ fn last_of_person(touches: &[Touch], is: impl Fn(&Touch) -> bool) -> Vec<Option<
         last.filter(|(person, _)| *person == touch.person).map(|(_, index)| index)
     });
     found.collect()
-}
-
-/// An amount in hundredths: the tables hold no finer ones.
-pub(super) fn hundredths(mut amount: Decimal) -> i128 {
-    amount.rescale(2);
-    amount.mantissa()
 }
 
 pub(super) fn amount(hundredths: i128) -> crate::model::Amount {
