@@ -116,13 +116,22 @@ impl Money {
         Self { amount: Decimal::ZERO, currency }
     }
 
-    /// Reads `"1234.50"`. Scientific notation and thousands separators are refused.
+    /// Parses `"1234.50"`: digits with at most one point, and a sign. Exponents (`1e3`), separators (`1,000`, `1_000`),
+    /// a point without digits behind it and more digits than a [`Decimal`] holds are refused.
     ///
     /// # Errors
     /// [`MoneyError::Amount`] with the text.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
-        let amount = Decimal::from_str(text.trim())
-            .map_err(|_| MoneyError::Amount(text.chars().take(40).collect()))?;
+        let wrong = || MoneyError::Amount(text.chars().take(40).collect());
+        let trimmed = text.trim();
+        let digits = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        // Rust's decimals allow exponents and underscores that no price has.
+        if fraction.is_empty() || !is_number(whole) || !is_number(fraction) {
+            return Err(wrong());
+        }
+        let amount = Decimal::from_str_exact(trimmed).map_err(|_| wrong())?;
         Ok(Self { amount, currency })
     }
 
@@ -142,7 +151,8 @@ impl Money {
         let hundredths = i64::try_from(scaled.trunc().mantissa()).map_err(|_| MoneyError::Range(self.amount));
         // `trunc` of a whole number leaves scale 0, so the mantissa is the number itself.
         match hundredths {
-            Ok(value) if value.abs() <= MAX_HUNDREDTHS => Ok(value),
+            // Not `abs`: the least i64 has none.
+            Ok(value) if (-MAX_HUNDREDTHS..=MAX_HUNDREDTHS).contains(&value) => Ok(value),
             _ => Err(MoneyError::Range(self.amount)),
         }
     }
@@ -201,6 +211,23 @@ mod tests {
         assert_eq!(eur("99999999.99").hundredths(), Ok(9_999_999_999));
         assert!(eur("100000000").hundredths().is_err());
         assert!(eur("79228162514264337593543950335").hundredths().is_err());
+    }
+
+    #[test]
+    fn exponents_separators_and_the_least_integer_are_refused() {
+        for text in [
+            "1e3", "1E3", "1_000", "1,000", "1 000", "5.", "", "-", "+", "--1", "0x10", "1.2.3", "NaN", "inf",
+        ] {
+            assert!(Money::parse(text, Currency::EUR).is_err(), "{text}");
+        }
+        let many = format!("0.{}", "1".repeat(40));
+        assert!(Money::parse(&many, Currency::EUR).is_err(), "not rounded silently");
+        for (text, expected) in [(".5", 50), ("+7", 700), (" -0.10 ", -10)] {
+            assert_eq!(eur(text).hundredths(), Ok(expected), "{text}");
+        }
+        let least = Money::from_hundredths(i64::MIN, Currency::EUR);
+        assert_eq!(least.hundredths(), Err(MoneyError::Range(least.amount)));
+        assert!(eur("-92233720368547758.08").hundredths().is_err());
     }
 
     #[test]

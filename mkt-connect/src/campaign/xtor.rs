@@ -7,6 +7,9 @@
 use super::{CampaignTags, TagError, TagFamily};
 use std::fmt;
 
+/// The longest value that is parsed, in bytes.
+const MAX_LENGTH: usize = 2048;
+
 /// Whether a lower-case parameter name is this tag's.
 pub(super) fn is_xtor(lower: &str) -> bool {
     lower == "xtor"
@@ -60,16 +63,21 @@ pub struct Xtor {
 }
 
 impl Xtor {
-    /// Reads a (decoded) value. `None` when it has no prefix of letters, digits and `_`. A bracket that is never closed is read as a plain
-    /// character.
+    /// Parses a (decoded) value. `None` without a prefix of letters, digits and `_`, and beyond 2048 bytes: no address bar
+    /// holds more. A bracket that is never closed is a plain character.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
+        if value.len() > MAX_LENGTH {
+            return None;
+        }
+        // Looked up once: looking for each bracket anew would take the square of their number.
+        let last_close = value.rfind(']');
         let mut parts = Vec::new();
         let mut start = 0;
         let mut open = false;
         for (at, character) in value.char_indices() {
             match character {
-                '[' if !open && value[at..].contains(']') => open = true,
+                '[' if !open && last_close.is_some_and(|close| close > at) => open = true,
                 ']' => open = false,
                 '-' if !open => {
                     parts.push(&value[start..at]);

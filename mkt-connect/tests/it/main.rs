@@ -6,6 +6,7 @@
 mod campaign;
 mod certificates;
 mod delivery;
+mod growth;
 mod hosts;
 mod page;
 mod rate;
