@@ -29,8 +29,8 @@ fn main() {
     let (mut letters, mut dates) = (0, 0);
     for row in reader.by_ref() {
         if let Row::Subscriber(person) = row.unwrap() {
-            letters += person.email.as_str().len() + person.prenom.map_or(0, |name| name.as_str().len());
-            dates += usize::from(person.date_inscription.is_some());
+            letters += person.email.as_str().len() + person.first_name.map_or(0, |name| name.as_str().len());
+            dates += usize::from(person.signed_up_on.is_some());
         }
     }
     let seconds = begun.elapsed().as_secs_f64();

@@ -100,12 +100,11 @@ fn welcome_mails(path: &Path, mails: &mut Mails) -> Step<Vec<NewEmail>> {
         let Row::Subscriber(person) = row.context(|| format!("cannot read {}", path.display()))? else {
             continue;
         };
-        let context = Welcome {
-            prenom: person.prenom.as_ref().map(|name| name.as_str().to_owned()),
+        let context = Welcome { first_name: person.first_name.as_ref().map(|name| name.as_str().to_owned()),
             site: SHOP.to_owned(),
             link: SHOP_URL.to_owned(),
         };
-        let to = Mailbox { address: person.email.clone(), name: person.prenom.clone() };
+        let to = Mailbox { address: person.email.clone(), name: person.first_name.clone() };
         // A row that cannot be rendered is set aside; the others go.
         match template.render(&context) {
             Ok(rendered) => {

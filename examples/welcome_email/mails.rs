@@ -101,13 +101,13 @@ impl Mails {
 
     fn mail(&self, person: &Subscriber) -> Step<NewEmail> {
         let rendered = self.template.render(&Context {
-            prenom: person.prenom.as_ref().map(DisplayName::as_str),
+            prenom: person.first_name.as_ref().map(DisplayName::as_str),
             email: person.email.as_str(),
-            date_inscription: person.date_inscription.map(|day| day.to_string()),
+            date_inscription: person.signed_up_on.map(|day| day.to_string()),
             site: &self.site,
             link: &self.link,
         })?;
-        let to = Mailbox { address: person.email.clone(), name: person.prenom.clone() };
+        let to = Mailbox { address: person.email.clone(), name: person.first_name.clone() };
         let message = Message::builder(self.sender.clone(), to, rendered.subject)
             .html(rendered.html)
             .text(rendered.text)

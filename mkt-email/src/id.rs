@@ -1,4 +1,4 @@
-//! Names of mails and of attempts. They are computed from what they name and never drawn by chance, so that a run
+//! Names of emails and of attempts. They are computed from what they name and never drawn by chance, so that a run
 //! after a crash, or on another machine, comes to the same names.
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The name of one mail to one person: 32 hexadecimal digits computed from its de-duplication key.
+/// The name of one email to one person: 32 hexadecimal digits computed from its de-duplication key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EmailId(u128);
 
@@ -88,13 +88,13 @@ impl IdempotencyKey {
         Self((versioned & !(0x3 << 62)) | (0x2 << 62))
     }
 
-    /// A key for a mail that no outbox keeps: the same text gives the same key.
+    /// A key for an email that no outbox keeps: the same text gives the same key.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         Self::from_hash(digest("mkt-email text", &[text.as_bytes()]))
     }
 
-    /// The key of a call that carries several mails: the same mails in the same order give the same key.
+    /// The key of a call that carries several emails: the same emails in the same order give the same key.
     #[must_use]
     pub fn of_group(members: &[Self]) -> Self {
         let bytes: Vec<u8> = members.iter().flat_map(|key| key.0.to_be_bytes()).collect();
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn every_attempt_has_its_own_key() {
-        let mail = EmailId::of("welcome", "7", "");
-        assert_ne!(mail.attempt(1), mail.attempt(2));
-        assert_eq!(mail.attempt(1), mail.attempt(1));
+        let email = EmailId::of("welcome", "7", "");
+        assert_ne!(email.attempt(1), email.attempt(2));
+        assert_eq!(email.attempt(1), email.attempt(1));
     }
 
     #[test]

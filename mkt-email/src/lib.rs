@@ -8,7 +8,7 @@
 //! # async fn main() -> mkt_email::Result<()> {
 //! # let dir = tempfile::tempdir().unwrap();
 //! # let dir = dir.path();
-//! let provider = Maildir::open(dir.join("mails"))?; // or Smtp, Brevo, Mailgun
+//! let provider = Maildir::open(dir.join("emails"))?; // or Smtp, Brevo, Mailgun
 //! let message = Message::builder("Shop <news@example.org>".parse()?, "jean@example.org".parse()?, "Hello".parse()?)
 //!     .text("Hello Jean!")
 //!     .build()?;
@@ -64,8 +64,8 @@
 //! let (mut consents, mut emails, mut quarantined) = (Vec::new(), Vec::new(), 0);
 //! for row in Subscribers::read(file.as_bytes())? {
 //!     let Row::Subscriber(person) = row? else { continue }; // duplicates and bad rows are counted by the reader
-//!     let prenom = person.prenom.as_ref().map(|name| name.as_str().to_owned());
-//!     let context = Welcome { prenom, site: "La Boutique".into(), link: "https://boutique.example/".into() };
+//!     let first_name = person.first_name.as_ref().map(|name| name.as_str().to_owned());
+//!     let context = Welcome { first_name, site: "La Boutique".into(), link: "https://boutique.example/".into() };
 //!     match template.render(&context) {
 //!         Err(_) => quarantined += 1, // a missing first name never becomes "Bienvenue  !"
 //!         Ok(rendered) => {
@@ -83,7 +83,7 @@
 //! outbox.record_consents(&consents).await?;
 //! outbox.enqueue(&emails, clock.now()).await?;
 //!
-//! let maildir = Maildir::open(out.join("mails"))?;
+//! let maildir = Maildir::open(out.join("emails"))?;
 //! let report = outbox.run(&maildir, &clock, &RunOptions::default()).await?;
 //! outbox.write_send_log(out.join("send.ndjson")).await?;
 //! assert_eq!((report.accepted, quarantined), (1, 1));

@@ -1,13 +1,13 @@
-//! A directory that takes mails as files: the provider for whoever has no account, and for looking at what would go
+//! A directory that takes emails as files: the provider for whoever has no account, and for looking at what would go
 //! out. Nothing here talks to a network.
 //!
-//! The layout is that of a Maildir (<https://cr.yp.to/proto/maildir.html>): a mail is written under `tmp/`, made
+//! The layout is that of a Maildir (<https://cr.yp.to/proto/maildir.html>): an email is written under `tmp/`, made
 //! durable, and renamed into `new/`, so that what is in `new/` is whole. Files are named from attempt keys, never from
 //! anything that a message says.
 //!
-//! A writer may be stopped in the middle for longer than anybody waits for it, and go on when its mails were declared
+//! A writer may be stopped in the middle for longer than anybody waits for it, and go on when its emails were declared
 //! lost. Whoever declares so leaves a mark in `tmp/` first, `KEY.settled` with the instant of the lost call, and takes
-//! the hidden files of the mail away; a writer looks for the mark after its file is there and before it moves it. So
+//! the hidden files of the email away; a writer looks for the mark after its file is there and before it moves it. So
 //! either the file was moved before it was looked for, or it never is. Marks go with what is left in `tmp/`, after 36
 //! hours.
 
@@ -29,10 +29,10 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 
 const SERVICE: &str = "maildir";
-const WRITE: &str = "write mails";
+const WRITE: &str = "write emails";
 /// What only somebody who is not a directory can do.
 const ELSEWHERE: [Feature; 2] = [Feature::Schedule, Feature::VendorTemplate];
-/// Mails to a call.
+/// Emails to a call.
 const GROUP: usize = 64;
 /// Files flushed at a time.
 const WRITERS: usize = 8;
@@ -40,12 +40,12 @@ const WRITERS: usize = 8;
 /// The Maildir page says that a file in `tmp/` that nobody touched for 36 hours may be removed.
 const ABANDONED: Duration = Duration::from_hours(36);
 
-/// Writes each mail as `new/KEY.eml`, one file per recipient.
+/// Writes each email as `new/KEY.eml`, one file per recipient.
 ///
 /// The key is the attempt's, so that sending the same attempt again finds the file and writes nothing, in `new/` or
-/// where a mail reader puts it (`cur/`, with flags added): the provider is idempotent for as long as nobody takes the
+/// where an email reader puts it (`cur/`, with flags added): the provider is idempotent for as long as nobody takes the
 /// files away. Tags and metadata are written as `X-Mkt-Tag` and `X-Mkt-Meta-*`
-/// headers; a scheduled mail is refused, a directory does not wait.
+/// headers; a scheduled email is refused, a directory does not wait.
 #[derive(Debug, Clone)]
 pub struct Maildir {
     root: Arc<PathBuf>,
@@ -63,7 +63,7 @@ impl Maildir {
         let root = root.into();
         for name in ["tmp", "new", "cur"] {
             fs::create_dir_all(root.join(name)).map_err(|cause| {
-                let detail = format!("the mail directory {} cannot be made", root.display());
+                let detail = format!("the email directory {} cannot be made", root.display());
                 Error::new(ErrorKind::Storage, SERVICE, "open").with_detail(detail).with_source(cause)
             })?;
         }
@@ -84,23 +84,23 @@ impl Maildir {
         &self.root
     }
 
-    /// Where the mail of an attempt is, or will be.
+    /// Where the email of an attempt is, or will be.
     #[must_use]
     pub fn path_of(&self, key: IdempotencyKey) -> PathBuf {
         self.root.join("new").join(format!("{key}.eml"))
     }
 
-    /// Which of these mails are there: in `new/`, or where a mail reader has moved them, in `cur/` with the flags that
+    /// Which of these emails are there: in `new/`, or where an email reader has moved them, in `cur/` with the flags that
     /// it adds to a name (`KEY.eml:2,S`; some write `;2,S` or `!2,S` where a file system knows no colon). Readers move
     /// files from `new/` to `cur/` only, so what is looked for in this order is not missed on its way.
-    fn there(&self, mails: &[Outgoing]) -> io::Result<HashSet<IdempotencyKey>> {
+    fn there(&self, emails: &[Outgoing]) -> io::Result<HashSet<IdempotencyKey>> {
         let mut there = HashSet::new();
         let mut wanted = HashMap::new();
-        for mail in mails {
-            if self.path_of(mail.key).try_exists()? {
-                there.insert(mail.key);
+        for email in emails {
+            if self.path_of(email.key).try_exists()? {
+                there.insert(email.key);
             } else {
-                wanted.insert(format!("{}.eml", mail.key), mail.key);
+                wanted.insert(format!("{}.eml", email.key), email.key);
             }
         }
         for entry in fs::read_dir(self.root.join("cur"))? {
@@ -115,7 +115,7 @@ impl Maildir {
         let path = self.temporary("probe");
         let written = write_durably(&path, b"probe").inspect(|()| drop(fs::remove_file(&path)));
         written.map_err(|cause| {
-            let detail = format!("the mail directory {} cannot be written to", self.root.display());
+            let detail = format!("the email directory {} cannot be written to", self.root.display());
             Error::new(ErrorKind::Storage, SERVICE, "check").with_detail(detail).with_source(cause)
         })
     }
@@ -140,27 +140,28 @@ impl Maildir {
         }
     }
 
-    /// Writes the mails of a group. Blocking. First all of them are written and made durable out of sight, several at
+    /// Writes the emails of a group. Blocking. First all of them are written and made durable out of sight, several at
     /// a time because a disk does several flushes for the price of one; a failure there leaves nothing behind. Then
     /// they are moved into place.
     fn deliver(&self, group: &Group) -> Result<Vec<Outcome>> {
-        let mails = group.mails();
-        let there =
-            self.there(mails).map_err(|cause| failed("the mails that are there cannot be listed", cause))?;
+        let emails = group.emails();
+        let there = self
+            .there(emails)
+            .map_err(|cause| failed("the emails that are there cannot be listed", cause))?;
         let there = &there;
-        let share = mails.len().div_ceil(WRITERS).max(1);
+        let share = emails.len().div_ceil(WRITERS).max(1);
         let written: Vec<Result<Written>> = std::thread::scope(|scope| {
-            let writers: Vec<_> = mails
+            let writers: Vec<_> = emails
                 .chunks(share)
-                .map(|mails| {
+                .map(|emails| {
                     scope.spawn(|| {
-                        mails.iter().map(|mail| self.write(mail, group.at(), there)).collect::<Vec<_>>()
+                        emails.iter().map(|email| self.write(email, group.at(), there)).collect::<Vec<_>>()
                     })
                 })
                 .collect();
             writers.into_iter().flat_map(|writer| writer.join().unwrap_or_default()).collect()
         });
-        if written.len() != mails.len() || written.iter().any(Result::is_err) {
+        if written.len() != emails.len() || written.iter().any(Result::is_err) {
             let ended =
                 Error::new(ErrorKind::Other, SERVICE, WRITE).with_detail("a writing thread ended early");
             let mut first = Err(ended);
@@ -182,18 +183,18 @@ impl Maildir {
         group: &Group,
         written: impl IntoIterator<Item = Written>,
     ) -> Result<Vec<Outcome>> {
-        let mails = group.mails();
-        let mut outcomes = Vec::with_capacity(mails.len());
+        let emails = group.emails();
+        let mut outcomes = Vec::with_capacity(emails.len());
         let mut moved = true;
-        for (mail, written) in mails.iter().zip(written) {
-            let accepted = Outcome::Accepted { id: mail.message.message_id(mail.key) };
+        for (email, written) in emails.iter().zip(written) {
+            let accepted = Outcome::Accepted { id: email.message.message_id(email.key) };
             outcomes.push(match written {
                 Written::Already => accepted,
                 Written::Refused(detail) => Outcome::Rejected { reason: RejectReason::Other, detail },
                 Written::Hidden(path) => {
-                    let given_up = self.is_given_up(mail.key, group.at());
-                    let renamed = || match fs::rename(&path, self.path_of(mail.key)) {
-                        // Whoever gave the mail up took it away: the others are none the worse.
+                    let given_up = self.is_given_up(email.key, group.at());
+                    let renamed = || match fs::rename(&path, self.path_of(email.key)) {
+                        // Whoever gave the email up took it away: the others are none the worse.
                         Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
                         renamed => Some(renamed.is_ok()),
                     };
@@ -209,9 +210,9 @@ impl Maildir {
                 }
             });
         }
-        // The mails are visible; only their durability was in doubt.
+        // The emails are visible; only their durability was in doubt.
         sync_directory(&self.root.join("new")).map_err(|cause| {
-            failed("mails were written and could not be made durable", cause).delivered(Delivery::Unknown)
+            failed("emails were written and could not be made durable", cause).delivered(Delivery::Unknown)
         })?;
         Ok(outcomes)
     }
@@ -220,7 +221,7 @@ impl Maildir {
         self.root.join("tmp").join(format!("{key}.settled"))
     }
 
-    /// Whether a mail of a call that began at an instant was declared lost. In doubt, yes.
+    /// Whether an email of a call that began at an instant was declared lost. In doubt, yes.
     fn is_given_up(&self, key: IdempotencyKey, at: DateTime<Utc>) -> bool {
         match fs::read_to_string(self.mark_of(key)) {
             Ok(text) => text.parse::<i64>().map_or(true, |settled| at.timestamp_millis() <= settled),
@@ -230,12 +231,12 @@ impl Maildir {
 
     /// Sees to it that what is not there now never will be, by the call that is asked about. Blocking.
     fn give_up(&self, group: &Group) -> io::Result<HashSet<IdempotencyKey>> {
-        let there = self.there(group.mails())?;
+        let there = self.there(group.emails())?;
         let lost: HashMap<String, IdempotencyKey> = group
-            .mails()
+            .emails()
             .iter()
-            .filter(|mail| !there.contains(&mail.key))
-            .map(|mail| (mail.key.to_string(), mail.key))
+            .filter(|email| !there.contains(&email.key))
+            .map(|email| (email.key.to_string(), email.key))
             .collect();
         if lost.is_empty() {
             return Ok(there);
@@ -256,13 +257,13 @@ impl Maildir {
                 }
             }
         }
-        self.there(group.mails())
+        self.there(group.emails())
     }
 
-    /// Writes one mail where nobody looks yet.
-    fn write(&self, mail: &Outgoing, at: DateTime<Utc>, there: &HashSet<IdempotencyKey>) -> Result<Written> {
-        let message = &mail.message;
-        if there.contains(&mail.key) {
+    /// Writes one email where nobody looks yet.
+    fn write(&self, email: &Outgoing, at: DateTime<Utc>, there: &HashSet<IdempotencyKey>) -> Result<Written> {
+        let message = &email.message;
+        if there.contains(&email.key) {
             return Ok(Written::Already);
         }
         let mut own = Vec::new();
@@ -273,28 +274,30 @@ impl Maildir {
         for (key, value) in message.metadata() {
             own.push((format!("X-Mkt-Meta-{key}"), value.clone()));
         }
-        let bytes = match message.to_mime_with(mail.key, at, &own) {
+        let bytes = match message.to_mime_with(email.key, at, &own) {
             Ok(bytes) => bytes,
             // The recipient's trouble, not the directory's.
             Err(error) => {
-                return Ok(Written::Refused(error.detail().unwrap_or("the mail cannot be built").to_owned()));
+                return Ok(Written::Refused(
+                    error.detail().unwrap_or("the email cannot be built").to_owned(),
+                ));
             }
         };
-        let path = self.temporary(&mail.key.to_string());
+        let path = self.temporary(&email.key.to_string());
         match write_durably(&path, &bytes) {
             Ok(()) => Ok(Written::Hidden(path)),
-            Err(cause) => Err(failed("the mails could not be written, no part of them was kept", cause)),
+            Err(cause) => Err(failed("the emails could not be written, no part of them was kept", cause)),
         }
     }
 }
 
-/// What writing one mail came to.
+/// What writing one email came to.
 enum Written {
     /// It is in place since an earlier call.
     Already,
     /// It is durable under `tmp/`.
     Hidden(PathBuf),
-    /// It cannot be written as a mail.
+    /// It cannot be written as an email.
     Refused(String),
 }
 
@@ -355,16 +358,16 @@ impl EmailProvider for Maildir {
         // Calls that were begun through this provider have ended then, also those that nobody waits for.
         drop(self.writing.write().await);
         let (maildir, group) = (self.clone(), group.clone());
-        on_a_blocking_thread("look for mails", move || {
+        on_a_blocking_thread("look for emails", move || {
             let there = maildir.give_up(&group);
-            let look = |mail: &Outgoing| match &there {
-                Ok(there) if there.contains(&mail.key) => {
-                    Settlement::Known(Outcome::Accepted { id: mail.message.message_id(mail.key) })
+            let look = |email: &Outgoing| match &there {
+                Ok(there) if there.contains(&email.key) => {
+                    Settlement::Known(Outcome::Accepted { id: email.message.message_id(email.key) })
                 }
                 Ok(_) => Settlement::NotArrived,
                 Err(_) => Settlement::StillUnknown,
             };
-            Ok(group.mails().iter().map(look).collect())
+            Ok(group.emails().iter().map(look).collect())
         })
         .await
     }
@@ -397,8 +400,8 @@ mod tests {
             "Hello".parse().unwrap(),
         );
         let message = Arc::new(message.text("Hello").build().unwrap());
-        let mails = vec![Outgoing { key: IdempotencyKey::from_text("jean"), message }];
-        Group::new(at.parse().unwrap(), mails)
+        let emails = vec![Outgoing { key: IdempotencyKey::from_text("jean"), message }];
+        Group::new(at.parse().unwrap(), emails)
     }
 
     fn mails_in(maildir: &Maildir) -> usize {
@@ -411,7 +414,7 @@ mod tests {
         let maildir = Maildir::open(folder.path()).unwrap();
         let (lost, repeated) = (group("2026-10-26T12:00:00Z"), group("2026-10-26T12:10:00Z"));
         // Stopped before the move, and before the write.
-        let written = maildir.write(&lost.mails()[0], lost.at(), &HashSet::new()).unwrap();
+        let written = maildir.write(&lost.emails()[0], lost.at(), &HashSet::new()).unwrap();
         assert_eq!(maildir.settle(&lost).await.unwrap(), [Settlement::NotArrived]);
         let outcomes = maildir.move_into_place(&lost, [written]).unwrap();
         assert!(matches!(outcomes[..], [Outcome::Unknown { .. }]), "{outcomes:?}");
@@ -420,7 +423,7 @@ mod tests {
         assert_eq!(mails_in(&maildir), 0);
         // The repetition, under the same key, goes; and is found, also when a reader has looked at it.
         assert!(matches!(maildir.send(&repeated).await.unwrap()[..], [Outcome::Accepted { .. }]));
-        let key = repeated.mails()[0].key;
+        let key = repeated.emails()[0].key;
         fs::rename(maildir.path_of(key), folder.path().join(format!("cur/{key}.eml:2,S"))).unwrap();
         assert!(matches!(maildir.settle(&repeated).await.unwrap()[..], [Settlement::Known(_)]));
         assert!(matches!(maildir.deliver(&repeated).unwrap()[..], [Outcome::Accepted { .. }]));

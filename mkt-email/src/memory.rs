@@ -1,4 +1,4 @@
-//! A provider that keeps mails in memory and can be told how to misbehave: for tests and for trying things out.
+//! A provider that keeps emails in memory and can be told how to misbehave: for tests and for trying things out.
 
 use crate::message::Feature;
 use crate::provider::{Capabilities, Group, Idempotency, Outgoing, RejectReason, Scope, Settlement, Stage};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const SERVICE: &str = "memory";
 
-/// A mail that the provider took.
+/// An email that the provider took.
 #[derive(Debug, Clone)]
 pub struct Delivered {
     /// The attempt.
@@ -36,12 +36,12 @@ pub enum Script {
         /// What has to wait.
         scope: Scope,
     },
-    /// Take the mail, and lose the answer.
+    /// Take the email, and lose the answer.
     LoseAnswer,
-    /// Lose the mail, and know nothing.
+    /// Lose the email, and know nothing.
     LoseRequest,
-    /// Refuse every call of two or more mails that names the address, as vendors do that check a call as a whole; a call
-    /// of this mail alone is answered with a rejection, once.
+    /// Refuse every call of two or more emails that names the address, as vendors do that check a call as a whole; a call
+    /// of this email alone is answered with a rejection, once.
     RefuseGroup(RejectReason),
 }
 
@@ -55,7 +55,7 @@ struct State {
     failures: VecDeque<(ErrorKind, Delivery)>,
 }
 
-/// Keeps what it is given. Clones share the mails and the scripts.
+/// Keeps what it is given. Clones share the emails and the scripts.
 ///
 /// ```
 /// use mkt_email::{EmailProviderExt, IdempotencyKey, Memory, Message, Outcome};
@@ -96,7 +96,7 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// A provider with every feature, a hundred mails to the call, that recognises repeated keys for ever.
+    /// A provider with every feature, a hundred emails to the call, that recognises repeated keys for ever.
     #[must_use]
     pub fn new() -> Self {
         let mut capabilities = Capabilities::minimal();
@@ -125,12 +125,12 @@ impl Memory {
         self.lock().calls
     }
 
-    /// Answers the next mail to an address in this way. Several are used one after the other.
+    /// Answers the next email to an address in this way. Several are used one after the other.
     pub fn script(&self, address: &EmailAddress, script: Script) {
         self.lock().scripts.entry(address.normalised()).or_default().push_back(script);
     }
 
-    /// Fails the next call as a whole. With [`Delivery::Unknown`] the mails of the call are taken all the same.
+    /// Fails the next call as a whole. With [`Delivery::Unknown`] the emails of the call are taken all the same.
     pub fn fail_next_call(&self, kind: ErrorKind, delivery: Delivery) {
         self.lock().failures.push_back((kind, delivery));
     }
@@ -139,18 +139,18 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, state: &mut State, mail: &Outgoing) {
-        let again = !state.seen.insert(mail.key);
+    fn take(&self, state: &mut State, email: &Outgoing) {
+        let again = !state.seen.insert(email.key);
         if again && matches!(self.capabilities.idempotency, Idempotency::Key { .. }) {
             return;
         }
-        state.delivered.push(Delivered { key: mail.key, message: Arc::clone(&mail.message) });
+        state.delivered.push(Delivered { key: email.key, message: Arc::clone(&email.message) });
     }
 }
 
-/// Why a call with this mail is refused as a whole, if it is.
-fn refusal(state: &State, mail: &Outgoing) -> Option<RejectReason> {
-    match state.scripts.get(&mail.message.to().address.normalised())?.front()? {
+/// Why a call with this email is refused as a whole, if it is.
+fn refusal(state: &State, email: &Outgoing) -> Option<RejectReason> {
+    match state.scripts.get(&email.message.to().address.normalised())?.front()? {
         Script::RefuseGroup(reason) => Some(*reason),
         _ => None,
     }
@@ -171,21 +171,21 @@ impl EmailProvider for Memory {
         state.calls += 1;
         if let Some((kind, delivery)) = state.failures.pop_front() {
             if delivery == Delivery::Unknown {
-                for mail in group.mails() {
-                    self.take(&mut state, mail);
+                for email in group.emails() {
+                    self.take(&mut state, email);
                 }
             }
             return Err(Error::new(kind, SERVICE, "send").delivered(delivery).with_detail("told to fail"));
         }
-        if group.mails().len() > 1
-            && let Some(reason) = group.mails().iter().find_map(|mail| refusal(&state, mail))
+        if group.emails().len() > 1
+            && let Some(reason) = group.emails().iter().find_map(|email| refusal(&state, email))
         {
             let refused = Outcome::GroupRefused { reason, detail: "told to".to_owned() };
-            return Ok(vec![refused; group.mails().len()]);
+            return Ok(vec![refused; group.emails().len()]);
         }
-        let mut outcomes = Vec::with_capacity(group.mails().len());
-        for mail in group.mails() {
-            let address = mail.message.to().address.normalised();
+        let mut outcomes = Vec::with_capacity(group.emails().len());
+        for email in group.emails() {
+            let address = email.message.to().address.normalised();
             let script = state.scripts.get_mut(&address).and_then(VecDeque::pop_front);
             let detail = "told to".to_owned();
             outcomes.push(match script {
@@ -197,12 +197,12 @@ impl EmailProvider for Memory {
                 }
                 Some(Script::LoseRequest) => Outcome::Unknown { stage: Stage::Content },
                 Some(Script::LoseAnswer) => {
-                    self.take(&mut state, mail);
+                    self.take(&mut state, email);
                     Outcome::Unknown { stage: Stage::AwaitingAnswer }
                 }
                 None => {
-                    self.take(&mut state, mail);
-                    Outcome::Accepted { id: mail.message.message_id(mail.key) }
+                    self.take(&mut state, email);
+                    Outcome::Accepted { id: email.message.message_id(email.key) }
                 }
             });
         }
@@ -211,14 +211,14 @@ impl EmailProvider for Memory {
 
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
         let state = self.lock();
-        let look = |mail: &Outgoing| match self.capabilities.idempotency {
+        let look = |email: &Outgoing| match self.capabilities.idempotency {
             Idempotency::None => Settlement::StillUnknown,
-            _ if state.seen.contains(&mail.key) => {
-                Settlement::Known(Outcome::Accepted { id: mail.message.message_id(mail.key) })
+            _ if state.seen.contains(&email.key) => {
+                Settlement::Known(Outcome::Accepted { id: email.message.message_id(email.key) })
             }
             _ => Settlement::NotArrived,
         };
-        Ok(group.mails().iter().map(look).collect())
+        Ok(group.emails().iter().map(look).collect())
     }
 
     async fn check(&self) -> Result<()> {

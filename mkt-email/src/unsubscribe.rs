@@ -1,9 +1,9 @@
-//! Signed unsubscribe links (RFC 8058): made for every marketing mail, verified when one is followed.
+//! Signed unsubscribe links (RFC 8058): made for every marketing email, verified when one is followed.
 //!
 //! Everything here is a pure function: no endpoint, no database, no clock. Whoever serves the link keeps three rules:
 //!
 //! - **Only POST unsubscribes.** A GET shows a page with a button: link scanners and previewers follow every link of a
-//!   mail with GET, and must not end anybody's subscription.
+//!   email with GET, and must not end anybody's subscription.
 //! - The POST needs no cookie, no login, and gets no redirect (RFC 8058 §3.2).
 //! - The claim of a verified link is acted upon at once (`Outbox::unsubscribe`), whatever became of the campaign since.
 //!
@@ -35,12 +35,12 @@ const DIGEST: usize = 32;
 /// The longest token that is looked at: version, person, expiry, two names, signature, in base64.
 const MAX_TOKEN: usize = (1 + DIGEST + 8 + 2 * (1 + MAX_NAME) + 1 + DIGEST).div_ceil(3) * 4;
 
-/// What the reader of a link leaves: all marketing mail, or one list. Never transactional mail.
+/// What the reader of a link leaves: all marketing email, or one list. Never transactional email.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UnsubscribeScope {
-    /// Marketing mail of every list.
+    /// Marketing email of every list.
     Marketing,
-    /// Marketing mail of one list.
+    /// Marketing email of one list.
     List(String),
 }
 
@@ -54,7 +54,7 @@ impl From<UnsubscribeScope> for crate::outbox::SuppressionScope {
     }
 }
 
-/// What a link says when its signature is right: who leaves what, and which mail said so.
+/// What a link says when its signature is right: who leaves what, and which email said so.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct UnsubscribeClaim {
     person: [u8; DIGEST],
@@ -64,7 +64,7 @@ pub struct UnsubscribeClaim {
 }
 
 impl UnsubscribeClaim {
-    /// Somebody may leave all marketing mail by a mail of this campaign. The link does not expire: readers keep mails
+    /// Somebody may leave all marketing email by an email of this campaign. The link does not expire: readers keep emails
     /// for years, and a link that stopped working is answered with a complaint.
     #[must_use]
     pub fn marketing(address: &EmailAddress, campaign: impl Into<String>) -> Self {
@@ -85,7 +85,7 @@ impl UnsubscribeClaim {
         self
     }
 
-    /// Who leaves: [`EmailAddress::key`] of the address, under which suppressions and mails are kept.
+    /// Who leaves: [`EmailAddress::key`] of the address, under which suppressions and emails are kept.
     #[must_use]
     pub fn address_key(&self) -> String {
         crate::id::hex(&self.person)
@@ -103,7 +103,7 @@ impl UnsubscribeClaim {
         &self.scope
     }
 
-    /// The campaign whose mail carried the link.
+    /// The campaign whose email carried the link.
     #[must_use]
     pub fn campaign(&self) -> &str {
         &self.campaign
@@ -181,7 +181,7 @@ impl fmt::Debug for UnsubscribeClaim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsubscribeRefusal {
-    /// No token, or none that these keys have signed: forged, altered, cut off by a mail program, or signed with a
+    /// No token, or none that these keys have signed: forged, altered, cut off by an email program, or signed with a
     /// retired key.
     #[error("the unsubscribe link is not one of ours, or not whole")]
     Forged,
@@ -193,7 +193,7 @@ pub enum UnsubscribeRefusal {
 /// Signs and verifies unsubscribe links.
 ///
 /// The first key signs; links signed with the others are still believed, so that a key can be replaced without a day
-/// on which old links fail. Retire a key when the last mail signed with it is some years old.
+/// on which old links fail. Retire a key when the last email signed with it is some years old.
 ///
 /// ```
 /// use mkt_email::EmailAddress;

@@ -135,26 +135,26 @@ pub(crate) fn lost_or(error: Error, group: &Group) -> Result<Vec<Outcome>> {
     if error.delivery() == Delivery::Unknown { Ok(lost(group)) } else { Err(error) }
 }
 
-/// Nobody knows, of any mail.
+/// Nobody knows, of any email.
 pub(crate) fn lost(group: &Group) -> Vec<Outcome> {
-    vec![Outcome::Unknown { stage: Stage::AwaitingAnswer }; group.mails().len()]
+    vec![Outcome::Unknown { stage: Stage::AwaitingAnswer }; group.emails().len()]
 }
 
 /// The outcomes of a call that was refused because of what it holds.
 pub(crate) fn refused(group: &Group, reason: RejectReason, detail: &str) -> Vec<Outcome> {
     let detail = detail.to_owned();
-    match group.mails().len() {
-        0 | 1 => vec![Outcome::Rejected { reason, detail }; group.mails().len()],
+    match group.emails().len() {
+        0 | 1 => vec![Outcome::Rejected { reason, detail }; group.emails().len()],
         count => vec![Outcome::GroupRefused { reason, detail }; count],
     }
 }
 
-/// A vendor's words without the key, without addresses, and without what the mails of the group say about people. What
+/// A vendor's words without the key, without addresses, and without what the emails of the group say about people. What
 /// an answer means is read from these: nobody can decide it by the name that they sign up with.
 pub(crate) fn clean(words: &str, secret: &Secret, group: &Group) -> String {
     let mut words = secret.redact(words);
-    for mail in group.mails() {
-        let message = &mail.message;
+    for email in group.emails() {
+        let message = &email.message;
         let named = [message.from(), message.to()].into_iter().chain(message.reply_to());
         let names = named.flat_map(|mailbox| {
             let local = mailbox.address.as_str().split('@').next();
@@ -216,8 +216,8 @@ mod tests {
                 .metadata("person", "secret-7")
                 .build()
                 .unwrap();
-        let mail = Outgoing { key: IdempotencyKey::from_text("quote"), message: Arc::new(message) };
-        let group = Group::new(chrono::Utc::now(), vec![mail]);
+        let email = Outgoing { key: IdempotencyKey::from_text("quote"), message: Arc::new(message) };
+        let group = Group::new(chrono::Utc::now(), vec![email]);
         let words = "to Jean Dupont <jean.dupont@example.org> eve@else.example key-0123 secret-7 \u{7}Bonjour Jean is bad";
         let quoted = quote(&clean(words, &Secret::new("key-0123"), &group));
         assert_eq!(quoted, "to … <…> … … … … is bad");

@@ -11,9 +11,9 @@ use std::time::Duration;
 /// What an answer other than a success says.
 #[derive(Debug)]
 pub(super) enum Said {
-    /// The call was seen before under this key: its mails were taken then.
+    /// The call was seen before under this key: its emails were taken then.
     Arrived,
-    /// Whether the mails were taken cannot be told from it.
+    /// Whether the emails were taken cannot be told from it.
     Unclear,
     /// Nothing was taken, because of what the call holds. The words are the vendor's.
     Refused(RejectReason, String),
@@ -43,7 +43,7 @@ pub(super) fn judge(response: &Response, clean: &dyn Fn(&str) -> String) -> Said
         (_, "permission_denied" | "reseller_permission_denied") | (403, _) => {
             failed(ErrorKind::Auth, "the API key may not do this")
         }
-        // Only that of our key says that the mails are there.
+        // Only that of our key says that the emails are there.
         (_, "duplicate_parameter") if is_of_another_parameter(&words) => Said::Unclear,
         (_, "duplicate_parameter") => Said::Arrived,
         // Whether an earlier call was taken, or another is under way, is not documented.
@@ -58,7 +58,7 @@ pub(super) fn judge(response: &Response, clean: &dyn Fn(&str) -> String) -> Said
             failed(ErrorKind::NotFound, "nothing is at this address; check the base URL")
         }
         (413, _) => Said::Refused(RejectReason::TooLarge, words),
-        // All mails of the sender fail alike: none of them should be given up for it.
+        // All emails of the sender fail alike: none of them should be given up for it.
         (400..=499, _) if mentions(&words, "sender") => {
             failed(ErrorKind::Config, "the sender is not one that the account may use")
         }

@@ -15,13 +15,13 @@ use std::time::Duration;
 /// Versions of one call. With one recipient each, the vendor's 2 000 recipients of a call and 99 of a version are never
 /// reached.
 pub(super) const VERSIONS: usize = 1_000;
-/// The parameters of one mail, in bytes ("100 KB").
+/// The parameters of one email, in bytes ("100 KB").
 pub(super) const PARAMS_BYTES_PER_MAIL: usize = 100_000;
-/// The parameters of all mails of a call ("1000 KB").
+/// The parameters of all emails of a call ("1000 KB").
 const PARAMS_BYTES_PER_CALL: usize = 1_000_000;
-/// Bytes of one mail with its files ("20MB", <https://help.brevo.com/hc/en-us/articles/4402811730962>).
+/// Bytes of one email with its files ("20MB", <https://help.brevo.com/hc/en-us/articles/4402811730962>).
 pub(super) const MESSAGE_BYTES: usize = 20_000_000;
-/// How far ahead a mail can be scheduled ("72 hours", <https://developers.brevo.com/docs/schedule-batch-sendings>).
+/// How far ahead an email can be scheduled ("72 hours", <https://developers.brevo.com/docs/schedule-batch-sendings>).
 pub(super) const HORIZON: Duration = Duration::from_secs(72 * 3600);
 /// Characters of a name beside an address.
 const NAME: usize = 70;
@@ -38,7 +38,7 @@ const EXTENSIONS: [&str; 53] = [
 const MAGIC: [&str; 5] =
     ["idempotencykey", "idempotency-key", "sender.ip", "x-mailin-custom", "x-sib-sandbox"];
 
-/// Cuts messages into calls. `own_headers`: whether mails of one call may differ in their headers.
+/// Cuts messages into calls. `own_headers`: whether emails of one call may differ in their headers.
 pub(super) fn plan(can: &Capabilities, own_headers: bool, messages: &[&Message], now: DateTime<Utc>) -> Plan {
     let rules = Rules {
         refuse: &refuse,
@@ -50,7 +50,7 @@ pub(super) fn plan(can: &Capabilities, own_headers: bool, messages: &[&Message],
     Plan::by_rules(can, &rules, messages, now)
 }
 
-/// Files go once with a call, bodies with each mail.
+/// Files go once with a call, bodies with each email.
 fn body_bytes(message: &Message) -> usize {
     message.text().len() + message.html().map_or(0, str::len)
 }

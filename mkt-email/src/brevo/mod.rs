@@ -1,4 +1,4 @@
-//! Brevo (formerly Sendinblue), transactional mail: <https://developers.brevo.com/reference/sendtransacemail>.
+//! Brevo (formerly Sendinblue), transactional email: <https://developers.brevo.com/reference/sendtransacemail>.
 //!
 //! Built from the vendor's documentation as of November 2026 and tested against a fake made from the same
 //! documentation ([`FakeBrevo`](crate::testing::FakeBrevo)); no live account was used.
@@ -32,15 +32,15 @@ const KEY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 ///
 /// | what | how, and where it is documented |
 /// |---|---|
-/// | several mails in one call | `messageVersions`, one recipient to a version, at most 1 000: <https://developers.brevo.com/docs/batch-send-transactional-emails> |
+/// | several emails in one call | `messageVersions`, one recipient to a version, at most 1 000: <https://developers.brevo.com/docs/batch-send-transactional-emails> |
 /// | a lost answer | `idempotencyKey` in the body's `headers`; a repetition is answered `duplicate_parameter` and not processed. That a refused call's key is not remembered is assumed. The guide says for 30 minutes (<https://developers.brevo.com/docs/heterogenous-versions-batch-emails>), the change log of 10 November 2021 says 15: 15 are relied upon |
 /// | throttling | `x-sib-ratelimit-*` headers, 429: <https://developers.brevo.com/docs/limit-headers> |
 /// | sandbox | `X-Sib-Sandbox: drop`: <https://developers.brevo.com/docs/using-sandbox-mode> |
 /// | metadata | the header `X-Mailin-custom`, as JSON. **Recipients can read it**, and tags and headers too |
 ///
 /// In doubt: whether `List-Unsubscribe` in `headers` reaches the recipient ("standard email headers are not
-/// supported"); look at a first mail before a campaign. Headers belong to the call, not to the version, by the
-/// description: mails with an unsubscribe link of their own go one to a call, unless
+/// supported"); look at a first email before a campaign. Headers belong to the call, not to the version, by the
+/// description: emails with an unsubscribe link of their own go one to a call, unless
 /// [`BrevoBuilder::headers_per_version`] is set.
 ///
 /// ```
@@ -86,7 +86,7 @@ impl Brevo {
 
     /// Makes the call of a group; what is scheduled for `due` or earlier goes at once.
     async fn submit(&self, group: &Group, due: DateTime<Utc>) -> Result<Vec<Outcome>> {
-        let Some(first) = group.mails().first() else { return Ok(Vec::new()) };
+        let Some(first) = group.emails().first() else { return Ok(Vec::new()) };
         let body = wire::SendEmail::of(group, first, self.own_headers, self.capabilities.sandbox, due);
         let request = Request::post("smtp/email").operation("send").json(&body);
         let response = match self.call(&request).await {
@@ -94,7 +94,7 @@ impl Brevo {
             Err(error) => return vendor::lost_or(error, group),
         };
         if response.is_success() {
-            let count = group.mails().len();
+            let count = group.emails().len();
             let ids = response.json::<wire::Sent>().ok().and_then(|sent| sent.ids(count));
             // A success that cannot be read is settled like an answer that did not come.
             let accepted = |ids: Vec<String>| ids.into_iter().map(|id| Outcome::Accepted { id }).collect();
@@ -112,7 +112,7 @@ impl Brevo {
 /// The vendor does not tell the ids again. What is known is the key of the call and the place in it.
 fn arrived(group: &Group) -> Vec<Outcome> {
     let id = |place: usize| Outcome::Accepted { id: format!("{}/{place}", group.key()) };
-    (0..group.mails().len()).map(id).collect()
+    (0..group.emails().len()).map(id).collect()
 }
 
 /// Whether the answer to a repeated call is that to the first one too.
@@ -149,7 +149,7 @@ impl EmailProvider for Brevo {
     }
 
     /// Sends the call again under its key, while the vendor still remembers it: if the first one was taken, this one
-    /// is answered `duplicate_parameter` and does nothing. If it was not, its mails are sent now; those whose time has
+    /// is answered `duplicate_parameter` and does nothing. If it was not, its emails are sent now; those whose time has
     /// come, or comes while the call is made, go at once, since a time that has passed would be refused and not be
     /// compared with the first call. Later than that nothing is sent and nothing known; nor when the call seems to have
     /// begun in the future, since clocks that differ cannot tell how old the key is.
@@ -157,9 +157,9 @@ impl EmailProvider for Brevo {
     /// In which order the vendor looks at the key and at the rest of a call is not documented, so it may refuse the
     /// repetition of a call that it took. A refusal is believed where the bytes of the call decide alone (an address
     /// that is none, too much of something): the first call had the same, and cannot have been taken. Any other, such as
-    /// a block that may be new, leaves the mails unknown.
+    /// a block that may be new, leaves the emails unknown.
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
-        let unknown = || vec![Settlement::StillUnknown; group.mails().len()];
+        let unknown = || vec![Settlement::StillUnknown; group.emails().len()];
         let Idempotency::Key { within: Some(within) } = self.capabilities.idempotency else {
             return Ok(unknown());
         };

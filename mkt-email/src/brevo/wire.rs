@@ -86,7 +86,7 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// The ids in the order of the mails, without angle brackets; nothing when their number is another.
+    /// The ids in the order of the emails, without angle brackets; nothing when their number is another.
     pub(super) fn ids(self, count: usize) -> Option<Vec<String>> {
         let ids =
             if self.message_ids.is_empty() { Vec::from_iter(self.message_id) } else { self.message_ids };
@@ -105,8 +105,8 @@ pub(super) struct Refused {
 }
 
 impl<'a> SendEmail<'a> {
-    /// The body of one call. Everything that versions cannot differ in is taken from the first mail: the planner put
-    /// only mails together that agree in it. What is scheduled for `due` or earlier goes at once.
+    /// The body of one call. Everything that versions cannot differ in is taken from the first email: the planner put
+    /// only emails together that agree in it. What is scheduled for `due` or earlier goes at once.
     pub(super) fn of(
         group: &'a Group,
         first: &'a Outgoing,
@@ -115,7 +115,7 @@ impl<'a> SendEmail<'a> {
         due: DateTime<Utc>,
     ) -> Self {
         let message = &*first.message;
-        let several = group.mails().len() > 1;
+        let several = group.emails().len() > 1;
         let mut headers = if several && own_headers { BTreeMap::new() } else { custom_headers(message) };
         headers.insert("idempotencyKey".to_owned(), group.key().to_string());
         if let Some(metadata) = metadata(message) {
@@ -124,11 +124,13 @@ impl<'a> SendEmail<'a> {
         if sandbox {
             headers.insert("X-Sib-Sandbox".to_owned(), "drop".to_owned());
         }
-        let version = |mail: &'a Outgoing| Version {
-            to: [contact(mail.message.to())],
-            reply_to: mail.message.reply_to().map(contact),
-            content: content(&mail.message),
-            headers: own_headers.then(|| custom_headers(&mail.message)).filter(|headers| !headers.is_empty()),
+        let version = |email: &'a Outgoing| Version {
+            to: [contact(email.message.to())],
+            reply_to: email.message.reply_to().map(contact),
+            content: content(&email.message),
+            headers: own_headers
+                .then(|| custom_headers(&email.message))
+                .filter(|headers| !headers.is_empty()),
         };
         Self {
             sender: contact(message.from()),
@@ -143,12 +145,12 @@ impl<'a> SendEmail<'a> {
                 .iter()
                 .map(|file| File { name: file.name().as_str(), content: STANDARD.encode(file.content()) })
                 .collect(),
-            // A time that has passed is refused; the mail is due then.
+            // A time that has passed is refused; the email is due then.
             scheduled_at: message
                 .send_at()
                 .filter(|at| *at > due)
                 .map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)),
-            message_versions: if several { group.mails().iter().map(version).collect() } else { Vec::new() },
+            message_versions: if several { group.emails().iter().map(version).collect() } else { Vec::new() },
         }
     }
 }
@@ -218,7 +220,7 @@ pub(super) fn metadata(message: &Message) -> Option<String> {
     serde_json::to_string(message.metadata()).ok().map(|json| ascii_json(&json))
 }
 
-/// The bytes that a mail's parameters take in the vendor's count.
+/// The bytes that an email's parameters take in the vendor's count.
 pub(super) fn params_bytes(message: &Message) -> usize {
     let params = message.template().map(crate::message::VendorTemplate::params);
     params.filter(|params| !params.is_empty()).map_or(0, |params| {

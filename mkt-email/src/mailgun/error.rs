@@ -38,7 +38,7 @@ pub(super) fn judge(response: &Response, clean: &dyn Fn(&str) -> String) -> Said
         ),
         405 | 406 => failed(ErrorKind::Config, "the address does not take this call; check the base URL"),
         413 => Said::Refused(RejectReason::TooLarge, words.unwrap_or_default()),
-        // All mails of the sender fail alike: none of them should be given up for it.
+        // All emails of the sender fail alike: none of them should be given up for it.
         400 if lower.starts_with("'from'") || lower.starts_with("from parameter") => {
             failed(ErrorKind::Config, "the sender is not one that the domain may use")
         }

@@ -19,19 +19,19 @@ pub(super) const MESSAGE_BYTES: usize = 25_000_000;
 const OPTION_BYTES: usize = 16_000;
 /// Tags of one message: three by the documentation of 2018, ten by the vendor's Ruby library. The smaller one is safe.
 pub(super) const TAGS: usize = 3;
-/// How far ahead mail can be scheduled on every plan; seven days on some.
+/// How far ahead email can be scheduled on every plan; seven days on some.
 pub(super) const HORIZON: Duration = Duration::from_secs(3 * 24 * 3600);
 /// Bytes of the recipient variables of one call. No page gives a limit; this is our own.
 const VARIABLE_BYTES: usize = 5_000_000;
 
-/// Cuts messages into calls: mails share one when they say the same, or use the same template.
+/// Cuts messages into calls: emails share one when they say the same, or use the same template.
 pub(super) fn plan(can: &Capabilities, messages: &[&Message], now: DateTime<Utc>) -> Plan {
     let rules = Rules {
         refuse: &refuse,
         shared: &shared,
         weigh: &|message| [wire::variable_bytes(message), 0],
         most: [VARIABLE_BYTES, 0],
-        // A second mail to an address is ignored, and recipient variables are kept by address.
+        // A second email to an address is ignored, and recipient variables are kept by address.
         one_mail_per_address: true,
     };
     Plan::by_rules(can, &rules, messages, now)
@@ -78,7 +78,7 @@ fn texts(message: &Message) -> impl Iterator<Item = &str> {
         .chain(message.metadata().values().chain(params).map(String::as_str))
 }
 
-/// What the mails of one call cannot differ in, as one text.
+/// What the emails of one call cannot differ in, as one text.
 fn shared(message: &Message) -> String {
     let written = |mailbox: &Mailbox| {
         (mailbox.address.as_str().to_owned(), mailbox.name.as_ref().map(|name| name.as_str().to_owned()))

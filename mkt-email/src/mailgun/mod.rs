@@ -59,17 +59,17 @@ impl Region {
 ///
 /// | what | how, and where it is documented |
 /// |---|---|
-/// | several mails in one call | `recipient-variables`, at most 1 000 recipients: <https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/batch-sending>. Every recipient has variables; without them all would see each other |
-/// | a lost answer | there is no idempotency key; each mail carries its key in the variable `mkt-mail`, which is looked for in the log half an hour later: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/logs/post-v1-analytics-logs> |
+/// | several emails in one call | `recipient-variables`, at most 1 000 recipients: <https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/batch-sending>. Every recipient has variables; without them all would see each other |
+/// | a lost answer | there is no idempotency key; each email carries its key in the variable `mkt-mail`, which is looked for in the log half an hour later: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/logs/post-v1-analytics-logs> |
 /// | throttling | 429, 420, 421 with "try again after …" in the text |
 /// | sandbox | `o:testmode`: <https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/send-test-mode> |
 /// | metadata | `v:` variables. **Recipients can read them**, in `X-Mailgun-Variables` |
 ///
 /// # How a campaign becomes few calls
 ///
-/// A call has one body. Mails whose subject, text and HTML are the same share a call, whatever their metadata, headers
-/// and unsubscribe links; and so do mails of one vendor template, whatever their parameters
-/// ([`VendorTemplate`](crate::message::VendorTemplate)). Mails that were rendered for each person go one to a call. Putting rendered
+/// A call has one body. Emails whose subject, text and HTML are the same share a call, whatever their metadata, headers
+/// and unsubscribe links; and so do emails of one vendor template, whatever their parameters
+/// ([`VendorTemplate`](crate::message::VendorTemplate)). Emails that were rendered for each person go one to a call. Putting rendered
 /// bodies into variables would save calls, but how the vendor escapes variables is not documented.
 ///
 /// A text that holds `%recipient` is refused: the vendor would put something else in its place. It does so with
@@ -123,7 +123,7 @@ impl Mailgun {
         Self::builder(key, &domain).region(if european { Region::Eu } else { Region::Us }).build()
     }
 
-    /// All accepted mails of the domain around the instant of a call, or nothing when the log cannot be read to its
+    /// All accepted emails of the domain around the instant of a call, or nothing when the log cannot be read to its
     /// end.
     async fn look_up(&self, group: &Group) -> Result<Option<Vec<wire::LogItem>>> {
         let shifted = |at: DateTime<Utc>, by: TimeDelta| at.checked_add_signed(by).unwrap_or(at);
@@ -175,7 +175,7 @@ impl EmailProvider for Mailgun {
     }
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
-        let Some(first) = group.mails().first() else { return Ok(Vec::new()) };
+        let Some(first) = group.emails().first() else { return Ok(Vec::new()) };
         let (content_type, body) = wire::form(group, first, self.capabilities.sandbox).encode();
         let path = format!("v3/{}/messages", path_segment(&self.domain));
         let request = Request::post(path).operation("send").body(content_type, body);
@@ -183,7 +183,7 @@ impl EmailProvider for Mailgun {
             Ok(response) => response,
             Err(error) => return vendor::lost_or(error, group),
         };
-        let count = group.mails().len();
+        let count = group.emails().len();
         if response.status() == 200 {
             if let Some(id) = response.json::<wire::Queued>().ok().and_then(|queued| queued.id()) {
                 return Ok(vec![Outcome::Accepted { id }; count]);
@@ -200,12 +200,12 @@ impl EmailProvider for Mailgun {
         }
     }
 
-    /// Looks for the mails in the vendor's log, by the variable that they carry. Before half an hour has passed an
+    /// Looks for the emails in the vendor's log, by the variable that they carry. Before half an hour has passed an
     /// absence proves nothing, and when the log is no longer kept neither. Nor does it where the log names the recipient
     /// and shows no variables that can be read: it cuts them off after 4 KB. A log that cannot be read is no error: the
     /// vendor has keys that may send and nothing else.
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
-        let unknown = || Ok(vec![Settlement::StillUnknown; group.mails().len()]);
+        let unknown = || Ok(vec![Settlement::StillUnknown; group.emails().len()]);
         let now = self.clock.now();
         if now < later(group.at(), SETTLED_AFTER) || now >= later(group.at(), self.log_kept) {
             return unknown();
@@ -220,12 +220,12 @@ impl EmailProvider for Mailgun {
             }
         };
         let log = wire::Log::of(&found, &group.key().to_string());
-        let settled = group.mails().iter().map(|mail| match log.find(mail) {
+        let settled = group.emails().iter().map(|email| match log.find(email) {
             Some(item) => {
-                let id = item.message_id().map_or_else(|| mail.key.to_string(), str::to_owned);
+                let id = item.message_id().map_or_else(|| email.key.to_string(), str::to_owned);
                 Settlement::Known(Outcome::Accepted { id })
             }
-            None if log.may_hide(mail) => Settlement::StillUnknown,
+            None if log.may_hide(email) => Settlement::StillUnknown,
             None => Settlement::NotArrived,
         });
         Ok(settled.collect())

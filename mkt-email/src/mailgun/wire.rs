@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The variable that carries the key of a mail's attempt. Recipients can read it.
+/// The variable that carries the key of an email's attempt. Recipients can read it.
 pub(super) const MAIL: &str = "mkt-mail";
 /// The variable that carries the key of the call.
 pub(super) const CALL: &str = "mkt-call";
@@ -125,7 +125,7 @@ struct LoggedMessage {
     headers: BTreeMap<String, Value>,
 }
 
-/// The events of a log by what they say about mails.
+/// The events of a log by what they say about emails.
 pub(super) struct Log<'a> {
     by_mail: HashMap<&'a str, &'a LogItem>,
     /// Those of the call.
@@ -152,16 +152,16 @@ impl<'a> Log<'a> {
         log
     }
 
-    /// The event of this mail: its own variable says so, or the call's together with the address.
-    pub(super) fn find(&self, mail: &Outgoing) -> Option<&'a LogItem> {
-        let own = self.by_mail.get(mail.key.to_string().as_str());
-        own.or_else(|| self.by_address.get(&mail.message.to().address.normalised())).copied()
+    /// The event of this email: its own variable says so, or the call's together with the address.
+    pub(super) fn find(&self, email: &Outgoing) -> Option<&'a LogItem> {
+        let own = self.by_mail.get(email.key.to_string().as_str());
+        own.or_else(|| self.by_address.get(&email.message.to().address.normalised())).copied()
     }
 
-    /// Whether an event that does not say of what mail it is may be this one's.
-    pub(super) fn may_hide(&self, mail: &Outgoing) -> bool {
+    /// Whether an event that does not say of what email it is may be this one's.
+    pub(super) fn may_hide(&self, email: &Outgoing) -> bool {
         self.unreadable.contains(&None)
-            || self.unreadable.contains(&Some(mail.message.to().address.normalised()))
+            || self.unreadable.contains(&Some(email.message.to().address.normalised()))
     }
 }
 
@@ -198,15 +198,15 @@ fn written(mailbox: &Mailbox) -> String {
     }
 }
 
-/// The fields of one call. Of a call of several mails, what differs between them goes into recipient variables; every
+/// The fields of one call. Of a call of several emails, what differs between them goes into recipient variables; every
 /// recipient defines all of them, and so sees nobody else.
 pub(super) fn form(group: &Group, first: &Outgoing, sandbox: bool) -> Form {
     let message = &*first.message;
-    let several = group.mails().len() > 1;
+    let several = group.emails().len() > 1;
     let mut form = Form::default();
     form.field("from", written(message.from()));
-    for mail in group.mails() {
-        form.field("to", written(mail.message.to()));
+    for email in group.emails() {
+        form.field("to", written(email.message.to()));
     }
     form.field("subject", message.subject().as_str());
     match message.template() {
@@ -242,12 +242,12 @@ pub(super) fn form(group: &Group, first: &Outgoing, sandbox: bool) -> Form {
     }
     let mut variables: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
     for (place, own) in Own::of(message).iter().enumerate() {
-        let value = |mail: &Outgoing| own.value(&mail.message).unwrap_or_else(|| mail.key.to_string());
+        let value = |email: &Outgoing| own.value(&email.message).unwrap_or_else(|| email.key.to_string());
         if several {
             form.field(own.field(), format!("%recipient.mkt{place}%"));
-            for mail in group.mails() {
-                let address = mail.message.to().address.as_str();
-                variables.entry(address).or_default().insert(format!("mkt{place}"), value(mail));
+            for email in group.emails() {
+                let address = email.message.to().address.as_str();
+                variables.entry(address).or_default().insert(format!("mkt{place}"), value(email));
             }
         } else {
             form.field(own.field(), value(first));
@@ -263,9 +263,9 @@ pub(super) fn form(group: &Group, first: &Outgoing, sandbox: bool) -> Form {
             })
             .collect();
         form.field("t:variables", serde_json::to_string(&given).unwrap_or_default());
-        for mail in group.mails().iter().filter(|_| several) {
-            let params = mail.message.template().into_iter().flat_map(|template| template.params().values());
-            let address = mail.message.to().address.as_str();
+        for email in group.emails().iter().filter(|_| several) {
+            let params = email.message.template().into_iter().flat_map(|template| template.params().values());
+            let address = email.message.to().address.as_str();
             let own = variables.entry(address).or_default();
             own.extend(params.enumerate().map(|(place, value)| (format!("mktp{place}"), value.clone())));
         }
@@ -279,7 +279,7 @@ pub(super) fn form(group: &Group, first: &Outgoing, sandbox: bool) -> Form {
     form
 }
 
-/// An option in which the mails of one call may differ. All of them have the same ones.
+/// An option in which the emails of one call may differ. All of them have the same ones.
 enum Own<'a> {
     Mail,
     Metadata(&'a str),
@@ -343,7 +343,7 @@ pub(super) fn option_bytes(message: &Message) -> usize {
     bytes + given + "t:variables".len()
 }
 
-/// The bytes that a mail adds to the recipient variables.
+/// The bytes that an email adds to the recipient variables.
 pub(super) fn variable_bytes(message: &Message) -> usize {
     let own: usize =
         Own::of(message).iter().map(|own| own.value(message).map_or(36, |value| value.len()) + 16).sum();

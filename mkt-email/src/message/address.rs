@@ -1,4 +1,4 @@
-//! Who a mail is from and to. A value of these types cannot hold a line break, so no header can be forged with it.
+//! Who an email is from and to. A value of these types cannot hold a line break, so no header can be forged with it.
 
 use super::text::{MessageError, Part, refuse_controls};
 use crate::id::hex;
@@ -10,8 +10,8 @@ use std::str::FromStr;
 /// RFC 5321 §4.5.3.1.3 allows 256 with the angle brackets.
 const MAX_ADDRESS: usize = 254;
 
-/// An address such as `jean@example.org`, checked. ASCII only: an internationalised domain is written in its `xn--`
-/// form; internationalised local parts (RFC 6531) are refused.
+/// An email address such as `jean@example.org`, checked. A domain beyond ASCII is converted to its `xn--` form (IDNA,
+/// UTS 46); a local part beyond ASCII (RFC 6531) is rejected, because most servers do not accept one.
 ///
 /// Personal data: there is no `Display`, and `Debug` shows eight digits of a hash.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ const MAX_ADDRESS: usize = 254;
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Checks an address. Surrounding white space is not forgiven here; readers of files trim first.
+    /// Checks an address. Surrounding white space is an error here; readers of files trim first.
     ///
     /// # Errors
     /// [`MessageError`], which never repeats the text.
@@ -28,10 +28,13 @@ impl EmailAddress {
         if text.is_empty() {
             return Err(MessageError::Empty { part: Part::Address });
         }
+        if !text.is_ascii() {
+            return Self::parse(&with_ascii_domain(text)?);
+        }
         if text.len() > MAX_ADDRESS {
             return Err(MessageError::TooLong { part: Part::Address, max: MAX_ADDRESS, got: text.len() });
         }
-        // `lettre` also takes domain literals and quoted local parts; they are legal, and mail nobody reads.
+        // `lettre` also takes domain literals and quoted local parts; they are legal, and no mailbox provider uses them.
         let plain =
             text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'[' | b']'));
         let host = text.rsplit_once('@').is_some_and(|(_, domain)| is_host_name(domain));
@@ -41,7 +44,7 @@ impl EmailAddress {
         Ok(Self(text.to_owned()))
     }
 
-    /// The address as it was written.
+    /// The address as it was written, with its domain in ASCII.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -53,19 +56,19 @@ impl EmailAddress {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// The form under which two spellings count as one person: lower case. RFC 5321 lets local parts differ by case;
-    /// no mailbox provider in use does, and mailing a person twice is the worse mistake.
+    /// The form under which two spellings count as one person: lower case. RFC 5321 lets local parts differ by case; no
+    /// mailbox provider in use does, and sending to a person twice is the worse mistake.
     #[must_use]
     pub fn normalised(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 
-    /// The name of the address in tables that must survive its erasure: SHA-256 of the normalised form. A pseudonym,
-    /// not an anonym: whoever guesses the address can compute it.
+    /// The key of the address in tables that outlive its erasure: SHA-256 of the normalised form, in hexadecimal.
+    /// Pseudonymous, not anonymous: who guesses the address can compute it.
     ///
-    /// It is not keyed, on purpose. A key of each outbox's own would lie in the same tables, so whoever has those could
-    /// still compute names; and it would part what has to agree: links to unsubscribe, which name a person to whichever
-    /// outbox takes them, and suppressions of erased people, which move between outboxes as CSV by this name alone.
+    /// It is not keyed, on purpose. A secret of each outbox would be stored beside the tables, so who has them could still
+    /// compute keys; and keys would differ where they must agree: unsubscribe links, which identify a person to any
+    /// outbox, and suppressions of erased people, which move between outboxes as CSV by this key alone.
     #[must_use]
     pub fn key(&self) -> String {
         hex(&self.digest())
@@ -79,6 +82,21 @@ impl EmailAddress {
         lower.copy_from_slice(self.0.as_bytes());
         lower.make_ascii_lowercase();
         Sha256::digest(lower).into()
+    }
+}
+
+/// The address with its domain in the `xn--` form.
+fn with_ascii_domain(text: &str) -> Result<String, MessageError> {
+    let invalid = MessageError::Syntax { part: Part::Address };
+    let Some((local, domain)) = text.rsplit_once('@') else { return Err(invalid) };
+    if !local.is_ascii() {
+        // A mistyped blank or quotation mark is not the name of a mailbox.
+        let word = local.chars().all(|c| c.is_alphanumeric() || c.is_ascii());
+        return Err(if word { MessageError::NonAsciiLocalPart } else { invalid });
+    }
+    match url::Host::parse(domain) {
+        Ok(url::Host::Domain(domain)) => Ok(format!("{local}@{domain}")),
+        _ => Err(invalid),
     }
 }
 
@@ -177,9 +195,20 @@ mod tests {
 
     #[test]
     fn what_is_not_an_address_is_refused_without_repeating_it() {
-        for bad in
-            ["", "jean", "jean@", "@example.org", "a b@example.org", "jean@exa mple.org", "é@example.org"]
-        {
+        for bad in [
+            "",
+            "jean",
+            "jean@",
+            "@example.org",
+            "a b@example.org",
+            "jean@exa mple.org",
+            "é@example.org",
+            "jean@é@example.org",
+            "jean@thé .test",
+            "“jean”@example.org",
+            "jean@é..test",
+            "a\u{200b}b@example.org",
+        ] {
             let error = EmailAddress::parse(bad).unwrap_err().to_string();
             assert!(bad.is_empty() || !error.contains(bad), "{error}");
         }
@@ -197,6 +226,19 @@ mod tests {
             assert!(EmailAddress::parse(bad).is_err(), "{bad:?}");
         }
         assert!(EmailAddress::parse(&format!("{}@example.org", "a".repeat(250))).is_err());
+    }
+
+    #[test]
+    fn domain_with_accents_becomes_ascii() {
+        // Python: "boutique-thé.test".encode("idna")
+        for (text, ascii) in [
+            ("jean@boutique-thé.test", "jean@xn--boutique-th-lbb.test"),
+            ("jean@BÜCHER.example", "jean@xn--bcher-kva.example"),
+        ] {
+            assert_eq!(EmailAddress::parse(text).unwrap().as_str(), ascii);
+        }
+        let error = EmailAddress::parse("é@example.org").unwrap_err();
+        assert_eq!(error, MessageError::NonAsciiLocalPart);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct Message {
     send_at: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     template: Option<VendorTemplate>,
-    /// Kept apart by the outbox: many mails share one attachment.
+    /// Kept apart by the outbox: many emails share one attachment.
     #[serde(skip)]
     attachments: Vec<Attachment>,
 }

@@ -1,4 +1,4 @@
-//! From a [`Message`] to the bytes of a mail. lettre encodes; nothing here writes a header by hand.
+//! From a [`Message`] to the bytes of an email. lettre encodes; nothing here writes a header by hand.
 
 use super::{Mailbox, Message};
 use crate::id::IdempotencyKey;
@@ -13,13 +13,13 @@ const MAX_LINE: usize = 998;
 
 impl Message {
     /// The value of `Message-ID` of this attempt: `<key@domain of the sender>`. It depends on nothing else, so that a
-    /// mail that arrives twice can be recognised as one.
+    /// email that arrives twice can be recognised as one.
     #[must_use]
     pub fn message_id(&self, key: IdempotencyKey) -> String {
         format!("<{key}@{}>", self.from().address.domain())
     }
 
-    /// The mail in RFC 5322 form, lines ending in CRLF. The same message, key and instant give the same bytes.
+    /// The email in RFC 5322 form, lines ending in CRLF. The same message, key and instant give the same bytes.
     ///
     /// Tags and metadata are not written: recipients would see them.
     ///
@@ -85,8 +85,8 @@ impl Message {
             }
         };
         built
-            .map(|mail| mail.formatted())
-            .map_err(|cause| refused("the mail cannot be built").with_source(cause))
+            .map(|email| email.formatted())
+            .map_err(|cause| refused("the email cannot be built").with_source(cause))
     }
 
     // lettre draws boundaries by chance unless told; a repetition should give the same bytes.

@@ -24,7 +24,7 @@ use url::Url;
 
 /// A template that the vendor keeps, and what it is filled in with for this recipient.
 ///
-/// Mails that differ in their parameters only can share a call. How values are escaped is the vendor's affair; rendering
+/// Emails that differ in their parameters only can share a call. How values are escaped is the vendor's affair; rendering
 /// here ([`Template`](crate::Template)) escapes them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VendorTemplate {
@@ -82,7 +82,7 @@ impl fmt::Debug for VendorTemplate {
     }
 }
 
-/// The two headers of RFC 8058: a mail program shows an unsubscribe button and posts to the link.
+/// The two headers of RFC 8058: an email program shows an unsubscribe button and posts to the link.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListUnsubscribe {
     link: Url,

@@ -1,4 +1,4 @@
-//! A plain text from an HTML body, for mails that bring none.
+//! A plain text from an HTML body, for emails that bring none.
 
 /// Elements that begin and end a line of their own.
 const BLOCKS: [&str; 19] = [
@@ -26,7 +26,7 @@ const BLOCKS: [&str; 19] = [
 const UNREAD: [&str; 5] = ["head", "script", "style", "template", "title"];
 
 /// Derives a readable text: blocks become lines, list items get a dash, links are followed by their address, the usual
-/// entities are decoded. It reads the markup that mails are made of and is not a browser: styles, comments inside
+/// entities are decoded. It reads the markup that emails are made of and is not a browser: styles, comments inside
 /// scripts and the like are not understood, and nothing it returns is meant to be used as HTML.
 #[must_use]
 pub fn text_of_html(html: &str) -> String {

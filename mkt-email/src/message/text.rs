@@ -10,7 +10,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Part {
-    /// An e-mail address.
+    /// An email address.
     Address,
     /// A name beside an address.
     DisplayName,
@@ -55,7 +55,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// Why a text cannot be part of a mail. It never repeats the text, which may be personal.
+/// Why a text cannot be part of an email. It never repeats the text, which may be personal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
@@ -97,6 +97,11 @@ pub enum MessageError {
         /// Which text.
         part: Part,
     },
+    /// An address with a local part beyond ASCII.
+    #[error(
+        "the address has characters beyond ASCII before the @, which needs servers with SMTPUTF8 (RFC 6531); use an ASCII address"
+    )]
+    NonAsciiLocalPart,
     /// A header that the message itself writes.
     #[error("the header {name} is written by the message itself")]
     Reserved {
@@ -206,7 +211,7 @@ checked_text!(
     2_000
 );
 checked_text!(
-    /// A label under which mails are counted, such as `welcome`: at most 100 characters. Not for personal data.
+    /// A label under which emails are counted, such as `welcome`: at most 100 characters. Not for personal data.
     Tag,
     Part::Tag,
     100
@@ -218,7 +223,7 @@ checked_text!(
     200
 );
 
-/// Headers that [`Message`](super::Message) writes from its own fields, or that would change how the mail is read.
+/// Headers that [`Message`](super::Message) writes from its own fields, or that would change how the email is read.
 const RESERVED: [&str; 20] = [
     "from",
     "to",

@@ -33,7 +33,7 @@ use std::path::Path;
 ///     .build()?;
 /// let clock = SystemClock::new();
 /// outbox.enqueue(&[NewEmail::transactional(DedupKey::new("order", "7"), message)], clock.now()).await?;
-/// let report = outbox.run(&Maildir::open(dir.join("mails"))?, &clock, &RunOptions::default()).await?;
+/// let report = outbox.run(&Maildir::open(dir.join("emails"))?, &clock, &RunOptions::default()).await?;
 /// assert_eq!(report.accepted, 1);
 /// # Ok(()) }
 /// # main().unwrap();

@@ -65,10 +65,7 @@ pub use options::Interruption;
 pub use reading::DryRun;
 use state::State;
 pub use suppression::{Suppression, SuppressionReason, SuppressionScope};
-pub use suppression_csv::{
-    ErasedSuppression, SuppressionImport, SuppressionProblem, SuppressionRow, SuppressionRowError,
-    Suppressions,
-};
+pub use suppression_csv::{ErasedSuppression, SuppressionImport, SuppressionRow, Suppressions};
 
 use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};

@@ -1,14 +1,14 @@
-//! Suppressions as CSV, out and in: own lists, and what vendors keep.
+//! Suppressions as CSV, in and out: own lists, and lists that vendors keep.
 //!
-//! # Out
+//! # Export
 //!
 //! One row per person and scope, with a header: `address,scope,list,reason,source,at,expires_at,key`. A person who was
-//! erased has no address and is named by the key of the address. Every field is quoted, and one that a spreadsheet
-//! would take for a formula begins with an apostrophe (OWASP, CSV injection), which reading takes off again.
+//! erased has no address and is identified by the key of the address. Every field is quoted, and one that a spreadsheet
+//! would run as a formula begins with an apostrophe (OWASP, CSV injection), which importing removes.
 //!
-//! # In
+//! # Import
 //!
-//! The separator (`,` or `;`) and a byte order mark are found by looking. Columns are found by their names:
+//! Files are read by [`mkt_connect::table`]: delimiter and encoding are found. Columns are found by name:
 //!
 //! | file | columns | becomes |
 //! |---|---|---|
@@ -21,89 +21,48 @@
 //! Mailgun's columns are those of its import files
 //! (<https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/bounces>, read November 2026). Brevo's
 //! are the fields of `GET /smtp/blockedContacts` (<https://developers.brevo.com/reference/get-transac-blocked-contacts>,
-//! read November 2026), the names a table made from that answer has; `hardBounce` is a hard bounce,
+//! read November 2026), the names in a table made from that answer; `hardBounce` is a hard bounce,
 //! `contactFlaggedAsSpam` a complaint, `adminBlocked` manual, all of scope all; `unsubscribedVia…` is unsubscribed, scope
-//! marketing. A file with nothing but addresses is taken as the options of the reader say.
+//! marketing. A file with nothing but addresses gets the scope and reason of [`Suppressions::default_to`].
 //!
-//! A row that does not read is set aside with its line and the reason; the others go. A quote that is not closed costs
-//! one line: nobody behind it is forgotten.
+//! A row that cannot be read is quarantined with its line and reason; the others are imported. An unclosed quotation mark
+//! costs one line: nobody behind it is lost.
 
 use super::store::{Store, values};
 use super::suppression::{self, StoredSuppression, Suppression, SuppressionReason, SuppressionScope};
 use super::{SERVICE, timestamp};
 use crate::EmailAddress;
-use crate::subscribers::records::Records;
 use chrono::{DateTime, SecondsFormat, Utc};
+use mkt_connect::table::cell::{Stamp, TimeFormat, trimmed};
+use mkt_connect::table::{Found, Header, Quarantined, ReadError, ReadOptions, Reason, Record, Table};
 use mkt_connect::{Error, ErrorKind, Result};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const OPERATION: &str = "read suppressions";
 const PAGE: i64 = 1000;
-/// Rows to a transaction.
+/// Rows per transaction.
 const BATCH: usize = 1000;
-/// A line longer than this is no row of a suppression list.
-const LONGEST_RECORD: usize = 64 * 1024;
-/// Row errors kept by an import.
+/// The longest row of a suppression list, in bytes.
+const MAX_RECORD: usize = 64 * 1024;
+/// Quarantined rows kept by an import.
 const KEPT: usize = 100;
-
-/// Why a row of a suppression file does not read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SuppressionProblem {
-    /// The address is none.
-    Address,
-    /// Neither an address nor the key of one.
-    Nobody,
-    /// A scope other than `all`, `marketing` and `list`, or `list` without a list's name.
-    Scope,
-    /// A reason that is not known.
-    Reason,
-    /// An instant that is none (RFC 3339, RFC 2822 or `YYYY-MM-DD HH:MM:SS` in UTC).
-    Instant,
-    /// The row is not CSV, not UTF-8 or too long.
-    Broken,
-}
-
-impl fmt::Display for SuppressionProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Address => "the address is not an e-mail address",
-            Self::Nobody => "there is no address",
-            Self::Scope => "the scope is not all, marketing or list with the name of a list",
-            Self::Reason => "the reason is not known",
-            Self::Instant => "an instant does not read",
-            Self::Broken => "the row does not read",
-        })
-    }
-}
-
-/// A row that does not read. It repeats nothing of the row.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {problem}")]
-#[non_exhaustive]
-pub struct SuppressionRowError {
-    /// The line in the file on which the row begins; the first is 1.
-    pub line: u64,
-    /// What is wrong.
-    pub problem: SuppressionProblem,
-}
 
 /// A row of a suppression file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SuppressionRow {
-    /// Somebody who must not be mailed.
+    /// A person who must not be sent emails.
     Suppression(Box<Suppression>),
-    /// Somebody who was erased and must not be mailed: only the key of the address is known.
+    /// An erased person who must not be sent emails: only the key of the address is known.
     Erased(ErasedSuppression),
-    /// It does not read.
-    Bad(SuppressionRowError),
+    /// A row that cannot be read. The code of a reason of this reader is `address` (no email address), `nobody` (neither
+    /// an address nor a key), `scope` (not `all`, `marketing`, or `list` with a list), `reason` (unknown reason) or
+    /// `timestamp`.
+    Quarantined(Quarantined),
 }
 
-/// The suppression of somebody who was erased; it can be imported and nothing else.
+/// The suppression of an erased person; it can be imported and nothing else.
 pub struct ErasedSuppression(StoredSuppression);
 
 impl fmt::Debug for ErasedSuppression {
@@ -114,9 +73,21 @@ impl fmt::Debug for ErasedSuppression {
 
 /// Which column is what.
 #[derive(Debug, Default)]
-struct Columns(BTreeMap<&'static str, usize>);
+struct Columns {
+    address: Option<usize>,
+    key: Option<usize>,
+    scope: Option<usize>,
+    list: Option<usize>,
+    reason: Option<usize>,
+    source: Option<usize>,
+    at: Option<usize>,
+    expires_at: Option<usize>,
+    code: Option<usize>,
+    error: Option<usize>,
+    tags: Option<usize>,
+}
 
-/// What a file that says nothing about it means.
+/// What applies to rows that do not say it.
 #[derive(Debug, Clone)]
 struct Defaults {
     scope: SuppressionScope,
@@ -134,11 +105,11 @@ struct Defaults {
 /// let rows: Vec<_> = Suppressions::read(file.as_bytes(), "bounces.csv", "2026-10-26T12:00:00Z".parse()?)?
 ///     .collect::<Result<_, _>>()?;
 /// assert!(matches!(&rows[0], SuppressionRow::Suppression(eve) if eve.reason == SuppressionReason::HardBounce));
-/// assert!(matches!(&rows[1], SuppressionRow::Bad(error) if error.line == 3));
+/// assert!(matches!(&rows[1], SuppressionRow::Quarantined(row) if row.line == 3));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Suppressions<R> {
-    records: Records<R>,
+    table: Table<R>,
     columns: Columns,
     defaults: Defaults,
     ended: bool,
@@ -150,122 +121,125 @@ impl<R> fmt::Debug for Suppressions<R> {
     }
 }
 
-fn unreadable(cause: io::Error) -> Error {
-    let error = |kind| Error::new(kind, SERVICE, "read suppressions");
-    match cause.kind() {
-        io::ErrorKind::FileTooLarge => {
-            error(ErrorKind::Input).with_detail("a line has no end within 64 mebibytes")
-        }
-        _ => error(ErrorKind::Storage).with_source(cause),
-    }
+fn unreadable(error: ReadError) -> Error {
+    error.into_error(SERVICE, OPERATION)
 }
 
 impl<R: Read> Suppressions<R> {
-    /// Reads the header. `source` and `at` are used for rows that name none.
+    /// Reads the header. `source` and `at` apply to rows that do not say them.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for a file without a column of addresses; [`ErrorKind::Storage`] when it cannot be read.
+    /// As [`read_with`](Self::read_with).
     pub fn read(file: R, source: impl Into<String>, at: DateTime<Utc>) -> Result<Self> {
-        let input = |detail| Error::new(ErrorKind::Input, SERVICE, "read suppressions").with_detail(detail);
-        let mut records = Records::new(file);
-        if records.peek_line().map_err(unreadable)?.starts_with(MARK) {
-            records.skip(MARK.len());
-        }
-        let header = records.peek_line().map_err(unreadable)?;
-        let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
-        records.delimiter = if count(b';') > count(b',') { b';' } else { b',' };
-        match records.next().map_err(unreadable)? {
-            Some(place) if place.fault.is_some() => return Err(input("the header does not read")),
-            _ => {}
-        }
-        let columns = Columns::of((0..records.width()).map(|at| records.field(at).0));
-        if !columns.has("address") && !columns.has("key") {
-            return Err(input("there is no column of addresses (address, email or key)"));
-        }
-        let defaults = columns.defaults(source.into(), at);
-        Ok(Self { records, columns, defaults, ended: false })
+        Self::read_with(file, source, at, &ReadOptions::new().max_record(MAX_RECORD))
     }
 
-    /// What a file that names no scope and no reason means: without this, that somebody decided, for all mail.
+    /// As [`read`](Self::read), with a declared delimiter or encoding.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] for a file without a column of addresses, or with two of one that is read;
+    /// [`ErrorKind::Storage`] when it cannot be read.
+    pub fn read_with(
+        file: R,
+        source: impl Into<String>,
+        at: DateTime<Utc>,
+        options: &ReadOptions,
+    ) -> Result<Self> {
+        let mut table = options.open(file).map_err(unreadable)?;
+        let columns = Columns::of(table.header())?;
+        for (index, name) in columns.read() {
+            table.found_mut().read_as(index, name);
+        }
+        let defaults = columns.defaults(source.into(), at);
+        Ok(Self { table, columns, defaults, ended: false })
+    }
+
+    /// What was found out about the file: encoding, delimiter, which column is read as what and which are not read.
     #[must_use]
-    pub fn meaning(mut self, scope: SuppressionScope, reason: SuppressionReason) -> Self {
+    pub fn found(&self) -> &Found {
+        self.table.found()
+    }
+
+    /// Sets the scope and reason of rows that say neither. Default: manual, all emails.
+    #[must_use]
+    pub fn default_to(mut self, scope: SuppressionScope, reason: SuppressionReason) -> Self {
         self.defaults.scope = scope;
         self.defaults.reason = reason;
         self
     }
+}
 
-    fn row(&self) -> Result<SuppressionRow, SuppressionProblem> {
-        let field = |name: &str| -> Result<Cow<'_, str>, SuppressionProblem> {
-            let Some(at) = self.columns.0.get(name) else { return Ok(Cow::Borrowed("")) };
-            let (bytes, doubled) = self.records.field(*at);
-            let text = std::str::from_utf8(bytes).map_err(|_| SuppressionProblem::Broken)?;
-            Ok(match doubled {
-                true => Cow::Owned(bare(text.replace("\"\"", "\"").trim()).to_owned()),
-                false => Cow::Borrowed(bare(text.trim())),
-            })
+/// What a row says.
+fn read_row(row: &Record<'_>, columns: &Columns, defaults: &Defaults) -> Result<SuppressionRow, Reason> {
+    let field = |column: Option<usize>| column.map_or("", |index| trimmed(bare(row.cell(index))));
+    let rule = |code: &'static str, text: &str| Reason::rule(code, text.to_owned());
+    let at = match field(columns.at) {
+        "" => defaults.at,
+        text => parse_timestamp(text).ok_or_else(|| rule("timestamp", "invalid timestamp"))?,
+    };
+    let expires_at = match field(columns.expires_at) {
+        "" => None,
+        text => Some(parse_timestamp(text).ok_or_else(|| rule("timestamp", "invalid timestamp"))?),
+    };
+    let (mut scope, mut reason) = (defaults.scope.clone(), defaults.reason);
+    if let text @ ("hardBounce" | "contactFlaggedAsSpam" | "adminBlocked" | "unsubscribed") =
+        brevo_code(field(columns.reason))
+    {
+        (scope, reason) = match text {
+            "hardBounce" => (SuppressionScope::All, SuppressionReason::HardBounce),
+            "contactFlaggedAsSpam" => (SuppressionScope::All, SuppressionReason::Complaint),
+            "adminBlocked" => (SuppressionScope::All, SuppressionReason::Manual),
+            _ => (SuppressionScope::Marketing, SuppressionReason::Unsubscribed),
         };
-        let at = match &*field("at")? {
-            "" => self.defaults.at,
-            text => parse_instant(text).ok_or(SuppressionProblem::Instant)?,
-        };
-        let expires_at = match &*field("expires_at")? {
-            "" => None,
-            text => Some(parse_instant(text).ok_or(SuppressionProblem::Instant)?),
-        };
-        let (mut scope, mut reason) = (self.defaults.scope.clone(), self.defaults.reason);
-        if let text @ ("hardBounce" | "contactFlaggedAsSpam" | "adminBlocked" | "unsubscribed") =
-            brevo_code(&field("reason")?)
-        {
-            (scope, reason) = match text {
-                "hardBounce" => (SuppressionScope::All, SuppressionReason::HardBounce),
-                "contactFlaggedAsSpam" => (SuppressionScope::All, SuppressionReason::Complaint),
-                "adminBlocked" => (SuppressionScope::All, SuppressionReason::Manual),
-                _ => (SuppressionScope::Marketing, SuppressionReason::Unsubscribed),
-            };
-        } else if !field("reason")?.is_empty() {
-            reason = field("reason")?.parse().map_err(|()| SuppressionProblem::Reason)?;
+    } else if !field(columns.reason).is_empty() {
+        reason = field(columns.reason).parse().map_err(|()| rule("reason", "unknown reason"))?;
+    }
+    let list = field(columns.list);
+    scope = match field(columns.scope) {
+        "" => match field(columns.tags) {
+            "" | "*" => scope,
+            // Several, or in an unknown form: the wider scope.
+            tags if tags.contains([',', ';', '[', '*']) => scope,
+            tag => SuppressionScope::List(tag.to_owned()),
+        },
+        "all" => SuppressionScope::All,
+        "marketing" => SuppressionScope::Marketing,
+        "list" if !list.is_empty() => SuppressionScope::List(list.to_owned()),
+        _ => {
+            return Err(rule(
+                "scope",
+                "invalid scope: expected all, marketing, or list with the name of a list",
+            ));
         }
-        let list = field("list")?;
-        scope = match &*field("scope")? {
-            "" => match &*field("tags")? {
-                "" | "*" => scope,
-                // Several, or in a form that is not known: rather too much than too little.
-                tags if tags.contains([',', ';', '[', '*']) => scope,
-                tag => SuppressionScope::List(tag.to_owned()),
-            },
-            "all" => SuppressionScope::All,
-            "marketing" => SuppressionScope::Marketing,
-            "list" if !list.is_empty() => SuppressionScope::List(list.into_owned()),
-            _ => return Err(SuppressionProblem::Scope),
-        };
-        let source = match &*field("source")? {
-            "" => self.defaults.source.clone(),
-            text => text.to_owned(),
-        };
-        match (&*field("address")?, &*field("key")?) {
-            ("", "") => Err(SuppressionProblem::Nobody),
-            ("", key) => {
-                let digits = key.len() == 64 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-                if !digits {
-                    return Err(SuppressionProblem::Address);
-                }
-                let (scope, list) = scope.columns();
-                Ok(SuppressionRow::Erased(ErasedSuppression(StoredSuppression {
-                    address_key: key.to_owned(),
-                    scope,
-                    list: super::storable(list),
-                    address: None,
-                    reason: reason.as_str(),
-                    source: super::storable(&source),
-                    at: super::millis(at),
-                    expires_at: expires_at.map(super::millis),
-                })))
+    };
+    let source = match field(columns.source) {
+        "" => defaults.source.clone(),
+        text => text.to_owned(),
+    };
+    match (field(columns.address), field(columns.key)) {
+        ("", "") => Err(rule("nobody", "neither an address nor a key")),
+        ("", key) => {
+            let digits = key.len() == 64 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            if !digits {
+                return Err(rule("address", "invalid key of an address"));
             }
-            (address, _) => {
-                let address = EmailAddress::parse(address).map_err(|_| SuppressionProblem::Address)?;
-                let row = Suppression { address, scope, reason, source, at, expires_at };
-                Ok(SuppressionRow::Suppression(Box::new(row)))
-            }
+            let (scope, list) = scope.columns();
+            Ok(SuppressionRow::Erased(ErasedSuppression(StoredSuppression {
+                address_key: key.to_owned(),
+                scope,
+                list: super::storable(list),
+                address: None,
+                reason: reason.as_str(),
+                source: super::storable(&source),
+                at: super::millis(at),
+                expires_at: expires_at.map(super::millis),
+            })))
+        }
+        (address, _) => {
+            let address =
+                EmailAddress::parse(address).map_err(|error| rule("address", &error.to_string()))?;
+            let row = Suppression { address, scope, reason, source, at, expires_at };
+            Ok(SuppressionRow::Suppression(Box::new(row)))
         }
     }
 }
@@ -277,55 +251,84 @@ impl<R: Read> Iterator for Suppressions<R> {
         if self.ended {
             return None;
         }
-        let place = match self.records.next() {
-            Ok(Some(place)) => place,
-            other => {
-                self.ended = true;
-                return other.err().map(|cause| Err(unreadable(cause)));
-            }
-        };
-        let whole = place.fault.is_none() && self.records.bytes().len() <= LONGEST_RECORD;
-        let row = if whole { self.row() } else { Err(SuppressionProblem::Broken) };
-        let bad = |problem| SuppressionRow::Bad(SuppressionRowError { line: place.line, problem });
-        Some(Ok(row.unwrap_or_else(bad)))
+        loop {
+            let row = match self.table.next() {
+                Ok(Some(Ok(row))) if row.is_blank() => continue,
+                Ok(Some(row)) => row,
+                Ok(None) => {
+                    self.ended = true;
+                    return None;
+                }
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(unreadable(error)));
+                }
+            };
+            let read = row.and_then(|row| {
+                read_row(&row, &self.columns, &self.defaults).map_err(|reason| row.quarantine(reason))
+            });
+            return Some(Ok(read.unwrap_or_else(SuppressionRow::Quarantined)));
+        }
     }
 }
 
 impl Columns {
-    fn of<'a>(headers: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut columns = BTreeMap::new();
-        for (at, name) in headers.enumerate() {
-            let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
-            let name = match bare(&name) {
-                "address" | "email" | "e-mail" | "adresse" => "address",
-                "key" => "key",
-                "scope" => "scope",
-                "list" => "list",
-                "reason" | "reason.code" | "reason_code" => "reason",
-                "source" => "source",
-                "at" | "created_at" | "blockedat" | "blocked_at" => "at",
-                "expires_at" => "expires_at",
-                "code" => "code",
-                "error" => "error",
-                "tags" => "tags",
-                _ => continue,
-            };
-            columns.entry(name).or_insert(at);
+    fn of(header: &Header) -> Result<Self> {
+        let invalid = |detail: String| Error::new(ErrorKind::Input, SERVICE, OPERATION).with_detail(detail);
+        let find = |names: &[&str]| header.find(names).map_err(|error| invalid(error.to_string()));
+        let columns = Self {
+            address: find(&[
+                "address",
+                "email",
+                "adresse",
+                "adresse e-mail",
+                "email address",
+                "courriel",
+                "courrier électronique",
+                "mail",
+            ])?,
+            key: find(&["key"])?,
+            scope: find(&["scope"])?,
+            list: find(&["list"])?,
+            reason: find(&["reason.code", "reason"])?,
+            source: find(&["source"])?,
+            at: find(&["at", "created_at", "blockedAt", "blocked_at"])?,
+            expires_at: find(&["expires_at"])?,
+            code: find(&["code"])?,
+            error: find(&["error"])?,
+            tags: find(&["tags"])?,
+        };
+        match columns.address.or(columns.key) {
+            Some(_) => Ok(columns),
+            None => Err(invalid("the header has no column of addresses (address, email or key)".to_owned())),
         }
-        Self(columns)
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    /// The columns that are read, by the name of their meaning.
+    fn read(&self) -> impl Iterator<Item = (usize, &'static str)> {
+        let columns = [
+            (self.address, "address"),
+            (self.key, "key"),
+            (self.scope, "scope"),
+            (self.list, "list"),
+            (self.reason, "reason"),
+            (self.source, "source"),
+            (self.at, "since"),
+            (self.expires_at, "until"),
+            (self.tags, "list"),
+            (self.code, "mark of a list of bounces"),
+            (self.error, "mark of a list of bounces"),
+        ];
+        columns.into_iter().filter_map(|(column, name)| Some((column?, name)))
     }
 
-    /// What a vendor's file means is told by its columns.
+    /// The defaults of a vendor's file follow from its columns.
     fn defaults(&self, source: String, at: DateTime<Utc>) -> Defaults {
-        let (scope, reason) = if self.has("code") && self.has("error") {
+        let (scope, reason) = if self.code.is_some() && self.error.is_some() {
             (SuppressionScope::All, SuppressionReason::HardBounce)
-        } else if self.has("tags") {
+        } else if self.tags.is_some() {
             (SuppressionScope::Marketing, SuppressionReason::Unsubscribed)
-        } else if self.has("at") && !self.has("scope") && !self.has("reason") {
+        } else if self.at.is_some() && self.scope.is_none() && self.reason.is_none() {
             (SuppressionScope::All, SuppressionReason::Complaint)
         } else {
             (SuppressionScope::All, SuppressionReason::Manual)
@@ -344,17 +347,16 @@ fn brevo_code(reason: &str) -> &str {
     }
 }
 
-fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
-    let plain =
-        || chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok().map(|at| at.and_utc());
-    // Mailgun ends its dates with the name of a zone that RFC 2822 calls obsolete, and sometimes with "UTC".
-    let named = text.strip_suffix("UTC").map(|head| format!("{head}GMT"));
-    let mail = DateTime::parse_from_rfc2822(named.as_deref().unwrap_or(text));
-    let at = DateTime::parse_from_rfc3339(text).or(mail).map(|at| at.to_utc()).ok();
-    at.or_else(plain)
+/// A timestamp; one without an offset is UTC, a date is its midnight.
+fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
+    match TimeFormat::new().parse(text) {
+        Ok(Stamp::Instant(at)) => Some(at),
+        Ok(Stamp::Local(at)) => Some(at.and_utc()),
+        Err(_) => None,
+    }
 }
 
-/// Whether a spreadsheet would take a field for a formula (OWASP, CSV injection), full-width signs included.
+/// Whether a spreadsheet would run a field as a formula (OWASP, CSV injection), full-width signs included.
 fn is_formula(text: &str) -> bool {
     let first =
         text.trim_start_matches([' ', '\'', '"', ',', ';', '\n', '\u{feff}', '\u{a0}']).chars().next();
@@ -362,7 +364,7 @@ fn is_formula(text: &str) -> bool {
     matches!(first, Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\0' | '＝' | '＋' | '－' | '＠'))
 }
 
-/// A field without the apostrophe that kept it from being a formula.
+/// A field without the apostrophe that protects it from being run as a formula.
 fn bare(text: &str) -> &str {
     text.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(text)
 }
@@ -377,12 +379,12 @@ fn guarded(text: &str) -> String {
 pub struct SuppressionImport {
     /// Rows of the file.
     pub rows: u64,
-    /// Suppressions that were not there, by person and scope.
+    /// Suppressions that were new, by person and scope.
     pub added: u64,
-    /// Rows that do not read.
-    pub bad: u64,
+    /// Rows that cannot be read.
+    pub quarantined: u64,
     /// The first hundred of them.
-    pub errors: Vec<SuppressionRowError>,
+    pub first_quarantined: Vec<Quarantined>,
 }
 
 /// Imports suppressions; see [`Outbox::import_suppressions`](crate::Outbox::import_suppressions).
@@ -394,10 +396,10 @@ pub(super) async fn import<R: Read>(store: &Store, file: Suppressions<R>) -> Res
         match row? {
             SuppressionRow::Suppression(row) => batch.push(StoredSuppression::from(&*row)),
             SuppressionRow::Erased(row) => batch.push(row.0),
-            SuppressionRow::Bad(error) => {
-                report.bad += 1;
-                if report.errors.len() < KEPT {
-                    report.errors.push(error);
+            SuppressionRow::Quarantined(row) => {
+                report.quarantined += 1;
+                if report.first_quarantined.len() < KEPT {
+                    report.first_quarantined.push(row);
                 }
             }
         }

@@ -15,7 +15,7 @@ pub enum Idempotency {
         /// How long the key is remembered.
         within: Option<Duration>,
     },
-    /// It does not recognise keys, but can be asked whether a mail was accepted, once the given time has passed.
+    /// It does not recognise keys, but can be asked whether an email was accepted, once the given time has passed.
     LookUp {
         /// How long after the call an answer can be relied on.
         after: Duration,
@@ -28,27 +28,27 @@ pub enum Idempotency {
 pub struct Capabilities {
     /// What it supports.
     pub features: BTreeSet<Feature>,
-    /// The most mails in one call, at least 1.
+    /// The most emails in one call, at least 1.
     pub max_recipients: usize,
     /// The most bytes of one message (bodies and attachments), where there is a limit.
     pub max_message_bytes: Option<usize>,
     /// The most tags on one message, where there is a limit.
     pub max_tags: Option<usize>,
-    /// How far ahead a mail can be scheduled, where there is a limit.
+    /// How far ahead an email can be scheduled, where there is a limit.
     pub schedule_horizon: Option<Duration>,
     /// What it does with a repeated call.
     pub idempotency: Idempotency,
-    /// Whether [`settle`](crate::EmailProvider::settle) asks by sending again under the same key: a mail that had not
-    /// arrived is sent then. An outbox does not ask so about a mail that must not be sent any more.
+    /// Whether [`settle`](crate::EmailProvider::settle) asks by sending again under the same key: an email that had not
+    /// arrived is sent then. An outbox does not ask so about an email that must not be sent any more.
     pub settles_by_sending: bool,
-    /// Whether the mails of one call get ids of their own; otherwise they share one.
+    /// Whether the emails of one call get ids of their own; otherwise they share one.
     pub id_per_recipient: bool,
-    /// Whether it only pretends: the vendor checks the mails and delivers none.
+    /// Whether it only pretends: the vendor checks the emails and delivers none.
     pub sandbox: bool,
 }
 
 impl Capabilities {
-    /// One plain HTML mail per call and nothing else.
+    /// One plain HTML email per call and nothing else.
     #[must_use]
     pub fn minimal() -> Self {
         Self {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 ///         &self.0 // for example Capabilities::minimal()
 ///     }
 ///     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
-///         Ok(group.mails().iter().map(|email| Outcome::Accepted { id: email.key.to_string() }).collect())
+///         Ok(group.emails().iter().map(|email| Outcome::Accepted { id: email.key.to_string() }).collect())
 ///     }
 ///     async fn check(&self) -> Result<()> {
 ///         Ok(())
@@ -104,7 +104,7 @@ pub trait EmailProvider: Debug + Send + Sync + 'static {
 
     /// Finds out the outcomes of a group whose answers were lost. Default: all unknown.
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
-        Ok(vec![Settlement::StillUnknown; group.mails().len()])
+        Ok(vec![Settlement::StillUnknown; group.emails().len()])
     }
 
     /// Checks whether emails could be sent now (credentials, permissions, space), without sending any.

@@ -1,26 +1,26 @@
-//! What became of a mail. Data, not an error: a rejected recipient is an answer.
+//! What became of an email. Data, not an error: a rejected recipient is an answer.
 
 use chrono::{DateTime, Utc};
 use std::fmt;
 
-/// What became of one mail in one call.
+/// What became of one email in one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The provider has taken responsibility, durably.
     Accepted {
-        /// The provider's id of the mail.
+        /// The provider's id of the email.
         id: String,
     },
-    /// The provider refuses for good. Repeating the same mail is pointless.
+    /// The provider refuses for good. Repeating the same email is pointless.
     Rejected {
         /// Why, in few words.
         reason: RejectReason,
         /// Why, in the provider's words, without personal data.
         detail: String,
     },
-    /// The call as a whole was refused because of what it holds, and provably nothing of it was accepted. Every mail of
-    /// a group of two or more gets this outcome; the caller sends the group again in halves, so that one bad mail does
-    /// not spoil the others. A group of one is never refused so: its mail is `Rejected`.
+    /// The call as a whole was refused because of what it holds, and provably nothing of it was accepted. Every email of
+    /// a group of two or more gets this outcome; the caller sends the group again in halves, so that one bad email does
+    /// not spoil the others. A group of one is never refused so: its email is `Rejected`.
     GroupRefused {
         /// Why, in few words.
         reason: RejectReason,
@@ -36,8 +36,8 @@ pub enum Outcome {
         /// Why, in the provider's words, without personal data.
         detail: String,
     },
-    /// The call ended, for the account's sake, before it came to this mail, and nothing was said about it: the account
-    /// rests, and the mail waits as if the call had not been made. It is no attempt.
+    /// The call ended, for the account's sake, before it came to this email, and nothing was said about it: the account
+    /// rests, and the email waits as if the call had not been made. It is no attempt.
     NotOffered {
         /// When to come back.
         retry_at: DateTime<Utc>,
@@ -51,7 +51,7 @@ pub enum Outcome {
     },
 }
 
-/// Why a mail was refused for good.
+/// Why an email was refused for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectReason {
@@ -59,7 +59,7 @@ pub enum RejectReason {
     InvalidAddress,
     /// The provider blocks this recipient (an earlier bounce, complaint or unsubscription).
     Blocked,
-    /// The mail is too large.
+    /// The email is too large.
     TooLarge,
     /// The provider lacks something that the message asks for.
     Unsupported,
@@ -139,7 +139,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What was found out about a mail whose answer was lost.
+/// What was found out about an email whose answer was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
     /// This is what became of it.

@@ -22,7 +22,7 @@ pub struct Plan {
     pub dropped: Vec<Dropped>,
 }
 
-/// What may be left out of a mail when the provider lacks it; nothing, unless it is named.
+/// What may be left out of an email when the provider lacks it; nothing, unless it is named.
 ///
 /// Only what a recipient can do without is ever left out: see [`DROPPABLE`](Self::DROPPABLE).
 ///
@@ -31,13 +31,13 @@ pub struct Plan {
 /// use mkt_email::message::Feature;
 /// let degrade = Degrade::of([Feature::Tags, Feature::TextOnly]);
 /// assert!(degrade.allows(Feature::Tags));
-/// assert!(!degrade.allows(Feature::TextOnly)); // without its body there is no mail
+/// assert!(!degrade.allows(Feature::TextOnly)); // without its body there is no email
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Degrade(BTreeSet<Feature>);
 
 impl Degrade {
-    /// The features that can be left out of a mail.
+    /// The features that can be left out of an email.
     pub const DROPPABLE: [Feature; 6] = [
         Feature::ReplyTo,
         Feature::CustomHeaders,
@@ -118,17 +118,17 @@ impl fmt::Display for Refusal {
 pub(crate) struct Rules<'a, K> {
     /// Why a message cannot be sent, if it cannot.
     pub(crate) refuse: &'a dyn Fn(usize, &Message) -> Option<Refusal>,
-    /// What all mails of one call have in common.
+    /// What all emails of one call have in common.
     pub(crate) shared: &'a dyn Fn(&Message) -> K,
-    /// What a mail adds to its call, in two units of the vendor's.
+    /// What an email adds to its call, in two units of the vendor's.
     pub(crate) weigh: &'a dyn Fn(&Message) -> [usize; 2],
-    /// The most of either in one call. A mail that weighs more has a call of its own.
+    /// The most of either in one call. An email that weighs more has a call of its own.
     pub(crate) most: [usize; 2],
     /// Whether a call may not name an address twice.
     pub(crate) one_mail_per_address: bool,
 }
 
-/// A group that may take more mails.
+/// A group that may take more emails.
 struct Open {
     index: usize,
     count: usize,
@@ -150,7 +150,7 @@ impl Open {
     }
 }
 
-/// What all mails of one call have in common on the vendors' wires.
+/// What all emails of one call have in common on the vendors' wires.
 type Shared = (String, Option<String>, Vec<String>, Option<i64>);
 
 impl Plan {

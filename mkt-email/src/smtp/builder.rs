@@ -50,7 +50,7 @@ impl SmtpBuilder {
             connections: 4,
             mails_per_call: 1,
             max_message_bytes: None,
-            wear: Wear { idle: Duration::from_secs(30), age: Duration::from_mins(5), mails: 500 },
+            wear: Wear { idle: Duration::from_secs(30), age: Duration::from_mins(5), emails: 500 },
             timeouts: Timeouts::default(),
         }
     }
@@ -110,7 +110,7 @@ impl SmtpBuilder {
     }
 
     /// No encryption: for servers on this machine or in a network that is trusted. Whoever listens on the way reads
-    /// every mail. Credentials are not sent so, unless [`credentials_in_the_clear`](Self::credentials_in_the_clear).
+    /// every email. Credentials are not sent so, unless [`credentials_in_the_clear`](Self::credentials_in_the_clear).
     pub fn unencrypted(mut self) -> Self {
         self.security = Security::Unencrypted;
         self
@@ -166,7 +166,7 @@ impl SmtpBuilder {
         self
     }
 
-    /// Mails that one call carries, one after the other over one connection (1). An outbox marks a call's mails as
+    /// Emails that one call carries, one after the other over one connection (1). An outbox marks a call's emails as
     /// sending together: with more than one it commits less often, and a killed process leaves as many unknown.
     pub fn mails_per_call(mut self, most: usize) -> Self {
         self.mails_per_call = most.max(1);
@@ -179,9 +179,9 @@ impl SmtpBuilder {
         self
     }
 
-    /// Mails after which a connection is replaced (500, at least 1).
+    /// Emails after which a connection is replaced (500, at least 1).
     pub fn mails_per_connection(mut self, most: u32) -> Self {
-        self.wear.mails = most.max(1);
+        self.wear.emails = most.max(1);
         self
     }
 
@@ -264,7 +264,7 @@ impl SmtpBuilder {
         }
         can.max_recipients = self.mails_per_call;
         can.max_message_bytes = self.max_message_bytes;
-        // RFC 1047: whether a mail arrived whose answer is lost cannot be found out.
+        // RFC 1047: whether an email arrived whose answer is lost cannot be found out.
         can.idempotency = Idempotency::None;
         can
     }

@@ -1,4 +1,4 @@
-//! Making a connection over which mails may go: TCP, TLS, `EHLO`, credentials, in that order and no other. No byte of a
+//! Making a connection over which emails may go: TCP, TLS, `EHLO`, credentials, in that order and no other. No byte of a
 //! credential is written before the peer has proved that it is the host which was asked for.
 
 use super::SERVICE;
@@ -65,16 +65,16 @@ impl Offers {
     }
 }
 
-/// A connection ready for mails.
+/// A connection ready for emails.
 pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) offers: Offers,
-    /// Whether a mail was begun and not ended, so that the next one has to reset.
+    /// Whether an email was begun and not ended, so that the next one has to reset.
     pub(super) begun: bool,
-    /// Whether it may be used for another mail.
+    /// Whether it may be used for another email.
     pub(super) sound: bool,
-    /// Whether a mail went over it before.
-    pub(super) mails: u32,
+    /// Whether an email went over it before.
+    pub(super) emails: u32,
     pub(super) opened: Instant,
     pub(super) rested: Instant,
 }
@@ -85,7 +85,7 @@ impl Connection {
         let times = &settings.timeouts;
         let tcp = async {
             let stream = TcpStream::connect((settings.host.as_str(), settings.port)).await?;
-            // Otherwise the last, short packet of every mail waits 40 ms for an acknowledgement.
+            // Otherwise the last, short packet of every email waits 40 ms for an acknowledgement.
             stream.set_nodelay(true)?;
             io::Result::Ok(stream)
         };
@@ -113,7 +113,7 @@ impl Connection {
             authenticate(&mut wire, offers.auth, credentials, times.command).await?;
         }
         let now = Instant::now();
-        Ok(Self { wire, offers, begun: false, sound: true, mails: 0, opened: now, rested: now })
+        Ok(Self { wire, offers, begun: false, sound: true, emails: 0, opened: now, rested: now })
     }
 
     /// Says goodbye. Waits for the answer no longer than told, and for nothing else.

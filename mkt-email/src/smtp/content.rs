@@ -1,11 +1,11 @@
-//! The form that a mail has on the wire (RFC 5321 §4.5.2): every line ends in CRLF, a line that begins with a dot gets
-//! a second one, and a line of one dot ends it. No other bytes can end it, whatever the mail holds: a lone CR or LF, of
+//! The form that an email has on the wire (RFC 5321 §4.5.2): every line ends in CRLF, a line that begins with a dot gets
+//! a second one, and a line of one dot ends it. No other bytes can end it, whatever the email holds: a lone CR or LF, of
 //! which some receivers have made line ends ("SMTP smuggling", CERT VU#302671), becomes CRLF first.
 
-/// Writes the mail with its end into `wire`.
-pub(super) fn write(mail: &[u8], wire: &mut Vec<u8>) {
-    wire.reserve(mail.len() + mail.len() / 64 + 8);
-    let mut rest = mail;
+/// Writes the email with its end into `wire`.
+pub(super) fn write(email: &[u8], wire: &mut Vec<u8>) {
+    wire.reserve(email.len() + email.len() / 64 + 8);
+    let mut rest = email;
     loop {
         let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
         let line = &rest[..end.unwrap_or(rest.len())];
@@ -14,7 +14,7 @@ pub(super) fn write(mail: &[u8], wire: &mut Vec<u8>) {
         }
         wire.extend_from_slice(line);
         let Some(end) = end else {
-            // The end of the mail ends its last line.
+            // The end of the email ends its last line.
             if !line.is_empty() {
                 wire.extend_from_slice(b"\r\n");
             }
@@ -31,9 +31,9 @@ pub(super) fn write(mail: &[u8], wire: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn wire(mail: &str) -> String {
+    fn wire(email: &str) -> String {
         let mut bytes = Vec::new();
-        write(mail.as_bytes(), &mut bytes);
+        write(email.as_bytes(), &mut bytes);
         String::from_utf8(bytes).unwrap()
     }
 
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn every_line_end_becomes_crlf() {
         assert_eq!(wire("a\nb\rc\r\r\nd\n\re"), "a\r\nb\r\nc\r\n\r\nd\r\n\r\ne\r\n.\r\n");
-        // What opens a second mail at receivers that take a lone LF or CR for a line end.
+        // What opens a second email at receivers that take a lone LF or CR for a line end.
         assert_eq!(wire("a\n.\nb\n.\r\nc\r.\rd"), "a\r\n..\r\nb\r\n..\r\nc\r\n..\r\nd\r\n.\r\n");
     }
 

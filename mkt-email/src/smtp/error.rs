@@ -1,4 +1,4 @@
-//! What the replies of servers mean for a mail, in one place. Pure.
+//! What the replies of servers mean for an email, in one place. Pure.
 //!
 //! Codes: RFC 5321 §4.2.3, enhanced codes: RFC 3463 and the IANA registry "SMTP Enhanced Status Codes". Gmail's limits
 //! and their replies: <https://support.google.com/a/answer/166852> (2026-11).
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The rest of an account that is told to slow down, or of a server that is going down.
 const MINUTE: Duration = Duration::from_mins(1);
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
-/// Greylisting lets a mail pass after 5 to 15 minutes (Postgrey's default is 5).
+/// Greylisting lets an email pass after 5 to 15 minutes (Postgrey's default is 5).
 const QUARTER: Duration = Duration::from_mins(15);
 /// A full mailbox is not emptied at once.
 const FOUR_HOURS: Duration = Duration::from_hours(4);
@@ -28,7 +28,7 @@ const LONGEST: Duration = Duration::from_hours(48);
 /// What is kept of a server's words.
 const MAX_TOLD: usize = 200;
 
-/// How far a mail had come.
+/// How far an email had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// The sender was named.
@@ -44,11 +44,11 @@ pub(super) enum Step {
 /// What a 4yz or 5yz means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// This mail is refused for good.
+    /// This email is refused for good.
     Never(RejectReason),
     /// Not now.
     Later(Duration, Scope),
-    /// The server wants other credentials, or other encryption: no mail will pass.
+    /// The server wants other credentials, or other encryption: no email will pass.
     Credentials,
     /// The server thinks that the dialogue is elsewhere.
     Astray,
@@ -63,13 +63,13 @@ fn meaning(step: Step, reply: &Reply) -> Meaning {
     {
         return Meaning::Credentials;
     }
-    // "bad sequence of commands" is not about a mail, and would be said to the next one too.
+    // "bad sequence of commands" is not about an email, and would be said to the next one too.
     if reply.code == 503 {
         return Meaning::Astray;
     }
     // "550 5.4.5 Daily SMTP relay limit exceeded for user", "550 5.7.1 Daily SMTP relay limit exceeded for customer",
     // "450 4.2.1 Peak SMTP relay limit exceeded for customer": the account's limits, whatever the code says.
-    // Limits of a mailbox and of one mail are told in the same words.
+    // Limits of a mailbox and of one email are told in the same words.
     let one_mails = matches!(about, Some((2, 2 | 3) | (3, 4)))
         || reply.code == 552
         || says(&["mailbox", "message size", "size limit", "storage"]);
@@ -150,11 +150,11 @@ fn never(step: Step, code: u16, about: About, says: &dyn Fn(&[&str]) -> bool) ->
     }
 }
 
-/// What a refusal makes of a mail.
+/// What a refusal makes of an email.
 ///
 /// # Errors
 /// [`ErrorKind::Auth`] when it concerns the credentials, [`ErrorKind::Protocol`] when the server has lost the thread: no
-/// mail of the account would pass.
+/// email of the account would pass.
 pub(super) fn outcome(
     step: Step,
     reply: &Reply,
@@ -180,14 +180,14 @@ pub(super) fn outcome(
     }
 }
 
-/// A mail whose connection was lost before its end was written: it was not accepted. The mail waits and not the
-/// account, since it may be the mail that breaks the connection; where it is the server, the next one cannot connect.
+/// An email whose connection was lost before its end was written: it was not accepted. The email waits and not the
+/// account, since it may be the email that breaks the connection; where it is the server, the next one cannot connect.
 pub(super) fn cut_off(fault: &Fault, at: DateTime<Utc>) -> Outcome {
     let detail = format!("{} before the mail was handed over", fault.clause());
     Outcome::Deferred { retry_at: later(at, MINUTE), scope: Scope::Recipient, detail }
 }
 
-/// A refusal while the connection is set up: nothing was said about a mail yet.
+/// A refusal while the connection is set up: nothing was said about an email yet.
 pub(super) fn unwilling(operation: &'static str, reply: &Reply) -> Error {
     let kind = match reply.class() {
         4 => ErrorKind::Unavailable,
@@ -349,7 +349,7 @@ mod tests {
             (Step::Recipient, "554 5.7.1 Relay access denied", Policy),
             (Step::Recipient, "552 5.2.2 The email account is over quota", Other),
             (Step::Sender, "552 5.3.4 Message size exceeds fixed limit", TooLarge),
-            // One mail's limits, and not the account's.
+            // One email's limits, and not the account's.
             (Step::Sender, "552 5.3.4 size limit exceeded", TooLarge),
             (Step::Content, "552 size limit exceeded", TooLarge),
             (Step::Recipient, "552 5.2.2 storage limit exceeded", Other),

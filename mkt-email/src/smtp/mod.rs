@@ -1,15 +1,15 @@
-//! SMTP: any server that takes mails, and Gmail. The dialogue is our own, over kept connections; lettre builds the
-//! mails, rustls encrypts. What it will not do: look up who receives mail for a domain (it talks to one server), send
+//! SMTP: any server that takes emails, and Gmail. The dialogue is our own, over kept connections; lettre builds the
+//! emails, rustls encrypts. What it will not do: look up who receives email for a domain (it talks to one server), send
 //! to several recipients at once, or go on in the clear where TLS was asked for.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `builder`, `settings` | where to send, as whom, how long to wait |
-//! | `wire`, `reply`, `content` | bytes: replies in, mails out |
+//! | `wire`, `reply`, `content` | bytes: replies in, emails out |
 //! | `connection`, `auth` | TCP, TLS, `EHLO`, credentials |
-//! | `transaction` | one mail |
+//! | `transaction` | one email |
 //! | `error` | what a reply means |
-//! | `pool` | connections kept for the next mail |
+//! | `pool` | connections kept for the next email |
 
 mod auth;
 mod builder;
@@ -47,13 +47,13 @@ const SERVICE: &str = "smtp";
 /// How long the rest of a call waits when the server fails in the middle of it.
 const REST: Duration = Duration::from_mins(1);
 
-/// Sends mails to an SMTP server, one transaction each, over connections that it keeps.
+/// Sends emails to an SMTP server, one transaction each, over connections that it keeps.
 ///
 /// ```
 /// use mkt_connect::Secret;
 /// use mkt_email::Smtp;
 ///
-/// let smtp = Smtp::from_url(&Secret::new("smtps://shop:s3cret@mail.example.com"))?.build()?;
+/// let smtp = Smtp::from_url(&Secret::new("smtps://shop:s3cret@email.example.com"))?.build()?;
 /// let gmail = Smtp::gmail("shop@gmail.com", Secret::new("abcd efgh ijkl mnop")).build()?;
 /// let relay = Smtp::builder("127.0.0.1").port(2525).unencrypted().connections(16).build()?;
 /// # Ok::<(), mkt_connect::Error>(())
@@ -61,19 +61,19 @@ const REST: Duration = Duration::from_mins(1);
 ///
 /// # What an answer is worth
 ///
-/// - Before the end of a mail is written, nothing was accepted: a connection that is lost there, or a silence, gives
+/// - Before the end of an email is written, nothing was accepted: a connection that is lost there, or a silence, gives
 ///   [`Outcome::Deferred`].
 /// - After it, only the server knows: [`Outcome::Unknown`] with [`Stage::AwaitingAnswer`](crate::provider::Stage), and
-///   [`settle`](EmailProvider::settle) never finds out more (RFC 1047). An outbox does not send such a mail again. All
-///   attempts of a mail differ in their `Message-ID`; whoever repeats one by hand should do so with the same key, by
+///   [`settle`](EmailProvider::settle) never finds out more (RFC 1047). An outbox does not send such an email again. All
+///   attempts of an email differ in their `Message-ID`; whoever repeats one by hand should do so with the same key, by
 ///   which most receivers recognise it.
 /// - 4yz and 5yz are told apart by their enhanced codes (RFC 3463) and by who was concerned: the recipient, or the
 ///   account (421, 4.7.x, Gmail's 5.4.5), with which the rest of a call waits too. Wrong credentials are an error of the
-///   call, and no mail's fault.
-/// - A kept connection that the server closed in the meantime is replaced once per mail, before the server has seen
+///   call, and no email's fault.
+/// - A kept connection that the server closed in the meantime is replaced once per email, before the server has seen
 ///   anything of it but a sender.
 ///
-/// The id of an accepted mail is its `Message-ID`: queue numbers have no common form.
+/// The id of an accepted email is its `Message-ID`: queue numbers have no common form.
 ///
 /// Clones share the connections. An outbox makes use of several where its `RunOptions::calls_in_flight` says so, and
 /// prolongs its lease while a call lasts, however long (see [`Timeouts`]).
@@ -107,8 +107,8 @@ impl Smtp {
     /// Gmail and Google Workspace, with an [app password](https://support.google.com/accounts/answer/185833). The
     /// spaces in which Google shows it may stay.
     ///
-    /// Limits (<https://support.google.com/a/answer/166852>, 2026-11): 2 000 mails a day, 500 for consumers and trials,
-    /// over a rolling window; beyond them mails are deferred by a day.
+    /// Limits (<https://support.google.com/a/answer/166852>, 2026-11): 2 000 emails a day, 500 for consumers and trials,
+    /// over a rolling window; beyond them emails are deferred by a day.
     #[expect(clippy::needless_pass_by_value, reason = "the same form as `login`")]
     pub fn gmail(user: &str, app_password: Secret) -> SmtpBuilder {
         let password = Secret::new(app_password.expose().replace(' ', ""));
@@ -121,7 +121,7 @@ impl Smtp {
     }
 
     fn google() -> SmtpBuilder {
-        // Google counts connections too; a few are plenty for a few thousand mails a day.
+        // Google counts connections too; a few are plenty for a few thousand emails a day.
         Self::builder("smtp.gmail.com").port(465).implicit_tls().connections(2)
     }
 
@@ -137,17 +137,17 @@ impl Smtp {
         self.0.pool.resting()
     }
 
-    /// Hands one mail over, on the connection in hand, a kept one or a new one.
+    /// Hands one email over, on the connection in hand, a kept one or a new one.
     async fn carry(
         &self,
-        mail: &Outgoing,
+        email: &Outgoing,
         at: DateTime<Utc>,
         hand: &mut Option<Connection>,
     ) -> Result<Outcome> {
         let Inner { settings, pool, .. } = &*self.0;
-        let message = &*mail.message;
+        let message = &*email.message;
         let own = if settings.labels_in_headers { labels(message) } else { Vec::new() };
-        let bytes = match message.to_mime_with(mail.key, at, &own) {
+        let bytes = match message.to_mime_with(email.key, at, &own) {
             Ok(bytes) => bytes,
             // The message's trouble, not the server's.
             Err(error) => {
@@ -156,7 +156,7 @@ impl Smtp {
             }
         };
         let sender = settings.bounces_to.as_ref().unwrap_or(&message.from().address).as_str();
-        let parcel = Parcel { message, sender, bytes: &bytes, id: message.message_id(mail.key), at };
+        let parcel = Parcel { message, sender, bytes: &bytes, id: message.message_id(email.key), at };
         let mut kept = match hand.take() {
             Some(connection) if pool.is_worn(&connection) => {
                 connection.quit(Duration::ZERO).await;
@@ -215,25 +215,25 @@ impl EmailProvider for Smtp {
                 Error::new(ErrorKind::Cancelled, SERVICE, "send").with_detail("the provider is closed")
             );
         };
-        let mut outcomes = Vec::with_capacity(group.mails().len());
+        let mut outcomes = Vec::with_capacity(group.emails().len());
         let mut hand = None;
-        for mail in group.mails() {
-            match self.carry(mail, group.at(), &mut hand).await {
+        for email in group.emails() {
+            match self.carry(email, group.at(), &mut hand).await {
                 // Whoever is told to slow down does not go on with the rest, which was never offered.
                 Ok(Outcome::Deferred { scope: Scope::Account, retry_at, detail }) => {
                     let unoffered = Outcome::NotOffered { retry_at, detail: detail.clone() };
                     outcomes.push(Outcome::Deferred { scope: Scope::Account, retry_at, detail });
-                    outcomes.resize(group.mails().len(), unoffered);
+                    outcomes.resize(group.emails().len(), unoffered);
                     break;
                 }
                 Ok(outcome) => outcomes.push(outcome),
                 Err(error) if outcomes.is_empty() => return Err(error),
-                // Mails before this one have their answers, so the call as a whole cannot fail; for this one and those
+                // Emails before this one have their answers, so the call as a whole cannot fail; for this one and those
                 // after it, it did.
                 Err(error) => {
                     let retry_at = later(group.at(), error.retry_after().unwrap_or(REST));
                     let unoffered = Outcome::NotOffered { retry_at, detail: error.to_string() };
-                    outcomes.resize(group.mails().len(), unoffered);
+                    outcomes.resize(group.emails().len(), unoffered);
                     break;
                 }
             }

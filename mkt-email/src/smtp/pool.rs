@@ -1,5 +1,5 @@
-//! Connections kept for the next mail. There are never more than the limit, and none is asked whether it still lives
-//! before it is used: a `NOOP` costs a round trip per mail, and proves nothing about the moment after.
+//! Connections kept for the next email. There are never more than the limit, and none is asked whether it still lives
+//! before it is used: a `NOOP` costs a round trip per email, and proves nothing about the moment after.
 
 use super::connection::Connection;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) struct Wear {
     pub(super) idle: Duration,
     pub(super) age: Duration,
-    pub(super) mails: u32,
+    pub(super) emails: u32,
 }
 
 pub(super) struct Pool {
@@ -48,10 +48,10 @@ impl Pool {
         }
     }
 
-    /// Whether it should not carry another mail.
+    /// Whether it should not carry another email.
     pub(super) fn is_worn(&self, connection: &Connection) -> bool {
         let now = Instant::now();
-        connection.mails >= self.wear.mails
+        connection.emails >= self.wear.emails
             || now.duration_since(connection.rested) > self.wear.idle
             || now.duration_since(connection.opened) > self.wear.age
     }
@@ -66,7 +66,7 @@ impl Pool {
         }
     }
 
-    /// Says goodbye on all connections at once. Those in use end when their mail has its answer.
+    /// Says goodbye on all connections at once. Those in use end when their email has its answer.
     pub(super) async fn close(&self) {
         self.places.close();
         let resting = std::mem::take(&mut *self.lock());

@@ -27,7 +27,7 @@ pub struct Timeouts {
     pub data_start: Duration,
     /// For each 64 KiB of the content to be taken (3 minutes).
     pub data_block: Duration,
-    /// For the reply to the end of the content (10 minutes). Whoever gives up earlier does not know whether the mail
+    /// For the reply to the end of the content (10 minutes). Whoever gives up earlier does not know whether the email
     /// was accepted.
     pub data_end: Duration,
 }

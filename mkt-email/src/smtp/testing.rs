@@ -1,6 +1,6 @@
-//! An SMTP server on loopback for tests: it keeps state, takes mails, and misbehaves wherever it is told to.
+//! An SMTP server on loopback for tests: it keeps state, takes emails, and misbehaves wherever it is told to.
 //!
-//! It reads mails by itself, with nothing of the provider's code: a line ends at CRLF and nowhere else, a mail at
+//! It reads emails by itself, with nothing of the provider's code: a line ends at CRLF and nowhere else, an email at
 //! CRLF, dot, CRLF. It delivers nothing, listens on 127.0.0.1 only, and everything it started ends when it is dropped.
 
 use rustls::ServerConfig;
@@ -61,8 +61,8 @@ pub struct Seen {
     pub line: String,
     /// The connection's number, from 1.
     pub connection: usize,
-    /// The number of the mail on this connection, from 1.
-    pub mail: usize,
+    /// The number of the email on this connection, from 1.
+    pub email: usize,
 }
 
 /// What to do instead of answering as a good server does. State is kept as if the answer were yes when it begins with
@@ -80,9 +80,9 @@ pub enum Act {
     Close,
     /// Answer this and hang up.
     ReplyThenClose(String),
-    /// At [`Step::End`]: take the mail and hang up without an answer.
+    /// At [`Step::End`]: take the email and hang up without an answer.
     TakeThenClose,
-    /// At [`Step::End`]: take the mail and write these bytes, then hang up.
+    /// At [`Step::End`]: take the email and write these bytes, then hang up.
     TakeThenRaw(Vec<u8>),
     /// Say nothing for ever.
     Silence,
@@ -104,7 +104,7 @@ impl Act {
     }
 }
 
-/// A mail that the server took.
+/// An email that the server took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Taken {
@@ -112,7 +112,7 @@ pub struct Taken {
     pub from: String,
     /// The envelope's recipients.
     pub to: Vec<String>,
-    /// The mail, the dots of the wire removed.
+    /// The email, the dots of the wire removed.
     pub bytes: Vec<u8>,
     /// Whether it came through TLS.
     pub encrypted: bool,
@@ -159,7 +159,7 @@ impl SmtpServerBuilder {
         Ok(self)
     }
 
-    /// Takes mails only from this user; the password is also taken as an OAuth token.
+    /// Takes emails only from this user; the password is also taken as an OAuth token.
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.users.push((name.to_owned(), password.to_owned()));
         self
@@ -206,7 +206,7 @@ fn server_config(chain: Vec<Vec<u8>>, key: Vec<u8>) -> io::Result<Arc<ServerConf
 
 #[derive(Default)]
 struct Log {
-    mails: Vec<Taken>,
+    emails: Vec<Taken>,
     lines: Vec<String>,
 }
 
@@ -230,7 +230,7 @@ pub struct SmtpServer {
 }
 
 impl SmtpServer {
-    /// A good server without TLS that takes mails from everybody.
+    /// A good server without TLS that takes emails from everybody.
     pub fn builder() -> SmtpServerBuilder {
         SmtpServerBuilder {
             extensions: ["PIPELINING", "8BITMIME", "SIZE 10485760"].map(str::to_owned).to_vec(),
@@ -246,13 +246,13 @@ impl SmtpServer {
         self.address.port()
     }
 
-    /// The mails taken, in order.
+    /// The emails taken, in order.
     #[must_use]
-    pub fn mails(&self) -> Vec<Taken> {
-        self.shared.log().mails.clone()
+    pub fn emails(&self) -> Vec<Taken> {
+        self.shared.log().emails.clone()
     }
 
-    /// Every line read outside of mails, in order, with a `*` before those that came through TLS.
+    /// Every line read outside of emails, in order, with a `*` before those that came through TLS.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.shared.log().lines.clone()
@@ -309,7 +309,7 @@ async fn serve(stream: TcpStream, shared: &Shared, number: usize) -> io::Result<
         known: shared.built.users.is_empty(),
         from: None,
         to: Vec::new(),
-        mail: 1,
+        email: 1,
     };
     if let Some((config, _)) = implicit {
         session.encrypt(Arc::clone(config)).await?;
@@ -332,7 +332,7 @@ struct Session<'a> {
     known: bool,
     from: Option<(String, String)>,
     to: Vec<String>,
-    mail: usize,
+    email: usize,
 }
 
 fn hang_up<T>() -> io::Result<T> {
@@ -374,7 +374,7 @@ impl Session<'_> {
     }
 
     fn act(&self, step: Step, line: &str) -> Option<Act> {
-        let seen = Seen { step, line: line.to_owned(), connection: self.number, mail: self.mail };
+        let seen = Seen { step, line: line.to_owned(), connection: self.number, email: self.email };
         (self.shared.built.behaviour)(&seen)
     }
 
@@ -551,7 +551,7 @@ impl Session<'_> {
             self.perform(act).await?;
             return Ok(());
         }
-        let mut mail = Vec::new();
+        let mut email = Vec::new();
         let mut ended = false;
         while !ended {
             // Whole lines only; what is left waits for its end.
@@ -563,10 +563,10 @@ impl Session<'_> {
                     ended = true;
                     break;
                 }
-                mail.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+                email.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
             }
             self.buffer.drain(..used);
-            let too_much = mail.len() + self.buffer.len() > MAX_MAIL;
+            let too_much = email.len() + self.buffer.len() > MAX_MAIL;
             if !ended && (too_much || !self.fill().await?) {
                 return hang_up();
             }
@@ -581,9 +581,16 @@ impl Session<'_> {
         };
         if takes {
             let (encrypted, connection) = (self.encrypted, self.number);
-            self.shared.log().mails.push(Taken { from, to, bytes: mail, encrypted, connection, parameters });
+            self.shared.log().emails.push(Taken {
+                from,
+                to,
+                bytes: email,
+                encrypted,
+                connection,
+                parameters,
+            });
         }
-        self.mail += 1;
+        self.email += 1;
         self.perform(act).await.map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! One mail over one connection: who from, who to, what. It knows at every moment whether the end of the mail was
+//! One email over one connection: who from, who to, what. It knows at every moment whether the end of the email was
 //! written, since that decides whether a lost connection leaves a doubt.
 
 use super::SERVICE;
@@ -19,12 +19,12 @@ use std::time::Duration;
 /// How long to listen, after a write failed, for what the server said before it closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A mail as it goes out.
+/// An email as it goes out.
 pub(super) struct Parcel<'a> {
     pub(super) message: &'a Message,
     /// The envelope's sender.
     pub(super) sender: &'a str,
-    /// The mail, without the dots of the wire.
+    /// The email, without the dots of the wire.
     pub(super) bytes: &'a [u8],
     /// What it is called once it is accepted.
     pub(super) id: String,
@@ -33,9 +33,9 @@ pub(super) struct Parcel<'a> {
 
 /// What came of it.
 pub(super) enum End {
-    /// The mail has its answer.
+    /// The email has its answer.
     Answered(Outcome),
-    /// The connection was over before the server took notice of the mail.
+    /// The connection was over before the server took notice of the email.
     Stale(Fault),
 }
 
@@ -48,7 +48,7 @@ struct Envelope {
     whole: bool,
 }
 
-/// A connection lost before the content: before or after the server took notice of the mail.
+/// A connection lost before the content: before or after the server took notice of the email.
 enum Lost {
     Before(Fault),
     After(Fault),
@@ -66,18 +66,18 @@ impl Lost {
 }
 
 impl Connection {
-    /// Hands one mail over.
+    /// Hands one email over.
     ///
     /// # Errors
-    /// When the server does not speak the protocol or wants other credentials; the mail was not accepted.
+    /// When the server does not speak the protocol or wants other credentials; the email was not accepted.
     pub(super) async fn hand_over(&mut self, parcel: &Parcel<'_>, times: &Timeouts) -> Result<End> {
         if let Some(refusal) = self.beyond_offers(parcel) {
             return Ok(End::Answered(refusal));
         }
         // Until a good end is seen there is none: a caller who drops this future leaves the connection in the middle.
         self.sound = false;
-        let reused = self.mails > 0;
-        self.mails += 1;
+        let reused = self.emails > 0;
+        self.emails += 1;
         let envelope = match self.envelope(parcel, times).await {
             Ok(envelope) => envelope,
             Err(Lost::Before(fault)) => return Ok(End::Stale(fault)),
@@ -98,8 +98,8 @@ impl Connection {
             if !matches!(reply.class(), 4 | 5) {
                 return Err(nonsense("an answer that does not fit the question"));
             }
-            // The connection is good for the next mail, unless the server now waits for the content of this one. A dot
-            // alone would get out of that, and be an empty mail to whom a strange server did take.
+            // The connection is good for the next email, unless the server now waits for the content of this one. A dot
+            // alone would get out of that, and be an empty email to whom a strange server did take.
             let waiting = envelope.announced.as_ref().is_some_and(|reply| reply.class() == 3);
             self.sound = envelope.whole && !waiting && reply.code != 421;
             self.begun = true;
@@ -205,12 +205,12 @@ impl Connection {
         let mut bytes = Vec::new();
         content::write(parcel.bytes, &mut bytes);
         if let Err(fault) = self.wire.write(&bytes, times.data_block).await {
-            // The end was not written, so the mail was not accepted; perhaps the server said why.
+            // The end was not written, so the email was not accepted; perhaps the server said why.
             return match self.wire.reply(LAST_WORDS).await {
                 Ok(reply) if matches!(reply.class(), 4 | 5) => {
                     outcome(Step::Content, &reply, parcel.message, parcel.at)
                 }
-                // A yes to half a mail: who knows what it did with it.
+                // A yes to half an email: who knows what it did with it.
                 Ok(_) => Ok(Outcome::Unknown { stage: Stage::Content }),
                 Err(_) => Ok(cut_off(&fault, parcel.at)),
             };
@@ -230,12 +230,12 @@ impl Connection {
     }
 }
 
-/// A server that does not end the mail before has no use for the next one on this connection.
+/// A server that does not end the email before has no use for the next one on this connection.
 fn was_reset(reply: &Reply) -> Result<(), Lost> {
     if reply.is_yes() { Ok(()) } else { Err(Lost::Before(Fault::Closed)) }
 }
 
 fn nonsense(what: &'static str) -> Error {
-    // Not `Answered`: the end of the mail was not written, so there is no doubt.
+    // Not `Answered`: the end of the email was not written, so there is no doubt.
     Error::new(ErrorKind::Protocol, SERVICE, "send").delivered(Delivery::NotSent).with_detail(what)
 }

@@ -174,7 +174,7 @@ impl Wire {
         }
     }
 
-    /// Whether the server is silent and there, as it should be between two mails. Does not wait.
+    /// Whether the server is silent and there, as it should be between two emails. Does not wait.
     pub(super) async fn is_quiet(&mut self) -> bool {
         if self.used < self.buffer.len() {
             return false;

@@ -1,10 +1,9 @@
-//! Subscribers from a CSV file, one row at a time: memory does not grow with the file, except for some thirty bytes
-//! per address to recognise duplicates.
+//! Subscribers from a CSV file, row by row: memory does not grow with the file, except for some thirty bytes per address
+//! to recognise duplicates.
 //!
-//! Rows that do not fit are handed out as [`RowError`]s with their line, offset and bytes, never skipped in silence:
-//! rows read = subscribers + quarantined + duplicates. Nothing here writes or sends.
+//! Rows that cannot be used are returned as [`Quarantined`](mkt_connect::table::Quarantined) with line, offset, bytes and
+//! reason, never skipped silently: rows read = subscribers + quarantined + duplicates. Nothing here writes or sends.
 
 pub(crate) mod reader;
-pub(crate) mod records;
 
-pub use reader::{Columns, Row, RowCounts, RowError, RowProblem};
+pub use reader::{Options, Row, RowCounts};

@@ -1,4 +1,4 @@
-//! The mails that come with the crate: the welcome of the course and the first relaunch of an abandoned cart, in
+//! The emails that come with the crate: the welcome of the course and the first relaunch of an abandoned cart, in
 //! French and in English.
 
 use super::{Template, TemplateError};
@@ -50,9 +50,9 @@ impl FromStr for Language {
 /// What the welcome templates need.
 #[derive(Clone, Serialize)]
 pub struct Welcome {
-    /// The first name. Without it the mail is refused, never sent to "Bienvenue  !".
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prenom: Option<String>,
+    /// The first name (`prenom` in the template). Without it rendering fails, so that "Bienvenue  !" is never sent.
+    #[serde(rename = "prenom", skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
     /// The shop's or site's name.
     pub site: String,
     /// The link to it.
@@ -76,8 +76,8 @@ pub struct CartItem {
 /// What the relaunch templates need. Made by [`CartRelaunch::new`].
 #[derive(Clone, Serialize)]
 pub struct CartRelaunch {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prenom: Option<String>,
+    #[serde(rename = "prenom", skip_serializing_if = "Option::is_none")]
+    first_name: Option<String>,
     site: String,
     link: String,
     items: Vec<CartItem>,
@@ -87,11 +87,11 @@ pub struct CartRelaunch {
 impl CartRelaunch {
     /// Shows the first [`MAX_ITEMS`] products and how many more there are.
     #[must_use]
-    pub fn new(prenom: Option<&str>, site: &str, link: &str, mut items: Vec<CartItem>) -> Self {
+    pub fn new(first_name: Option<&str>, site: &str, link: &str, mut items: Vec<CartItem>) -> Self {
         let more = items.len().saturating_sub(MAX_ITEMS);
         items.truncate(MAX_ITEMS);
-        let prenom = prenom.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
-        Self { prenom, site: site.to_owned(), link: link.to_owned(), items, more }
+        let first_name = first_name.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        Self { first_name, site: site.to_owned(), link: link.to_owned(), items, more }
     }
 }
 
@@ -109,7 +109,7 @@ hide_in_debug!(Welcome);
 hide_in_debug!(CartRelaunch);
 
 impl Template {
-    /// The welcome mail ("Bienvenue Jean !"); rendered with [`Welcome`].
+    /// The welcome email ("Bienvenue Jean !"); rendered with [`Welcome`].
     ///
     /// # Errors
     /// None in practice: the templates are compiled by a test.
@@ -128,7 +128,7 @@ impl Template {
         }
     }
 
-    /// The first mail about an abandoned cart; rendered with [`CartRelaunch`].
+    /// The first email about an abandoned cart; rendered with [`CartRelaunch`].
     ///
     /// # Errors
     /// None in practice: the templates are compiled by a test.

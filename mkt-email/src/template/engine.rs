@@ -12,10 +12,10 @@ use mkt_connect::campaign::{CampaignTags, TagFamily};
 use serde::Serialize;
 use std::fmt;
 
-/// Enough for a mail of some thousand loops; a runaway template ends after milliseconds.
+/// Enough for an email of some thousand loops; a runaway template ends after milliseconds.
 const FUEL: u64 = 500_000;
 const RECURSION: usize = 50;
-/// Larger mails are cut by readers (Gmail clips HTML at 102 kB) and refused by providers.
+/// Larger emails are cut by readers (Gmail clips HTML at 102 kB) and refused by providers.
 const MAX_RENDERED: usize = 2_000_000;
 
 const SUBJECT: &str = "subject";
@@ -24,7 +24,7 @@ const TEXT: &str = "text";
 #[cfg(feature = "mjml")]
 pub(super) const MJML: &str = "mjml";
 
-/// Why a template or one mail made with it was refused. Values never appear: they may be personal.
+/// Why a template or one email made with it was refused. Values never appear: they may be personal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TemplateError {
@@ -38,7 +38,7 @@ pub enum TemplateError {
         /// What the compiler says.
         reason: String,
     },
-    /// The template uses a value that this mail does not have.
+    /// The template uses a value that this email does not have.
     #[error("the template's {part} needs {name}, which is missing (line {line})")]
     Missing {
         /// `subject`, `html` or `text`.
@@ -61,7 +61,7 @@ pub enum TemplateError {
     /// The rendered subject cannot stand in a header.
     #[error("the rendered subject cannot be used")]
     Subject(#[source] MessageError),
-    /// The rendered body is larger than a mail should be.
+    /// The rendered body is larger than an email should be.
     #[error("the rendered {part} has {got} bytes, {max} is the most")]
     TooLarge {
         /// `html` or `text`.
@@ -108,9 +108,9 @@ impl fmt::Debug for Rendered {
 /// use mkt_email::Template;
 /// use mkt_email::template::TemplateError;
 /// let template = Template::new("Bonjour {{ prenom }}", "<p>Bienvenue {{ prenom }} !</p>", None)?;
-/// let mail = template.render(&std::collections::BTreeMap::from([("prenom", "<Jean>")]))?;
-/// assert_eq!(mail.html, "<p>Bienvenue &lt;Jean&gt; !</p>");
-/// assert_eq!(mail.text, "Bienvenue <Jean> !");
+/// let email = template.render(&std::collections::BTreeMap::from([("prenom", "<Jean>")]))?;
+/// assert_eq!(email.html, "<p>Bienvenue &lt;Jean&gt; !</p>");
+/// assert_eq!(email.text, "Bienvenue <Jean> !");
 ///
 /// let nobody = std::collections::BTreeMap::<&str, &str>::new();
 /// assert!(matches!(template.render(&nobody), Err(TemplateError::Missing { name, .. }) if name == "prenom"));
@@ -176,10 +176,10 @@ impl Template {
     /// use mkt_email::Template;
     /// let mjml = "<mjml><mj-body><mj-section><mj-column><mj-text>Bienvenue {{ prenom }} !</mj-text>\
     ///             </mj-column></mj-section></mj-body></mjml>";
-    /// let mail = Template::mjml("Bienvenue {{ prenom }} !", mjml, None)?
+    /// let email = Template::mjml("Bienvenue {{ prenom }} !", mjml, None)?
     ///     .render(&std::collections::BTreeMap::from([("prenom", "<mj-raw>Jean")]))?;
-    /// assert!(mail.html.contains("Bienvenue &lt;mj-raw&gt;Jean !"));
-    /// assert_eq!(mail.text, "Bienvenue <mj-raw>Jean !");
+    /// assert!(email.html.contains("Bienvenue &lt;mj-raw&gt;Jean !"));
+    /// assert_eq!(email.text, "Bienvenue <mj-raw>Jean !");
     /// # Ok::<(), mkt_email::template::TemplateError>(())
     /// ```
     #[cfg(feature = "mjml")]
@@ -187,7 +187,7 @@ impl Template {
         Self::new(subject, &mjml::to_html(mjml)?, text)
     }
 
-    /// Moves the rules of `<style>` elements into `style` attributes of every mail, for readers that drop style sheets
+    /// Moves the rules of `<style>` elements into `style` attributes of every email, for readers that drop style sheets
     /// (feature `css-inline`). `@media` rules stay where they are; nothing is loaded from a disk or the network.
     #[cfg(feature = "css-inline")]
     #[must_use]
@@ -207,7 +207,7 @@ impl Template {
         self
     }
 
-    /// Renders the mail of one person.
+    /// Renders the email of one person.
     ///
     /// # Errors
     /// [`TemplateError`]; the person is to be set aside with it, others are not concerned.
@@ -268,7 +268,7 @@ fn with_css_inlined(html: &str) -> Result<String, TemplateError> {
     style::inlined(html).ok_or_else(|| TemplateError::Render { part: HTML, line: 0, reason: reason() })
 }
 
-/// Line ends and tabs stay; whatever else could steer a terminal or a mail program goes.
+/// Line ends and tabs stay; whatever else could steer a terminal or an email program goes.
 fn without_controls(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t')).collect()
 }

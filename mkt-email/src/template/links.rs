@@ -1,4 +1,4 @@
-//! Links that may stand in a mail.
+//! Links that may stand in an email.
 
 use minijinja::{Error, ErrorKind};
 use mkt_connect::campaign::{CampaignTags, TagFamily, tag_url};

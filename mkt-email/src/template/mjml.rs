@@ -1,4 +1,4 @@
-//! MJML: the markup of which mail programs show the same thing, compiled to HTML before any value is known.
+//! MJML: the markup of which email programs show the same thing, compiled to HTML before any value is known.
 
 use super::TemplateError;
 use super::engine::MJML;

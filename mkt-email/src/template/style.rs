@@ -1,4 +1,4 @@
-//! Style sheets into `style` attributes: some mail programs drop the former and read the latter.
+//! Style sheets into `style` attributes: some email programs drop the former and read the latter.
 
 use css_inline::{CSSInliner, InlineError, InlineOptions, StylesheetResolver};
 use std::sync::Arc;

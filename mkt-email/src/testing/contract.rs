@@ -17,7 +17,7 @@ pub async fn the_declaration_is_coherent(fixture: &Fixture) -> Verdict {
     require!(!fixture.provider.account().is_empty(), "the account has no name");
     require!(
         can.schedule_horizon.is_none() || can.has(Feature::Schedule),
-        "there is a horizon for scheduled mails, which are not supported"
+        "there is a horizon for scheduled emails, which are not supported"
     );
     Ok(())
 }
@@ -41,9 +41,9 @@ pub async fn a_plan_covers_every_message_once_and_keeps_the_limit(fixture: &Fixt
             positions(&plan)
         );
         let largest = plan.groups.iter().map(Vec::len).max().unwrap_or(0);
-        require!(largest <= max, "a group has {largest} mails, {max} is the most");
+        require!(largest <= max, "a group has {largest} emails, {max} is the most");
         require!(plan.groups.iter().all(|group| !group.is_empty()), "a group is empty");
-        require!(plan.refused.is_empty(), "a plain HTML mail is refused: {}", plan.refused[0]);
+        require!(plan.refused.is_empty(), "a plain HTML email is refused: {}", plan.refused[0]);
     }
     Ok(())
 }
@@ -55,7 +55,7 @@ pub async fn planning_is_pure(fixture: &Fixture) -> Verdict {
     let (first, second) =
         (fixture.provider.plan(&messages, fixture.now()), fixture.provider.plan(&messages, fixture.now()));
     require!(first == second, "two plans of the same messages differ");
-    require!(fixture.tally().is_empty(), "planning delivered mails");
+    require!(fixture.tally().is_empty(), "planning delivered emails");
     Ok(())
 }
 
@@ -114,30 +114,30 @@ pub async fn what_is_not_supported_is_refused_by_name(fixture: &Fixture) -> Verd
     Ok(())
 }
 
-/// As many outcomes as mails.
+/// As many outcomes as emails.
 pub async fn there_is_one_outcome_for_each_mail(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
     let outcomes = send(fixture, &group).await?;
-    let (mails, count) = (group.mails().len(), outcomes.len());
-    require!(count == mails, "{mails} mails gave {count} outcomes");
+    let (emails, count) = (group.emails().len(), outcomes.len());
+    require!(count == emails, "{emails} emails gave {count} outcomes");
     Ok(())
 }
 
-/// `Accepted` is true: the mail is where mails go, once, and has an id.
+/// `Accepted` is true: the email is where emails go, once, and has an id.
 pub async fn what_is_accepted_is_delivered_once(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
     let outcomes = send(fixture, &group).await?;
     let tally = fixture.tally();
-    for (mail, outcome) in group.mails().iter().zip(&outcomes) {
+    for (email, outcome) in group.emails().iter().zip(&outcomes) {
         let Outcome::Accepted { id } = outcome else {
-            return Err(format!("an ordinary mail was not accepted: {outcome:?}"));
+            return Err(format!("an ordinary email was not accepted: {outcome:?}"));
         };
-        require!(!id.is_empty(), "an accepted mail has no id");
-        let count = tally.get(&mail.message.to().address.normalised()).copied().unwrap_or(0);
-        require!(count == 1, "a mail was accepted and delivered {count} times");
+        require!(!id.is_empty(), "an accepted email has no id");
+        let count = tally.get(&email.message.to().address.normalised()).copied().unwrap_or(0);
+        require!(count == 1, "an email was accepted and delivered {count} times");
     }
-    let (all, mails) = (tally.values().sum::<usize>(), group.mails().len());
-    require!(all == mails, "{mails} mails were sent and {all} delivered");
+    let (all, emails) = (tally.values().sum::<usize>(), group.emails().len());
+    require!(all == emails, "{emails} emails were sent and {all} delivered");
     Ok(())
 }
 
@@ -171,11 +171,11 @@ pub async fn a_repeated_key_has_no_second_effect(fixture: &Fixture) -> Verdict {
         "a call was answered {first:?} and its repetition {second:?}"
     );
     let most = fixture.tally().values().copied().max().unwrap_or(0);
-    require!(most == 1, "a mail sent twice with one key was delivered {most} times");
+    require!(most == 1, "an email sent twice with one key was delivered {most} times");
     Ok(())
 }
 
-/// After a call whose mails were accepted, settling never says that they did not arrive, and a provider that is
+/// After a call whose emails were accepted, settling never says that they did not arrive, and a provider that is
 /// idempotent knows that they did.
 pub async fn settling_finds_what_arrived(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
@@ -190,22 +190,22 @@ pub async fn settling_finds_what_arrived(fixture: &Fixture) -> Verdict {
             Settlement::NotArrived => false,
             Settlement::StillUnknown => !sure,
         };
-        require!(agrees, "a mail that was answered {outcome:?} is settled as {settlement:?}");
+        require!(agrees, "an email that was answered {outcome:?} is settled as {settlement:?}");
     }
     let most = fixture.tally().values().copied().max().unwrap_or(0);
-    require!(most == 1, "settling delivered a mail again: {most} times");
+    require!(most == 1, "settling delivered an email again: {most} times");
     Ok(())
 }
 
-/// A mail that was never sent is not settled as accepted, unless settling itself delivered it.
+/// An email that was never sent is not settled as accepted, unless settling itself delivered it.
 pub async fn settling_does_not_invent_arrivals(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
     let settlements = settle(fixture, &group).await?;
     let tally = fixture.tally();
-    for (mail, settlement) in group.mails().iter().zip(&settlements) {
-        let count = tally.get(&mail.message.to().address.normalised()).copied().unwrap_or(0);
+    for (email, settlement) in group.emails().iter().zip(&settlements) {
+        let count = tally.get(&email.message.to().address.normalised()).copied().unwrap_or(0);
         let arrived = matches!(settlement, Settlement::Known(Outcome::Accepted { .. }));
-        require!(arrived == (count == 1), "a mail delivered {count} times is settled as {settlement:?}");
+        require!(arrived == (count == 1), "an email delivered {count} times is settled as {settlement:?}");
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ pub async fn settling_does_not_invent_arrivals(fixture: &Fixture) -> Verdict {
 /// A check is only that.
 pub async fn checking_sends_nothing(fixture: &Fixture) -> Verdict {
     fixture.provider.check().await.map_err(|error| format!("the check failed: {error}"))?;
-    require!(fixture.tally().is_empty(), "the check delivered mails");
+    require!(fixture.tally().is_empty(), "the check delivered emails");
     Ok(())
 }
 
@@ -226,7 +226,7 @@ pub async fn nothing_shown_holds_an_address(fixture: &Fixture) -> Verdict {
     Ok(())
 }
 
-/// What may be left out of a mail is left out when the provider lacks it, and listed; nothing else is.
+/// What may be left out of an email is left out when the provider lacks it, and listed; nothing else is.
 pub async fn what_is_left_out_is_allowed_and_listed(fixture: &Fixture) -> Verdict {
     for feature in Degrade::DROPPABLE {
         let (plain, message) = (plain(1)?, asking_for(fixture, feature)?);
@@ -237,7 +237,7 @@ pub async fn what_is_left_out_is_allowed_and_listed(fixture: &Fixture) -> Verdic
         let plan = fixture.provider.plan_with(&messages, fixture.now(), &Degrade::of([feature]));
         let lacking = strict.refused.first().is_some_and(|refusal| refusal.feature == Some(feature));
         if lacking {
-            require!(plan.refused.is_empty(), "{feature} could be left out, and the mail is refused");
+            require!(plan.refused.is_empty(), "{feature} could be left out, and the email is refused");
             require!(
                 plan.dropped.len() == 1
                     && plan.dropped[0].position == 1

@@ -28,10 +28,10 @@ impl Seen {
         Self { answer, shown }
     }
 
-    /// Whether the caller will take every mail for lost.
-    fn leaves_doubt(&self, mails: usize) -> bool {
+    /// Whether the caller will take every email for lost.
+    fn leaves_doubt(&self, emails: usize) -> bool {
         match &self.answer {
-            Ok(all) => all.len() == mails && all.iter().all(|one| matches!(one, Outcome::Unknown { .. })),
+            Ok(all) => all.len() == emails && all.iter().all(|one| matches!(one, Outcome::Unknown { .. })),
             Err(error) => error.leaves_doubt(),
         }
     }
@@ -61,25 +61,25 @@ pub async fn a_lost_request_is_not_called_an_answer(fixture: &Fixture) -> Verdic
     seen.is_discreet(Fault::LostRequest)?;
     let unsent = matches!(&seen.answer, Err(error) if !error.leaves_doubt());
     require!(
-        unsent || seen.leaves_doubt(group.mails().len()),
+        unsent || seen.leaves_doubt(group.emails().len()),
         "a request was lost and the answer is {:?}",
         seen.answer
     );
-    require!(fixture.tally().is_empty(), "a request was lost and mails were delivered");
+    require!(fixture.tally().is_empty(), "a request was lost and emails were delivered");
     fixture.wait(settling_time(fixture));
     let settlements = settle(fixture, &group).await?;
     let tally = fixture.tally();
-    for (mail, settlement) in group.mails().iter().zip(&settlements) {
-        let count = tally.get(&mail.message.to().address.normalised()).copied().unwrap_or(0);
+    for (email, settlement) in group.emails().iter().zip(&settlements) {
+        let count = tally.get(&email.message.to().address.normalised()).copied().unwrap_or(0);
         let arrived = matches!(settlement, Settlement::Known(Outcome::Accepted { .. }));
-        require!(arrived == (count == 1), "a mail delivered {count} times is settled as {settlement:?}");
+        require!(arrived == (count == 1), "an email delivered {count} times is settled as {settlement:?}");
     }
     Ok(())
 }
 
 const DONE: [Fault; 4] = [Fault::LostAnswer, Fault::CutAnswer, Fault::GarbledAnswer, Fault::BadGateway];
 
-/// After mails were taken and the answer was lost, at whatever stage, nobody is told that they were refused or may be
+/// After emails were taken and the answer was lost, at whatever stage, nobody is told that they were refused or may be
 /// sent again; a provider that can find out does.
 pub async fn a_lost_answer_is_unknown_and_settles_to_the_truth(fixture: &Fixture) -> Verdict {
     for (number, fault) in DONE.into_iter().enumerate() {
@@ -90,7 +90,7 @@ pub async fn a_lost_answer_is_unknown_and_settles_to_the_truth(fixture: &Fixture
         let seen = Seen::of(fixture, &group).await;
         seen.is_discreet(fault)?;
         require!(
-            seen.leaves_doubt(group.mails().len()),
+            seen.leaves_doubt(group.emails().len()),
             "after {fault:?} the answer is {:?}, which invites to send again",
             seen.answer
         );
@@ -107,13 +107,13 @@ pub async fn a_lost_answer_is_unknown_and_settles_to_the_truth(fixture: &Fixture
                 }
                 Settlement::StillUnknown => require!(!sure, "after {fault:?} it cannot be settled"),
                 Settlement::NotArrived => {
-                    return Err(format!("after {fault:?} an accepted mail did not arrive"));
+                    return Err(format!("after {fault:?} an accepted email did not arrive"));
                 }
             }
         }
     }
     let most = fixture.tally().values().copied().max().unwrap_or(0);
-    require!(most <= 1, "a mail was delivered {most} times");
+    require!(most <= 1, "an email was delivered {most} times");
     Ok(())
 }
 
@@ -129,15 +129,15 @@ pub async fn what_is_lost_settles_to_the_truth_later(fixture: &Fixture) -> Verdi
         let settlements = settle(fixture, &group).await?;
         require!(
             !settlements.contains(&Settlement::NotArrived),
-            "an accepted mail is said not to have arrived"
+            "an accepted email is said not to have arrived"
         );
         let most = fixture.tally().values().copied().max().unwrap_or(0);
-        require!(most == 1, "settling later delivered a mail {most} times");
+        require!(most == 1, "settling later delivered an email {most} times");
     }
     Ok(())
 }
 
-/// Whatever the form in which the other side asks to slow down, nothing was taken, all mails wait, and the same call
+/// Whatever the form in which the other side asks to slow down, nothing was taken, all emails wait, and the same call
 /// succeeds afterwards.
 pub async fn throttling_puts_off_and_loses_nothing(fixture: &Fixture) -> Verdict {
     for form in 0..8 {
@@ -162,7 +162,7 @@ pub async fn throttling_puts_off_and_loses_nothing(fixture: &Fixture) -> Verdict
         let answer = fixture.provider.send(&group).await.map_err(told)?;
         require!(all_accepted(&answer), "after the wait of form {form} the answer is {answer:?}");
         let after: usize = fixture.tally().values().sum();
-        require!(after - before == group.mails().len(), "{} mails were delivered", after - before);
+        require!(after - before == group.emails().len(), "{} emails were delivered", after - before);
     }
     Ok(())
 }
@@ -175,7 +175,7 @@ pub async fn a_server_error_leaves_a_doubt(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
     let seen = Seen::of(fixture, &group).await;
     seen.is_discreet(Fault::ServerError)?;
-    require!(seen.leaves_doubt(group.mails().len()), "a server failed and the answer is {:?}", seen.answer);
+    require!(seen.leaves_doubt(group.emails().len()), "a server failed and the answer is {:?}", seen.answer);
     Ok(())
 }
 
@@ -194,38 +194,40 @@ pub async fn refused_credentials_stop_and_lose_nothing(fixture: &Fixture) -> Ver
         }
         Ok(outcomes) => return Err(format!("refused credentials are {outcomes:?}")),
     }
-    require!(fixture.tally().is_empty(), "refused credentials delivered mails");
+    require!(fixture.tally().is_empty(), "refused credentials delivered emails");
     Ok(())
 }
 
-/// In a group with one address that the other side refuses, either that mail alone is rejected, or the whole group is
-/// refused and nothing of it was taken. Alone, the bad mail is rejected and a good one accepted.
+/// In a group with one address that the other side refuses, either that email alone is rejected, or the whole group is
+/// refused and nothing of it was taken. Alone, the bad email is rejected and a good one accepted.
 pub async fn one_refused_address_does_not_spoil_the_others(fixture: &Fixture) -> Verdict {
     let Some(refuse) = &fixture.refuse else { return Ok(()) };
     let mut all = group(fixture, 0)?;
-    let Some(bad) = all.mails().last().map(|mail| mail.message.to().address.clone()) else { return Ok(()) };
+    let Some(bad) = all.emails().last().map(|email| email.message.to().address.clone()) else {
+        return Ok(());
+    };
     refuse(&bad);
-    let count = all.mails().len();
+    let count = all.emails().len();
     let seen = Seen::of(fixture, &all).await;
     require!(!seen.shown.contains("canary"), "the refusal of an address shows it");
     let outcomes = seen.answer.map_err(told)?;
-    require!(outcomes.len() == count, "{count} mails gave {} outcomes", outcomes.len());
+    require!(outcomes.len() == count, "{count} emails gave {} outcomes", outcomes.len());
     let refused = |outcome: &Outcome| matches!(outcome, Outcome::GroupRefused { .. });
     if outcomes.iter().any(refused) {
-        require!(count > 1, "a mail alone is refused as a group");
+        require!(count > 1, "an email alone is refused as a group");
         require!(outcomes.iter().all(refused), "a part of a group is refused as a group: {outcomes:?}");
-        require!(fixture.tally().is_empty(), "of a group that was refused mails were delivered");
+        require!(fixture.tally().is_empty(), "of a group that was refused emails were delivered");
         let mut one_by_one = Vec::new();
-        for mail in all.mails() {
-            let alone = Group::new(fixture.now(), vec![mail.clone()]);
+        for email in all.emails() {
+            let alone = Group::new(fixture.now(), vec![email.clone()]);
             let answer = fixture.provider.send(&alone).await.map_err(told)?;
             one_by_one.extend(answer);
         }
         check(fixture, &bad, &all, &one_by_one)?;
-        // The name of the call of one mail is another than that of the group.
+        // The name of the call of one email is another than that of the group.
         all = Group::new(fixture.now(), vec![outgoing(99, plain(99)?)]);
         let after = fixture.provider.send(&all).await.map_err(told)?;
-        require!(all_accepted(&after), "after a refusal an ordinary mail is {after:?}");
+        require!(all_accepted(&after), "after a refusal an ordinary email is {after:?}");
         return Ok(());
     }
     check(fixture, &bad, &all, &outcomes)
@@ -233,15 +235,15 @@ pub async fn one_refused_address_does_not_spoil_the_others(fixture: &Fixture) ->
 
 fn check(fixture: &Fixture, bad: &EmailAddress, group: &Group, outcomes: &[Outcome]) -> Verdict {
     let tally = fixture.tally();
-    for (mail, outcome) in group.mails().iter().zip(outcomes) {
-        let address = &mail.message.to().address;
+    for (email, outcome) in group.emails().iter().zip(outcomes) {
+        let address = &email.message.to().address;
         let count = tally.get(&address.normalised()).copied().unwrap_or(0);
         let right = match outcome {
             Outcome::Rejected { .. } => address == bad && count == 0,
             Outcome::Accepted { .. } => address != bad && count == 1,
             _ => false,
         };
-        require!(right, "beside a refused address a mail is {outcome:?} and delivered {count} times");
+        require!(right, "beside a refused address an email is {outcome:?} and delivered {count} times");
     }
     Ok(())
 }

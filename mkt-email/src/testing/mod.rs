@@ -10,7 +10,7 @@
 //! let found = violations(&|| {
 //!     let provider = Memory::new();
 //!     let inside = provider.clone();
-//!     Fixture::new(provider, move || inside.delivered().iter().map(|mail| mail.message.to().address.clone()).collect())
+//!     Fixture::new(provider, move || inside.delivered().iter().map(|email| email.message.to().address.clone()).collect())
 //! })
 //! .await;
 //! assert!(found.is_empty(), "{found:?}");
@@ -43,7 +43,7 @@ use std::time::Duration;
 type Injector = Box<dyn Fn(Fault) -> bool + Send + Sync>;
 type Refuser = Box<dyn Fn(&EmailAddress) + Send + Sync>;
 
-/// What can be made to happen to the next call that sends. "Done" means that its mails are delivered.
+/// What can be made to happen to the next call that sends. "Done" means that its emails are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -65,7 +65,7 @@ pub enum Fault {
     Unauthorised,
 }
 
-/// A fresh provider, a way to see, without it, whom its mails reached, and ways to disturb it.
+/// A fresh provider, a way to see, without it, whom its emails reached, and ways to disturb it.
 pub struct Fixture {
     provider: Arc<dyn EmailProvider>,
     delivered: Box<dyn Fn() -> Vec<EmailAddress> + Send + Sync>,
@@ -75,8 +75,8 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// A provider to which nothing was given yet, and what reads the addresses of the mails that it delivered so far,
-    /// one entry per mail.
+    /// A provider to which nothing was given yet, and what reads the addresses of the emails that it delivered so far,
+    /// one entry per email.
     pub fn new(
         provider: impl EmailProvider,
         delivered: impl Fn() -> Vec<EmailAddress> + Send + Sync + 'static,
@@ -125,7 +125,7 @@ impl Fixture {
         self.inject.as_ref().is_some_and(|inject| inject(fault))
     }
 
-    /// How many mails reached each address, by normalised address.
+    /// How many emails reached each address, by normalised address.
     fn tally(&self) -> BTreeMap<String, usize> {
         let mut tally = BTreeMap::new();
         for address in (self.delivered)() {
@@ -279,13 +279,13 @@ fn outgoing(number: usize, message: Message) -> Outgoing {
     Outgoing { key: IdempotencyKey::from_text(&format!("conformance {number}")), message: Arc::new(message) }
 }
 
-/// The largest group that the provider takes, up to five mails.
+/// The largest group that the provider takes, up to five emails.
 fn group(fixture: &Fixture, first: usize) -> Result<Group, String> {
     let size = fixture.provider.capabilities().max_recipients.clamp(1, 5);
-    let mails = (first..first + size)
+    let emails = (first..first + size)
         .map(|number| Ok(outgoing(number, plain(number)?)))
         .collect::<Result<_, String>>()?;
-    Ok(Group::new(fixture.now(), mails))
+    Ok(Group::new(fixture.now(), emails))
 }
 
 async fn send(fixture: &Fixture, group: &Group) -> Result<Vec<Outcome>, String> {
@@ -295,8 +295,8 @@ async fn send(fixture: &Fixture, group: &Group) -> Result<Vec<Outcome>, String> 
 async fn settle(fixture: &Fixture, group: &Group) -> Result<Vec<Settlement>, String> {
     let settlements =
         fixture.provider.settle(group).await.map_err(|error| format!("settling failed: {error}"))?;
-    let (mails, count) = (group.mails().len(), settlements.len());
-    require!(count == mails, "{mails} mails gave {count} settlements");
+    let (emails, count) = (group.emails().len(), settlements.len());
+    require!(count == emails, "{emails} emails gave {count} settlements");
     Ok(settlements)
 }
 

@@ -88,7 +88,7 @@ async fn the_process_whose_disk_is_full() {
     let maildir = Maildir::open(directory.join("mails")).unwrap();
     let error = outbox.run(&maildir, &SystemClock::new(), &RunOptions::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.service()), (ErrorKind::Storage, "maildir"));
-    assert_eq!(error.detail(), Some("the mails could not be written, no part of them was kept"));
+    assert_eq!(error.detail(), Some("the emails could not be written, no part of them was kept"));
     assert!(!format!("{error} {error:?}").contains("reader1"), "{error:?}");
     assert_eq!(outbox.counts(None).await.unwrap(), Counts { recipients: 1, pending: 1, ..Counts::default() });
 }
@@ -101,13 +101,13 @@ async fn a_full_disk_under_the_mail_directory_leaves_no_half_mail_and_a_rerun_se
     outbox.enqueue(&[large(2_000_000)], noon()).await.unwrap();
     outbox.close().await;
     with_small_files(directory.path(), "send");
-    let mails = directory.path().join("mails");
-    assert_eq!((entries(&mails.join("new")), entries(&mails.join("tmp"))), (0, 0));
+    let emails = directory.path().join("mails");
+    assert_eq!((entries(&emails.join("new")), entries(&emails.join("tmp"))), (0, 0));
 
     let outbox = Outbox::open(directory.path().join("mail.db")).await.unwrap();
-    let maildir = Maildir::open(&mails).unwrap();
+    let maildir = Maildir::open(&emails).unwrap();
     assert_eq!(outbox.run(&maildir, &SystemClock::new(), &RunOptions::default()).await.unwrap().accepted, 1);
-    assert_eq!(entries(&mails.join("new")), 1);
+    assert_eq!(entries(&emails.join("new")), 1);
 }
 
 #[cfg(unix)]

@@ -17,7 +17,7 @@ use mkt_email::{
 use std::sync::{Arc, Mutex};
 
 fn addresses(provider: &Memory) -> Vec<EmailAddress> {
-    provider.delivered().iter().map(|mail| mail.message.to().address.clone()).collect()
+    provider.delivered().iter().map(|email| email.message.to().address.clone()).collect()
 }
 
 fn in_memory(provider: Memory) -> Fixture {
@@ -55,8 +55,8 @@ mkt_email::provider_conformance!(brevo_in_a_fake, await || brevo(false));
 mkt_email::provider_conformance!(brevo_with_headers_of_each_version, await || brevo(true));
 mkt_email::provider_conformance!(mailgun_in_a_fake, await mailgun);
 
-fn reached(mails: &[FakeEmail]) -> Vec<EmailAddress> {
-    mails.iter().map(|mail| mail.to.clone()).collect()
+fn reached(emails: &[FakeEmail]) -> Vec<EmailAddress> {
+    emails.iter().map(|email| email.to.clone()).collect()
 }
 
 async fn brevo(headers_per_version: bool) -> Fixture {
@@ -94,8 +94,8 @@ fn recipients(directory: &std::path::Path) -> Vec<EmailAddress> {
         .unwrap()
         .map(|entry| {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            let mail = mail_parser::MessageParser::default().parse(&bytes).unwrap();
-            mail.to().unwrap().first().unwrap().address().unwrap().parse().unwrap()
+            let email = mail_parser::MessageParser::default().parse(&bytes).unwrap();
+            email.to().unwrap().first().unwrap().address().unwrap().parse().unwrap()
         })
         .collect()
 }
@@ -111,7 +111,7 @@ fn in_a_directory() -> Fixture {
         }
         recipients(directory.path())
     };
-    // Where mails go cannot be written to until somebody looks.
+    // Where emails go cannot be written to until somebody looks.
     Fixture::new(provider, seen)
         .with_faults(move |fault| fault == Fault::LostRequest && std::fs::rename(&lost.0, &lost.1).is_ok())
 }
@@ -128,17 +128,17 @@ async fn a_mail_directory_that_still_writes_is_waited_for_when_it_is_asked() {
     );
     let message = Arc::new(message.text("Hello").build().unwrap());
     for round in 0..3 {
-        let mails = (0..64).map(|number| Outgoing {
+        let emails = (0..64).map(|number| Outgoing {
             key: IdempotencyKey::from_text(&format!("{round} {number}")),
             message: Arc::clone(&message),
         });
-        let group = Group::new(start(), mails.collect());
+        let group = Group::new(start(), emails.collect());
         // Polled once, and dropped.
         let _ = tokio::time::timeout(std::time::Duration::ZERO, maildir.send(&group)).await;
         let settled = maildir.settle(&group).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        for (mail, settlement) in group.mails().iter().zip(&settled) {
-            let there = maildir.path_of(mail.key).exists();
+        for (email, settlement) in group.emails().iter().zip(&settled) {
+            let there = maildir.path_of(email.key).exists();
             assert!(
                 !there || *settlement != Settlement::NotArrived,
                 "it came after it was said to be absent"
@@ -170,8 +170,8 @@ impl Broken {
         Fixture::new(broken, move || seen.lock().unwrap().clone())
     }
 
-    fn deliver(&self, mail: &Outgoing) {
-        let address = mail.message.to().address.clone();
+    fn deliver(&self, email: &Outgoing) {
+        let address = email.message.to().address.clone();
         self.written_to.lock().unwrap().push(address.as_str().to_owned());
         self.delivered.lock().unwrap().push(address);
     }
@@ -196,16 +196,16 @@ impl EmailProvider for Broken {
     }
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
-        for mail in group.mails() {
-            self.deliver(mail);
-            self.deliver(mail);
+        for email in group.emails() {
+            self.deliver(email);
+            self.deliver(email);
         }
         Ok(vec![Outcome::Accepted { id: String::new() }])
     }
 
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
         let id = "invented".to_owned();
-        Ok(vec![Settlement::Known(Outcome::Accepted { id }); group.mails().len()])
+        Ok(vec![Settlement::Known(Outcome::Accepted { id }); group.emails().len()])
     }
 
     async fn check(&self) -> Result<()> {
@@ -286,7 +286,7 @@ impl<P: EmailProvider> EmailProvider for Liar<P> {
     }
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
-        let all = |outcome: Outcome| Ok(vec![outcome; group.mails().len()]);
+        let all = |outcome: Outcome| Ok(vec![outcome; group.emails().len()]);
         let rejected = || Outcome::Rejected { reason: RejectReason::Other, detail: String::new() };
         let accepted = || Outcome::Accepted { id: "lie".to_owned() };
         let answer = self.inner.send(group).await;
@@ -318,7 +318,7 @@ impl<P: EmailProvider> EmailProvider for Liar<P> {
 
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
         match self.lie {
-            Lie::SettlesAsNotArrived => Ok(vec![Settlement::NotArrived; group.mails().len()]),
+            Lie::SettlesAsNotArrived => Ok(vec![Settlement::NotArrived; group.emails().len()]),
             Lie::SettlesBySendingWhenever => {
                 Ok(self.inner.send(group).await?.into_iter().map(Settlement::Known).collect())
             }

@@ -96,7 +96,7 @@ impl Engine {
         self.place().await.open().await
     }
 
-    /// An outbox that holds `count` transactional mails.
+    /// An outbox that holds `count` transactional emails.
     pub(crate) async fn with(self, count: usize) -> Outbox {
         let outbox = self.outbox().await;
         fill(&outbox, count).await;
@@ -104,10 +104,10 @@ impl Engine {
     }
 }
 
-/// Enqueues `count` transactional mails of the campaign `test`.
+/// Enqueues `count` transactional emails of the campaign `test`.
 pub(crate) async fn fill(outbox: &Outbox, count: usize) {
-    let mails: Vec<_> = (0..count).map(|number| transactional("test", &reader(number))).collect();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails: Vec<_> = (0..count).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&emails, noon()).await.unwrap();
 }
 
 #[cfg(feature = "postgres")]

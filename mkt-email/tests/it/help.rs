@@ -54,10 +54,10 @@ pub(crate) fn consent(to: &EmailAddress) -> Consent {
     Consent::granted(to.clone(), instant("2025-01-15T00:00:00Z"), "inscrits.csv")
 }
 
-/// An outbox in memory that holds `count` transactional mails.
+/// An outbox in memory that holds `count` transactional emails.
 pub(crate) async fn outbox_with(count: usize) -> Outbox {
     let outbox = Outbox::in_memory().await.unwrap();
-    let mails: Vec<_> = (0..count).map(|number| transactional("test", &reader(number))).collect();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails: Vec<_> = (0..count).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&emails, noon()).await.unwrap();
     outbox
 }

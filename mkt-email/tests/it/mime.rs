@@ -1,4 +1,4 @@
-//! The bytes of a mail, read back by a parser that is not ours nor lettre's.
+//! The bytes of an email, read back by a parser that is not ours nor lettre's.
 
 use crate::help::{noon, reader};
 use mail_parser::{HeaderName as Parsed, MessageParser, MimeHeaders};
@@ -37,25 +37,25 @@ fn full() -> Message {
 fn every_part_of_a_mail_is_read_back_as_it_was_written() {
     let bytes = full().to_mime(key(), noon()).unwrap();
     let parser = MessageParser::default().with_mime_headers().with_address_headers().with_date_headers();
-    let mail = parser
+    let email = parser
         .with_message_ids()
         .header_text(Parsed::Subject)
         .header_text("X-Campaign")
         .parse(&bytes)
         .unwrap();
-    let from = mail.from().unwrap().first().unwrap();
+    let from = email.from().unwrap().first().unwrap();
     assert_eq!(from.name(), Some("Épicerie « Chez Zoé », Paris"));
     assert_eq!(from.address(), Some("news@shop.example"));
-    let to = mail.to().unwrap().first().unwrap();
+    let to = email.to().unwrap().first().unwrap();
     assert_eq!((to.name(), to.address()), (Some("Jean \"le grand\" Dupont"), Some("reader1@example.org")));
-    assert_eq!(mail.subject(), Some("Bienvenue Jean ! Ça commence aujourd’hui"));
-    assert_eq!(mail.reply_to().unwrap().first().unwrap().address(), Some("answers@shop.example"));
-    assert_eq!(mail.message_id(), Some(format!("{}@shop.example", key()).as_str()));
-    assert_eq!(mail.date().unwrap().to_rfc3339(), "2026-10-26T12:00:00Z");
-    assert_eq!(mail.header("X-Campaign").unwrap().as_text(), Some("été 2026"));
-    assert_eq!(mail.body_html(0).unwrap(), "<p>Bienvenue <b>Jean</b> !</p>");
-    assert_eq!(mail.body_text(0).unwrap().trim_end(), "Bienvenue Jean !");
-    let attachment = mail.attachment(0).unwrap();
+    assert_eq!(email.subject(), Some("Bienvenue Jean ! Ça commence aujourd’hui"));
+    assert_eq!(email.reply_to().unwrap().first().unwrap().address(), Some("answers@shop.example"));
+    assert_eq!(email.message_id(), Some(format!("{}@shop.example", key()).as_str()));
+    assert_eq!(email.date().unwrap().to_rfc3339(), "2026-10-26T12:00:00Z");
+    assert_eq!(email.header("X-Campaign").unwrap().as_text(), Some("été 2026"));
+    assert_eq!(email.body_html(0).unwrap(), "<p>Bienvenue <b>Jean</b> !</p>");
+    assert_eq!(email.body_text(0).unwrap().trim_end(), "Bienvenue Jean !");
+    let attachment = email.attachment(0).unwrap();
     assert_eq!(attachment.attachment_name(), Some("conditions générales.pdf"));
     assert_eq!(attachment.contents(), [0, 1, 2, 255]);
 }
@@ -64,8 +64,8 @@ fn every_part_of_a_mail_is_read_back_as_it_was_written() {
 fn the_unsubscribe_headers_survive_unfolded_and_unencoded() {
     let message = full();
     let bytes = message.to_mime(key(), noon()).unwrap();
-    let mail = MessageParser::default().parse(&bytes).unwrap();
-    let raw = |name: &str| mail.header_raw(name).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let email = MessageParser::default().parse(&bytes).unwrap();
+    let raw = |name: &str| email.header_raw(name).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(raw("List-Unsubscribe"), message.list_unsubscribe().unwrap().header_value());
     assert_eq!(raw("List-Unsubscribe-Post"), "List-Unsubscribe=One-Click");
 }
@@ -124,9 +124,9 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 fn headers(bytes: &[u8]) -> BTreeMap<String, usize> {
-    let mail = MessageParser::default().parse(bytes).unwrap();
+    let email = MessageParser::default().parse(bytes).unwrap();
     let mut names = BTreeMap::new();
-    for header in mail.headers() {
+    for header in email.headers() {
         let name = match &header.name {
             Parsed::Other(name) => name.to_string(),
             known => known.as_str().to_owned(),
@@ -139,7 +139,7 @@ fn headers(bytes: &[u8]) -> BTreeMap<String, usize> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// T1: whatever a name, subject or header says, the set of headers is the one of a harmless mail and one person
+    /// T1: whatever a name, subject or header says, the set of headers is the one of a harmless email and one person
     /// gets it.
     #[test]
     fn no_text_adds_a_header_or_a_recipient(name in hostile(), subject in hostile(), value in hostile()) {
@@ -160,8 +160,8 @@ proptest! {
             .text("Hello").build().unwrap();
         let bytes = message.to_mime(key(), noon()).unwrap();
         prop_assert_eq!(headers(&bytes), headers(&harmless));
-        let mail = MessageParser::default().parse(&bytes).unwrap();
-        let to: Vec<_> = mail.to().unwrap().iter().filter_map(|to| to.address()).collect();
+        let email = MessageParser::default().parse(&bytes).unwrap();
+        let to: Vec<_> = email.to().unwrap().iter().filter_map(|to| to.address()).collect();
         prop_assert_eq!(to, vec!["reader1@example.org"]);
     }
 
@@ -170,18 +170,19 @@ proptest! {
     fn an_address_that_is_taken_is_one_address(text in hostile(), host in hostile()) {
         for text in [format!("{text}@example.org"), format!("a@{host}"), text] {
             if let Ok(address) = mkt_email::EmailAddress::parse(&text) {
+                let written = address.as_str().to_owned();
                 let to = address.into();
                 let message = Message::builder("news@shop.example".parse().unwrap(), to, "Hello".parse().unwrap())
                     .text("Hello").build().unwrap();
                 let bytes = message.to_mime(key(), noon()).unwrap();
-                let mail = MessageParser::default().parse(&bytes).unwrap();
-                let to: Vec<_> = mail.to().unwrap().iter().filter_map(|to| to.address()).collect();
-                prop_assert_eq!(to, vec![text.as_str()]);
+                let email = MessageParser::default().parse(&bytes).unwrap();
+                let to: Vec<_> = email.to().unwrap().iter().filter_map(|to| to.address()).collect();
+                prop_assert_eq!(to, vec![written.as_str()]);
             }
         }
     }
 
-    /// T2: a body cannot end the mail or smuggle a second one: line ends are CRLF, whatever it holds, and what is read
+    /// T2: a body cannot end the email or smuggle a second one: line ends are CRLF, whatever it holds, and what is read
     /// back is what was written, up to the form of its line ends.
     #[test]
     fn a_body_stays_a_body(text in proptest::collection::vec(
@@ -197,8 +198,8 @@ proptest! {
             _ => false,
         });
         prop_assert!(!bare, "a bare line end");
-        let mail = MessageParser::default().parse(&bytes).unwrap();
-        let read = mail.body_text(0).unwrap();
+        let email = MessageParser::default().parse(&bytes).unwrap();
+        let read = email.body_text(0).unwrap();
         let lines = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n").trim_end_matches('\n').to_owned();
         prop_assert_eq!(lines(&read), lines(&text));
     }
@@ -245,9 +246,9 @@ fn no_line_is_longer_than_a_server_has_to_take() {
         let longest = bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap();
         assert!(longest <= 999, "a line has {longest} bytes");
         let parser = MessageParser::default().header_text(Parsed::Subject).header_text("X-Check");
-        let mail = parser.parse(&bytes).unwrap();
-        assert_eq!(mail.subject(), Some(subject.trim()));
-        let read = mail.header("X-Check").unwrap().as_text().unwrap();
+        let email = parser.parse(&bytes).unwrap();
+        assert_eq!(email.subject(), Some(subject.trim()));
+        let read = email.header("X-Check").unwrap().as_text().unwrap();
         assert_eq!(read, value.trim());
     }
 }

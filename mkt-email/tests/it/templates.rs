@@ -8,7 +8,7 @@ use serde_json::json;
 
 fn welcome(prenom: Option<&str>) -> Welcome {
     Welcome {
-        prenom: prenom.map(str::to_owned),
+        first_name: prenom.map(str::to_owned),
         site: "La Boutique".to_owned(),
         link: "https://shop.example/?a=1&b=2".to_owned(),
     }
@@ -16,14 +16,14 @@ fn welcome(prenom: Option<&str>) -> Welcome {
 
 #[test]
 fn the_welcome_greets_by_name_in_both_languages() {
-    let mail = Template::welcome(Language::French).unwrap().render(&welcome(Some("Jean"))).unwrap();
-    assert_eq!(mail.subject.as_str(), "Bienvenue Jean !");
-    assert!(mail.html.contains("<h1 style=\"font-size: 1.4em\">Bienvenue Jean !</h1>"), "{}", mail.html);
-    assert!(mail.text.starts_with("Bienvenue Jean !\n"), "{}", mail.text);
-    assert!(mail.text.contains("https://shop.example/?a=1&b=2"), "{}", mail.text);
-    let mail = Template::welcome(Language::English).unwrap().render(&welcome(Some("Jean"))).unwrap();
-    assert_eq!(mail.subject.as_str(), "Welcome, Jean!");
-    assert!(mail.text.starts_with("Welcome, Jean!\n"), "{}", mail.text);
+    let email = Template::welcome(Language::French).unwrap().render(&welcome(Some("Jean"))).unwrap();
+    assert_eq!(email.subject.as_str(), "Bienvenue Jean !");
+    assert!(email.html.contains("<h1 style=\"font-size: 1.4em\">Bienvenue Jean !</h1>"), "{}", email.html);
+    assert!(email.text.starts_with("Bienvenue Jean !\n"), "{}", email.text);
+    assert!(email.text.contains("https://shop.example/?a=1&b=2"), "{}", email.text);
+    let email = Template::welcome(Language::English).unwrap().render(&welcome(Some("Jean"))).unwrap();
+    assert_eq!(email.subject.as_str(), "Welcome, Jean!");
+    assert!(email.text.starts_with("Welcome, Jean!\n"), "{}", email.text);
 }
 
 #[test]
@@ -47,22 +47,22 @@ fn items(count: usize) -> Vec<CartItem> {
 #[test]
 fn a_relaunch_shows_six_products_with_quantity_and_price_and_says_how_many_more() {
     let cart = CartRelaunch::new(Some("Jean"), "La Boutique", "https://shop.example/cart/7", items(8));
-    let mail = Template::cart_relaunch(Language::French).unwrap().render(&cart).unwrap();
-    assert_eq!(mail.subject.as_str(), "Jean, votre panier vous attend");
-    assert_eq!(mail.html.matches("<tr>").count(), 6);
-    assert!(mail.text.contains("3 × Article 2 19,92\u{a0}€"), "{}", mail.text);
-    assert!(mail.text.contains("et 2 autres articles."), "{}", mail.text);
-    assert!(mail.text.contains("Reprendre mon panier (https://shop.example/cart/7)"), "{}", mail.text);
+    let email = Template::cart_relaunch(Language::French).unwrap().render(&cart).unwrap();
+    assert_eq!(email.subject.as_str(), "Jean, votre panier vous attend");
+    assert_eq!(email.html.matches("<tr>").count(), 6);
+    assert!(email.text.contains("3 × Article 2 19,92\u{a0}€"), "{}", email.text);
+    assert!(email.text.contains("et 2 autres articles."), "{}", email.text);
+    assert!(email.text.contains("Reprendre mon panier (https://shop.example/cart/7)"), "{}", email.text);
 }
 
 #[test]
 fn a_relaunch_needs_no_name_and_counts_one_more_in_the_singular() {
     let cart = |count| CartRelaunch::new(Some("  "), "The Shop", "https://shop.example/cart/7", items(count));
     let template = Template::cart_relaunch(Language::English).unwrap();
-    let mail = template.render(&cart(7)).unwrap();
-    assert_eq!(mail.subject.as_str(), "Your cart is waiting");
-    assert!(mail.text.starts_with("Hello,"), "{}", mail.text);
-    assert!(mail.text.contains("and 1 more item."), "{}", mail.text);
+    let email = template.render(&cart(7)).unwrap();
+    assert_eq!(email.subject.as_str(), "Your cart is waiting");
+    assert!(email.text.starts_with("Hello,"), "{}", email.text);
+    assert!(email.text.contains("and 1 more item."), "{}", email.text);
     assert!(!template.render(&cart(6)).unwrap().text.contains("more"));
     let french = Template::cart_relaunch(Language::French).unwrap().render(&cart(7)).unwrap();
     assert!(french.text.contains("et 1 autre article."), "{}", french.text);
@@ -70,17 +70,17 @@ fn a_relaunch_needs_no_name_and_counts_one_more_in_the_singular() {
 
 #[test]
 fn markup_in_a_name_is_text() {
-    let mail =
+    let email =
         Template::welcome(Language::French).unwrap().render(&welcome(Some("<img src=x> & \"co\""))).unwrap();
-    assert!(mail.html.contains("Bienvenue &lt;img src=x&gt; &amp; &quot;co&quot; !"), "{}", mail.html);
-    assert!(!mail.html.contains("<img"));
-    assert!(mail.text.contains("Bienvenue <img src=x> & \"co\" !"), "{}", mail.text);
+    assert!(email.html.contains("Bienvenue &lt;img src=x&gt; &amp; &quot;co&quot; !"), "{}", email.html);
+    assert!(!email.html.contains("<img"));
+    assert!(email.text.contains("Bienvenue <img src=x> & \"co\" !"), "{}", email.text);
 }
 
 #[test]
 fn a_name_that_looks_like_a_template_is_not_one() {
-    let mail = Template::welcome(Language::French).unwrap().render(&welcome(Some("{{ site }}"))).unwrap();
-    assert_eq!(mail.subject.as_str(), "Bienvenue {{ site }} !");
+    let email = Template::welcome(Language::French).unwrap().render(&welcome(Some("{{ site }}"))).unwrap();
+    assert_eq!(email.subject.as_str(), "Bienvenue {{ site }} !");
 }
 
 #[test]
@@ -146,12 +146,12 @@ fn amounts_are_written_as_readers_of_the_language_write_them() {
 fn links_carry_the_campaigns_tags_in_both_bodies() {
     let tags = CampaignTags::new("newsletter", "email", "welcome");
     let template = Template::welcome(Language::French).unwrap().tagging(tags, TagFamily::Utm);
-    let mail = template.render(&welcome(Some("Jean"))).unwrap();
+    let email = template.render(&welcome(Some("Jean"))).unwrap();
     let tagged = "https://shop.example/?a=1&b=2&utm_source=newsletter&utm_medium=email&utm_campaign=welcome";
-    assert!(mail.text.contains(tagged), "{}", mail.text);
+    assert!(email.text.contains(tagged), "{}", email.text);
     // minijinja escapes the slash too; readers decode both.
     let escaped = tagged.replace('&', "&amp;").replace('/', "&#x2f;");
-    assert!(mail.html.contains(&format!("href=\"{escaped}\"")), "{}", mail.html);
+    assert!(email.html.contains(&format!("href=\"{escaped}\"")), "{}", email.html);
 }
 
 #[cfg(feature = "mjml")]
@@ -172,7 +172,7 @@ const MJML: &str = r##"<mjml>
   </mj-body>
 </mjml>"##;
 
-/// The elements of a mail, without what stands between them.
+/// The elements of an email, without what stands between them.
 #[cfg(feature = "mjml")]
 fn elements(html: &str) -> Vec<String> {
     html.split('<').skip(1).map(|tag| tag.split(['>', ' ']).next().unwrap_or_default().to_owned()).collect()
@@ -199,21 +199,21 @@ fn a_template_in_mjml_becomes_a_mail_and_no_value_becomes_markup() {
     let tags = CampaignTags::new("newsletter", "email", "welcome");
     let template = template.tagging(tags, TagFamily::Utm);
     let context = |prenom: &str| json!({"prenom": prenom, "site": "La Boutique", "link": "https://shop.example/", "items": ["thé", prenom]});
-    let mail = template.render(&context("Jean")).unwrap();
-    assert!(mail.html.contains("<table") && mail.html.contains("Bienvenue Jean !"), "{}", mail.html);
-    assert!(mail.html.contains("utm_campaign=welcome"), "{}", mail.html);
-    assert!(!mail.html.contains("fonts.googleapis") && !mail.html.contains("{%"), "{}", mail.html);
-    assert!(mail.text.contains("Bienvenue Jean !"), "{}", mail.text);
+    let email = template.render(&context("Jean")).unwrap();
+    assert!(email.html.contains("<table") && email.html.contains("Bienvenue Jean !"), "{}", email.html);
+    assert!(email.html.contains("utm_campaign=welcome"), "{}", email.html);
+    assert!(!email.html.contains("fonts.googleapis") && !email.html.contains("{%"), "{}", email.html);
+    assert!(email.text.contains("Bienvenue Jean !"), "{}", email.text);
     assert!(
-        mail.text.contains("Découvrir La Boutique (https://shop.example/?utm_source=newsletter"),
+        email.text.contains("Découvrir La Boutique (https://shop.example/?utm_source=newsletter"),
         "{}",
-        mail.text
+        email.text
     );
-    assert!(mail.text.contains("- thé"), "{}", mail.text);
-    assert!(!mail.text.contains("font-size") && !mail.text.contains("mso"), "{}", mail.text);
+    assert!(email.text.contains("- thé"), "{}", email.text);
+    assert!(!email.text.contains("font-size") && !email.text.contains("mso"), "{}", email.text);
     for name in HOSTILE {
         let hostile = template.render(&context(name)).unwrap();
-        assert_eq!(elements(&hostile.html), elements(&mail.html), "{name}");
+        assert_eq!(elements(&hostile.html), elements(&email.html), "{name}");
         assert!(hostile.text.contains(name), "{name} is text: {}", hostile.text);
         assert_eq!(hostile.subject.as_str(), format!("Bienvenue {name} !"));
     }
@@ -241,14 +241,14 @@ fn style_sheets_become_attributes_and_values_stay_text() {
                 @media (max-width: 400px) { p { color: red } }</style></head>\
                 <body><p title=\"{{ prenom }}\">{{ prenom }}</p></body></html>";
     let template = Template::new("Hello", html, None).unwrap().inlining_css();
-    let mail = template.render(&json!({"prenom": "Jean"})).unwrap();
-    assert!(mail.html.contains("<p title=\"Jean\" style=\"color: #123456;\">Jean</p>"), "{}", mail.html);
+    let email = template.render(&json!({"prenom": "Jean"})).unwrap();
+    assert!(email.html.contains("<p title=\"Jean\" style=\"color: #123456;\">Jean</p>"), "{}", email.html);
     assert!(
-        mail.html.contains("@media (max-width: 400px)") && !mail.html.contains("passwd"),
+        email.html.contains("@media (max-width: 400px)") && !email.html.contains("passwd"),
         "{}",
-        mail.html
+        email.html
     );
-    assert_eq!(mail.text, "Jean");
+    assert_eq!(email.text, "Jean");
     for name in HOSTILE {
         let hostile = template.render(&json!({"prenom": name})).unwrap();
         // Between the quotes of an attribute markup is text; quotes are escaped there.
@@ -259,7 +259,7 @@ fn style_sheets_become_attributes_and_values_stay_text() {
             format!("{before}{after}")
         };
         let elements = |html: &str| outside(html).matches('<').count();
-        assert_eq!(elements(&hostile.html), elements(&mail.html), "{}", hostile.html);
+        assert_eq!(elements(&hostile.html), elements(&email.html), "{}", hostile.html);
         let shown = outside(&hostile.html);
         assert!(!shown.contains("<script") && !shown.contains("<img"), "{shown}");
         assert_eq!(hostile.text, name);

@@ -110,10 +110,10 @@ async fn through_smtp_each_is_written_to_once() {
     let keys = [("SMTP_URL", url.as_str())];
     assert_eq!(told(&place.counts(&["--provider", "smtp"], &keys), &["sent", "already_sent"]), [20, 0]);
     assert_eq!(told(&place.counts(&["--provider", "smtp"], &keys), &["sent", "already_sent"]), [20, 20]);
-    let mut to: Vec<String> = server.mails().into_iter().flat_map(|mail| mail.to).collect();
+    let mut to: Vec<String> = server.emails().into_iter().flat_map(|mail| mail.to).collect();
     to.sort();
     to.dedup();
-    assert_eq!((to.len(), server.mails().len()), (20, 20));
+    assert_eq!((to.len(), server.emails().len()), (20, 20));
     place.holds_no_secret();
 }
 
@@ -174,7 +174,7 @@ async fn killed_at_any_moment_and_run_again_nobody_is_written_to_twice_and_nobod
         let mut reached: Vec<String> = if options.len() > 2 {
             fake.delivered().iter().map(|mail| mail.to.normalised()).collect()
         } else {
-            server.mails().into_iter().flat_map(|mail| mail.to).collect()
+            server.emails().into_iter().flat_map(|mail| mail.to).collect()
         };
         let all = reached.len();
         reached.sort();

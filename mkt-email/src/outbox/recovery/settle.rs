@@ -131,7 +131,7 @@ fn as_it_was_sent(provider: &dyn EmailProvider, options: &RunOptions, lost: Call
     let emails = without_dropped(lost.emails, &plan);
     let outgoing = emails
         .iter()
-        .zip(lost.group.mails())
+        .zip(lost.group.emails())
         .map(|(email, sent)| Outgoing { key: sent.key, message: Arc::clone(&email.message) })
         .collect();
     Call { group: Group::of_earlier_call(lost.group.key(), lost.group.at(), outgoing), emails, ..lost }

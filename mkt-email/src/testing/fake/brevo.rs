@@ -54,7 +54,7 @@ pub struct FakeBrevo {
 struct Vendor {
     common: State,
     keys: HashMap<String, DateTime<Utc>>,
-    /// Mails that may still be sent, where they are counted.
+    /// Emails that may still be sent, where they are counted.
     credit: Option<usize>,
     validated: bool,
     headers_per_version: bool,
@@ -101,9 +101,9 @@ impl FakeBrevo {
         self.lock().keys.clear();
     }
 
-    /// Leaves credit for so many mails.
-    pub fn credit(&self, mails: usize) {
-        self.lock().credit = Some(mails);
+    /// Leaves credit for so many emails.
+    pub fn credit(&self, emails: usize) {
+        self.lock().credit = Some(emails);
     }
 
     /// Puts the account under validation, or takes it out.
@@ -185,7 +185,7 @@ impl Vendor {
         self.keys.retain(|_, at| now < *at + REMEMBERED);
         let headers = object(&body, "headers")?;
         // Whether the vendor looks at the key or at the rest first is not documented; this order asks for more care.
-        let mut mails = self.read(&body, headers)?;
+        let mut emails = self.read(&body, headers)?;
         let key = headers.get("idempotencyKey").and_then(Value::as_str).map(str::to_owned);
         if let Some(key) = &key {
             if !is_uuid(key) {
@@ -199,23 +199,23 @@ impl Vendor {
                 ));
             }
         }
-        if self.credit.is_some_and(|credit| credit < mails.len()) {
+        if self.credit.is_some_and(|credit| credit < emails.len()) {
             return Err((402, "not_enough_credits", "You do not have enough credits".to_owned()));
         }
         if let Some(credit) = &mut self.credit {
-            *credit -= mails.len();
+            *credit -= emails.len();
         }
         if let Some(key) = key {
             self.keys.insert(key, now);
         }
-        let ids: Vec<String> = mails.iter().map(|_| self.common.next_id("smtp-relay.mailin.fr")).collect();
+        let ids: Vec<String> = emails.iter().map(|_| self.common.next_id("smtp-relay.mailin.fr")).collect();
         let sandboxed = headers.get("X-Sib-Sandbox").and_then(Value::as_str) == Some("drop");
-        let scheduled = mails.iter().any(|mail| mail.at.is_some());
-        for (mail, id) in mails.iter_mut().zip(&ids) {
-            mail.id.clone_from(id);
+        let scheduled = emails.iter().any(|email| email.at.is_some());
+        for (email, id) in emails.iter_mut().zip(&ids) {
+            email.id.clone_from(id);
         }
         if !sandboxed {
-            mails.into_iter().for_each(|mail| self.common.deliver(mail));
+            emails.into_iter().for_each(|email| self.common.deliver(email));
         }
         let written: Vec<String> = ids.iter().map(|id| format!("<{id}>")).collect();
         let mut answer = match body.contains_key("messageVersions") {
@@ -228,7 +228,7 @@ impl Vendor {
         Ok(Reply::json(if scheduled { 202 } else { 201 }, &answer))
     }
 
-    /// The mails of a call, or why it is refused. Nothing is kept of a refused call.
+    /// The emails of a call, or why it is refused. Nothing is kept of a refused call.
     fn read(
         &self,
         body: &Map<String, Value>,
@@ -283,7 +283,7 @@ impl Vendor {
         if versions.is_empty() || versions.len() > 1_000 {
             return Err((400, "out_of_range", "messageVersions takes 1 to 1000 versions".to_owned()));
         }
-        let (mut mails, mut params) = (Vec::new(), 0);
+        let (mut emails, mut params) = (Vec::new(), 0);
         for version in versions {
             let version = version.as_object().map_or_else(|| invalid("a version is not an object"), Ok)?;
             let mut fields = VERSION_FIELDS.to_vec();
@@ -302,27 +302,27 @@ impl Vendor {
             if template.is_none() && (own.subject.is_empty() || own.html.is_none()) {
                 return missing("subject and htmlContent are mandatory");
             }
-            mails.extend(self.recipients(version, &own)?);
+            emails.extend(self.recipients(version, &own)?);
         }
         if params > 1_000_000 {
             return invalid("params of all versions exceed 1000 KB");
         }
-        if mails.len() > 2_000 {
+        if emails.len() > 2_000 {
             return Err((400, "out_of_range", "more than 2000 recipients".to_owned()));
         }
-        Ok(mails)
+        Ok(emails)
     }
 
     /// What a version, or the call, says; over what the call says.
     fn content(
         &self,
-        mut mail: FakeEmail,
+        mut email: FakeEmail,
         fields: &Map<String, Value>,
         template: Option<i64>,
     ) -> Result<FakeEmail, Refusal> {
         if let Some(reply_to) = fields.get("replyTo") {
             let (address, _) = self.contact(reply_to, "replyTo")?;
-            mail.headers.insert("Reply-To".to_owned(), address.as_str().to_owned());
+            email.headers.insert("Reply-To".to_owned(), address.as_str().to_owned());
         }
         let params = object(fields, "params")?;
         if Value::Object(params.clone()).to_string().len() > 100_000 {
@@ -332,22 +332,22 @@ impl Vendor {
             let params =
                 params.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().into()));
             let params: BTreeMap<String, String> = params.collect();
-            let earlier = mail.template.take().map(|(_, params)| params).unwrap_or_default();
-            mail.template = Some((id.to_string(), if params.is_empty() { earlier } else { params }));
-            return Ok(mail);
+            let earlier = email.template.take().map(|(_, params)| params).unwrap_or_default();
+            email.template = Some((id.to_string(), if params.is_empty() { earlier } else { params }));
+            return Ok(email);
         }
-        for (name, place) in [("htmlContent", &mut mail.html), ("textContent", &mut mail.text)] {
+        for (name, place) in [("htmlContent", &mut email.html), ("textContent", &mut email.text)] {
             if let Some(value) = fields.get(name) {
                 *place = Some(text(value, name)?.to_owned());
             }
         }
         if let Some(subject) = fields.get("subject") {
-            text(subject, "subject")?.clone_into(&mut mail.subject);
+            text(subject, "subject")?.clone_into(&mut email.subject);
         }
-        Ok(mail)
+        Ok(email)
     }
 
-    fn recipients(&self, fields: &Map<String, Value>, mail: &FakeEmail) -> Result<Vec<FakeEmail>, Refusal> {
+    fn recipients(&self, fields: &Map<String, Value>, email: &FakeEmail) -> Result<Vec<FakeEmail>, Refusal> {
         let to = array(fields, "to")?;
         if to.is_empty() {
             return missing("to is missing");
@@ -355,11 +355,11 @@ impl Vendor {
         if to.len() > 99 {
             return Err((400, "out_of_range", "more than 99 recipients".to_owned()));
         }
-        let mails = to.iter().map(|contact| {
+        let emails = to.iter().map(|contact| {
             let (address, name) = self.contact(contact, "to")?;
-            Ok(FakeEmail { to: address, name, others_shown: to.len() - 1, ..mail.clone() })
+            Ok(FakeEmail { to: address, name, others_shown: to.len() - 1, ..email.clone() })
         });
-        mails.collect()
+        emails.collect()
     }
 
     fn contact(&self, contact: &Value, field: &str) -> Result<(EmailAddress, Option<String>), Refusal> {

@@ -27,7 +27,7 @@ const TAGS: usize = 10;
 const HORIZON: TimeDelta = TimeDelta::days(3);
 
 /// A Mailgun account with one domain, on loopback. It knows no idempotency: a call that comes twice is delivered twice.
-/// Its log shows a mail some minutes after it was taken.
+/// Its log shows an email some minutes after it was taken.
 pub struct FakeMailgun {
     server: Server,
     state: Arc<Mutex<Vendor>>,
@@ -41,7 +41,7 @@ struct Vendor {
     lag: TimeDelta,
 }
 
-/// An accepted mail in the log.
+/// An accepted email in the log.
 struct Event {
     at: DateTime<Utc>,
     recipient: String,
@@ -86,7 +86,7 @@ impl FakeMailgun {
         DOMAIN
     }
 
-    /// How long after a mail was taken its log shows it. Default: 20 minutes.
+    /// How long after an email was taken its log shows it. Default: 20 minutes.
     pub fn log_lag(&self, time: Duration) {
         self.lock().lag = TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
     }
@@ -178,22 +178,22 @@ impl Vendor {
     fn take(&mut self, request: &Received) -> Result<Reply, Refusal> {
         let Some(parts) = form::parse(request) else { return bad("the body is not a form") };
         let fields = Fields(&parts);
-        let mails = self.read(&fields)?;
+        let emails = self.read(&fields)?;
         let id = self.common.next_id(DOMAIN);
         let pretends = fields.one("o:testmode").as_deref() == Some("yes");
-        for mut mail in mails {
-            mail.id.clone_from(&id);
+        for mut email in emails {
+            email.id.clone_from(&id);
             let at = self.common.clock.now();
-            let (recipient, variables) = (mail.to.as_str().to_owned(), mail.metadata.clone());
+            let (recipient, variables) = (email.to.as_str().to_owned(), email.metadata.clone());
             self.events.push(Event { at, recipient, variables, id: id.clone() });
             if !pretends {
-                self.common.deliver(mail);
+                self.common.deliver(email);
             }
         }
         Ok(Reply::json(200, &json!({"id": format!("<{id}>"), "message": "Queued. Thank you."})))
     }
 
-    /// The mails of a call, or why it is refused. One bad address refuses all.
+    /// The emails of a call, or why it is refused. One bad address refuses all.
     fn read(&self, fields: &Fields<'_>) -> Result<Vec<FakeEmail>, Refusal> {
         let Some(from) = fields.one("from") else { return bad("from parameter is missing") };
         if address(&from).is_none() {
@@ -250,19 +250,19 @@ impl Vendor {
         }
         let alone = variables.is_empty();
         let others = to.len() - 1;
-        let mails = to.into_iter().map(|(to, name)| {
+        let emails = to.into_iter().map(|(to, name)| {
             let own = variables.get(to.as_str()).and_then(Value::as_object);
-            let mut mail = self.mail(fields, to, own)?;
-            mail.name = name;
-            mail.at = at;
-            mail.others_shown = if alone { others } else { 0 };
-            Ok(mail)
+            let mut email = self.email(fields, to, own)?;
+            email.name = name;
+            email.at = at;
+            email.others_shown = if alone { others } else { 0 };
+            Ok(email)
         });
-        mails.collect()
+        emails.collect()
     }
 
-    /// The mail of one recipient, with the recipient's variables put in.
-    fn mail(
+    /// The email of one recipient, with the recipient's variables put in.
+    fn email(
         &self,
         fields: &Fields<'_>,
         to: EmailAddress,
@@ -277,23 +277,23 @@ impl Vendor {
         let filled = |fields: BTreeMap<String, String>| -> BTreeMap<String, String> {
             fields.into_iter().map(|(name, value)| (name, fill(value))).collect()
         };
-        let mut mail = FakeEmail::new(to, String::new());
-        mail.subject = fill(fields.one("subject").unwrap_or_default());
-        mail.html = fields.one("html").map(fill);
-        mail.text = fields.one("text").map(fill);
-        mail.headers = filled(fields.starting("h:"));
-        mail.metadata = filled(fields.starting("v:"));
-        mail.tags = fields.all("o:tag");
+        let mut email = FakeEmail::new(to, String::new());
+        email.subject = fill(fields.one("subject").unwrap_or_default());
+        email.html = fields.one("html").map(fill);
+        email.text = fields.one("text").map(fill);
+        email.headers = filled(fields.starting("h:"));
+        email.metadata = filled(fields.starting("v:"));
+        email.tags = fields.all("o:tag");
         let files = fields.0.iter().filter(|part| part.name == "attachment");
-        mail.files =
+        email.files =
             files.map(|part| (part.file_name.clone().unwrap_or_default(), part.content.clone())).collect();
         if let Some(template) = fields.one("template") {
             let given = fields.json("t:variables")?;
             let given =
                 given.into_iter().map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned()));
-            mail.template = Some((template, filled(given.collect())));
+            email.template = Some((template, filled(given.collect())));
         }
-        Ok(mail)
+        Ok(email)
     }
 
     fn logs(&self, request: &Received) -> Reply {

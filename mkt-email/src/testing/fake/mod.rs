@@ -1,7 +1,7 @@
 //! Stateful stand-ins of vendors, on loopback: for tests, and for trying things out without an account.
 //!
 //! They are made from the vendors' documentation, not from recordings of the vendors; no live account was used. They
-//! keep state (mails, keys, calls in a window), refuse what breaks a documented limit as the vendor would, and misbehave
+//! keep state (emails, keys, calls in a window), refuse what breaks a documented limit as the vendor would, and misbehave
 //! on request. What they delivered can be asked for, and is written to a file line by line if one is given, so that the
 //! truth outlives whoever is killed.
 
@@ -25,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A mail as its recipient gets it from a fake.
+/// An email as its recipient gets it from a fake.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FakeEmail {
@@ -146,13 +146,13 @@ impl State {
         format!("{}.{}@{domain}", self.clock.now().timestamp_millis(), self.ids)
     }
 
-    fn deliver(&mut self, mail: FakeEmail) {
+    fn deliver(&mut self, email: FakeEmail) {
         if let Some(log) = &mut self.log {
-            let line = serde_json::json!({"to": mail.to.as_str(), "id": mail.id, "subject": mail.subject});
+            let line = serde_json::json!({"to": email.to.as_str(), "id": email.id, "subject": email.subject});
             // A log that cannot be written is missed by whoever reads it.
             let _ = writeln!(log, "{line}");
         }
-        self.delivered.push(mail);
+        self.delivered.push(email);
     }
 
     fn log_to(&mut self, path: &Path) -> io::Result<()> {
@@ -253,7 +253,7 @@ macro_rules! fake {
                 self.lock().common.limit = Some((calls, window));
             }
 
-            /// Writes one line of JSON (`to`, `id`, `subject`) for every mail that it delivers from now on.
+            /// Writes one line of JSON (`to`, `id`, `subject`) for every email that it delivers from now on.
             ///
             /// # Errors
             /// When the file cannot be opened.

@@ -2,7 +2,7 @@
 //! delivery before it answers. It is spoken to over a socket, one call to a connection, and knows modes of misbehaviour.
 //!
 //! A call is a line `group key address [key address ...]`, or `ask key ...`; the answer is a line of words, one per
-//! mail.
+//! email.
 
 use async_trait::async_trait;
 use mkt_connect::{Delivery, Error, ErrorKind, Result};
@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(super) enum Mode {
     /// Recognises keys; groups of ten.
     Idempotent,
-    /// Delivers again whatever it is given; one mail to the call, as SMTP.
+    /// Delivers again whatever it is given; one email to the call, as SMTP.
     Forgetful,
     /// As forgetful, but can be asked; one answer in ten is lost.
     AnswersLost,
@@ -48,7 +48,7 @@ impl Mode {
         Self::ALL.into_iter().find(|mode| mode.name() == text).unwrap()
     }
 
-    /// Mails to a call.
+    /// Emails to a call.
     pub(super) fn group(self) -> usize {
         if matches!(self, Self::Idempotent | Self::Throttled) { 10 } else { 1 }
     }
@@ -106,29 +106,31 @@ impl EmailProvider for FarSide {
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
         let mut line = "send".to_owned();
-        for mail in group.mails() {
-            line += &format!(" {} {}", mail.key, mail.message.to().address.as_str());
+        for email in group.emails() {
+            line += &format!(" {} {}", email.key, email.message.to().address.as_str());
         }
         let answer = self.ask(line + "\n").await?;
         match answer.trim() {
             "" => Ok(vec![
                 Outcome::Unknown { stage: mkt_email::provider::Stage::AwaitingAnswer };
-                group.mails().len()
+                group.emails().len()
             ]),
             "later" => Err(Error::new(ErrorKind::RateLimited, "far side", "send")
                 .delivered(Delivery::Answered)
                 .with_retry_after(Duration::from_secs(1))),
-            _ => {
-                Ok(group.mails().iter().map(|mail| Outcome::Accepted { id: mail.key.to_string() }).collect())
-            }
+            _ => Ok(group
+                .emails()
+                .iter()
+                .map(|email| Outcome::Accepted { id: email.key.to_string() })
+                .collect()),
         }
     }
 
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
         if self.capabilities.idempotency == Idempotency::None {
-            return Ok(vec![Settlement::StillUnknown; group.mails().len()]);
+            return Ok(vec![Settlement::StillUnknown; group.emails().len()]);
         }
-        let keys: Vec<String> = group.mails().iter().map(|mail| mail.key.to_string()).collect();
+        let keys: Vec<String> = group.emails().iter().map(|email| email.key.to_string()).collect();
         let answer = self.ask(format!("ask {}\n", keys.join(" "))).await?;
         let known = |word: &str| match word {
             "yes" => Settlement::Known(Outcome::Accepted { id: "asked".to_owned() }),
@@ -195,10 +197,10 @@ pub(super) async fn serve(directory: &Path, mode: Mode, seed: u64) {
             tokio::time::sleep(Duration::from_micros(delay)).await;
             {
                 let mut ledger = ledger.lock().unwrap();
-                for mail in words[1..].chunks(2) {
-                    let again = !ledger.seen.insert(mail[0].to_owned());
+                for email in words[1..].chunks(2) {
+                    let again = !ledger.seen.insert(email[0].to_owned());
                     if !(again && matches!(mode, Mode::Idempotent | Mode::Throttled)) {
-                        ledger.file.write_all(format!("{}\n", mail[1]).as_bytes()).unwrap();
+                        ledger.file.write_all(format!("{}\n", email[1]).as_bytes()).unwrap();
                     }
                 }
                 ledger.file.sync_data().unwrap();

@@ -4,7 +4,7 @@
 //! ([`the_process_to_be_killed`]), and kills senders with SIGKILL at random instants. What was delivered is read from
 //! the provider's own file, which was made durable before it answered. `MKT_TEST_KILLS` (6, in each mode and engine),
 //! `MKT_TEST_MAILS` (300) and `MKT_TEST_SEED` (1) choose how often, among how many and when: the long proof is 200 kills
-//! among 10 000 mails.
+//! among 10 000 emails.
 //!
 //! That the test bites is a test: [`a_sender_that_sends_before_it_commits_is_caught`] runs a sender that is broken so.
 
@@ -37,7 +37,7 @@ fn count() -> usize {
     number("MKT_TEST_MAILS", 300) as usize
 }
 
-fn mails() -> Vec<mkt_email::NewEmail> {
+fn emails() -> Vec<mkt_email::NewEmail> {
     (0..count()).map(|number| transactional("crash", &reader(number))).collect()
 }
 
@@ -70,7 +70,7 @@ async fn the_process_to_be_killed() {
     };
     let outbox = Outbox::connect(&url).await.unwrap();
     if outbox.counts(None).await.unwrap().recipients == 0 {
-        outbox.enqueue(&mails(), chrono::Utc::now()).await.unwrap();
+        outbox.enqueue(&emails(), chrono::Utc::now()).await.unwrap();
     }
     if std::env::var_os("MKT_CRASH_BROKEN").is_some() {
         return send_before_commit(&url, provider.as_ref()).await;
@@ -105,8 +105,8 @@ async fn send_before_commit(url: &str, provider: &dyn EmailProvider) {
         .unwrap();
         let Some(to) = due else { return };
         let message = crate::help::message(&to.parse().unwrap()).into();
-        let mail = mkt_email::provider::Outgoing { key: IdempotencyKey::from_text(&to), message };
-        provider.send(&mkt_email::provider::Group::new(chrono::Utc::now(), vec![mail])).await.unwrap();
+        let email = mkt_email::provider::Outgoing { key: IdempotencyKey::from_text(&to), message };
+        provider.send(&mkt_email::provider::Group::new(chrono::Utc::now(), vec![email])).await.unwrap();
         sqlx::query("UPDATE mail_outbox SET state = 'accepted' WHERE recipient = $1")
             .bind(to)
             .execute(&pool)
@@ -139,7 +139,7 @@ impl Scene {
         let place = engine.place().await;
         if count() > 300 {
             // More than a sender could enqueue between two kills.
-            place.open().await.enqueue(&mails(), chrono::Utc::now()).await.unwrap();
+            place.open().await.enqueue(&emails(), chrono::Utc::now()).await.unwrap();
         }
         let directory = tempfile::tempdir().unwrap();
         let mut scene = Self { directory, place, mode, broken: false, _far_side: None };
@@ -336,8 +336,8 @@ async fn killed_senders_fill_a_mail_directory_without_loss_or_repetition() {
     for entry in std::fs::read_dir(scene.directory.path().join("mails/new")).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(bytes.ends_with(b"--\r\n"), "a mail is cut off");
-        let mail = mail_parser::MessageParser::default().parse(&bytes).unwrap();
-        *reached.entry(mail.to().unwrap().first().unwrap().address().unwrap().to_owned()).or_default() += 1;
+        let email = mail_parser::MessageParser::default().parse(&bytes).unwrap();
+        *reached.entry(email.to().unwrap().first().unwrap().address().unwrap().to_owned()).or_default() += 1;
     }
     let (lost, twice) = (count() - reached.len(), reached.values().filter(|count| **count > 1).count());
     assert_eq!((lost, twice), (0, 0));

@@ -71,7 +71,7 @@ async fn a_provider_that_cannot_be_used_ends_the_run_and_loses_nothing(engine: E
     assert_eq!(provider.delivered().len(), 5);
 }
 
-/// Puts the first mail of its first two calls off, and does not come to the others.
+/// Puts the first email of its first two calls off, and does not come to the others.
 #[derive(Debug)]
 struct GivesUpEarly(Memory);
 
@@ -107,13 +107,13 @@ async fn mails_that_a_call_did_not_come_to_use_up_no_attempt(engine: Engine) {
     options.max_attempts = 2;
     options.wait_up_to = Duration::from_secs(60);
     let report = outbox.run(&provider, &clock, &options).await.unwrap();
-    // The first mail was put off twice, which is once too often; the others were offered once, after the two rests.
+    // The first email was put off twice, which is once too often; the others were offered once, after the two rests.
     assert_eq!((report.deferred, report.rejected, report.accepted), (1, 1, 2));
     assert_eq!(clock.now(), instant("2026-10-26T12:00:10Z"));
     assert_eq!(counts(&outbox).await, Counts { recipients: 3, sent: 2, failed: 1, ..Counts::default() });
 }
 
-/// Takes calls of a hundred mails and remembers no key.
+/// Takes calls of a hundred emails and remembers no key.
 fn forgetful_groups() -> Memory {
     let mut capabilities = Memory::new().capabilities().clone();
     capabilities.idempotency = Idempotency::None;

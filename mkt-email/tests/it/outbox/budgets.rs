@@ -14,7 +14,7 @@ on_each_engine!(
 
 type Arrivals = Arc<Mutex<Vec<(DateTime<Utc>, usize)>>>;
 
-/// Notes when mails arrive; every call takes 200 ms.
+/// Notes when emails arrive; every call takes 200 ms.
 #[derive(Debug, Clone)]
 struct Peer {
     inner: Memory,
@@ -36,7 +36,7 @@ impl Peer {
         let from = |end: DateTime<Utc>| end - chrono::TimeDelta::seconds(seconds);
         let held = |end: DateTime<Utc>| {
             let within = arrivals.iter().filter(|(at, _)| *at > from(end) && *at <= end);
-            within.map(|(_, mails)| unit(*mails)).sum()
+            within.map(|(_, emails)| unit(*emails)).sum()
         };
         arrivals.iter().map(|(end, _)| held(*end)).max().unwrap_or(0)
     }
@@ -54,7 +54,7 @@ impl EmailProvider for Peer {
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
         tokio::task::yield_now().await;
-        self.arrivals.lock().unwrap().push((self.clock.now(), group.mails().len()));
+        self.arrivals.lock().unwrap().push((self.clock.now(), group.emails().len()));
         let answer = self.inner.send(group).await;
         self.clock.advance(Duration::from_millis(200));
         answer
@@ -89,9 +89,9 @@ async fn no_window_holds_more_than_the_budget_whoever_sends(engine: Engine) {
     }
     senders.join_all().await;
     assert_eq!(peer.inner.delivered().len(), 60);
-    let (in_ten, in_a_minute) = (peer.most_in(10, |mails| mails), peer.most_in(60, |mails| mails));
+    let (in_ten, in_a_minute) = (peer.most_in(10, |emails| emails), peer.most_in(60, |emails| emails));
     assert!(in_ten <= 5 && in_a_minute <= 20, "{in_ten} in 10 s, {in_a_minute} in 60 s");
-    // Neither is the budget left unused: 60 mails at 20 a minute are sent within a few minutes. Each of the three senders
+    // Neither is the budget left unused: 60 emails at 20 a minute are sent within a few minutes. Each of the three senders
     // moves the one clock when it waits, so at worst the minutes pass three times as fast.
     let took = clock.now() - noon();
     assert!(in_ten == 5 && took.num_seconds() < 3 * 330, "{in_ten}, {took}");
@@ -116,7 +116,7 @@ async fn a_day_of_twenty_four_hours_rolls(engine: Engine) {
         clock.advance(Duration::from_hours(8));
     }
     assert_eq!(sent, [500, 0, 0, 500, 0, 0, 200, 0, 0]);
-    assert_eq!(peer.most_in(24 * 3600, |mails| mails), 500);
+    assert_eq!(peer.most_in(24 * 3600, |emails| emails), 500);
 }
 
 async fn calls_have_a_budget_too(engine: Engine) {

@@ -54,11 +54,11 @@ async fn a_dry_run_tells_what_a_run_then_does_and_changes_nothing(engine: Engine
     capabilities.features.remove(&Feature::Attachments);
     capabilities.max_recipients = 4;
     let provider = Memory::with_capabilities(capabilities);
-    let mut mails: Vec<_> = (0..10).map(|number| transactional("test", &reader(number))).collect();
-    mails[0].expires_at = Some(noon());
-    mails[1].not_before = Some(instant("2026-10-26T13:00:00Z"));
-    mails.push(marketing("test", &reader(10)));
-    mails.push(transactional("paused", &reader(11)));
+    let mut emails: Vec<_> = (0..10).map(|number| transactional("test", &reader(number))).collect();
+    emails[0].expires_at = Some(noon());
+    emails[1].not_before = Some(instant("2026-10-26T13:00:00Z"));
+    emails.push(marketing("test", &reader(10)));
+    emails.push(transactional("paused", &reader(11)));
     let built = |number: usize, tag: bool| {
         let builder = mkt_email::Message::builder(
             "Shop <news@example.com>".parse().unwrap(),
@@ -72,10 +72,10 @@ async fn a_dry_run_tells_what_a_run_then_does_and_changes_nothing(engine: Engine
         let key = DedupKey::for_address("test", &reader(number));
         NewEmail::transactional(key, builder.build().unwrap())
     };
-    mails.extend([built(12, true), built(13, false)]);
+    emails.extend([built(12, true), built(13, false)]);
     outbox.record_consents(&[consent(&reader(10))]).await.unwrap();
-    outbox.enqueue(&mails, noon()).await.unwrap();
-    // The marketing mail was welcome when it was enqueued.
+    outbox.enqueue(&emails, noon()).await.unwrap();
+    // The marketing email was welcome when it was enqueued.
     outbox.suppress(&[suppression(&reader(10), SuppressionScope::Marketing)]).await.unwrap();
     outbox.pause("paused", noon()).await.unwrap();
     let mut options = RunOptions::default();
@@ -101,7 +101,7 @@ async fn a_dry_run_tells_what_a_run_then_does_and_changes_nothing(engine: Engine
     assert_eq!((report.accepted, report.expired, report.suppressed, report.rejected), (9, 1, 1, 1));
     assert_eq!(report.degraded.into_iter().collect::<Vec<_>>(), [(Feature::Tags, 1)]);
     let tagged =
-        provider.delivered().into_iter().find(|mail| mail.message.to().address == reader(12)).unwrap();
+        provider.delivered().into_iter().find(|email| email.message.to().address == reader(12)).unwrap();
     assert!(tagged.message.tags().is_empty());
     assert_eq!(provider.calls(), 3);
 }

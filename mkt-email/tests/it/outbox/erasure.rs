@@ -94,8 +94,9 @@ async fn an_erased_person_leaves_their_attachments_to_others(engine: Engine) {
         let message = builder.text("Hello").attach(file).build().unwrap();
         NewEmail::transactional(DedupKey::new("files", content).about(to.normalised()), message)
     };
-    let mails = [with(&canary(), "for canary only"), with(&canary(), "for all"), with(&reader(1), "for all")];
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails =
+        [with(&canary(), "for canary only"), with(&canary(), "for all"), with(&reader(1), "for all")];
+    outbox.enqueue(&emails, noon()).await.unwrap();
     outbox.erase(&canary(), noon()).await.unwrap();
     assert!(!dump(&place).await.contains("for canary only"));
     outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();

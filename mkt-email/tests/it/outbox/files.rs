@@ -36,9 +36,9 @@ async fn another_crates_tables_and_migrations_can_be_in_the_same_file() {
 #[test]
 fn nothing_shown_holds_an_address() {
     let to = address("canary@example.org");
-    let mail = transactional("test", &to);
+    let email = transactional("test", &to);
     let shown =
-        format!("{mail:?} {mail:#?} {:?} {:?}", consent(&to), suppression(&to, SuppressionScope::All));
+        format!("{email:?} {email:#?} {:?} {:?}", consent(&to), suppression(&to, SuppressionScope::All));
     assert!(!shown.contains("canary"), "{shown}");
     assert!(!format!("{:?}", ManualClock::skipping(noon())).is_empty());
 }
@@ -59,8 +59,8 @@ fn runs_and_logs_on_one_thread_do_not_wait_for_each_other_for_ever() {
 async fn crowd_one_thread() {
     let directory = tempfile::tempdir().unwrap();
     let outbox = Outbox::open(directory.path().join("mail.db")).await.unwrap();
-    let mails: Vec<_> = (0..40).map(|number| transactional("test", &reader(number))).collect();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails: Vec<_> = (0..40).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&emails, noon()).await.unwrap();
     let (provider, clock, options) = (forgetful(), clock(), RunOptions::default());
     let log = directory.path().join("send.ndjson");
     for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! Calls that a vendor refuses as a whole: halved until the mail that spoils them is alone.
+//! Calls that a vendor refuses as a whole: halved until the email that spoils them is alone.
 
 use super::*;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ on_each_engine!(
     a_campaign_cancelled_while_a_group_is_halved_is_cancelled,
 );
 
-/// Refuses every call that holds a bad mail, as vendors that check a whole request do.
+/// Refuses every call that holds a bad email, as vendors that check a whole request do.
 #[derive(Debug)]
 struct Picky {
     inner: Memory,
@@ -46,26 +46,27 @@ impl EmailProvider for Picky {
     }
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
-        let mails = group.mails();
+        let emails = group.emails();
         let call = {
             let mut calls = self.calls.lock().unwrap();
-            calls.push(mails.len());
-            let named = mails.iter().map(|mail| (mail.message.to().address.as_str().to_owned(), mail.key));
+            calls.push(emails.len());
+            let named =
+                emails.iter().map(|email| (email.message.to().address.as_str().to_owned(), email.key));
             self.keys.lock().unwrap().extend(named);
             calls.len()
         };
         if let Some(outbox) = self.meddle.as_ref().filter(|_| call == 1) {
             outbox.cancel("test", noon()).await?;
         }
-        let bad = mails.iter().any(|mail| self.bad.contains(mail.message.to().address.as_str()));
+        let bad = emails.iter().any(|email| self.bad.contains(email.message.to().address.as_str()));
         let (reason, detail) = (RejectReason::InvalidAddress, "told to".to_owned());
-        match (bad, mails.len()) {
+        match (bad, emails.len()) {
             (true, 1) => Ok(vec![Outcome::Rejected { reason, detail }]),
-            (true, _) => Ok(vec![Outcome::GroupRefused { reason, detail }; mails.len()]),
+            (true, _) => Ok(vec![Outcome::GroupRefused { reason, detail }; emails.len()]),
             (false, _) => {
                 let answer = self.inner.send(group).await;
                 let lost = Outcome::Unknown { stage: mkt_email::provider::Stage::AwaitingAnswer };
-                if call >= self.lose_from { Ok(vec![lost; mails.len()]) } else { answer }
+                if call >= self.lose_from { Ok(vec![lost; emails.len()]) } else { answer }
             }
         }
     }

@@ -59,13 +59,13 @@ impl EmailProvider for AsksBySending {
     }
 }
 
-/// The call was lost before it arrived: asking sends its mails now, and somebody has left in between.
+/// The call was lost before it arrived: asking sends its emails now, and somebody has left in between.
 async fn a_mail_that_must_not_be_sent_any_more_is_not_asked_about_by_sending(engine: Engine) {
     let (outbox, provider) = (engine.outbox().await, AsksBySending::new());
-    let mut mails: Vec<_> = (0..4).map(|number| transactional("test", &reader(number))).collect();
-    mails.extend([transactional("paused", &reader(4)), transactional("cancelled", &reader(5))]);
-    mails[2].expires_at = Some(instant("2026-10-26T12:00:30Z"));
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let mut emails: Vec<_> = (0..4).map(|number| transactional("test", &reader(number))).collect();
+    emails.extend([transactional("paused", &reader(4)), transactional("cancelled", &reader(5))]);
+    emails[2].expires_at = Some(instant("2026-10-26T12:00:30Z"));
+    outbox.enqueue(&emails, noon()).await.unwrap();
     // The run itself asks once.
     provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
     provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
@@ -82,7 +82,7 @@ async fn a_mail_that_must_not_be_sent_any_more_is_not_asked_about_by_sending(eng
     assert_eq!(counts(&outbox).await, Counts { recipients: 6, sent: 2, unknown: 4, ..Counts::default() });
 }
 
-/// Remembers calls and not mails, as Brevo does: a key that it has seen is "arrived", whatever the call holds.
+/// Remembers calls and not emails, as Brevo does: a key that it has seen is "arrived", whatever the call holds.
 #[derive(Debug, Default)]
 struct KnowsCalls {
     inner: Memory,
@@ -102,7 +102,7 @@ impl EmailProvider for KnowsCalls {
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
         if self.seen.lock().unwrap().contains(&group.key()) {
-            return Ok(vec![Outcome::Accepted { id: "seen".to_owned() }; group.mails().len()]);
+            return Ok(vec![Outcome::Accepted { id: "seen".to_owned() }; group.emails().len()]);
         }
         let outcomes = self.inner.send(group).await?;
         self.seen.lock().unwrap().push(group.key());
@@ -120,8 +120,8 @@ impl EmailProvider for KnowsCalls {
 
 async fn what_was_left_out_of_a_call_is_not_asked_about_under_its_key(engine: Engine) {
     let (outbox, provider) = (engine.outbox().await, KnowsCalls::default());
-    let mails = [transactional("test", &reader(0)), transactional("paused", &reader(1))];
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails = [transactional("test", &reader(0)), transactional("paused", &reader(1))];
+    outbox.enqueue(&emails, noon()).await.unwrap();
     provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
     provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
     outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
@@ -324,8 +324,8 @@ async fn lost_answer_is_looked_up_when_the_run_may_wait_for_it(engine: Engine) {
 
 async fn a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows(engine: Engine) {
     let (outbox, provider, clock) = (engine.outbox().await, forgetful(), clock());
-    let mails = [transactional("test", &reader(0)).at_least_once(), transactional("test", &reader(1))];
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails = [transactional("test", &reader(0)).at_least_once(), transactional("test", &reader(1))];
+    outbox.enqueue(&emails, noon()).await.unwrap();
     for number in 0..2 {
         provider.script(&reader(number), Script::LoseAnswer);
     }
@@ -338,14 +338,14 @@ async fn a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows(engine: En
     let keys: Vec<_> = provider
         .delivered()
         .iter()
-        .filter(|mail| mail.message.to().address == reader(0))
-        .map(|mail| mail.key)
+        .filter(|email| email.message.to().address == reader(0))
+        .map(|email| email.key)
         .collect();
     assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
 
     // Not for ever.
     let (outbox, provider) = (engine.outbox().await, forgetful());
-    outbox.enqueue(&mails[..1], noon()).await.unwrap();
+    outbox.enqueue(&emails[..1], noon()).await.unwrap();
     for _ in 0..20 {
         provider.script(&reader(0), Script::LoseAnswer);
     }
@@ -357,7 +357,7 @@ async fn a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows(engine: En
 async fn marketing_mail_is_never_sent_twice(engine: Engine) {
     let outbox = engine.outbox().await;
     outbox.record_consents(&[consent(&reader(0))]).await.unwrap();
-    let mail = marketing("test", &reader(0)).at_least_once();
-    assert_eq!(outbox.enqueue(&[mail], noon()).await.unwrap_err().kind(), ErrorKind::Input);
+    let email = marketing("test", &reader(0)).at_least_once();
+    assert_eq!(outbox.enqueue(&[email], noon()).await.unwrap_err().kind(), ErrorKind::Input);
     assert_eq!(counts(&outbox).await.recipients, 0);
 }

@@ -30,10 +30,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn reached(provider: &Memory) -> Vec<String> {
-    provider.delivered().iter().map(|mail| mail.message.to().address.as_str().to_owned()).collect()
+    provider.delivered().iter().map(|email| email.message.to().address.as_str().to_owned()).collect()
 }
 
-/// Delivers a repeated key again and settles nothing, one mail to the call: like SMTP.
+/// Delivers a repeated key again and settles nothing, one email to the call: like SMTP.
 fn forgetful() -> Memory {
     let mut capabilities = Capabilities::minimal();
     capabilities.features.extend(Feature::ALL);
@@ -112,7 +112,7 @@ impl EmailProvider for Meddling {
     }
 }
 
-/// Recognises repeated keys, one mail to the call.
+/// Recognises repeated keys, one email to the call.
 fn one_by_one() -> Memory {
     let mut capabilities = Memory::new().capabilities().clone();
     capabilities.max_recipients = 1;

@@ -1,4 +1,4 @@
-//! Sending: every mail once, in its turn, whole.
+//! Sending: every email once, in its turn, whole.
 
 use super::*;
 
@@ -37,16 +37,16 @@ async fn every_mail_is_sent_once_and_a_second_run_sends_none(engine: Engine) {
 async fn a_mail_is_the_same_mail_by_campaign_contact_and_entity(engine: Engine) {
     let outbox = engine.outbox().await;
     let to = reader(1);
-    let mail = |key| NewEmail::transactional(key, message(&to));
+    let email = |key| NewEmail::transactional(key, message(&to));
     let answers = outbox
         .enqueue(
             &[
-                mail(DedupKey::new("relaunch", "7").about("cart 1")),
-                mail(DedupKey::new("relaunch", "7").about("cart 2")),
-                mail(DedupKey::new("relaunch", "7").about("cart 1")),
-                mail(DedupKey::new("relaunch-2", "7").about("cart 1")),
-                mail(DedupKey::for_address("welcome", &address("A@Example.org"))),
-                mail(DedupKey::for_address("welcome", &address("a@example.org"))),
+                email(DedupKey::new("relaunch", "7").about("cart 1")),
+                email(DedupKey::new("relaunch", "7").about("cart 2")),
+                email(DedupKey::new("relaunch", "7").about("cart 1")),
+                email(DedupKey::new("relaunch-2", "7").about("cart 1")),
+                email(DedupKey::for_address("welcome", &address("A@Example.org"))),
+                email(DedupKey::for_address("welcome", &address("a@example.org"))),
             ],
             noon(),
         )
@@ -59,11 +59,11 @@ async fn a_mail_is_the_same_mail_by_campaign_contact_and_entity(engine: Engine) 
 
 async fn mails_wait_for_their_time_expire_after_it_and_go_by_priority(engine: Engine) {
     let (outbox, provider, clock) = (engine.outbox().await, Memory::new(), clock());
-    let mut mails: Vec<_> = (0..4).map(|number| transactional("test", &reader(number))).collect();
-    mails[1].not_before = Some(instant("2026-10-26T13:00:00Z"));
-    mails[2].expires_at = Some(noon());
-    mails[3].priority = 5;
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let mut emails: Vec<_> = (0..4).map(|number| transactional("test", &reader(number))).collect();
+    emails[1].not_before = Some(instant("2026-10-26T13:00:00Z"));
+    emails[2].expires_at = Some(noon());
+    emails[3].priority = 5;
+    outbox.enqueue(&emails, noon()).await.unwrap();
     let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
     assert_eq!((report.accepted, report.expired), (2, 1));
     assert_eq!(report.next_due, Some(instant("2026-10-26T13:00:00Z")));
@@ -77,8 +77,8 @@ async fn mails_wait_for_their_time_expire_after_it_and_go_by_priority(engine: En
 async fn a_mail_that_expires_while_another_is_sent_is_not_sent(engine: Engine) {
     let (outbox, clock) = (engine.outbox().await, clock());
     let until = noon() + chrono::TimeDelta::seconds(3);
-    let mails = [0, 1].map(|number| transactional("test", &reader(number)).expires_at(until));
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails = [0, 1].map(|number| transactional("test", &reader(number)).expires_at(until));
+    outbox.enqueue(&emails, noon()).await.unwrap();
     let provider = Meddling::with(forgetful(), &outbox, Act::Nothing, &clock);
     let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
     assert_eq!((report.accepted, report.expired, provider.inner.calls()), (1, 1, 1));
@@ -146,8 +146,8 @@ async fn what_a_provider_cannot_do_is_rejected_by_name_and_the_others_go(engine:
     .attach(file)
     .build()
     .unwrap();
-    let mail = NewEmail::transactional(DedupKey::for_address("file", &to), with_file);
-    outbox.enqueue(&[mail], noon()).await.unwrap();
+    let email = NewEmail::transactional(DedupKey::for_address("file", &to), with_file);
+    outbox.enqueue(&[email], noon()).await.unwrap();
     let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
     assert_eq!((report.accepted, report.rejected), (1, 1));
     let directory = tempfile::tempdir().unwrap();
@@ -164,7 +164,7 @@ async fn attachments_are_stored_once_and_arrive_whole(engine: Engine) {
         let to = reader(number);
         let file =
             Attachment::new("a.bin".parse().unwrap(), "application/octet-stream", content.clone()).unwrap();
-        let mail = mkt_email::Message::builder(
+        let email = mkt_email::Message::builder(
             "news@example.com".parse().unwrap(),
             to.clone().into(),
             "Hello".parse().unwrap(),
@@ -174,13 +174,13 @@ async fn attachments_are_stored_once_and_arrive_whole(engine: Engine) {
         .build()
         .unwrap();
         outbox
-            .enqueue(&[NewEmail::transactional(DedupKey::for_address("file", &to), mail)], noon())
+            .enqueue(&[NewEmail::transactional(DedupKey::for_address("file", &to), email)], noon())
             .await
             .unwrap();
     }
     outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
-    for mail in provider.delivered() {
-        assert_eq!(mail.message.attachments()[0].content().as_ref(), content.as_slice());
+    for email in provider.delivered() {
+        assert_eq!(email.message.attachments()[0].content().as_ref(), content.as_slice());
     }
     assert_eq!(provider.delivered().len(), 3);
 }
@@ -222,8 +222,8 @@ async fn only_the_campaign_asked_for_is_sent(engine: Engine) {
 async fn a_damaged_row_does_not_stop_the_others(engine: Engine) {
     let place = engine.place().await;
     let outbox = place.open().await;
-    let mails: Vec<_> = (0..3).map(|number| transactional("test", &reader(number))).collect();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails: Vec<_> = (0..3).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&emails, noon()).await.unwrap();
     place
         .execute(
             r#"UPDATE mail_messages SET payload = '{"from":{"address":"a@b.org","name":"Eve\nBcc: x"},
@@ -240,7 +240,7 @@ async fn a_damaged_row_does_not_stop_the_others(engine: Engine) {
 #[tokio::test]
 async fn the_bytes_claimed_at_a_time_are_measured_with_attachments_and_shared_ones_are_one() {
     let (outbox, provider) = (Engine::Sqlite.outbox().await, Memory::new());
-    let mails: Vec<_> = (0..10)
+    let emails: Vec<_> = (0..10)
         .map(|number| {
             let to = reader(number);
             let content = vec![7; 1000];
@@ -255,9 +255,9 @@ async fn the_bytes_claimed_at_a_time_are_measured_with_attachments_and_shared_on
             NewEmail::transactional(DedupKey::for_address("file", &to), message)
         })
         .collect();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    outbox.enqueue(&emails, noon()).await.unwrap();
     let mut options = RunOptions::default();
-    // Two mails of some 1100 bytes fit, three do not.
+    // Two emails of some 1100 bytes fit, three do not.
     options.bytes = 3000;
     outbox.run(&provider, &clock(), &options).await.unwrap();
     assert_eq!(provider.calls(), 5);
@@ -316,8 +316,8 @@ async fn calls_are_made_side_by_side_and_each_mail_once(engine: Engine) {
 
 async fn a_key_that_one_engine_could_not_store_is_refused_by_both(engine: Engine) {
     let outbox = engine.outbox().await;
-    let mail = NewEmail::transactional(DedupKey::new("a\0b", "7"), message(&reader(1)));
-    assert_eq!(outbox.enqueue(&[mail], noon()).await.unwrap_err().kind(), ErrorKind::Input);
+    let email = NewEmail::transactional(DedupKey::new("a\0b", "7"), message(&reader(1)));
+    assert_eq!(outbox.enqueue(&[email], noon()).await.unwrap_err().kind(), ErrorKind::Input);
     // A provider's words are stored whatever they are.
     let provider = Memory::new();
     fill(&outbox, 1).await;

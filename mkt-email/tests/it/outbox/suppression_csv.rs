@@ -1,7 +1,7 @@
 //! Suppression lists as files.
 
 use super::*;
-use mkt_email::outbox::{SuppressionProblem, SuppressionRow, Suppressions};
+use mkt_email::outbox::{SuppressionRow, Suppressions};
 
 on_each_engine!(
     a_list_that_goes_out_and_comes_in_is_the_same_list,
@@ -63,12 +63,12 @@ async fn a_list_that_goes_out_and_comes_in_is_the_same_list(engine: Engine) {
     let other = engine.outbox().await;
     let file = || Suppressions::read(text.as_bytes(), "export.csv", noon()).unwrap();
     let told = other.import_suppressions(file()).await.unwrap();
-    assert_eq!((told.rows, told.added, told.bad), (5, 5, 0));
+    assert_eq!((told.rows, told.added, told.quarantined), (5, 5, 0));
     assert_eq!(export(&other).await, text);
     let again = other.import_suppressions(file()).await.unwrap();
     assert_eq!((again.rows, again.added), (5, 0));
-    let mails = [1, 2, 5].map(|number| transactional("test", &reader(number)));
-    assert_eq!(other.enqueue(&mails, noon()).await.unwrap().map_to_new(), [false, true, false]);
+    let emails = [1, 2, 5].map(|number| transactional("test", &reader(number)));
+    assert_eq!(other.enqueue(&emails, noon()).await.unwrap().map_to_new(), [false, true, false]);
 }
 
 trait MapToNew {
@@ -95,20 +95,13 @@ async fn a_row_that_does_not_read_is_named_by_its_line_and_the_others_go(engine:
         reader7@example.org;list;news;unsubscribed;\r\n";
     let file = Suppressions::read(text.as_bytes(), "list.csv", noon()).unwrap();
     let told = outbox.import_suppressions(file).await.unwrap();
-    let problems: Vec<_> = told.errors.iter().map(|error| (error.line, error.problem.clone())).collect();
+    let problems: Vec<_> = told.first_quarantined.iter().map(|row| (row.line, row.reason.code())).collect();
     assert_eq!(
         problems,
-        [
-            (2, SuppressionProblem::Instant),
-            (4, SuppressionProblem::Address),
-            (5, SuppressionProblem::Nobody),
-            (6, SuppressionProblem::Scope),
-            (7, SuppressionProblem::Scope),
-            (8, SuppressionProblem::Reason),
-        ]
+        [(2, "timestamp"), (4, "address"), (5, "nobody"), (6, "scope"), (7, "scope"), (8, "reason"),]
     );
-    assert_eq!((told.rows, told.added, told.bad), (9, 3, 6));
-    assert_eq!(told.errors[1].to_string(), "line 4: the address is not an e-mail address");
+    assert_eq!((told.rows, told.added, told.quarantined), (9, 3, 6));
+    assert_eq!(told.first_quarantined[1].to_string(), "line 4: the address is not well-formed");
 }
 
 #[test]
@@ -144,7 +137,7 @@ fn vendors_files_are_known_by_their_columns() {
     let row = one("Email\na@b.org\n");
     assert_eq!((row.scope, row.reason), (SuppressionScope::All, SuppressionReason::Manual));
     let file = Suppressions::read("email\na@b.org\n".as_bytes(), "f", noon()).unwrap();
-    let file = file.meaning(SuppressionScope::Marketing, SuppressionReason::Unsubscribed);
+    let file = file.default_to(SuppressionScope::Marketing, SuppressionReason::Unsubscribed);
     let rows: Vec<_> = file.map(|row| row.unwrap()).collect();
     assert!(matches!(&rows[0], SuppressionRow::Suppression(row) if row.scope == SuppressionScope::Marketing));
 }
@@ -168,7 +161,7 @@ fn a_quote_that_is_not_closed_costs_one_line_and_nobody_behind_it() {
          reader3@example.org,550,\"said \"\"no\"\"\",\n",
     );
     assert!(
-        matches!(&rows[0], SuppressionRow::Bad(error) if error.line == 2 && error.problem == SuppressionProblem::Broken)
+        matches!(&rows[0], SuppressionRow::Quarantined(row) if row.line == 2 && row.reason.code() == "quote")
     );
     let named = |row: &SuppressionRow, number| matches!(row, SuppressionRow::Suppression(row) if row.address == reader(number));
     assert!(rows.len() == 3 && named(&rows[1], 2) && named(&rows[2], 3), "{rows:?}");
@@ -180,4 +173,26 @@ fn several_tags_of_one_who_left_are_all_marketing_mail() {
         let row = one(&format!("address,tags,created_at\na@b.org,{tags},\n"));
         assert_eq!(row.scope, SuppressionScope::Marketing, "{tags}");
     }
+}
+
+#[test]
+fn nasty_files_get_their_verdicts() {
+    use mkt_connect::table::testing::{Answer, Sample, check};
+    let sample = Sample::new(&["address", "note", "created_at"], 1, |row, note| {
+        vec![format!("p{row}@shop.example"), note.to_owned(), "2026-05-02T10:00:00Z".to_owned()]
+    });
+    check(&sample, |bytes| {
+        let reader = match Suppressions::read(bytes, "f", noon()) {
+            Ok(reader) => reader,
+            Err(error) => return Answer::Refused(error.to_string()),
+        };
+        let (mut rows, mut quarantined) = (0, Vec::new());
+        for row in reader {
+            match row.unwrap() {
+                SuppressionRow::Quarantined(row) => quarantined.push(row),
+                _ => rows += 1,
+            }
+        }
+        Answer::Read { rows, texts: None, quarantined }
+    });
 }

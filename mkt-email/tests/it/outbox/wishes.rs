@@ -67,8 +67,8 @@ async fn who_follows_the_link_of_a_mail_is_not_mailed_any_more(engine: Engine) {
         email.purpose = purpose;
         email
     };
-    let mails = [0, 1, 2].map(|number| [list(number, "news"), list(number, "offers")]).concat();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails = [0, 1, 2].map(|number| [list(number, "news"), list(number, "offers")]).concat();
+    outbox.enqueue(&emails, noon()).await.unwrap();
     outbox.enqueue(&[transactional("receipt", &reader(0))], noon()).await.unwrap();
     outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
     let mut reached = reached(&provider);
@@ -100,8 +100,8 @@ async fn marketing_mail_needs_consent_and_the_latest_word_counts(engine: Engine)
     ];
     assert_eq!(outbox.record_consents(&records).await.unwrap(), 7);
     assert_eq!(outbox.record_consents(&records).await.unwrap(), 0);
-    let mails: Vec<_> = (0..6).map(|number| marketing("test", &reader(number))).collect();
-    let answers = outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails: Vec<_> = (0..6).map(|number| marketing("test", &reader(number))).collect();
+    let answers = outbox.enqueue(&emails, noon()).await.unwrap();
     for (number, answer) in answers.iter().enumerate() {
         match answer {
             Enqueued::Enqueued(_) => assert!([1, 3].contains(&number), "{number}"),
@@ -115,8 +115,8 @@ async fn marketing_mail_needs_consent_and_the_latest_word_counts(engine: Engine)
     let on_list = on_news_list(marketing("list", &reader(5)));
     assert!(matches!(outbox.enqueue(&[on_list], noon()).await.unwrap()[0], Enqueued::Enqueued(_)));
     assert_eq!(counts(&outbox).await.suppressed, 4);
-    // Asked again, a suppressed mail is reported as such.
-    assert!(matches!(outbox.enqueue(&mails[..1], noon()).await.unwrap()[0], Enqueued::Suppressed(..)));
+    // Asked again, a suppressed email is reported as such.
+    assert!(matches!(outbox.enqueue(&emails[..1], noon()).await.unwrap()[0], Enqueued::Suppressed(..)));
 }
 
 async fn a_suppression_stops_what_its_scope_covers(engine: Engine) {
@@ -137,9 +137,9 @@ async fn a_suppression_stops_what_its_scope_covers(engine: Engine) {
     let on_list = |number| on_news_list(marketing("list", &reader(number)));
     let mut sent = Vec::new();
     for number in 0..4 {
-        let mails =
+        let emails =
             [transactional("receipt", &reader(number)), marketing("promo", &reader(number)), on_list(number)];
-        let answers = outbox.enqueue(&mails, noon()).await.unwrap();
+        let answers = outbox.enqueue(&emails, noon()).await.unwrap();
         sent.push(answers.map_enqueued());
     }
     assert_eq!(sent, [[false, false, false], [true, false, false], [true, true, false], [true, true, true]]);

@@ -49,7 +49,7 @@ impl EmailProvider for Held {
     }
 
     async fn send(&self, group: &Group) -> Result<Vec<Outcome>> {
-        if self.first_only && group.mails()[0].message.to().address != reader(0) {
+        if self.first_only && group.emails()[0].message.to().address != reader(0) {
             tokio::time::sleep(Duration::from_millis(125)).await;
         } else {
             self.begun.send_modify(|begun| *begun += 1);
@@ -86,7 +86,7 @@ async fn a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost(engine: Eng
     assert_eq!((report.unwrap().accepted, provider.delivered().len()), (2, 2));
 }
 
-/// Takes a mail and never answers: a worker that is alive and stuck.
+/// Takes an email and never answers: a worker that is alive and stuck.
 #[derive(Debug)]
 struct Stuck(Memory);
 
@@ -112,8 +112,8 @@ impl EmailProvider for Stuck {
 
 async fn a_worker_that_is_late_loses_its_mails_to_another_and_none_is_sent_twice(engine: Engine) {
     let outbox = engine.outbox().await;
-    let mails: Vec<_> = (0..3).map(|number| transactional("test", &reader(number))).collect();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails: Vec<_> = (0..3).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&emails, noon()).await.unwrap();
     let (provider, clock) = (Memory::new(), clock());
     let stuck = {
         let (outbox, provider, clock) = (outbox.clone(), Stuck(provider.clone()), clock.clone());
@@ -140,8 +140,8 @@ async fn four_senders_at_once_send_every_mail_once(engine: Engine) {
         let (place, provider) = (place.clone(), provider.clone());
         senders.spawn(async move {
             let outbox = place.open().await;
-            let mails: Vec<_> = (0..200).map(|number| transactional("test", &reader(number))).collect();
-            outbox.enqueue(&mails, noon()).await.unwrap();
+            let emails: Vec<_> = (0..200).map(|number| transactional("test", &reader(number))).collect();
+            outbox.enqueue(&emails, noon()).await.unwrap();
             let mut options = RunOptions::default();
             options.batch = 7;
             outbox.run(&provider, &SystemClock::new(), &options).await.unwrap().accepted
@@ -158,8 +158,8 @@ async fn four_senders_at_once_send_every_mail_once(engine: Engine) {
 async fn the_counts_add_up_at_every_instant(engine: Engine) {
     let place = engine.place().await;
     let outbox = place.open().await;
-    let mails: Vec<_> = (0..300).map(|number| transactional("test", &reader(number))).collect();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails: Vec<_> = (0..300).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&emails, noon()).await.unwrap();
     let provider = forgetful();
     for number in 0..300 {
         match number % 5 {
@@ -189,8 +189,8 @@ async fn the_counts_add_up_at_every_instant(engine: Engine) {
 /// Ctrl-C in a program that selects on it: the run is dropped wherever it waits, also inside a transaction.
 async fn a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody(engine: Engine) {
     let outbox = engine.outbox().await;
-    let mails: Vec<_> = (0..150).map(|number| transactional("test", &reader(number))).collect();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    let emails: Vec<_> = (0..150).map(|number| transactional("test", &reader(number))).collect();
+    outbox.enqueue(&emails, noon()).await.unwrap();
     let provider = forgetful();
     let mut random = SplitMix64::seed_from_u64(7);
     let mut dropped = 0;

@@ -159,7 +159,7 @@ async fn a_mail_to_a_server_that_wants_credentials_is_kept() {
     let server = locked();
     let error = send_one(&to(&server).build().unwrap(), 1).await.unwrap_err();
     assert_eq!((error.kind(), error.leaves_doubt()), (ErrorKind::Auth, false));
-    assert!(server.mails().is_empty());
+    assert!(server.emails().is_empty());
 }
 
 /// It would hold a place in the pool for ever.

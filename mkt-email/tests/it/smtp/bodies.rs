@@ -1,4 +1,4 @@
-//! Whatever a mail says, it stays one mail: read by the test server, which knows no line end but CRLF, and by a parser
+//! Whatever an email says, it stays one email: read by the test server, which knows no line end but CRLF, and by a parser
 //! that is neither ours nor lettre's.
 
 use super::*;
@@ -27,7 +27,7 @@ fn pieces() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// Line ends as one, trailing ones off: what two readers of a mail must agree on.
+/// Line ends as one, trailing ones off: what two readers of an email must agree on.
 fn plain(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n").trim_end_matches('\n').to_owned()
 }
@@ -54,15 +54,15 @@ fn no_body_ends_its_mail_begins_another_or_changes_on_the_way() {
             let group = Group::new(noon(), vec![outgoing(number.get(), message.clone())]);
             let outcomes = runtime.block_on(smtp.send(&group)).unwrap();
             prop_assert!(is_accepted(&outcomes[0]), "{:?}", outcomes);
-            let mails = server.mails();
-            prop_assert_eq!(mails.len(), number.get(), "a body made mails of its own");
-            let mail = &mails[number.get() - 1];
-            prop_assert_eq!(&mail.to, &vec![reader(number.get()).as_str().to_owned()]);
-            prop_assert_eq!(&mail.bytes, &message.to_mime(group.mails()[0].key, noon()).unwrap());
+            let emails = server.emails();
+            prop_assert_eq!(emails.len(), number.get(), "a body made mails of its own");
+            let email = &emails[number.get() - 1];
+            prop_assert_eq!(&email.to, &vec![reader(number.get()).as_str().to_owned()]);
+            prop_assert_eq!(&email.bytes, &message.to_mime(group.emails()[0].key, noon()).unwrap());
             // RFC 5321 §4.5.3.1.6: a line has 1 000 octets and no more, its end included.
-            let longest = mail.bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap_or(0);
+            let longest = email.bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap_or(0);
             prop_assert!(longest < 1_000, "a line of {}", longest);
-            let parsed = MessageParser::default().parse(&mail.bytes).unwrap();
+            let parsed = MessageParser::default().parse(&email.bytes).unwrap();
             prop_assert_eq!(plain(&parsed.body_text(0).unwrap()), plain(&text));
             if html {
                 prop_assert_eq!(plain(&parsed.body_html(0).unwrap()), plain(&format!("<p>{text}</p>")));
@@ -91,7 +91,7 @@ async fn every_byte_of_an_attachment_arrives() {
             .build()
             .unwrap();
     to(&server).build().unwrap().send(&Group::new(noon(), vec![outgoing(1, message)])).await.unwrap();
-    let mail =
-        MessageParser::default().with_mime_headers().parse(&server.mails()[0].bytes).unwrap().into_owned();
-    assert_eq!(mail.attachment(0).unwrap().contents(), content);
+    let email =
+        MessageParser::default().with_mime_headers().parse(&server.emails()[0].bytes).unwrap().into_owned();
+    assert_eq!(email.attachment(0).unwrap().contents(), content);
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 /// The steps before the content, in order.
 const BEFORE: [Step; 5] = [Step::Connect, Step::Hello, Step::Sender, Step::Recipient, Step::Data];
 
-/// What became of one mail, in the words of the contract.
+/// What became of one email, in the words of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// Accepted.
@@ -56,7 +56,7 @@ async fn check(step: Step, act: Act, expected: Verdict) {
             .start()
             .unwrap();
         assert_eq!(verdict(&server).await, expected, "{step:?} {extensions:?}");
-        let taken = server.mails().len();
+        let taken = server.emails().len();
         let possible = match expected {
             Verdict::Yes => taken == 1,
             Verdict::Doubt(_) => true,
@@ -167,7 +167,7 @@ async fn after_the_end_of_the_mail_only_an_answer_ends_the_doubt() {
     ] {
         check(Step::End, act, doubt).await;
     }
-    // A small mail is on its way as a whole before the server can hang up.
+    // A small email is on its way as a whole before the server can hang up.
     check(Step::Content, Act::Close, doubt).await;
     check(Step::End, Act::reply("250"), Verdict::Yes).await;
     check(Step::End, Act::reply("250-2.0.0 queued\r\n250 as 7"), Verdict::Yes).await;
@@ -193,7 +193,7 @@ async fn a_connection_lost_in_the_middle_of_the_content_leaves_no_doubt() {
     let server = at(Step::Content, Act::ReadThenClose(100_000));
     let outcomes = to(&server).build().unwrap().send(&large()).await.unwrap();
     assert!(matches!(outcomes[0], Outcome::Deferred { scope: Scope::Recipient, .. }), "{outcomes:?}");
-    assert!(server.mails().is_empty());
+    assert!(server.emails().is_empty());
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn a_server_that_stops_reading_is_not_waited_for() {
 async fn what_a_server_says_before_it_hangs_up_in_the_middle_of_the_content_is_heard() {
     let server = at(Step::Content, Act::ReadThenReply(100_000, "552 5.3.4 too large".to_owned()));
     let outcomes = to(&server).build().unwrap().send(&large()).await.unwrap();
-    // A reset may swallow the words; then the mail waits and is refused the next time.
+    // A reset may swallow the words; then the email waits and is refused the next time.
     let fits = match &outcomes[0] {
         Outcome::Rejected { reason, .. } => *reason == RejectReason::TooLarge,
         Outcome::Deferred { .. } => true,
@@ -224,15 +224,15 @@ async fn a_large_mail_arrives_whole() {
     let patient = Timeouts::all(PATIENCE * 20);
     let outcomes = to(&server).timeouts(patient).build().unwrap().send(&group).await.unwrap();
     assert!(is_accepted(&outcomes[0]), "{outcomes:?}");
-    let mail = &group.mails()[0];
-    assert_eq!(server.mails()[0].bytes, mail.message.to_mime(mail.key, noon()).unwrap());
+    let email = &group.emails()[0];
+    assert_eq!(server.emails()[0].bytes, email.message.to_mime(email.key, noon()).unwrap());
 }
 
-/// Mails of a call that were accepted stay accepted when the server fails for the ones after them.
+/// Emails of a call that were accepted stay accepted when the server fails for the ones after them.
 #[tokio::test]
 async fn a_failure_in_the_middle_of_a_call_does_not_spoil_what_was_accepted() {
     let server = SmtpServer::builder()
-        .behave(|seen| match (seen.step, seen.connection, seen.mail) {
+        .behave(|seen| match (seen.step, seen.connection, seen.email) {
             (Step::End, 1, 2) => Some(Act::TakeThenClose),
             (Step::Connect, 2, _) => Some(Act::reply("421 4.3.2 busy, try again in 2 minutes")),
             _ => None,
@@ -246,10 +246,10 @@ async fn a_failure_in_the_middle_of_a_call_does_not_spoil_what_was_accepted() {
         let Outcome::NotOffered { retry_at, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!((*retry_at - noon()).num_seconds(), 120);
     }
-    assert_eq!(server.mails().len(), 2);
+    assert_eq!(server.emails().len(), 2);
 }
 
-/// A server that refuses everybody and asks for the content all the same must not get an empty mail.
+/// A server that refuses everybody and asks for the content all the same must not get an empty email.
 #[tokio::test]
 async fn content_that_is_asked_for_without_a_recipient_is_not_given() {
     let server = SmtpServer::builder()
@@ -262,7 +262,7 @@ async fn content_that_is_asked_for_without_a_recipient_is_not_given() {
         .unwrap();
     let outcomes = to(&server).mails_per_call(2).build().unwrap().send(&group(0..2)).await.unwrap();
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Rejected { .. })), "{outcomes:?}");
-    assert!(server.mails().is_empty());
+    assert!(server.emails().is_empty());
     assert_eq!(server.connections(), 2, "a connection that waits for content was used again");
 }
 
@@ -285,6 +285,6 @@ async fn an_account_that_is_told_to_wait_sends_no_more_of_the_call() {
             assert!(matches!(outcome, Outcome::NotOffered { .. }), "{outcomes:?}");
         }
         let named = server.lines().iter().filter(|line| line.starts_with("RCPT")).count();
-        assert_eq!((outcomes.len(), named, server.mails().len()), (5, 2, 1), "{line}");
+        assert_eq!((outcomes.len(), named, server.emails().len()), (5, 2, 1), "{line}");
     }
 }

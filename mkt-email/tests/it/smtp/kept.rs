@@ -16,7 +16,7 @@ async fn a_connection_carries_mail_after_mail_without_a_question_between() {
     let server = good();
     let smtp = to(&server).build().unwrap();
     assert!(send_many(&smtp, 0..20).await.iter().all(is_accepted));
-    assert_eq!((server.connections(), server.mails().len(), smtp.resting_connections()), (1, 20, 1));
+    assert_eq!((server.connections(), server.emails().len(), smtp.resting_connections()), (1, 20, 1));
     assert_eq!(server.lines().len(), 1 + 20 * 3, "something else was said between two mails");
 }
 
@@ -44,7 +44,7 @@ async fn there_are_never_more_connections_than_allowed() {
     while let Some(outcome) = calls.join_next().await {
         assert!(is_accepted(&outcome.unwrap()));
     }
-    assert_eq!(server.mails().len(), 60);
+    assert_eq!(server.emails().len(), 60);
     assert!(server.connections() <= 3 && MOST.load(Ordering::SeqCst) <= 3, "{}", server.connections());
     assert!(smtp.resting_connections() <= 3);
 }
@@ -66,7 +66,7 @@ async fn a_connection_is_replaced_when_it_is_old_idle_or_has_carried_enough() {
             assert!(is_accepted(&send_one(&smtp, number).await.unwrap()));
             tokio::time::sleep(short * 2).await;
         }
-        assert_eq!((server.connections(), server.mails().len()), (connections, 3));
+        assert_eq!((server.connections(), server.emails().len()), (connections, 3));
         let farewells = server.lines().iter().filter(|line| *line == "QUIT").count();
         assert!(farewells >= connections - 1, "{farewells} farewells");
     }
@@ -80,13 +80,13 @@ async fn survives(act: Act, step: Step) {
         let server = SmtpServer::builder()
             .extensions(extensions)
             .behave(move |seen| {
-                ((seen.connection, seen.mail, seen.step) == (1, 2, step)).then(|| act.clone())
+                ((seen.connection, seen.email, seen.step) == (1, 2, step)).then(|| act.clone())
             })
             .start()
             .unwrap();
         let smtp = to(&server).build().unwrap();
         assert!(send_many(&smtp, 0..3).await.iter().all(is_accepted), "{shown}");
-        assert_eq!((server.connections(), server.mails().len()), (2, 3), "{shown}");
+        assert_eq!((server.connections(), server.emails().len()), (2, 3), "{shown}");
     }
 }
 
@@ -99,7 +99,7 @@ async fn a_kept_connection_that_the_server_is_done_with_is_replaced_unseen() {
     survives(Act::reply("421 4.7.0 too many mails on this connection"), Step::Sender).await;
 }
 
-/// After a refused recipient the next mail begins with RSET; a server that will not have it is left alone.
+/// After a refused recipient the next email begins with RSET; a server that will not have it is left alone.
 #[tokio::test]
 async fn a_mail_that_cannot_be_reset_costs_the_connection_and_not_the_next_mail() {
     for extensions in [&["PIPELINING"][..], &[]] {
@@ -119,7 +119,7 @@ async fn a_mail_that_cannot_be_reset_costs_the_connection_and_not_the_next_mail(
             assert!(matches!(outcomes[0], Outcome::Rejected { .. }), "{outcomes:?}");
             assert!(outcomes[1..].iter().all(is_accepted), "{reset} {outcomes:?}");
             let connections = if reset.starts_with('2') { 1 } else { 2 };
-            assert_eq!((server.connections(), server.mails().len()), (connections, 2), "{reset}");
+            assert_eq!((server.connections(), server.emails().len()), (connections, 2), "{reset}");
         }
     }
 }
@@ -161,7 +161,7 @@ async fn a_connection_that_ended_while_it_rested_is_noticed_before_it_is_used() 
 async fn a_new_connection_that_is_closed_too_is_the_last_one() {
     let server = SmtpServer::builder()
         .behave(|seen| {
-            let hangs_up = seen.step == Step::Sender && (seen.connection, seen.mail) != (1, 1);
+            let hangs_up = seen.step == Step::Sender && (seen.connection, seen.email) != (1, 1);
             hangs_up.then_some(Act::Close)
         })
         .start()
@@ -170,16 +170,16 @@ async fn a_new_connection_that_is_closed_too_is_the_last_one() {
     assert!(is_accepted(&send_one(&smtp, 0).await.unwrap()));
     let outcome = send_one(&smtp, 1).await.unwrap();
     assert!(matches!(outcome, Outcome::Deferred { scope: Scope::Recipient, .. }), "{outcome:?}");
-    assert_eq!((server.connections(), server.mails().len()), (2, 1));
+    assert_eq!((server.connections(), server.emails().len()), (2, 1));
 }
 
-/// Later than the sender the server has seen the mail, and a silence is no sign of a stale connection.
+/// Later than the sender the server has seen the email, and a silence is no sign of a stale connection.
 #[tokio::test]
 async fn what_fails_later_is_not_tried_again() {
     for (act, step) in [(Act::Close, Step::Recipient), (Act::Close, Step::Data), (Act::Silence, Step::Sender)]
     {
         let server = SmtpServer::builder()
-            .behave(move |seen| ((seen.mail, seen.step) == (2, step)).then(|| act.clone()))
+            .behave(move |seen| ((seen.email, seen.step) == (2, step)).then(|| act.clone()))
             .start()
             .unwrap();
         let smtp = to(&server).build().unwrap();
@@ -192,14 +192,14 @@ async fn what_fails_later_is_not_tried_again() {
 #[tokio::test]
 async fn a_lost_answer_on_a_kept_connection_is_not_repeated() {
     let server = SmtpServer::builder()
-        .behave(|seen| ((seen.mail, seen.step) == (2, Step::End)).then_some(Act::TakeThenClose))
+        .behave(|seen| ((seen.email, seen.step) == (2, Step::End)).then_some(Act::TakeThenClose))
         .start()
         .unwrap();
     let smtp = to(&server).build().unwrap();
     let outcomes = send_many(&smtp, 0..3).await;
     assert_eq!(outcomes[1], Outcome::Unknown { stage: Stage::AwaitingAnswer });
     assert!(is_accepted(&outcomes[0]) && is_accepted(&outcomes[2]));
-    assert_eq!(server.mails().len(), 3, "a mail was sent twice");
+    assert_eq!(server.emails().len(), 3, "a mail was sent twice");
 }
 
 #[tokio::test]

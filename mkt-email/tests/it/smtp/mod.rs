@@ -56,10 +56,10 @@ fn is_accepted(outcome: &Outcome) -> bool {
 }
 
 fn addresses(server: &SmtpServer) -> Vec<EmailAddress> {
-    server.mails().iter().flat_map(|mail| mail.to.clone()).map(|to| to.parse().unwrap()).collect()
+    server.emails().iter().flat_map(|email| email.to.clone()).map(|to| to.parse().unwrap()).collect()
 }
 
-/// What a fault is in this protocol. Throttling and refused credentials concern one mail, the others every mail until
+/// What a fault is in this protocol. Throttling and refused credentials concern one email, the others every email until
 /// the next fault.
 fn disturbance(seen: &Seen, next: &mut Option<Fault>) -> Option<Act> {
     let fault = (*next)?;
@@ -127,21 +127,21 @@ async fn what_arrives_is_what_was_built_with_the_envelope_it_belongs_to() {
     let outcome = send_one(&smtp, 1).await.unwrap();
     let key = IdempotencyKey::from_text("smtp 1");
     assert_eq!(outcome, Outcome::Accepted { id: message(1).message_id(key) });
-    let mails = server.mails();
-    assert_eq!(mails.len(), 1);
+    let emails = server.emails();
+    assert_eq!(emails.len(), 1);
     assert_eq!(
-        (mails[0].from.as_str(), mails[0].to.as_slice()),
+        (emails[0].from.as_str(), emails[0].to.as_slice()),
         ("bounces@shop.example", &["reader1@example.org".to_owned()][..])
     );
-    assert_eq!(mails[0].bytes, message(1).to_mime(key, noon()).unwrap());
-    assert_eq!(mails[0].parameters, format!("SIZE={}", mails[0].bytes.len()));
+    assert_eq!(emails[0].bytes, message(1).to_mime(key, noon()).unwrap());
+    assert_eq!(emails[0].parameters, format!("SIZE={}", emails[0].bytes.len()));
 }
 
 #[tokio::test]
 async fn without_a_bounce_address_the_sender_gets_the_bounces() {
     let server = good();
     send_one(&to(&server).build().unwrap(), 1).await.unwrap();
-    assert_eq!(server.mails()[0].from, "news@example.com");
+    assert_eq!(server.emails()[0].from, "news@example.com");
 }
 
 #[tokio::test]
@@ -169,9 +169,9 @@ async fn labels_are_refused_unless_recipients_may_see_them() {
     let smtp = to(&server).labels_in_headers().build().unwrap();
     assert!(smtp.plan(&[&labelled(1)], noon()).refused.is_empty());
     smtp.send(&Group::new(noon(), vec![outgoing(1, labelled(1))])).await.unwrap();
-    let mail = mail_parser::MessageParser::default().parse(&server.mails()[0].bytes).unwrap().into_owned();
-    assert_eq!(mail.header("X-Mkt-Tag").unwrap().as_text(), Some("welcome"));
-    assert_eq!(mail.header("X-Mkt-Meta-person").unwrap().as_text(), Some("7"));
+    let email = mail_parser::MessageParser::default().parse(&server.emails()[0].bytes).unwrap().into_owned();
+    assert_eq!(email.header("X-Mkt-Tag").unwrap().as_text(), Some("welcome"));
+    assert_eq!(email.header("X-Mkt-Meta-person").unwrap().as_text(), Some("7"));
 }
 
 #[tokio::test]
@@ -302,7 +302,7 @@ fn a_name_for_ehlo_that_would_forge_a_command_is_refused() {
 #[tokio::test]
 async fn an_outbox_sends_everybody_one_mail_over_smtp() {
     let server = SmtpServer::builder()
-        .behave(|seen| match (seen.step, seen.mail) {
+        .behave(|seen| match (seen.step, seen.email) {
             (Step::End, 7) => Some(Act::TakeThenClose),
             (Step::Recipient, _) if seen.line.contains("reader3@") => Some(Act::reply("550 5.1.1 unknown")),
             _ => None,
@@ -314,7 +314,7 @@ async fn an_outbox_sends_everybody_one_mail_over_smtp() {
     let report = outbox.run(&smtp, &crate::help::clock(), &mkt_email::RunOptions::default()).await.unwrap();
     let counts = outbox.counts(None).await.unwrap();
     assert_eq!((report.accepted, report.rejected), (counts.sent, 1));
-    // Mails 7 and 14 of the two connections were taken without an answer.
+    // Emails 7 and 14 of the two connections were taken without an answer.
     assert_eq!((counts.recipients, counts.sent, counts.failed, counts.unknown), (20, 17, 1, 2), "{counts:?}");
     let mut reached = addresses(&server);
     assert_eq!(reached.len(), 19);

@@ -92,13 +92,13 @@ async fn smtp_sink_has_every_mail_as_it_was_built() {
     for number in 0..60 {
         let mime =
             message(number).to_mime(IdempotencyKey::from_text(&format!("smtp {number}")), noon()).unwrap();
-        // The dump has lines of its own before the mail, and the line ends of this machine.
+        // The dump has lines of its own before the email, and the line ends of this machine.
         let mime = String::from_utf8(mime).unwrap().replace("\r\n", "\n");
         let dump = arrived.iter().find(|dump| dump.contains(&mime));
         let dump = dump.unwrap_or_else(|| panic!("mail {number} is not there as it was built"));
         assert!(dump.contains(&format!("X-Rcpt-Args: <reader{number}@example.org>")), "{dump}");
-        let mail = mail_parser::MessageParser::default().parse(dump.as_bytes()).unwrap();
-        assert_eq!((mail.subject(), mail.body_html(0).as_deref()), (Some("Hello"), Some("<p>Hello</p>")));
+        let email = mail_parser::MessageParser::default().parse(dump.as_bytes()).unwrap();
+        assert_eq!((email.subject(), email.body_html(0).as_deref()), (Some("Hello"), Some("<p>Hello</p>")));
     }
 }
 
@@ -130,7 +130,7 @@ async fn smtp_sinks_faults_have_the_outcomes_of_the_contract() {
     }
 }
 
-/// aiosmtpd with our certificate and a user, or nothing where it is not installed. It writes a line of JSON per mail.
+/// aiosmtpd with our certificate and a user, or nothing where it is not installed. It writes a line of JSON per email.
 #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 async fn python_server(directory: &Path, implicit: bool) -> Option<(Process, ChildStdout, u16, String)> {
     let there = Command::new("python3").args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
@@ -178,15 +178,15 @@ async fn a_server_with_tls_and_a_password_takes_mails_as_they_were_built() {
         }
         let mut lines = BufReader::new(stdout).lines();
         for number in 0..5 {
-            let mail: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            let email: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
             assert_eq!(
-                (mail["from"].as_str(), mail["tls"].as_bool()),
+                (email["from"].as_str(), email["tls"].as_bool()),
                 (Some("news@example.com"), Some(true))
             );
-            assert_eq!(mail["to"][0], format!("reader{number}@example.org"));
+            assert_eq!(email["to"][0], format!("reader{number}@example.org"));
             let key = IdempotencyKey::from_text(&format!("smtp {number}"));
             let built = String::from_utf8(message(number).to_mime(key, noon()).unwrap()).unwrap();
-            assert_eq!(mail["bytes"].as_str(), Some(built.as_str()));
+            assert_eq!(email["bytes"].as_str(), Some(built.as_str()));
         }
         smtp.close().await;
     }

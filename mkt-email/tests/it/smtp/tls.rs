@@ -1,4 +1,4 @@
-//! TLS with certificates made here: who is trusted, and that nobody else reads a byte of a credential or a mail.
+//! TLS with certificates made here: who is trusted, and that nobody else reads a byte of a credential or an email.
 
 use super::*;
 use base64::Engine as _;
@@ -60,9 +60,9 @@ async fn mails_go_through_tls_from_the_first_byte_or_after_starttls() {
         let outcomes = smtp.send(&group(0..1)).await.unwrap();
         assert!(is_accepted(&outcomes[0]), "{outcomes:?}");
         assert!(is_accepted(&send_one(&smtp, 1).await.unwrap()));
-        let mails = server.mails();
-        assert!(mails.len() == 2 && mails.iter().all(|mail| mail.encrypted));
-        assert_eq!(mails[1].bytes, message(1).to_mime(IdempotencyKey::from_text("smtp 1"), noon()).unwrap());
+        let emails = server.emails();
+        assert!(emails.len() == 2 && emails.iter().all(|email| email.encrypted));
+        assert_eq!(emails[1].bytes, message(1).to_mime(IdempotencyKey::from_text("smtp 1"), noon()).unwrap());
         assert_eq!(server.connections(), 2, "one to check, one for both mails");
         let open: Vec<_> = server.lines().into_iter().filter(|line| !line.starts_with('*')).collect();
         // Before TLS only a greeting and the wish for TLS; and the greeting is repeated under TLS.
@@ -87,8 +87,8 @@ async fn large_mails_pass_through_tls_whole() {
     let group = Group::new(noon(), vec![outgoing(1, message)]);
     let outcomes = trusting(&server, &signed, true).send(&group).await.unwrap();
     assert!(is_accepted(&outcomes[0]), "{outcomes:?}");
-    let mail = &group.mails()[0];
-    assert_eq!(server.mails()[0].bytes, mail.message.to_mime(mail.key, noon()).unwrap());
+    let email = &group.emails()[0];
+    assert_eq!(server.emails()[0].bytes, email.message.to_mime(email.key, noon()).unwrap());
 }
 
 /// Nothing but the wish for TLS is seen by a server that is not the right one.

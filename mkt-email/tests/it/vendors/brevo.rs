@@ -1,6 +1,6 @@
 //! Brevo: the wire by hand from the vendor's description, limits, codes, the key.
 
-use super::{common, file, from_template, group, mail, rendered, unsubscribe};
+use super::{common, email, file, from_template, group, rendered, unsubscribe};
 use crate::help::{noon, reader};
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{ErrorKind, Secret};
@@ -35,7 +35,7 @@ fn accepted(outcomes: &[Outcome]) -> Vec<&str> {
 async fn one_mail_is_written_as_the_vendor_describes_it() {
     let (fake, _) = fake().await;
     let provider = fake.provider().build().unwrap();
-    let message = mail(1, |builder| {
+    let message = email(1, |builder| {
         builder
             .html("<p>Bienvenue</p>")
             .reply_to("Answers <answers@shop.example>".parse().unwrap())
@@ -90,11 +90,14 @@ async fn a_campaign_of_rendered_mails_goes_a_thousand_to_the_call_and_nobody_see
     let outcomes = provider.send(&group).await.unwrap();
     let delivered = fake.delivered();
     assert_eq!((fake.calls(), delivered.len()), (1, 1000));
-    for (number, (outcome, mail)) in accepted(&outcomes).into_iter().zip(&delivered).enumerate() {
-        assert_eq!((outcome, &mail.to), (mail.id.as_str(), &reader(number)));
-        assert_eq!(mail.html.as_deref(), Some(format!("<p>Hello {number}</p>").as_str()));
-        assert_eq!(mail.text.as_deref(), Some(format!("Hello {number}").as_str()));
-        assert_eq!((mail.others_shown, mail.name.as_deref()), (0, Some(format!("Reader {number}").as_str())));
+    for (number, (outcome, email)) in accepted(&outcomes).into_iter().zip(&delivered).enumerate() {
+        assert_eq!((outcome, &email.to), (email.id.as_str(), &reader(number)));
+        assert_eq!(email.html.as_deref(), Some(format!("<p>Hello {number}</p>").as_str()));
+        assert_eq!(email.text.as_deref(), Some(format!("Hello {number}").as_str()));
+        assert_eq!(
+            (email.others_shown, email.name.as_deref()),
+            (0, Some(format!("Reader {number}").as_str()))
+        );
     }
 }
 
@@ -104,12 +107,13 @@ async fn replies_and_parameters_differ_within_a_call() {
     let provider = fake.provider().build().unwrap();
     let replying = |number: usize| {
         let to = format!("answers{number}@shop.example");
-        mail(number, move |builder| builder.html("<p>x</p>").reply_to(to.parse().unwrap()))
+        email(number, move |builder| builder.html("<p>x</p>").reply_to(to.parse().unwrap()))
     };
     let messages = vec![replying(0), replying(1), common(2)];
     assert_eq!(provider.plan(&messages.iter().collect::<Vec<_>>(), noon()).groups, [vec![0, 1, 2]]);
     provider.send(&group(messages)).await.unwrap();
-    let replies: Vec<_> = fake.delivered().iter().map(|mail| mail.headers.get("Reply-To").cloned()).collect();
+    let replies: Vec<_> =
+        fake.delivered().iter().map(|email| email.headers.get("Reply-To").cloned()).collect();
     assert_eq!(replies, [Some("answers0@shop.example".into()), Some("answers1@shop.example".into()), None]);
 
     let messages: Vec<_> = (0..3).map(from_template).collect();
@@ -117,8 +121,8 @@ async fn replies_and_parameters_differ_within_a_call() {
     provider.send(&group(messages)).await.unwrap();
     assert_eq!(body(&fake)["templateId"], 42);
     assert!(body(&fake).get("htmlContent").is_none());
-    for (number, mail) in fake.delivered()[3..].iter().enumerate() {
-        let (id, params) = mail.template.clone().unwrap();
+    for (number, email) in fake.delivered()[3..].iter().enumerate() {
+        let (id, params) = email.template.clone().unwrap();
         assert_eq!((id.as_str(), params["name"].as_str()), ("42", format!("Reader {number}").as_str()));
     }
 }
@@ -128,7 +132,7 @@ async fn what_versions_cannot_differ_in_is_not_mixed_in_one_call() {
     let (fake, _) = fake().await;
     let provider = fake.provider().build().unwrap();
     let html = |number: usize, with: &dyn Fn(mkt_email::MessageBuilder) -> mkt_email::MessageBuilder| {
-        mail(number, |builder| with(builder.html("<p>x</p>")))
+        email(number, |builder| with(builder.html("<p>x</p>")))
     };
     let messages = [
         common(0),
@@ -152,8 +156,8 @@ async fn what_versions_cannot_differ_in_is_not_mixed_in_one_call() {
     assert_eq!(provider.plan(&links, noon()).groups, [vec![0, 1]]);
     fake.headers_per_version(true);
     provider.send(&group(links.into_iter().cloned().collect())).await.unwrap();
-    for (mail, number) in fake.delivered().iter().zip(4..) {
-        assert_eq!(mail.headers["List-Unsubscribe"], format!("<https://shop.example/u/{number}>"));
+    for (email, number) in fake.delivered().iter().zip(4..) {
+        assert_eq!(email.headers["List-Unsubscribe"], format!("<https://shop.example/u/{number}>"));
     }
 }
 
@@ -165,29 +169,29 @@ async fn what_the_vendor_would_refuse_or_garble_is_refused_before_the_call() {
         let plan = provider.plan(&[&message], noon());
         plan.refused.first().map(ToString::to_string).unwrap_or_default()
     };
-    let html = |html: &str| mail(1, |builder| builder.html(html));
+    let html = |html: &str| email(1, |builder| builder.html(html));
     assert_eq!(refusal(common(1)), "");
     assert!(refusal(html("<p>{{ contact.EMAIL }}</p>")).contains("{{"));
-    assert!(refusal(mail(1, |builder| builder.html("x").attach(file("run.exe")))).contains("extension"));
-    assert!(refusal(mail(1, |builder| builder.html("x").attach(file("README")))).contains("extension"));
-    assert!(refusal(mail(1, |builder| builder.html("x").attach(file("été.pdf")))).contains("ASCII"));
+    assert!(refusal(email(1, |builder| builder.html("x").attach(file("run.exe")))).contains("extension"));
+    assert!(refusal(email(1, |builder| builder.html("x").attach(file("README")))).contains("extension"));
+    assert!(refusal(email(1, |builder| builder.html("x").attach(file("été.pdf")))).contains("ASCII"));
     let magic = |name: &str| {
-        mail(1, |builder| builder.html("x").header(name.parse().unwrap(), "drop".parse().unwrap()))
+        email(1, |builder| builder.html("x").header(name.parse().unwrap(), "drop".parse().unwrap()))
     };
     for name in ["X-Sib-Sandbox", "idempotencykey", "x-mailin-custom", "sender.ip"] {
         assert!(refusal(magic(name)).contains("keeps for itself"), "{name}");
     }
-    let twice = mail(1, |builder| {
+    let twice = email(1, |builder| {
         let builder = builder.html("x").header("X-A".parse().unwrap(), "1".parse().unwrap());
         builder.header("x-a".parse().unwrap(), "2".parse().unwrap())
     });
     assert!(refusal(twice).contains("two headers"));
     let ahead =
-        |hours: i64| mail(1, |builder| builder.html("x").send_at(noon() + chrono::TimeDelta::hours(hours)));
+        |hours: i64| email(1, |builder| builder.html("x").send_at(noon() + chrono::TimeDelta::hours(hours)));
     assert_eq!(refusal(ahead(72)), "");
     assert!(refusal(ahead(73)).contains("seconds ahead"));
     assert!(refusal(html(&"x".repeat(20_000_001))).contains("20000000 is the most"));
-    assert_eq!(refusal(mail(1, |builder| builder.html(" ").text("x"))), "mail without HTML not supported");
+    assert_eq!(refusal(email(1, |builder| builder.html(" ").text("x"))), "mail without HTML not supported");
     let named = |name: &str| {
         let to = Mailbox::named(reader(1), name).unwrap();
         Message::builder("a@shop.example".parse().unwrap(), to, "x".parse().unwrap())
@@ -199,17 +203,17 @@ async fn what_the_vendor_would_refuse_or_garble_is_refused_before_the_call() {
     assert_eq!(refusal(named(&"é".repeat(71))), "71 characters in a name as Brevo wants it, 70 is the most");
     let template = |id: &str, bytes: usize| {
         let template = VendorTemplate::new(id).unwrap().with("a", &"x".repeat(bytes)).unwrap();
-        mail(1, |builder| builder.template(template.clone()))
+        email(1, |builder| builder.template(template.clone()))
     };
     assert!(refusal(template("welcome", 1)).contains("number"));
     // `{"a":""}` takes 8 bytes.
     assert_eq!(refusal(template("1", 99_992)), "");
     assert_eq!(refusal(template("1", 99_993)), "100001 bytes of parameters, 100000 is the most");
-    // 1 000 KB of parameters: ten mails of 100 KB fill a call.
+    // 1 000 KB of parameters: ten emails of 100 KB fill a call.
     let heavy: Vec<Message> = (0..11)
         .map(|number| {
             let template = VendorTemplate::new("1").unwrap().with("a", &"x".repeat(99_992)).unwrap();
-            mail(number, |builder| builder.template(template.clone()))
+            email(number, |builder| builder.template(template.clone()))
         })
         .collect();
     let plan = provider.plan(&heavy.iter().collect::<Vec<_>>(), noon());
@@ -222,7 +226,7 @@ async fn what_the_vendor_would_refuse_or_garble_is_refused_before_the_call() {
 async fn headers_beyond_ascii_are_left_out_when_that_is_allowed_and_reported() {
     let (fake, _) = fake().await;
     let provider = fake.provider().build().unwrap();
-    let message = mail(1, |builder| {
+    let message = email(1, |builder| {
         let builder = builder.html("x").header("X-One".parse().unwrap(), "one".parse().unwrap());
         builder.header("X-Two".parse().unwrap(), "été".parse().unwrap())
     });
@@ -446,7 +450,7 @@ fn keys_go_to_https_or_to_this_machine() {
 async fn a_time_that_has_passed_is_not_asked_for() {
     let (fake, clock) = fake().await;
     let provider = fake.provider().build().unwrap();
-    let message = mail(1, |builder| builder.html("x").send_at(noon() - chrono::TimeDelta::hours(1)));
+    let message = email(1, |builder| builder.html("x").send_at(noon() - chrono::TimeDelta::hours(1)));
     accepted(&provider.send(&group(vec![message])).await.unwrap());
     assert_eq!((body(&fake).get("scheduledAt"), fake.delivered()[0].at), (None, None));
     assert_eq!(clock.now(), noon());
@@ -457,15 +461,15 @@ async fn the_fake_refuses_what_the_vendor_would_whoever_forgot_to_plan() {
     let (fake, _) = fake().await;
     let provider = fake.provider().build().unwrap();
     let html = |with: &dyn Fn(mkt_email::MessageBuilder) -> mkt_email::MessageBuilder| {
-        mail(1, |builder| with(builder.html("<p>x</p>")))
+        email(1, |builder| with(builder.html("<p>x</p>")))
     };
     let params = |number: usize, bytes: usize| {
         let template = VendorTemplate::new("1").unwrap().with("a", &"x".repeat(bytes)).unwrap();
-        mail(number, |builder| builder.template(template.clone()))
+        email(number, |builder| builder.template(template.clone()))
     };
     let calls = [
         ((0..1001).map(rendered).collect(), "1000 versions"),
-        (vec![mail(1, |builder| builder.text("x"))], "mandatory"),
+        (vec![email(1, |builder| builder.text("x"))], "mandatory"),
         (vec![html(&|builder| builder.attach(file("run.exe")))], "extension"),
         (vec![html(&|builder| builder.header("X-A".parse().unwrap(), "é".parse().unwrap()))], "ASCII"),
         (vec![params(1, 100_001)], "100 KB"),
@@ -521,7 +525,7 @@ async fn a_scheduled_mail_whose_time_came_before_it_was_settled_goes_once_and_at
             let (fake, clock) = fake().await;
             let provider = fake.provider().build().unwrap();
             let scheduled = |number: usize| {
-                mail(number, |builder| {
+                email(number, |builder| {
                     builder.html("x").send_at(noon() + chrono::TimeDelta::minutes(minutes))
                 })
             };
@@ -535,7 +539,7 @@ async fn a_scheduled_mail_whose_time_came_before_it_was_settled_goes_once_and_at
             assert_eq!(fake.delivered().len(), 2, "{fault:?} {minutes}");
             if fault == Fault::LostRequest {
                 // A second before its time a call may arrive after it.
-                assert!(fake.delivered().iter().all(|mail| mail.at.is_none()), "{minutes}");
+                assert!(fake.delivered().iter().all(|email| email.at.is_none()), "{minutes}");
             }
         }
     }
@@ -577,8 +581,8 @@ async fn a_key_of_the_future_is_not_relied_upon() {
     let (fake, _) = fake().await;
     let provider = fake.provider().build().unwrap();
     // Another machine's clock is ahead: when the key will be forgotten cannot be told.
-    let mails = group(vec![rendered(1)]).mails().to_vec();
-    let ahead = mkt_email::provider::Group::new(noon() + chrono::TimeDelta::minutes(10), mails);
+    let emails = group(vec![rendered(1)]).emails().to_vec();
+    let ahead = mkt_email::provider::Group::new(noon() + chrono::TimeDelta::minutes(10), emails);
     assert_eq!(provider.settle(&ahead).await.unwrap(), [Settlement::StillUnknown]);
     assert_eq!((fake.calls(), fake.delivered().len()), (0, 0));
 }

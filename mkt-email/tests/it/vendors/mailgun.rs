@@ -1,6 +1,6 @@
 //! Mailgun: the form read by an independent parser, what batches share, limits, texts of throttling, the log.
 
-use super::{common, file, from_template, group, mail, rendered, unsubscribe};
+use super::{common, email, file, from_template, group, rendered, unsubscribe};
 use crate::help::{noon, reader};
 use mail_parser::{MessageParser, MimeHeaders as _};
 use mkt_connect::testing::{Answer, Received, Server};
@@ -51,7 +51,7 @@ fn ids(outcomes: &[Outcome]) -> Vec<&str> {
 async fn one_mail_is_written_as_the_vendor_describes_it() {
     let (fake, _) = fake().await;
     let provider = fake.provider().sandbox(true).build().unwrap();
-    let message = mail(1, |builder| {
+    let message = email(1, |builder| {
         builder
             .html("<p>Bienvenue</p>")
             .reply_to("Answers <answers@shop.example>".parse().unwrap())
@@ -82,7 +82,7 @@ async fn one_mail_is_written_as_the_vendor_describes_it() {
         ("o:testmode", "yes"),
         ("v:mkt-call", &group.key().to_string()),
         ("h:List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-        ("v:mkt-mail", &group.mails()[0].key.to_string()),
+        ("v:mkt-mail", &group.emails()[0].key.to_string()),
         ("v:person", "é7"),
         ("h:List-Unsubscribe", "<https://shop.example/u/1>"),
         ("h:X-Campaign", "été"),
@@ -101,7 +101,7 @@ async fn mails_that_say_the_same_share_a_call_and_nobody_sees_the_others() {
     let (fake, _) = fake().await;
     let provider = fake.provider().build().unwrap();
     let personal = |number: usize| {
-        mail(number, |builder| {
+        email(number, |builder| {
             builder
                 .html("<p>Hello</p>")
                 .metadata("person", number.to_string())
@@ -120,17 +120,17 @@ async fn mails_that_say_the_same_share_a_call_and_nobody_sees_the_others() {
     assert!(ids(&outcomes).iter().all(|id| *id == delivered[0].id && !id.contains('<')));
     let variables: Value = serde_json::from_str(&all(request, "recipient-variables")[0]).unwrap();
     assert_eq!(variables.as_object().unwrap().len(), 1000);
-    for (number, mail) in delivered.iter().enumerate() {
-        assert_eq!((&mail.to, mail.others_shown), (&reader(number), 0));
-        assert_eq!(mail.metadata["person"], number.to_string());
-        assert_eq!(mail.metadata["mkt-mail"], group.mails()[number].key.to_string());
-        assert_eq!(mail.metadata["mkt-call"], group.key().to_string());
-        assert_eq!(mail.headers["X-Person"], format!("p{number}"));
-        assert_eq!(mail.headers["List-Unsubscribe"], format!("<https://shop.example/u/{number}>"));
-        let whole = format!("{:?}{:?}{:?}{:?}", mail.html, mail.headers, mail.metadata, mail.subject);
+    for (number, email) in delivered.iter().enumerate() {
+        assert_eq!((&email.to, email.others_shown), (&reader(number), 0));
+        assert_eq!(email.metadata["person"], number.to_string());
+        assert_eq!(email.metadata["mkt-mail"], group.emails()[number].key.to_string());
+        assert_eq!(email.metadata["mkt-call"], group.key().to_string());
+        assert_eq!(email.headers["X-Person"], format!("p{number}"));
+        assert_eq!(email.headers["List-Unsubscribe"], format!("<https://shop.example/u/{number}>"));
+        let whole = format!("{:?}{:?}{:?}{:?}", email.html, email.headers, email.metadata, email.subject);
         assert!(!whole.contains("%recipient"), "{whole}");
         // What a recipient's variables hold is the recipient's own.
-        let own = &variables[mail.to.as_str()].to_string();
+        let own = &variables[email.to.as_str()].to_string();
         assert!(!own.contains(&format!("/u/{}>", number + 1)), "{own}");
     }
 }
@@ -140,7 +140,7 @@ async fn what_one_body_cannot_say_goes_in_calls_of_its_own() {
     let (fake, _) = fake().await;
     let provider = fake.provider().build().unwrap();
     let html = |number: usize, with: &dyn Fn(mkt_email::MessageBuilder) -> mkt_email::MessageBuilder| {
-        mail(number, |builder| with(builder.html("<p>Hello</p>").text("Hello")))
+        email(number, |builder| with(builder.html("<p>Hello</p>").text("Hello")))
     };
     let messages = [
         rendered(0),
@@ -154,7 +154,7 @@ async fn what_one_body_cannot_say_goes_in_calls_of_its_own() {
         html(8, &|builder| builder.attach(file("a.bin"))),
         from_template(9),
         from_template(10),
-        // A second mail to an address would be ignored.
+        // A second email to an address would be ignored.
         common(2),
         html(12, &|builder| builder.attach(file("a.bin"))),
     ];
@@ -169,9 +169,9 @@ async fn what_one_body_cannot_say_goes_in_calls_of_its_own() {
     }
     let delivered = fake.delivered();
     assert_eq!(delivered.len(), messages.len());
-    for mail in delivered.iter().filter(|mail| mail.template.is_some()) {
-        let (id, params) = mail.template.clone().unwrap();
-        assert_eq!((id.as_str(), Some(params["name"].as_str())), ("42", mail.name.as_deref()));
+    for email in delivered.iter().filter(|email| email.template.is_some()) {
+        let (id, params) = email.template.clone().unwrap();
+        assert_eq!((id.as_str(), Some(params["name"].as_str())), ("42", email.name.as_deref()));
     }
 }
 
@@ -184,16 +184,16 @@ async fn what_the_vendor_would_refuse_or_replace_is_refused_before_the_call() {
         plan.refused.first().map(ToString::to_string).unwrap_or_default()
     };
     let placeholder = "%recipient.mkt0%";
-    assert!(refusal(mail(1, |builder| builder.html(placeholder))).contains("%recipient"));
-    assert!(refusal(mail(1, |builder| builder.html("x").metadata("k", placeholder))).contains("%recipient"));
+    assert!(refusal(email(1, |builder| builder.html(placeholder))).contains("%recipient"));
+    assert!(refusal(email(1, |builder| builder.html("x").metadata("k", placeholder))).contains("%recipient"));
     let named = Mailbox::named(reader(1), placeholder).unwrap();
     let named =
         Message::builder("a@shop.example".parse().unwrap(), named, "x".parse().unwrap()).html("x").build();
     assert!(refusal(named.unwrap()).contains("%recipient"));
     let template = VendorTemplate::new("welcome").unwrap().with("a", placeholder).unwrap();
-    assert!(refusal(mail(1, |builder| builder.template(template.clone()))).contains("%recipient"));
+    assert!(refusal(email(1, |builder| builder.template(template.clone()))).contains("%recipient"));
     assert!(
-        refusal(mail(1, |builder| builder.html("x").metadata("mkt-mail", "1"))).contains("marks the mail")
+        refusal(email(1, |builder| builder.html("x").metadata("mkt-mail", "1"))).contains("marks the mail")
     );
     let to = |address: &str| {
         let from = "a@shop.example".parse().unwrap();
@@ -201,32 +201,32 @@ async fn what_the_vendor_would_refuse_or_replace_is_refused_before_the_call() {
         message.html("x").build().unwrap()
     };
     assert!(refusal(to("%recipient.mkt0%@example.org")).contains("%recipient"));
-    assert!(refusal(mail(1, |b| b.html("x").tag(placeholder.parse().unwrap()))).contains("%recipient"));
+    assert!(refusal(email(1, |b| b.html("x").tag(placeholder.parse().unwrap()))).contains("%recipient"));
     let named = "X-%recipient.mkt0%";
-    let named = mail(1, |b| b.html("x").header(named.parse().unwrap(), "x".parse().unwrap()));
+    let named = email(1, |b| b.html("x").header(named.parse().unwrap(), "x".parse().unwrap()));
     assert!(refusal(named).contains("%recipient"));
     let link = "https://shop.example/u/%recipient.mkt0%";
     let link = mkt_email::message::ListUnsubscribe::one_click(link.parse().unwrap()).unwrap();
-    assert!(refusal(mail(1, |b| b.html("x").list_unsubscribe(link.clone()))).contains("%recipient"));
+    assert!(refusal(email(1, |b| b.html("x").list_unsubscribe(link.clone()))).contains("%recipient"));
     // In JSON every quotation mark takes two bytes.
     let quotes = VendorTemplate::new("welcome").unwrap().with("a", &"\"".repeat(9_000)).unwrap();
-    assert!(refusal(mail(1, |builder| builder.template(quotes.clone()))).contains("16000 is the most"));
-    let magic = mail(1, |b| b.html("x").header("X-Mailgun-Tag".parse().unwrap(), "a".parse().unwrap()));
+    assert!(refusal(email(1, |builder| builder.template(quotes.clone()))).contains("16000 is the most"));
+    let magic = email(1, |b| b.html("x").header("X-Mailgun-Tag".parse().unwrap(), "a".parse().unwrap()));
     assert!(refusal(magic).contains("keeps for itself"));
     let tagged = |count: usize| {
-        mail(1, |builder| {
+        email(1, |builder| {
             (0..count)
                 .fold(builder.html("x"), |builder, number| builder.tag(format!("t{number}").parse().unwrap()))
         })
     };
     assert_eq!((refusal(tagged(3)), refusal(tagged(4))), (String::new(), "4 tags, 3 is the most".to_owned()));
     let ahead =
-        |days: i64| mail(1, |builder| builder.html("x").send_at(noon() + chrono::TimeDelta::days(days)));
+        |days: i64| email(1, |builder| builder.html("x").send_at(noon() + chrono::TimeDelta::days(days)));
     assert_eq!(refusal(ahead(3)), "");
     assert!(refusal(ahead(4)).contains("seconds ahead"));
     // Seven values of 2 000 characters fit into 16 KB, eight do not; what fits is taken by the vendor.
     let heavy = |count: usize| {
-        mail(1, |builder| {
+        email(1, |builder| {
             (0..count).fold(builder.html("x"), |builder, number| {
                 builder.metadata(format!("k{number}"), "v".repeat(2000))
             })
@@ -427,7 +427,7 @@ async fn the_fake_refuses_what_the_vendor_would_whoever_forgot_to_plan() {
     let (fake, _) = fake().await;
     let provider = fake.provider().build().unwrap();
     let html = |with: &dyn Fn(mkt_email::MessageBuilder) -> mkt_email::MessageBuilder| {
-        mail(1, |builder| with(builder.html("<p>x</p>")))
+        email(1, |builder| with(builder.html("<p>x</p>")))
     };
     let calls = [
         ((0..1001).map(common).collect(), "1000 recipients"),
@@ -462,13 +462,13 @@ async fn what_a_vendor_repeats_of_a_recipient_decides_nothing() {
     );
 }
 
-/// The log cuts variables off after 4 KB, and with them our key: a mail that was taken must not look absent.
+/// The log cuts variables off after 4 KB, and with them our key: an email that was taken must not look absent.
 #[tokio::test]
 async fn variables_that_the_log_cuts_off_are_no_proof_of_absence() {
     let (fake, clock) = fake().await;
     let provider = fake.provider().build().unwrap();
     let heavy = |number: usize| {
-        mail(number, |builder| {
+        email(number, |builder| {
             (0..3)
                 .fold(builder.html("x"), |builder, key| builder.metadata(format!("k{key}"), "v".repeat(2000)))
         })
@@ -514,8 +514,8 @@ async fn a_log_without_our_variables_leaves_those_in_doubt_whom_it_names() {
 async fn a_clock_that_is_minutes_ahead_does_not_hide_what_arrived() {
     let (fake, clock) = fake().await;
     let provider = fake.provider().build().unwrap();
-    let mails = group(vec![common(1)]).mails().to_vec();
-    let call = mkt_email::provider::Group::new(noon() + chrono::TimeDelta::minutes(5), mails);
+    let emails = group(vec![common(1)]).emails().to_vec();
+    let call = mkt_email::provider::Group::new(noon() + chrono::TimeDelta::minutes(5), emails);
     fake.inject(Fault::LostAnswer);
     provider.send(&call).await.unwrap();
     clock.advance(Duration::from_secs(40 * 60));

@@ -11,25 +11,25 @@ use mkt_email::provider::{Group, Outgoing};
 use mkt_email::{IdempotencyKey, Mailbox, Message, MessageBuilder};
 use std::sync::Arc;
 
-pub(crate) fn mail(number: usize, with: impl Fn(MessageBuilder) -> MessageBuilder) -> Message {
+pub(crate) fn email(number: usize, with: impl Fn(MessageBuilder) -> MessageBuilder) -> Message {
     let to = Mailbox::named(reader(number), &format!("Reader {number}")).unwrap();
     let subject = "Hello".parse().unwrap();
     with(Message::builder("Shop <news@shop.example>".parse().unwrap(), to, subject)).build().unwrap()
 }
 
-/// A mail that was rendered for its recipient.
+/// An email that was rendered for its recipient.
 pub(crate) fn rendered(number: usize) -> Message {
-    mail(number, |builder| builder.html(format!("<p>Hello {number}</p>")).text(format!("Hello {number}")))
+    email(number, |builder| builder.html(format!("<p>Hello {number}</p>")).text(format!("Hello {number}")))
 }
 
-/// A mail that says the same to everybody.
+/// An email that says the same to everybody.
 pub(crate) fn common(number: usize) -> Message {
-    mail(number, |builder| builder.html("<p>Hello</p>").text("Hello"))
+    email(number, |builder| builder.html("<p>Hello</p>").text("Hello"))
 }
 
 pub(crate) fn from_template(number: usize) -> Message {
     let template = VendorTemplate::new("42").unwrap().with("name", &format!("Reader {number}")).unwrap();
-    mail(number, |builder| builder.template(template.clone()))
+    email(number, |builder| builder.template(template.clone()))
 }
 
 pub(crate) fn unsubscribe(number: usize) -> ListUnsubscribe {
@@ -40,9 +40,9 @@ pub(crate) fn file(name: &str) -> Attachment {
     Attachment::new(name.parse().unwrap(), "application/octet-stream", b"\r\n--\x00\xff".as_slice()).unwrap()
 }
 
-/// A call at noon; the same mails have the same keys.
+/// A call at noon; the same emails have the same keys.
 pub(crate) fn group(messages: Vec<Message>) -> Group {
-    let mails = messages.into_iter().map(|message| Outgoing {
+    let emails = messages.into_iter().map(|message| Outgoing {
         key: IdempotencyKey::from_text(&format!(
             "{}{:?}{:?}",
             message.to().address.as_str(),
@@ -51,5 +51,5 @@ pub(crate) fn group(messages: Vec<Message>) -> Group {
         )),
         message: Arc::new(message),
     });
-    Group::new(noon(), mails.collect())
+    Group::new(noon(), emails.collect())
 }

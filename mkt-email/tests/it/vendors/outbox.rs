@@ -14,10 +14,10 @@ use std::time::Duration;
 
 async fn outbox(messages: impl Iterator<Item = Message>) -> Outbox {
     let outbox = Outbox::in_memory().await.unwrap();
-    let mails: Vec<_> = messages
+    let emails: Vec<_> = messages
         .map(|message| NewEmail::transactional(DedupKey::for_address("test", &message.to().address), message))
         .collect();
-    outbox.enqueue(&mails, noon()).await.unwrap();
+    outbox.enqueue(&emails, noon()).await.unwrap();
     outbox
 }
 
@@ -38,10 +38,10 @@ async fn run_until_done(outbox: &Outbox, provider: &dyn EmailProvider, clock: &M
     outbox.counts(None).await.unwrap()
 }
 
-fn by_recipient(mails: &[FakeEmail]) -> BTreeMap<String, usize> {
+fn by_recipient(emails: &[FakeEmail]) -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
-    for mail in mails {
-        *all.entry(mail.to.normalised()).or_default() += 1;
+    for email in emails {
+        *all.entry(email.to.normalised()).or_default() += 1;
     }
     all
 }
@@ -49,10 +49,10 @@ fn by_recipient(mails: &[FakeEmail]) -> BTreeMap<String, usize> {
 const COUNT: usize = 300;
 
 /// Everybody but the readers who are refused, once.
-fn assert_once(mails: &[FakeEmail], refused: &[usize]) {
+fn assert_once(emails: &[FakeEmail], refused: &[usize]) {
     let wanted =
         (0..COUNT).filter(|number| !refused.contains(number)).map(|number| (reader(number).normalised(), 1));
-    assert_eq!(by_recipient(mails), wanted.collect::<BTreeMap<_, _>>());
+    assert_eq!(by_recipient(emails), wanted.collect::<BTreeMap<_, _>>());
 }
 
 fn done(sent: u64, failed: u64) -> Counts {
@@ -122,7 +122,7 @@ async fn mailgun_reaches_everybody_once_through_bad_addresses_lost_answers_and_t
         let counts = run_until_done(&outbox, &provider, &clock).await;
         assert_eq!(counts, done(299, 1), "{fault:?}");
         assert_once(&fake.delivered(), &[7]);
-        assert!(fake.delivered().iter().all(|mail| mail.others_shown == 0));
+        assert!(fake.delivered().iter().all(|email| email.others_shown == 0));
         assert!(clock.now() > noon() || !matches!(fault, Fault::LostAnswer));
     }
 }

@@ -1,6 +1,6 @@
 //! No credential, address or name leaves through an error, a `Debug` or a trace, under any fault.
 
-use super::{group, mail};
+use super::{email, group};
 use crate::help::{address, noon};
 use mkt_connect::Secret;
 use mkt_connect::testing::{Answer, Server};
@@ -137,7 +137,7 @@ fn nothing_secret_is_shown_under_any_fault() {
             shown.push_str(&format!("{error} {error:?}"));
         }
         shown.push_str(&format!("{:?}", Brevo::builder(Secret::new("canary\nkey")).build()));
-        shown.push_str(&format!("{:?}", mail(1, |builder| builder.html("canary"))));
+        shown.push_str(&format!("{:?}", email(1, |builder| builder.html("canary"))));
         shown
     });
     assert_clean("a Debug, a Display or an outcome", &shown);
