@@ -57,6 +57,8 @@
 //! | [`targeting`] | from scores to a list of whom to contact: deciles, budget, profit |
 //! | [`attribution`] | credits of channels for conversions: rules, Markov chains, Shapley values, intervals |
 //! | [`lifetime`] | customer lifetime value: BG/NBD, MBG/NBD, Pareto/NBD, gamma-gamma |
+//! | [`uplift`] | the effect of a campaign with a control group: difference, uplift models, Qini, power |
+//! | [`budget`] | return curves by channel from spend and revenue, and a re-allocation |
 //! | `linfa_models` | linfa-logistic and linfa-trees behind the same trait (feature `linfa-models`) |
 //! | `chart` | ROC, precision and recall, gain, calibration and importance charts (feature `chart`) |
 //!
@@ -81,6 +83,7 @@
 
 pub mod attribution;
 mod boosting;
+pub mod budget;
 pub mod calibration;
 #[cfg(feature = "chart")]
 pub mod chart;
@@ -116,6 +119,7 @@ pub mod split;
 pub mod targeting;
 mod trained;
 mod tree;
+pub mod uplift;
 mod workers;
 
 pub use linfa;

@@ -1,14 +1,19 @@
 //! Curves over a number: ROC, calibration, growth.
 
 use super::axis::{Axis, drawable};
-use super::canvas::{Anchor, Ink, Swatch, WIDTH, compose, empty};
-use super::palette::{MUTED, SERIES};
+use super::canvas::{Anchor, Ink, Swatch, WIDTH, compose, empty, width_of};
+use super::palette::{INK, MUTED, SERIES};
+use super::text::shortened;
 use super::trend::{draw_run, grid};
 use super::{Caption, Format, caption_methods};
 
 const HEIGHT: f64 = 360.0;
 /// More points than this on 760 pixels cannot be told apart.
 const DRAWN_POINTS: usize = 3_000;
+/// More words than this would cover the curves.
+const DRAWN_MARKS: usize = 12;
+/// Bands of several series lie over one another.
+const BAND_OPACITY: f64 = 0.18;
 
 /// One or more curves over a number.
 ///
@@ -28,6 +33,8 @@ const DRAWN_POINTS: usize = 3_000;
 pub struct Line {
     pub(super) caption: Caption,
     series: Vec<(String, Vec<(f64, f64)>)>,
+    bands: Vec<Band>,
+    marks: Vec<(String, f64, f64)>,
     x_label: String,
     y_label: String,
     x_format: Format,
@@ -42,6 +49,8 @@ impl Line {
         Self {
             caption: Caption::new(title),
             series: Vec::new(),
+            bands: Vec::new(),
+            marks: Vec::new(),
             x_label: String::new(),
             y_label: String::new(),
             x_format: Format::Decimal(2),
@@ -56,6 +65,26 @@ impl Line {
     #[must_use]
     pub fn series(mut self, label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         self.series.push((label.into(), points.into_iter().collect()));
+        self
+    }
+
+    /// A shaded range around a curve, as (x, low, high) in the order of x; a point that is not finite interrupts it. It
+    /// takes the colour of the series that was added last. The label says what it is; an empty one is not in the legend.
+    #[must_use]
+    pub fn band(
+        mut self,
+        label: impl Into<String>,
+        points: impl IntoIterator<Item = (f64, f64, f64)>,
+    ) -> Self {
+        let series = self.series.len().saturating_sub(1);
+        self.bands.push(Band { label: label.into(), series, points: points.into_iter().collect() });
+        self
+    }
+
+    /// A dot with a word beside it, such as where one stands on a curve.
+    #[must_use]
+    pub fn mark(mut self, label: impl Into<String>, x: f64, y: f64) -> Self {
+        self.marks.push((label.into(), x, y));
         self
     }
 
@@ -102,22 +131,31 @@ impl Line {
         };
         let ends = if self.diagonal { vec![0.0, 1.0] } else { Vec::new() };
         let drawable_points = kept().count();
-        let x = Axis::over(kept().map(|(x, _)| x).chain(ends.iter().copied()), false, 9, self.x_format, lang);
-        let y = Axis::over(kept().map(|(_, y)| y).chain(ends.iter().copied()), self.zero, 7, format, lang);
+        let shaded = || self.bands.iter().flat_map(|band| band.points.iter().filter_map(Band::drawable));
+        let marked = || self.marks.iter().map(|(_, x, y)| (*x, *y));
+        let on_x = kept().map(|(x, _)| x).chain(marked().map(|(x, _)| x));
+        let on_y = kept().map(|(_, y)| y).chain(shaded().flat_map(|(_, low, high)| [low, high]));
+        let on_y = on_y.chain(marked().map(|(_, y)| y));
+        let x = Axis::over(on_x.chain(ends.iter().copied()), false, 9, self.x_format, lang);
+        let y = Axis::over(on_y.chain(ends.iter().copied()), self.zero, 7, format, lang);
         let (Some(x), Some(y)) = (x, y) else { return empty(&self.caption, width) };
         if drawable_points == 0 {
             return empty(&self.caption, width);
         }
-        let legend: Vec<(&str, Swatch)> = self
+        let role = |series: usize| SERIES[series % SERIES.len()];
+        let mut legend: Vec<(&str, Swatch)> = self
             .series
             .iter()
-            .zip(SERIES.iter().cycle())
-            .map(|((label, _), role)| (label.as_str(), Swatch::Stroke(*role)))
+            .enumerate()
+            .map(|(at, (label, _))| (label.as_str(), Swatch::Stroke(role(at))))
             .collect();
         let names: Vec<&str> = legend.iter().take(12).map(|(label, _)| *label).collect();
+        let names = names.join(", ");
+        let named = self.bands.iter().filter(|band| !band.label.is_empty());
+        legend.extend(named.map(|band| (band.label.as_str(), Swatch::Range(role(band.series)))));
         let words = lang.pick(
-            format!("{} curves, {drawable_points} points: {}.", self.series.len(), names.join(", ")),
-            format!("{} courbes, {drawable_points} points : {}.", self.series.len(), names.join(", ")),
+            format!("{} curves, {drawable_points} points: {names}.", self.series.len()),
+            format!("{} courbes, {drawable_points} points : {names}.", self.series.len()),
         );
         compose(&self.caption, &words, (width, HEIGHT), &legend, |canvas, top| {
             let left = 28.0 + y.label_width() as f64 * 6.6 + if self.y_label.is_empty() { 0.0 } else { 18.0 };
@@ -142,15 +180,50 @@ impl Line {
             if self.diagonal {
                 canvas.dashes((x.place(0.0), y.place(0.0)), (x.place(1.0), y.place(1.0)), MUTED, 1.2)?;
             }
-            for ((_, points), role) in self.series.iter().zip(SERIES.iter().cycle()) {
+            for band in &self.bands {
+                let known: Vec<_> = band.points.iter().map(Band::drawable).collect();
+                for run in known.split(Option::is_none).filter(|run| run.len() > 1) {
+                    let edge = |high: bool| -> Vec<(f64, f64)> {
+                        let points = run.iter().flatten();
+                        points.map(|(at, a, b)| (x.place(*at), y.place(if high { *b } else { *a }))).collect()
+                    };
+                    let mut outline = thinned(&edge(true));
+                    outline.extend(thinned(&edge(false)).into_iter().rev());
+                    canvas.polygon(&outline, role(band.series), BAND_OPACITY)?;
+                }
+            }
+            for (at, (_, points)) in self.series.iter().enumerate() {
                 let places =
                     points.iter().map(|(a, b)| Some((x.place(drawable(*a)?), y.place(drawable(*b)?))));
                 for run in runs(places) {
-                    draw_run(canvas, &run, *role)?;
+                    draw_run(canvas, &run, role(at))?;
                 }
+            }
+            for (label, at, height) in self.marks.iter().take(DRAWN_MARKS) {
+                let (Some(at), Some(height)) = (drawable(*at), drawable(*height)) else { continue };
+                let (at, height) = (x.place(at), y.place(height));
+                canvas.dot((at, height), 4.0, INK)?;
+                let label = shortened(label, 30);
+                let fits = at + 8.0 + width_of(&label, 11.5) < right;
+                let (at, anchor) = if fits { (at + 8.0, Anchor::Start) } else { (at - 8.0, Anchor::End) };
+                canvas.text(&label, (at, height + 13.0), Ink::new(INK, 11.5, anchor))?;
             }
             Ok(())
         })
+    }
+}
+
+/// A shaded range.
+#[derive(Debug, Clone, PartialEq)]
+struct Band {
+    label: String,
+    series: usize,
+    points: Vec<(f64, f64, f64)>,
+}
+
+impl Band {
+    fn drawable((x, low, high): &(f64, f64, f64)) -> Option<(f64, f64, f64)> {
+        Some((drawable(*x)?, drawable(*low)?, drawable(*high)?))
     }
 }
 

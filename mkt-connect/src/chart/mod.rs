@@ -5,6 +5,8 @@
 //! | [`Trend`] | dated points, a rolling line, a band |
 //! | [`Line`] | one or more curves over a number (ROC, calibration, growth) |
 //! | [`Bars`] | one value per name, with interval and count |
+//! | [`GroupedBars`] | several values per name, side by side |
+//! | [`Flow`] | what follows what, as bands from step to step |
 //! | [`Distributions`] | median, middle half and middle nine tenths per name |
 //! | [`HeatMap`] | rows × columns, empty cells marked as empty |
 //! | [`Page`] | figures, tables and charts on one HTML page without any outside request |
@@ -45,7 +47,9 @@ mod axis;
 mod bars;
 mod canvas;
 mod distributions;
+mod flow;
 mod format;
+mod grouped_bars;
 mod heat_map;
 mod line;
 mod page;
@@ -58,7 +62,9 @@ mod trend;
 
 pub use bars::{Bar, Bars};
 pub use distributions::{Distribution, Distributions};
+pub use flow::{Flow, Stream};
 pub use format::{Format, Lang, UnknownLang};
+pub use grouped_bars::{Group, GroupedBars};
 pub use heat_map::{Cell, CellText, HeatMap};
 pub use line::Line;
 pub use page::{Column, Figure, Page, Table};
@@ -76,6 +82,10 @@ pub enum Chart {
     Line(Line),
     /// One value per name.
     Bars(Bars),
+    /// Several values per name.
+    GroupedBars(GroupedBars),
+    /// What follows what.
+    Flow(Flow),
     /// The spread of values per name.
     Distributions(Distributions),
     /// Rows × columns.
@@ -99,6 +109,8 @@ impl Chart {
             Self::Trend(chart) => chart.draw(width),
             Self::Line(chart) => chart.draw(width),
             Self::Bars(chart) => chart.draw(width),
+            Self::GroupedBars(chart) => chart.draw(width),
+            Self::Flow(chart) => chart.draw(width),
             Self::Distributions(chart) => chart.draw(width),
             Self::HeatMap(chart) => chart.draw(width),
         }
@@ -120,6 +132,18 @@ impl From<Line> for Chart {
 impl From<Bars> for Chart {
     fn from(chart: Bars) -> Self {
         Self::Bars(chart)
+    }
+}
+
+impl From<GroupedBars> for Chart {
+    fn from(chart: GroupedBars) -> Self {
+        Self::GroupedBars(chart)
+    }
+}
+
+impl From<Flow> for Chart {
+    fn from(chart: Flow) -> Self {
+        Self::Flow(chart)
     }
 }
 

@@ -21,7 +21,20 @@ fn charts(label: &str, values: &[f64]) -> Vec<Chart> {
     let line = Line::new(label)
         .axes(label, label)
         .diagonal()
-        .series(label, values.iter().enumerate().map(|(index, value)| (index as f64, *value)));
+        .series(label, values.iter().enumerate().map(|(index, value)| (index as f64, *value)))
+        .band(label, values.iter().enumerate().map(|(index, value)| (index as f64, value - 1.0, value + 1.0)))
+        .mark(label, 1.0, 1.0);
+    let grouped = GroupedBars::new(label, [label, label]).groups(
+        values
+            .iter()
+            .map(|value| Group::new(label, [Some(*value), None]).intervals([Some((0.0, 1.0)), None])),
+    );
+    let flow = Flow::new(label, [label, label, label]).streams(
+        values
+            .iter()
+            .map(|value| Stream::new([label, label, "end"], *value))
+            .chain([Stream::new(["a", "b", "end"], 1.0)]),
+    );
     let bar = |value: &f64| Bar::new(label, Some(*value)).interval(value - 1.0, value + 1.0).count(3);
     let bars = Bars::new(label).bars(values.iter().map(bar)).reference(label, 1.0);
     let names = || values.iter().take(100).map(|_| label.to_owned());
@@ -34,7 +47,16 @@ fn charts(label: &str, values: &[f64]) -> Vec<Chart> {
         });
     let row = |value: &f64| Distribution::new(label, Some([*value; 5]), 3);
     let spread = Distributions::new(label).subtitle(label).rows(values.iter().map(row));
-    vec![trend.into(), line.into(), bars.clone().into(), bars.horizontal().into(), spread.into(), map.into()]
+    vec![
+        grouped.into(),
+        flow.into(),
+        trend.into(),
+        line.into(),
+        bars.clone().into(),
+        bars.horizontal().into(),
+        spread.into(),
+        map.into(),
+    ]
 }
 
 /// Every tag is closed in order, attributes are quoted, and no bare `<` or `&` stands in the text.

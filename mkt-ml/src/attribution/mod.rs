@@ -50,7 +50,9 @@ mod paths;
 mod shapley;
 mod tally;
 
+pub(crate) use bootstrap::quantile;
 pub use bootstrap::{Bootstrap, CreditInterval};
+pub(crate) use combination::wilson;
 pub use combination::{Combination, combinations};
 pub use credit::{Credit, Credits};
 pub use model::{Game, Model, Repeats};

@@ -5,6 +5,7 @@
 
 mod attribution;
 mod boosting;
+mod budgets;
 mod cars;
 mod cross_validation;
 mod encoding;
@@ -27,3 +28,4 @@ mod splits;
 mod tampered_files;
 mod targeting;
 mod trees;
+mod uplift;
