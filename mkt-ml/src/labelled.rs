@@ -123,6 +123,8 @@ impl Labelled {
     pub fn with_positive(frame: Frame, target: &str, positive: &str) -> Result<Self, FrameError> {
         let (frame, column) = frame.split_off(target)?;
         let texts = texts(&column)?;
+        // Cells are read without the blanks around them.
+        let positive = positive.trim();
         let mut negative: Option<&String> = None;
         for (row, text) in texts.iter().enumerate().filter(|(_, text)| *text != positive) {
             if *negative.get_or_insert(text) != text {

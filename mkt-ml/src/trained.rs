@@ -22,7 +22,7 @@ use crate::{
     encoder::{Encoder, EncoderParams, Feature, Folded, OutOfFold},
     evaluation::Evaluation,
     forest::{Forest, ForestParams},
-    frame::{Column, Field, Frame, Value},
+    frame::{Column, CsvOptions, Field, Frame, Value},
     importance::{self, Importance, PermutationImportance},
     labelled::{Labelled, Target},
     logistic::{Coefficient, Logistic, LogisticParams, design::Design},
@@ -253,6 +253,9 @@ pub struct TrainedModel {
     model: Fitted,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     calibration: Option<Calibration>,
+    /// Words for missing values that were declared for the training file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    missing_words: Vec<String>,
 }
 
 impl TrainedModel {
@@ -301,7 +304,15 @@ impl TrainedModel {
                 .map(|(field, importance)| Importance { column: field.name, importance })
                 .collect(),
         };
-        Ok(Self { target: train.target().clone(), encoder, algorithm, summary, model, calibration: None })
+        Ok(Self {
+            target: train.target().clone(),
+            encoder,
+            algorithm,
+            summary,
+            model,
+            calibration: None,
+            missing_words: train.frame().missing_words().to_vec(),
+        })
     }
 
     /// Fits a model whose probabilities are corrected by `method`, learnt without holding rows back: each row is
@@ -555,8 +566,14 @@ impl TrainedModel {
         self.calibration.as_ref()
     }
 
-    /// The columns that a frame must have: pass them to [`crate::CsvOptions::schema`] to read a file to score
-    /// exactly as the training file was understood.
+    /// How to read a file to score: its columns as the training file's were understood, with the same words for missing
+    /// values. Encoding and delimiter are found in the file.
+    pub fn csv_options(&self) -> CsvOptions {
+        let options = CsvOptions::default().schema(&self.schema());
+        self.missing_words.iter().fold(options, |options, word| options.missing_word(word))
+    }
+
+    /// The columns that a frame must have, in the order of training.
     pub fn schema(&self) -> Vec<Field> {
         self.encoder.schema()
     }

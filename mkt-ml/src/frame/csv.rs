@@ -1,29 +1,51 @@
-//! Reads a frame from CSV text.
+//! Reads a frame from delimited text: CSV and its relatives.
 //!
-//! The delimiter is found in the header, kinds are inferred from all rows, memory is bounded by the options.
-//! Lines that do not fit are errors, never dropped: a model trained on a silently shortened table is wrong.
+//! [`mkt_connect::table`] finds encoding, delimiter and records; [`super::infer`] decides what each column holds. Records
+//! that do not fit are errors, never dropped: a model trained on a silently shortened table is wrong.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::Read,
     path::Path,
 };
 
-use super::{Column, ColumnKind, Field, Frame, FrameError, Levels, MISSING_CODE, Values, check_names};
+use mkt_connect::table::{
+    Encoding, Quarantined, ReadError, ReadOptions, Reason, Table,
+    cell::{self, DecimalMark, Missing},
+};
+
+use super::{
+    ColumnKind, Field, Frame, FrameError,
+    infer::{Cells, Lines, Rules},
+    listed,
+};
 use crate::error::shown;
 
-/// How to read CSV.
+/// How to read delimited text into a [`Frame`].
 ///
-/// Defaults: delimiter found in the header (the most frequent of comma, semicolon and tab outside quotes);
-/// kinds inferred (numeric when every present value is a finite number); the empty field, `NA`, `N/A`,
-/// `NaN`, `nan`, `null`, `NULL` and `None` are missing; at most 2 GiB, 50 million rows, 4096 columns.
-/// With semicolons, a decimal comma is understood (French spreadsheets write both).
+/// Found unless declared: encoding (UTF-8, UTF-16, Windows-1252), delimiter (comma, semicolon, tab or bar), and whether a
+/// column holds numbers or categories. What was found is in [`Frame::found`] and [`Frame::notes`].
+///
+/// - **Missing**: the empty cell and the usual words (`NA`, `N/A`, `NaN`, `null`, `None`, `?`, `-`, `\N`, `#N/A` …, without
+///   case: [`mkt_connect::table::cell::Missing::usual`]). Where such a word stands in a column of categories, a note says so.
+/// - **Numbers**: a column of which at least 99 % of the present cells are numbers is numeric; the others are taken as
+///   missing and noted. Below that the column is categorical, and a note says so if a tenth of it are numbers.
+/// - **Decimal mark**: the point. A column whose cells prove a decimal comma (`12,50`) is read with it and noted; a column
+///   of `1,234` alone has two meanings and is refused until [`CsvOptions::decimal_mark`] declares one. Exponents are
+///   numbers.
+/// - **Limits**: 2 GiB, 50 million rows, 4096 columns, 1 MiB a record.
 #[derive(Debug, Clone)]
 pub struct CsvOptions {
-    delimiter: Option<u8>,
+    table: ReadOptions,
     kinds: BTreeMap<String, ColumnKind>,
-    missing: BTreeSet<String>,
+    /// Kinds of columns that need not be there.
+    expected: BTreeMap<String, ColumnKind>,
+    names: BTreeMap<String, String>,
+    missing: Missing,
+    /// Words added by the caller, as given.
+    words: BTreeSet<String>,
+    decimal_mark: Option<DecimalMark>,
     max_bytes: u64,
     max_rows: usize,
     max_columns: usize,
@@ -32,9 +54,13 @@ pub struct CsvOptions {
 impl Default for CsvOptions {
     fn default() -> Self {
         Self {
-            delimiter: None,
+            table: ReadOptions::new(),
             kinds: BTreeMap::new(),
-            missing: ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"].map(str::to_owned).into(),
+            expected: BTreeMap::new(),
+            names: BTreeMap::new(),
+            missing: Missing::usual(),
+            words: BTreeSet::new(),
+            decimal_mark: None,
             max_bytes: 2 << 30,
             max_rows: 50_000_000,
             max_columns: 4096,
@@ -43,39 +69,85 @@ impl Default for CsvOptions {
 }
 
 impl CsvOptions {
-    /// Sets the delimiter instead of looking for it.
-    pub fn delimiter(mut self, delimiter: u8) -> Self {
-        self.delimiter = Some(delimiter);
+    /// Declares the delimiter, one ASCII character. `None` (the default) finds it.
+    #[must_use]
+    pub fn delimiter(mut self, delimiter: impl Into<Option<u8>>) -> Self {
+        self.table = self.table.delimiter(delimiter);
         self
     }
 
-    /// Declares a column's kind instead of inferring it: numeric codes of a browser, say, are categories.
-    /// A name that the table does not have is an error at reading.
+    /// Declares the encoding. `None` (the default) finds it.
+    #[must_use]
+    pub fn encoding(mut self, encoding: impl Into<Option<Encoding>>) -> Self {
+        self.table = self.table.encoding(encoding);
+        self
+    }
+
+    /// Declares the decimal mark of all columns; the other of point and comma then separates thousands.
+    #[must_use]
+    pub fn decimal_mark(mut self, mark: impl Into<Option<DecimalMark>>) -> Self {
+        self.decimal_mark = mark.into();
+        self
+    }
+
+    /// Skips lines before the header, such as a title (default 0).
+    #[must_use]
+    pub fn skip_lines(mut self, lines: u64) -> Self {
+        self.table = self.table.skip_lines(lines);
+        self
+    }
+
+    /// Reads the column that the file calls `theirs` as `ours`. Names are compared as written. A name that the file does
+    /// not have is an error when reading.
+    #[must_use]
+    pub fn rename(mut self, theirs: impl Into<String>, ours: impl Into<String>) -> Self {
+        self.names.insert(theirs.into(), ours.into());
+        self
+    }
+
+    /// Declares a column's kind instead of inferring it: numeric codes of a browser, say, are categories. In a column
+    /// declared numeric, a cell that is neither a number nor missing is an error. A name that the table does not have is
+    /// an error when reading.
+    #[must_use]
     pub fn kind(mut self, column: impl Into<String>, kind: ColumnKind) -> Self {
         self.kinds.insert(column.into(), kind);
         self
     }
 
-    /// Declares the kinds of a schema, as [`crate::TrainedModel::schema`] gives it.
+    /// Reads columns as a model was fitted with them; the fields are those of [`crate::TrainedModel::schema`]. Unlike
+    /// [`CsvOptions::kind`], columns may be absent, and up to half of the cells of a
+    /// numeric column that are not numbers are taken as missing and noted.
+    #[must_use]
     pub fn schema(mut self, fields: &[Field]) -> Self {
-        self.kinds.extend(fields.iter().map(|field| (field.name.clone(), field.kind)));
+        self.expected.extend(fields.iter().map(|field| (field.name.clone(), field.kind)));
         self
     }
 
-    /// Replaces the texts that stand for a missing value; the empty field always does.
-    pub fn missing<'a>(mut self, texts: impl IntoIterator<Item = &'a str>) -> Self {
-        self.missing = texts.into_iter().map(str::to_owned).collect();
-        self.missing.insert(String::new());
+    /// Replaces the words that stand for a missing value, compared without case; the empty cell always does.
+    #[must_use]
+    pub fn missing<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        self.words = words.into_iter().map(str::to_owned).collect();
+        self.missing = Missing::words(&self.words);
         self
     }
 
-    /// Bounds the bytes read.
+    /// Adds a word that stands for a missing value, such as `unknown` or `-999`.
+    #[must_use]
+    pub fn missing_word(mut self, word: &str) -> Self {
+        self.missing = self.missing.with(word);
+        self.words.insert(word.to_owned());
+        self
+    }
+
+    /// Limits the bytes read.
+    #[must_use]
     pub fn max_bytes(mut self, limit: u64) -> Self {
         self.max_bytes = limit;
         self
     }
 
-    /// Bounds the rows read.
+    /// Limits the rows read.
+    #[must_use]
     pub fn max_rows(mut self, limit: usize) -> Self {
         self.max_rows = limit;
         self
@@ -84,7 +156,8 @@ impl CsvOptions {
     /// Reads a file.
     ///
     /// # Errors
-    /// Any [`FrameError`] but those of targets.
+    /// [`FrameError`]: a file that cannot be opened, a record that does not fit, a limit reached, a column that cannot be
+    /// read as declared.
     pub fn read_path(&self, path: impl AsRef<Path>) -> Result<Frame, FrameError> {
         let path = path.as_ref();
         let open = |source| FrameError::Open { path: path.to_owned(), source };
@@ -95,128 +168,143 @@ impl CsvOptions {
         self.read(file)
     }
 
-    /// Reads CSV text.
+    /// Opens a table with the same encoding, delimiter and lines skipped as [`CsvOptions::read`], to go through the rows
+    /// again and copy them, say.
     ///
     /// # Errors
-    /// Any [`FrameError`] but those of targets.
+    /// A header that cannot be read.
+    pub fn open<R: Read>(&self, source: R) -> Result<Table<R>, FrameError> {
+        self.table.open(source).map_err(unreadable)
+    }
+
+    /// Reads delimited text.
+    ///
+    /// # Errors
+    /// As [`CsvOptions::read_path`].
     pub fn read(&self, source: impl Read) -> Result<Frame, FrameError> {
-        // One byte more than allowed, so that reaching the bound is seen rather than taken for the end.
-        let mut source = BufReader::with_capacity(1 << 16, source.take(self.max_bytes.saturating_add(1)));
-        let start = source.fill_buf().map_err(|cause| FrameError::Read { line: 1, source: cause.into() })?;
-        if start.starts_with(&[0xFF, 0xFE]) || start.starts_with(&[0xFE, 0xFF]) {
-            return Err(FrameError::Utf16);
-        }
-        let delimiter = self.delimiter.unwrap_or_else(|| find_delimiter(start));
-        // The reader leaves out a byte order mark by itself.
-        let mut reader = ::csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(Counting { inner: source, read: 0 });
-
-        let mut record = ::csv::ByteRecord::new();
-        let failed = |reader: &::csv::Reader<_>, cause: ::csv::Error| FrameError::Read {
-            line: reader.position().line(),
-            source: Box::new(cause),
-        };
-        if !reader.read_byte_record(&mut record).map_err(|cause| failed(&reader, cause))? {
-            return Err(FrameError::Empty);
-        }
-        self.check_bytes(reader.get_ref().read)?;
-        if record.len() > self.max_columns {
-            return Err(FrameError::TooLarge { what: "columns", limit: self.max_columns as u64 });
-        }
-        let names = record
+        // One byte more than allowed, so that reaching the limit is seen rather than taken for the end.
+        let opened = self.table.open(source.take(self.max_bytes.saturating_add(1)));
+        let mut table = opened.map_err(|cause| match cause {
+            ReadError::HeaderTooLong { limit, .. } if limit as u64 >= self.max_bytes => self.too_many_bytes(),
+            cause => unreadable(cause),
+        })?;
+        self.check_bytes(table.offset())?;
+        let names = self.names_of(&table)?;
+        let numbers_missing = self
+            .words
             .iter()
-            .map(|name| std::str::from_utf8(name).map(|name| name.trim().to_owned()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| FrameError::Utf8 { line: 1 })?;
-        if names.iter().all(String::is_empty) {
-            return Err(FrameError::Empty);
-        }
-        check_names(names.iter().map(String::as_str))?;
-        if let Some(unknown) = self.kinds.keys().find(|kind| !names.contains(kind)) {
-            return Err(FrameError::UnknownColumn {
-                name: shown(unknown),
-                existing: names
-                    .iter()
-                    .take(12)
-                    .map(|n| format!("`{}`", shown(n)))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            });
-        }
-
-        let mut texts: Vec<Texts> = names.iter().map(|_| Texts::default()).collect();
-        let mut lines = Vec::new();
-        while reader.read_byte_record(&mut record).map_err(|cause| failed(&reader, cause))? {
-            let line = record.position().map_or(0, ::csv::Position::line);
-            // Before the fields are counted: the bound cuts a record short.
-            self.check_bytes(reader.get_ref().read)?;
-            if lines.len() == self.max_rows {
+            .any(|word| cell::float(word, self.decimal_mark.unwrap_or(DecimalMark::Point)).is_some());
+        let rules = Rules { missing: &self.missing, mark: self.decimal_mark, numbers_missing };
+        let mut columns: Vec<Cells> = names.iter().map(|_| Cells::default()).collect();
+        let mut lines = Lines::default();
+        let mut rows = 0;
+        while let Some(record) = table.next().map_err(unreadable)? {
+            let (line, end) = match &record {
+                Ok(record) => (record.line(), record.end()),
+                Err(row) => (row.line, row.offset),
+            };
+            // Before the record is judged: the limit cuts it short.
+            self.check_bytes(end)?;
+            let record = match record {
+                Ok(record) => record,
+                Err(row) if row.offset + row.raw().len() as u64 > self.max_bytes => {
+                    return Err(self.too_many_bytes());
+                }
+                Err(row) => return Err(unfit(row)),
+            };
+            if rows == self.max_rows {
                 return Err(FrameError::TooLarge { what: "rows", limit: self.max_rows as u64 });
             }
-            if record.len() != names.len() {
-                return Err(FrameError::RaggedLine { line, expected: names.len(), found: record.len() });
-            }
-            for (field, text) in record.iter().zip(&mut texts) {
-                let field = std::str::from_utf8(field).map_err(|_| FrameError::Utf8 { line })?;
-                text.push(field.trim());
+            for (at, column) in columns.iter_mut().enumerate() {
+                column.push(record.cell(at), &rules);
             }
             lines.push(line);
+            rows += 1;
         }
 
-        let decimal_comma = delimiter == b';';
+        let mark = match self.decimal_mark {
+            // Nothing to look for: a column that proves a comma speaks for those that could mean either.
+            None => {
+                columns.iter().find_map(|column| column.proves_comma(&rules).then_some(DecimalMark::Comma))
+            }
+            declared => declared,
+        };
+        let rules = Rules { mark, ..rules };
         let mut frame = Frame::new();
-        for (name, text) in names.into_iter().zip(texts) {
-            let values = self.column(&name, &text, &lines, decimal_comma)?;
-            frame = frame.with(Column { name, values })?;
+        for (at, (name, cells)) in names.into_iter().zip(columns).enumerate() {
+            let (declared, expected) = (self.kinds.get(&name).copied(), self.expected.get(&name).copied());
+            let read = cells.finish(&name, declared, expected, self.decimal_mark, &rules, &lines)?;
+            if let Some(column) = table.found_mut().columns.get_mut(at) {
+                column.read_as = Some(read.column.kind().to_string());
+                column.decimal_mark = read.mark;
+                column.notes = read.notes;
+            }
+            frame = frame.with(read.column)?;
         }
+        frame.found = Some(Box::new(table.found().clone()));
+        let written = table.header().names();
+        let repeated = |name: &&String| written.iter().filter(|held| held == name).count() > 1;
+        frame.repeated = written.iter().filter(|name| !name.is_empty()).filter(repeated).cloned().collect();
+        frame.missing_words = self.words.iter().cloned().collect();
         Ok(frame)
     }
 
-    fn check_bytes(&self, read: u64) -> Result<(), FrameError> {
-        if read > self.max_bytes {
-            return Err(FrameError::TooLarge { what: "bytes", limit: self.max_bytes });
+    /// The columns' names: as written, trimmed, renamed, and numbered where the header repeats one or has none.
+    fn names_of<R: Read>(&self, table: &Table<R>) -> Result<Vec<String>, FrameError> {
+        let header = table.header();
+        if header.len() > self.max_columns {
+            return Err(FrameError::TooLarge { what: "columns", limit: self.max_columns as u64 });
         }
-        Ok(())
+        if header.names().iter().all(String::is_empty) {
+            return Err(FrameError::Empty);
+        }
+        let written: Vec<&str> = (0..header.len()).map(|at| header.label(at)).collect();
+        let unknown = |name: &str, known: &[&str]| FrameError::UnknownColumn {
+            name: shown(name),
+            existing: listed(known.iter().copied()),
+        };
+        if let Some(theirs) = self.names.keys().find(|theirs| !written.contains(&theirs.as_str())) {
+            return Err(unknown(theirs, &written));
+        }
+        let repeated = |name: &&String| header.names().iter().filter(|held| held == name).count() > 1;
+        if let Some(name) = self.names.keys().chain(self.kinds.keys()).find(repeated) {
+            return Err(FrameError::DuplicateColumn { name: shown(name) });
+        }
+        let names: Vec<String> = written
+            .iter()
+            .map(|name| self.names.get(*name).map_or_else(|| (*name).to_owned(), Clone::clone))
+            .collect();
+        if let Some(name) = self.kinds.keys().find(|name| !names.contains(name)) {
+            return Err(unknown(name, &names.iter().map(String::as_str).collect::<Vec<_>>()));
+        }
+        Ok(names)
     }
 
-    /// Turns the texts of a column into numbers or categories.
-    fn column(
-        &self,
-        name: &str,
-        texts: &Texts,
-        lines: &[u64],
-        decimal_comma: bool,
-    ) -> Result<Values, FrameError> {
-        let declared = self.kinds.get(name).copied();
-        if declared != Some(ColumnKind::Categorical) {
-            let mut numbers = Vec::with_capacity(lines.len());
-            for (text, &line) in texts.iter().zip(lines) {
-                if self.missing.contains(text) {
-                    numbers.push(f64::NAN);
-                } else if let Some(number) = number(text, decimal_comma) {
-                    numbers.push(number);
-                } else if declared.is_some() {
-                    return Err(FrameError::NotANumber { column: shown(name), line });
-                } else {
-                    break;
-                }
-            }
-            if numbers.len() == lines.len() {
-                return Ok(Values::Numeric(numbers));
-            }
-        }
-        let mut levels = Levels::default();
-        let code = |text: &str| if self.missing.contains(text) { MISSING_CODE } else { levels.code(text) };
-        let codes = texts.iter().map(code).collect();
-        Ok(Values::Categorical { levels: levels.names, codes })
+    fn too_many_bytes(&self) -> FrameError {
+        FrameError::TooLarge { what: "bytes", limit: self.max_bytes }
+    }
+
+    fn check_bytes(&self, read: u64) -> Result<(), FrameError> {
+        if read > self.max_bytes { Err(self.too_many_bytes()) } else { Ok(()) }
+    }
+}
+
+fn unreadable(cause: ReadError) -> FrameError {
+    match cause {
+        ReadError::Empty => FrameError::Empty,
+        cause => FrameError::Read { source: Box::new(cause) },
+    }
+}
+
+fn unfit(row: Quarantined) -> FrameError {
+    match row.reason {
+        Reason::Width { expected, found } => FrameError::RaggedLine { line: row.line, expected, found },
+        reason => FrameError::Line { line: row.line, source: Box::new(reason) },
     }
 }
 
 impl Frame {
-    /// Reads CSV text with the default [`CsvOptions`].
+    /// Reads delimited text with the default [`CsvOptions`].
     ///
     /// # Errors
     /// As [`CsvOptions::read`].
@@ -224,83 +312,11 @@ impl Frame {
         CsvOptions::default().read(source)
     }
 
-    /// Reads a CSV file with the default [`CsvOptions`].
+    /// Reads a file with the default [`CsvOptions`].
     ///
     /// # Errors
     /// As [`CsvOptions::read_path`].
     pub fn read_csv_path(path: impl AsRef<Path>) -> Result<Self, FrameError> {
         CsvOptions::default().read_path(path)
-    }
-}
-
-/// The number a text stands for. `nan` never does; infinities and numbers too large for an f64 come back
-/// as infinities, which the frame refuses by name and row.
-fn number(text: &str, decimal_comma: bool) -> Option<f64> {
-    let parsed = text.parse::<f64>().ok().or_else(|| {
-        (decimal_comma && text.matches(',').count() == 1).then(|| text.replacen(',', ".", 1).parse().ok())?
-    })?;
-    (!parsed.is_nan()).then_some(parsed)
-}
-
-/// The most frequent of the usual delimiters in the first line, outside quotes; a comma when none occurs.
-fn find_delimiter(start: &[u8]) -> u8 {
-    let mut quoted = false;
-    let mut counts = [(b',', 0_u32), (b';', 0), (b'\t', 0)];
-    for &byte in start {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'\n' | b'\r' if !quoted => break,
-            _ if !quoted => {
-                for (delimiter, count) in &mut counts {
-                    *count += u32::from(*delimiter == byte);
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut best = (b',', 0);
-    for candidate in counts {
-        if candidate.1 > best.1 {
-            best = candidate;
-        }
-    }
-    best.0
-}
-
-/// The texts of one column, end to end: a `String` each would cost three times the memory.
-#[derive(Debug, Default)]
-struct Texts {
-    text: String,
-    ends: Vec<usize>,
-}
-
-impl Texts {
-    fn push(&mut self, text: &str) {
-        self.text.push_str(text);
-        self.ends.push(self.text.len());
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let text = self.text.get(start..end).unwrap_or_default();
-            start = end;
-            text
-        })
-    }
-}
-
-/// Counts what passes through it.
-#[derive(Debug)]
-struct Counting<R> {
-    inner: R,
-    read: u64,
-}
-
-impl<R: Read> Read for Counting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.read += count as u64;
-        Ok(count)
     }
 }

@@ -4,14 +4,15 @@
 //! holds an infinity: constructors refuse one, so that every later step may rely on finite-or-missing.
 
 mod csv;
+mod infer;
 #[cfg(feature = "warehouse")]
 mod table;
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeSet, fmt, hash::BuildHasher, path::PathBuf};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use mkt_connect::table::Found;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
@@ -33,27 +34,34 @@ pub enum FrameError {
         /// What the system answered.
         source: std::io::Error,
     },
-    /// Reading stopped in the middle.
-    #[error("the table could not be read near line {line}")]
+    /// The header cannot be read, or reading failed in the middle.
+    #[error("the table cannot be read")]
     Read {
-        /// The line where reading stopped, from 1.
-        line: u64,
-        /// The reader's own error.
+        /// The reader's error.
         source: Cause,
     },
-    /// Not even a header was found.
+    /// There is no header.
     #[error("the table is empty: a header line with column names is expected")]
     Empty,
-    /// The text is UTF-16.
-    #[error("the table is encoded as UTF-16: save it as UTF-8")]
-    Utf16,
-    /// A line is not valid UTF-8.
-    #[error("line {line} is not valid UTF-8: save the table as UTF-8")]
-    Utf8 {
+    /// A record cannot be read: its quotation marks, its encoding or its length.
+    #[error("line {line} cannot be read")]
+    Line {
         /// The line, from 1.
         line: u64,
+        /// What is wrong with it.
+        source: Cause,
     },
-    /// A header cell is empty.
+    /// All cells with a comma have two meanings: `1,234` is 1234 or 1.234.
+    #[error(
+        "column `{column}`: line {line} has a number with two meanings, such as 1,234: declare the decimal mark"
+    )]
+    DecimalMark {
+        /// The column.
+        column: String,
+        /// The first such line, from 1.
+        line: u64,
+    },
+    /// A column built by hand has an empty name.
     #[error("column {position} has no name in the header")]
     UnnamedColumn {
         /// The column's position, from 1.
@@ -287,6 +295,15 @@ impl Column {
     }
 }
 
+impl fmt::Display for ColumnKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Numeric => "number",
+            Self::Categorical => "category",
+        })
+    }
+}
+
 /// A table of named columns of one length.
 ///
 /// ```
@@ -301,6 +318,10 @@ impl Column {
 pub struct Frame {
     columns: Vec<Column>,
     rows: usize,
+    found: Option<Box<Found>>,
+    missing_words: Vec<String>,
+    /// Names that the file gives to several columns.
+    repeated: BTreeSet<String>,
 }
 
 impl Frame {
@@ -463,20 +484,60 @@ impl Frame {
     /// The frame without one column, and that column.
     pub(crate) fn split_off(mut self, name: &str) -> Result<(Self, Column), FrameError> {
         let Some(at) = self.columns.iter().position(|column| column.name == name) else {
-            let mut existing =
-                self.names().take(12).map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>();
-            if self.columns.len() > existing.len() {
-                existing.push("…".to_owned());
-            }
-            return Err(FrameError::UnknownColumn { name: shown(name), existing: existing.join(", ") });
+            return Err(FrameError::UnknownColumn { name: shown(name), existing: listed(self.names()) });
         };
+        if self.repeated.contains(name) {
+            return Err(FrameError::DuplicateColumn { name: shown(name) });
+        }
+        // Without `x (2)`, `x` names one column.
+        let is_of = |repeated: &String| {
+            name.strip_prefix(repeated.as_str()).is_some_and(|rest| rest.starts_with(" ("))
+        };
+        self.repeated.retain(|repeated| !is_of(repeated));
         let column = self.columns.remove(at);
         Ok((self, column))
     }
 
-    /// The rows of `rows`, in that order, repeats allowed. A row past the end becomes all missing.
+    /// The rows of `rows`, in that order, repeats allowed. A row past the end becomes all missing. What was found when
+    /// the frame was read ([`Frame::found`]) stays with the whole frame.
     pub fn take(&self, rows: &[usize]) -> Self {
-        Self { columns: self.columns.iter().map(|column| column.take(rows)).collect(), rows: rows.len() }
+        Self {
+            columns: self.columns.iter().map(|column| column.take(rows)).collect(),
+            rows: rows.len(),
+            found: None,
+            missing_words: self.missing_words.clone(),
+            repeated: BTreeSet::new(),
+        }
+    }
+
+    /// What was found out about the file that the frame was read from: encoding, delimiter, and for each of its columns
+    /// what it was read as. `None` for frames that were not read from text.
+    pub fn found(&self) -> Option<&Found> {
+        self.found.as_deref()
+    }
+
+    /// What a reader of the file should know about its columns, one sentence each: cells taken as missing, columns read as
+    /// categories although they hold numbers, a decimal comma, columns without a name of their own.
+    pub fn notes(&self) -> Vec<String> {
+        let columns = self.found.iter().flat_map(|found| &found.columns);
+        columns
+            .filter(|column| column.read_as.is_some())
+            .flat_map(|column| {
+                let name = shown(&column.name);
+                let numbered = column.numbered.then(|| {
+                    format!("column {name}: has no name of its own in the file and is called that way")
+                });
+                let mark =
+                    column.decimal_mark.as_ref().map(|mark| format!("column {name}: decimal mark {mark}"));
+                let others = column.notes.iter().map(move |note| format!("column {name}: {note}"));
+                numbered.into_iter().chain(mark).chain(others)
+            })
+            .collect()
+    }
+
+    /// The words for missing values that were declared when the frame was read.
+    pub(crate) fn missing_words(&self) -> &[String] {
+        &self.missing_words
     }
 
     /// Replaces a column by another of the same name and length; anything else changes nothing.
@@ -505,35 +566,45 @@ pub struct Field {
     pub kind: ColumnKind,
 }
 
-/// Names met so far, numbered in the order in which they were met.
+/// Names seen so far, numbered in the order of their first appearance.
 #[derive(Debug, Default)]
 struct Levels {
     names: Vec<String>,
-    codes: HashMap<String, u32>,
+    /// Places in `names`, found by the hash of the name.
+    places: HashTable<u32>,
+    hasher: FixedState,
 }
 
 impl Levels {
     fn code(&mut self, name: &str) -> u32 {
-        if let Some(&code) = self.codes.get(name) {
-            return code;
+        let Self { names, places, hasher } = self;
+        let same = |place: &u32| names.get(*place as usize).is_some_and(|held| held == name);
+        if let Some(place) = places.find(hasher.hash_one(name), same) {
+            return *place;
         }
-        let code = self.names.len() as u32;
-        self.names.push(name.to_owned());
-        self.codes.insert(name.to_owned(), code);
+        let code = names.len() as u32;
+        names.push(name.to_owned());
+        places.insert_unique(hasher.hash_one(name), code, |place| {
+            hasher.hash_one(names.get(*place as usize).map_or("", String::as_str))
+        });
         code
+    }
+
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn into_names(self) -> Vec<String> {
+        self.names
     }
 }
 
-/// Refuses empty and repeated names.
-fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), FrameError> {
-    let mut seen = HashSet::new();
-    for (at, name) in names.enumerate() {
-        if name.is_empty() {
-            return Err(FrameError::UnnamedColumn { position: at + 1 });
-        }
-        if !seen.insert(name) {
-            return Err(FrameError::DuplicateColumn { name: shown(name) });
-        }
+/// Names for an error message: the first twelve.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names = names.map(|name| format!("`{}`", shown(name)));
+    let mut first: Vec<String> = names.by_ref().take(12).collect();
+    if names.next().is_some() {
+        first.push("…".to_owned());
     }
-    Ok(())
+    first.join(", ")
 }

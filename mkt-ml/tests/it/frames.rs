@@ -1,5 +1,6 @@
 //! Reading and building tables.
 
+use mkt_connect::table::cell::DecimalMark;
 use mkt_ml::{ColumnKind, CsvOptions, Frame, FrameError, Labelled, Value};
 use proptest::prelude::*;
 
@@ -25,7 +26,7 @@ fn kinds_are_inferred_and_missing_values_kept() {
 }
 
 #[test]
-fn one_word_makes_a_column_categorical() {
+fn one_word_among_three_makes_a_column_categorical() {
     let frame = Frame::read_csv("a\n1\n2\nmany\n".as_bytes()).unwrap();
     assert_eq!(value(&frame, "a", 0), "1".into());
     assert_eq!(value(&frame, "a", 2), "many".into());
@@ -60,25 +61,138 @@ fn declared_kinds_win_over_inference() {
 }
 
 #[test]
-fn bad_tables_are_refused_with_one_clear_clause() {
-    let cases: [(&[u8], &str); 12] = [
+fn unreadable_table_is_refused_with_one_clause() {
+    let cases: [(&[u8], &str); 7] = [
         (b"", "the table is empty: a header line with column names is expected"),
         (b"\n\n", "the table is empty: a header line with column names is expected"),
         (b"\xef\xbb\xbf", "the table is empty: a header line with column names is expected"),
-        (b",,\n1,2,3\n", "the table is empty: a header line with column names is expected"),
-        (b"a,,c\n", "column 2 has no name in the header"),
-        (b"a,b,a\n", "column `a` occurs twice"),
         (b"a,b\n1,2\n3\n", "line 3 has 1 fields where the header has 2"),
         (b"a,b\n1,2,3\n", "line 2 has 3 fields where the header has 2"),
-        (b"a\nok\nbad \xe9\n", "line 3 is not valid UTF-8: save the table as UTF-8"),
-        (b"caf\xe9\n1\n", "line 1 is not valid UTF-8: save the table as UTF-8"),
-        (b"\xff\xfea\0,\0", "the table is encoded as UTF-16: save it as UTF-8"),
+        (b"a\n1\n\"open\n", "line 3 cannot be read"),
         (b"a\n1\ninf\n", "column `a` is infinite in row 1"),
     ];
     for (csv, expected) in cases {
         assert_eq!(failure(csv), expected);
     }
     assert_eq!(failure(b"a\n1e999\n"), "column `a` is infinite in row 0");
+}
+
+#[test]
+fn repeated_and_empty_names_are_numbered_and_refused_only_where_they_are_asked_for() {
+    let frame = Frame::read_csv("x,,x,y\n1,7,2,0\n3,8,4,1\n".as_bytes()).unwrap();
+    assert_eq!(frame.names().collect::<Vec<_>>(), ["x", "column 2", "x (2)", "y"]);
+    assert!(frame.notes().iter().any(|note| note.starts_with("column x (2): has no name of its own")));
+    assert!(matches!(frame.clone().without(&["x"]), Err(FrameError::DuplicateColumn { .. })));
+    assert_eq!(
+        frame.clone().without(&["x (2)", "x"]).unwrap().names().collect::<Vec<_>>(),
+        ["column 2", "y"]
+    );
+    assert!(Labelled::new(frame, "y").is_ok());
+}
+
+#[test]
+fn files_of_other_encodings_are_read_and_said() {
+    let utf16: Vec<u8> = "\u{feff}n;ville\n1;Nîmes\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [utf16, b"n;ville\n1;N\xeemes\n".to_vec(), "n;ville\n1;Nîmes\n".as_bytes().to_vec()] {
+        let frame = Frame::read_csv(&bytes[..]).unwrap();
+        assert_eq!(value(&frame, "ville", 0), "Nîmes".into());
+        assert!(frame.found().unwrap().encoding.is_some());
+    }
+}
+
+/// Columns of 200 cells, one of which is a word for missing; the model of them must see numbers.
+#[test]
+fn words_for_missing_leave_a_column_numeric() {
+    for name in ["miss_N", "miss_NA", "miss_dash", "miss_hashna", "miss_ln_a"] {
+        let path = format!("{}/tests/files/frames/{name}.csv", env!("CARGO_MANIFEST_DIR"));
+        let frame = Frame::read_csv_path(path).unwrap();
+        let x = frame.column("x").unwrap();
+        assert_eq!(x.kind(), ColumnKind::Numeric, "{name}");
+        assert!(x.missing() >= 1 && frame.notes().is_empty(), "{name}: {:?}", frame.notes());
+    }
+}
+
+/// A column of `n` cells of which the first `wrong` are words.
+fn spoiled(n: usize, wrong: usize) -> Frame {
+    let cell = |row: usize| if row < wrong { "oops".to_owned() } else { format!("{}", row % 7) };
+    let rows: String = (0..n).map(|row| format!("{},{}\n", cell(row), row % 2)).collect();
+    Frame::read_csv(format!("x,y\n{rows}").as_bytes()).unwrap()
+}
+
+#[test]
+fn column_of_99_percent_numbers_is_numeric_and_the_rest_is_noted() {
+    for (rows, wrong) in [(100, 1), (300, 3), (200_000, 2000)] {
+        let frame = spoiled(rows, wrong);
+        assert_eq!(frame.column("x").unwrap().kind(), ColumnKind::Numeric);
+        let expected =
+            format!("column x: {wrong} of {rows} cells are not numbers (first: line 2), taken as missing");
+        assert_eq!(frame.notes(), [expected]);
+    }
+}
+
+#[test]
+fn column_below_99_percent_numbers_is_categorical_and_noted() {
+    let frame = spoiled(100, 2);
+    assert_eq!(frame.column("x").unwrap().kind(), ColumnKind::Categorical);
+    let expected = "column x: 2 of 100 cells are not numbers (first: line 2), read as categories";
+    assert_eq!(frame.notes(), [expected]);
+    // One more than the share allows, although all words come first.
+    assert_eq!(spoiled(200_000, 2001).column("x").unwrap().kind(), ColumnKind::Categorical);
+    assert_eq!(value(&spoiled(100, 2), "x", 2), "2".into());
+}
+
+#[test]
+fn words_for_missing_in_categories_are_noted() {
+    let frame = Frame::read_csv("country\nNA\nFR\nNA\n?\n".as_bytes()).unwrap();
+    assert_eq!(frame.column("country").unwrap().missing(), 3);
+    assert_eq!(frame.notes(), ["column country: words taken as missing: `NA` (2), `?` (1)"]);
+    let kept = CsvOptions::default().missing(["?"]).read("country\nNA\nFR\n?\n".as_bytes()).unwrap();
+    assert_eq!((kept.column("country").unwrap().missing(), value(&kept, "country", 0)), (1, "NA".into()));
+}
+
+#[test]
+fn declared_word_for_missing_may_be_a_number() {
+    let frame = CsvOptions::default().missing_word("-999").read("x\n1\n-999\n-9\n".as_bytes()).unwrap();
+    assert_eq!((value(&frame, "x", 1), value(&frame, "x", 2)), (Value::Missing, Value::Number(-9.0)));
+}
+
+#[test]
+fn point_is_the_decimal_mark_unless_the_column_proves_a_comma() {
+    let numbers = |csv: &str| -> Vec<Value> {
+        let frame = Frame::read_csv(csv.as_bytes()).unwrap();
+        (0..frame.rows()).map(|row| value(&frame, "x", row)).collect()
+    };
+    assert_eq!(numbers("x;y\n1.234;1\n2.5;0\n"), [Value::Number(1.234), Value::Number(2.5)]);
+    assert_eq!(numbers("x;y\n12,50;1\n1,234;0\n"), [Value::Number(12.5), Value::Number(1.234)]);
+    // Proven by the other cell: the point separates thousands.
+    assert_eq!(numbers("x;y\n12,50;1\n1.234;0\n"), [Value::Number(12.5), Value::Number(1234.0)]);
+    assert_eq!(numbers("x;y\n1,234.5;1\n1,234;0\n"), [Value::Number(1234.5), Value::Number(1234.0)]);
+    assert_eq!(numbers("x;y\n1 234,5;1\n7;0\n"), [Value::Number(1234.5), Value::Number(7.0)]);
+    assert_eq!(numbers("x;y\n1e3;1\n-2.5E-1;0\n"), [Value::Number(1000.0), Value::Number(-0.25)]);
+    // Another column has proven what this one leaves open.
+    assert_eq!(numbers("x;y\n1,234;0,5\n2;1\n"), [Value::Number(1.234), Value::Number(2.0)]);
+    let frame = Frame::read_csv("x;y\n12,50;1\n1,234;0\n".as_bytes()).unwrap();
+    assert_eq!(frame.notes().len(), 1, "the comma is said: {:?}", frame.notes());
+}
+
+#[test]
+fn number_with_two_meanings_is_refused_until_the_mark_is_declared() {
+    let csv = "x;y\n7;1\n1,234;0\n";
+    let error = failure(csv.as_bytes());
+    assert!(error.contains("column `x`: line 3") && error.contains("declare the decimal mark"), "{error}");
+    for (mark, expected) in [(DecimalMark::Comma, 1.234), (DecimalMark::Point, 1234.0)] {
+        let frame = CsvOptions::default().decimal_mark(mark).read(csv.as_bytes()).unwrap();
+        assert_eq!(value(&frame, "x", 1), Value::Number(expected));
+    }
+}
+
+#[test]
+fn file_with_title_lines_and_other_names_is_read() {
+    let options = CsvOptions::default().skip_lines(2).rename("Pages vues", "pages");
+    let frame = options.read("Export\n2026\nPages vues;y\n3;1\n".as_bytes()).unwrap();
+    assert_eq!(frame.names().collect::<Vec<_>>(), ["pages", "y"]);
+    let error = CsvOptions::default().rename("nowhere", "x").read("a\n1\n".as_bytes()).unwrap_err();
+    assert!(matches!(error, FrameError::UnknownColumn { .. }), "{error}");
 }
 
 #[test]
