@@ -1,118 +1,78 @@
-//! Learns who converts from any CSV file, as the course's Python does, and says how sure it is:
+//! Learns who converts from any CSV file, evaluates the model and saves it:
 //! `cargo run --release --example conversion_model -- --data user_behavior.csv --target converted`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command-line program")]
-
 mod arguments;
-mod rows;
 
 use arguments::Arguments;
+use chrono::{DateTime, Utc};
 use clap::Parser;
-use mkt_connect::chart::Lang;
-use mkt_connect::sentence;
-use mkt_ml::cross_validation::cross_validate;
-use mkt_ml::evaluation::{
-    Decile, Interval, bootstrap, calibration_curve, deciles, expected_calibration_error,
-    precision_recall_curve,
-};
-use mkt_ml::leakage::{LeakCheck, Reason, Suspect};
-use mkt_ml::metrics::auc_roc;
-use mkt_ml::{Labelled, TrainedModel, chart, evaluation::Evaluation, split};
+use mkt_examples::table::TableOptions;
+use mkt_examples::{Answer, Context, Program, Step, file, progress, warehouse};
+use mkt_ml::assessment::Assessment;
+use mkt_ml::cross_validation::cross_validate_watched;
+use mkt_ml::{ColumnKind, Frame, Labelled, Progress, TrainedModel, chart, split};
+use mkt_warehouse::report::{Scope, training_set};
 use serde::Serialize;
-use std::error::Error;
-use std::fmt::Write;
-use std::fs;
-use std::path::Path;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-type Step<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
-/// Draws for the interval of the AUC.
-const RESAMPLES: usize = 200;
-/// Parts of the training rows that a correction of probabilities is learnt in.
+/// What the warehouse's report calls the outcome.
+const OUTCOME: &str = "converted";
+/// Parts of the training rows that probabilities are calibrated in.
 const CALIBRATION_FOLDS: usize = 5;
 /// Times that a column is shuffled to see what it is worth.
 const SHUFFLES: usize = 5;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("conversion_model: {}", sentence(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
+    Program::new("conversion_model").run(async move { run(&arguments).await })
 }
 
-/// The figures of one model, as `--json` prints them.
+/// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Told {
-    model: &'static str,
-    /// Rows of the file.
-    rows: usize,
-    test_rows: usize,
-    accuracy: f64,
-    precision: f64,
-    recall: f64,
-    f1: f64,
-    auc_roc: Option<f64>,
-    /// Where 95 % of resamples of the test rows have it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auc_roc_interval: Option<[f64; 2]>,
-    average_precision: Option<f64>,
-    log_loss: f64,
-    brier: f64,
-    calibration_error: f64,
+struct Figures {
+    #[serde(flatten)]
+    assessment: Assessment,
     train_seconds: f64,
     predict_rows_per_second: f64,
-    importances: Vec<Share>,
-    /// Columns that may know too much.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    suspects: Vec<Suspect>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cross_validation: Option<CrossValidation>,
 }
 
-#[derive(Debug, Serialize)]
-struct Share {
-    feature: String,
-    importance: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct CrossValidation {
-    folds: usize,
-    auc_roc_mean: f64,
-    auc_roc_deviation: f64,
-}
-
-fn run(arguments: &Arguments) -> Step<String> {
-    let rows = rows::read(arguments)?;
-    let (train, test) = rows.split(arguments.test_size, arguments.seed)?;
-    let begun = Instant::now();
-    let model = match arguments.calibrate {
-        None => TrainedModel::fit(&train, arguments.algorithm())?,
-        Some(correction) => TrainedModel::fit_calibrated(
-            &train,
-            arguments.algorithm(),
-            correction.into(),
-            CALIBRATION_FOLDS,
-            arguments.seed,
-        )?,
+async fn run(arguments: &Arguments) -> Step<Answer> {
+    // 1. Rows with their outcome, and a fifth of them held out.
+    let (frame, mut notes) = read(arguments).await?;
+    let (frame, empty) = frame.without_empty();
+    notes.extend(empty.iter().map(|column| format!("column {column}: empty, left out")));
+    let target = arguments.target.as_deref().unwrap_or(OUTCOME);
+    let rows = match &arguments.positive {
+        Some(positive) => Labelled::with_positive(frame, target, positive)?,
+        None => Labelled::new(frame, target)?,
     };
+    let (train, test) = rows.split(arguments.test_size, arguments.seed)?;
+
+    // 2. The model.
+    let begun = Instant::now();
+    let model = fit(arguments, &train)?;
     let train_seconds = begun.elapsed().as_secs_f64();
     let begun = Instant::now();
-    let probabilities = model.probabilities(test.frame())?;
-    let predict_rows_per_second = test.rows() as f64 / begun.elapsed().as_secs_f64().max(1e-9);
-    let evaluation = Evaluation::new(test.labels(), &probabilities, 0.5)?;
-    let interval = bootstrap(test.labels(), &probabilities, auc_roc, RESAMPLES, arguments.seed).ok();
-    let tenths = deciles(test.labels(), &probabilities).unwrap_or_default();
-    let cross_validation = arguments.folds.map(|folds| validate(arguments, &rows, folds)).transpose()?;
+    let scored = model.probabilities(test.frame())?.len();
+    let predict_rows_per_second = scored as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+
+    // 3. How good it is, on the rows held out.
+    let mut assessment = Assessment::new(&model, &train, &test, arguments.seed)?.with_notes(notes);
+    if let Some(folds) = arguments.folds {
+        let splits = split::stratified_folds(rows.labels(), folds, arguments.seed)?;
+        let bar = progress::bar(folds as u64, "parts of the cross-validation");
+        let watch = |done: Progress| {
+            bar.set_position(done.done as u64);
+            ControlFlow::Continue(())
+        };
+        let judged = cross_validate_watched(&rows, &[arguments.algorithm()], &splits, &watch);
+        bar.finish_and_clear();
+        assessment = assessment.with_cross_validation(&judged?);
+    }
+
+    // 4. Files.
     if let Some(path) = &arguments.save {
         model.save(path)?;
     }
@@ -120,143 +80,61 @@ fn run(arguments: &Arguments) -> Step<String> {
         model.save_onnx(path)?;
     }
     if let Some(folder) = &arguments.charts {
-        draw(folder, arguments, &model, &test, &probabilities, &tenths)?;
-    }
-    let told = Told {
-        model: model.algorithm().name(),
-        rows: rows.rows(),
-        test_rows: test.rows(),
-        accuracy: evaluation.accuracy,
-        precision: evaluation.precision,
-        recall: evaluation.recall,
-        f1: evaluation.f1,
-        auc_roc: evaluation.auc_roc,
-        auc_roc_interval: interval.map(|interval| [interval.low, interval.high]),
-        average_precision: evaluation.average_precision,
-        log_loss: evaluation.log_loss,
-        brier: evaluation.brier,
-        calibration_error: expected_calibration_error(test.labels(), &probabilities)?,
-        train_seconds,
-        predict_rows_per_second,
-        importances: model
-            .importances()
-            .into_iter()
-            .map(|share| Share { feature: share.column, importance: share.importance })
-            .collect(),
-        suspects: LeakCheck::default().seed(arguments.seed).run(&train)?,
-        cross_validation,
-    };
-    if arguments.json {
-        return Ok(serde_json::to_string(&told)?);
-    }
-    Ok(text(&told, &model, &evaluation, interval, &tenths)?)
-}
-
-fn validate(arguments: &Arguments, rows: &Labelled, folds: usize) -> Step<CrossValidation> {
-    let splits = split::stratified_folds(rows.labels(), folds, arguments.seed)?;
-    let judged = cross_validate(rows, &[arguments.algorithm()], &splits)?;
-    let scores = judged.models.first().ok_or("no model was judged")?;
-    let (auc_roc_mean, auc_roc_deviation) = scores.mean(|evaluation| evaluation.auc_roc);
-    Ok(CrossValidation { folds, auc_roc_mean, auc_roc_deviation })
-}
-
-fn draw(
-    folder: &Path,
-    arguments: &Arguments,
-    model: &TrainedModel,
-    test: &Labelled,
-    probabilities: &[f64],
-    tenths: &[Decile],
-) -> Step<()> {
-    fs::create_dir_all(folder)?;
-    let (name, labels, lang) = (model.algorithm().name(), test.labels(), Lang::from(arguments.lang));
-    let shuffled = model.permutation_importances(test, SHUFFLES, arguments.seed)?;
-    let bins = calibration_curve(labels, probabilities, 10)?;
-    let curve = precision_recall_curve(labels, probabilities)?;
-    let pictures = [
-        ("roc.svg", chart::roc(labels, &[(name, probabilities)], lang)?.svg()),
-        ("precision_recall.svg", chart::precision_recall(&[(name, &curve)], lang).svg()),
-        ("gain.svg", chart::gain(&[(name, tenths)], lang).svg()),
-        ("calibration.svg", chart::calibration(&[(name, &bins)], lang).svg()),
-        ("importances.svg", chart::importance(&model.importances(), lang).svg()),
-        ("permutation.svg", chart::permutation_importance(&shuffled, lang).svg()),
-    ];
-    for (file, svg) in pictures {
-        fs::write(folder.join(file), svg)?;
-    }
-    Ok(())
-}
-
-fn text(
-    told: &Told,
-    model: &TrainedModel,
-    evaluation: &Evaluation,
-    interval: Option<Interval>,
-    tenths: &[Decile],
-) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
-    let summary = model.summary();
-    writeln!(
-        text,
-        "{}: fitted on {} rows ({} converted) in {:.2} s, judged on {} others\n",
-        told.model, summary.rows, summary.positives, told.train_seconds, told.test_rows
-    )?;
-    writeln!(text, "{}", model.report(evaluation))?;
-    if let Some(interval) = interval {
-        let Interval { estimate, low, high, .. } = interval;
-        writeln!(text, "AUC-ROC {estimate:.3} (95 % interval {low:.3} to {high:.3})")?;
-    }
-    writeln!(
-        text,
-        "log-loss {:.4}, Brier {:.4}, calibration error {:.4}",
-        told.log_loss, told.brier, told.calibration_error
-    )?;
-    if let Some(CrossValidation { folds, auc_roc_mean, auc_roc_deviation }) = &told.cross_validation {
-        writeln!(
-            text,
-            "cross-validation in {folds} parts: AUC-ROC {auc_roc_mean:.3} ± {auc_roc_deviation:.3}"
-        )?;
-    }
-    if let Some(first) = tenths.first() {
-        writeln!(
-            text,
-            "the best-ranked tenth converts {:.1} times as often as all, and holds {:.0} % of the conversions",
-            first.lift,
-            first.gain * 100.0
-        )?;
-    }
-    writeln!(text, "\nImportance")?;
-    let width = told.importances.iter().map(|share| share.feature.chars().count()).max().unwrap_or_default();
-    for Share { feature, importance } in &told.importances {
-        writeln!(text, "  {feature:<width$}  {importance:.3}")?;
-    }
-    if let Some(coefficients) = model.coefficients() {
-        writeln!(text, "\nOdds ratios per unit (95 % interval)")?;
-        let width = coefficients.iter().map(|one| one.feature.chars().count()).max().unwrap_or_default();
-        for one in &coefficients {
-            writeln!(
-                text,
-                "  {:<width$}  {:.3} ({:.3} to {:.3})",
-                one.feature, one.odds_ratio, one.odds_ratio_low, one.odds_ratio_high
-            )?;
+        file::make_folder(folder)?;
+        for (name, chart) in chart::of_model(&model, &test, SHUFFLES, arguments.seed, arguments.lang)? {
+            file::replace(&folder.join(name).with_extension("svg"), chart.svg().as_bytes())?;
         }
     }
-    if let Some(rules) = model.rules() {
-        write!(text, "\n{rules}")?;
+
+    let figures = Figures { assessment, train_seconds, predict_rows_per_second };
+    Answer::of(arguments.json, &figures, |figures| {
+        let (name, summary) = (model.algorithm().name(), model.summary());
+        format!(
+            "{name}: fitted on {} rows ({} converted) in {train_seconds:.2} s, evaluated on {} others\n\n{}",
+            summary.rows, summary.positives, figures.assessment.test_rows, figures.assessment
+        )
+    })
+}
+
+/// The columns to learn from, and what to say about them.
+async fn read(arguments: &Arguments) -> Step<(Frame, Vec<String>)> {
+    let without: Vec<&str> = arguments.without.iter().map(String::as_str).collect();
+    let Some(path) = &arguments.data else {
+        let url = arguments.warehouse.as_deref().unwrap_or_default();
+        let warehouse = warehouse::to_read(url).await?;
+        let all = Scope::between("UTC", DateTime::<Utc>::UNIX_EPOCH, Utc::now())?;
+        let answer = training_set(warehouse.as_ref(), &all).await?;
+        let frame = Frame::try_from(answer.table())?.without(&["session_id"])?;
+        return Ok((frame.without(&without)?, Vec::new()));
+    };
+    let mut options = arguments.table.csv_options(mkt_ml::CsvOptions::default());
+    for column in &arguments.categorical {
+        options = options.kind(column, ColumnKind::Categorical);
     }
-    for suspect in &told.suspects {
-        let Suspect { column, auc, reason, .. } = suspect;
-        let why = match reason {
-            Reason::DecidesAlone => format!("decides the outcome nearly alone (AUC {auc:.3})"),
-            Reason::FilledWithOutcome { filled, share, positive } => format!(
-                "is filled in where a row {} ({:.0} % of the {filled} filled rows)",
-                if *positive { "converted" } else { "did not convert" },
-                share * 100.0
-            ),
-            Reason::NamesTheRow { levels } => format!("names the row ({levels} different values)"),
-            _ => "knows too much".to_owned(),
-        };
-        write!(text, "\n`{column}` {why}: is it known before the outcome? If not, --without {column}")?;
+    let frame = options.read_path(path).context(|| format!("cannot read {}", path.display()))?;
+    let mut notes = TableOptions::found(frame.found());
+    notes.extend(frame.notes());
+    Ok((frame.without(&without)?, notes))
+}
+
+/// Fits with a bar of trees or steps on a terminal; calibration has no steps to count.
+fn fit(arguments: &Arguments, train: &Labelled) -> Step<TrainedModel> {
+    let algorithm = arguments.algorithm();
+    if let Some(method) = arguments.calibrate {
+        let spinner = progress::spinner("fitting six models to calibrate one");
+        let model =
+            TrainedModel::fit_calibrated(train, algorithm, method.into(), CALIBRATION_FOLDS, arguments.seed);
+        spinner.finish_and_clear();
+        return Ok(model?);
     }
-    Ok(text.trim_end().to_owned())
+    let bar = progress::bar(0, "trees or steps");
+    let watch = |done: Progress| {
+        bar.set_length(done.total as u64);
+        bar.set_position(done.done as u64);
+        ControlFlow::Continue(())
+    };
+    let encoder = algorithm.encoder();
+    let model = TrainedModel::fit_watched(train, algorithm, &encoder, &watch);
+    bar.finish_and_clear();
+    Ok(model?)
 }

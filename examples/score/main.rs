@@ -1,154 +1,128 @@
-//! Scores the rows of a CSV file by a model that `conversion_model` kept, from the model's file alone:
+//! Scores the rows of a CSV file with a model that `conversion_model` saved, from the model's file alone:
 //! `cargo run --release --example score -- --model forest.mkt --data visitors.csv --out scored.csv`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command-line program")]
+mod arguments;
 
+use arguments::Arguments;
 use clap::Parser;
-use mkt_connect::sentence;
+use mkt_examples::file::Whole;
+use mkt_examples::table::TableOptions;
+use mkt_examples::{Answer, Context, Program, Step};
 use mkt_ml::targeting::TargetList;
-use mkt_ml::{CsvOptions, TrainedModel};
+use mkt_ml::{ColumnKind, Frame, TrainedModel, Value};
 use serde::Serialize;
-use std::error::Error;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
 use std::process::ExitCode;
 use std::time::Instant;
 
-type Step<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
-/// Scores the rows of a CSV file: each row as it stands, with `probability`, `decile` (1 is best) and, with --value,
-/// `expected_value`
-#[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "\
-Columns are found by name; those that the model does not know are copied. The file of results is written whole or \
-not at all.
-
-Example:
-  cargo run --release --example score -- --model forest.mkt --data visitors.csv --out scored.csv"
-)]
-struct Arguments {
-    /// The model's file
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
-    /// The rows to score; the first line names the columns
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
-    /// Where the scored rows go
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-    /// A column with what a conversion of the row is worth: rows are then ranked by probability × value
-    #[arg(long, value_name = "COLUMN")]
-    value: Option<String>,
-    /// What separates the columns
-    #[arg(long, value_name = "CHARACTER", default_value = ",")]
-    delimiter: char,
-    /// Prints the summary as one line of JSON
-    #[arg(long)]
-    json: bool,
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    Program::new("score").run_blocking(move || run(&arguments))
 }
 
-/// What became of the rows.
+/// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Told {
+struct Summary {
     rows: usize,
     mean_probability: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_value: Option<f64>,
+    /// What to know about the file, one sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     seconds: f64,
 }
 
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let told = run(&arguments).and_then(|told| {
-        Ok(if arguments.json {
-            serde_json::to_string(&told)?
-        } else {
-            let (rows, mean, seconds) = (told.rows, told.mean_probability, told.seconds);
-            format!("{rows} rows scored in {seconds:.2} s, mean probability {mean:.4}")
-        })
-    });
-    match told {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("score: {}", sentence(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(arguments: &Arguments) -> Step<Told> {
+fn run(arguments: &Arguments) -> Step<Answer> {
     let begun = Instant::now();
-    let delimiter = u8::try_from(arguments.delimiter)
-        .map_err(|_| format!("`{}` cannot separate columns", arguments.delimiter))?;
-    let model = TrainedModel::load(&arguments.model)?;
-    // Columns are read as training understood them.
-    let options = CsvOptions::default().delimiter(delimiter).schema(&model.schema());
-    let frame = options.read_path(&arguments.data)?;
-    let probabilities = model.probabilities(&frame)?;
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(&arguments.data)?;
-    let values = match &arguments.value {
-        None => None,
-        Some(column) => Some(values(&mut reader, column, arguments, delimiter)?),
-    };
-    let list = match &values {
-        None => TargetList::by_probability(&probabilities)?,
-        Some(values) => TargetList::by_expected_value(&probabilities, values)?,
-    };
-    let scored = list.in_order();
-
-    let beside = arguments.out.with_extension("part");
-    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_path(&beside)?;
-    let mut header = reader.headers()?.clone();
-    header.push_field("probability");
-    header.push_field("decile");
-    if values.is_some() {
-        header.push_field("expected_value");
-    }
-    writer.write_record(&header)?;
-    for (row, record) in reader.records().enumerate() {
-        let mut record = record?;
-        let Some(scored) = scored.get(row) else {
-            return Err("the file of rows grew while it was read".into());
-        };
-        record.push_field(&scored.probability.to_string());
-        record.push_field(&scored.decile.to_string());
-        if values.is_some() {
-            record.push_field(&scored.expected_value.to_string());
+    for input in [&arguments.data, &arguments.model] {
+        if fs::canonicalize(input)
+            .ok()
+            .is_some_and(|path| fs::canonicalize(&arguments.out).ok() == Some(path))
+        {
+            return Err(format!("--out {} is an input: name another file", arguments.out.display()).into());
         }
-        writer.write_record(&record)?;
     }
-    writer.into_inner().map_err(csv::IntoInnerError::into_error)?.sync_all()?;
-    fs::rename(&beside, &arguments.out)?;
+    let doing = || format!("cannot read {}", arguments.data.display());
+
+    // 1. The rows, read as training understood them, and how they fit the model.
+    let model = TrainedModel::load(&arguments.model)?;
+    let mut options = arguments.table.csv_options(model.csv_options());
+    if let Some(column) = &arguments.value {
+        options = options.kind(column, ColumnKind::Numeric);
+    }
+    let frame = options.read_path(&arguments.data).context(doing)?;
+    let mut notes = TableOptions::found(frame.found());
+    let schema = model.schema();
+    notes.extend(
+        frame
+            .notes()
+            .into_iter()
+            .filter(|note| schema.iter().any(|field| note.starts_with(&format!("column {}: ", field.name)))),
+    );
+    notes.extend(misfits(&model, &frame));
+
+    // 2. Their probabilities, ranked.
+    let probabilities = model.probabilities(&frame)?;
+    let list = match &arguments.value {
+        None => TargetList::by_probability(&probabilities)?,
+        Some(column) => TargetList::by_expected_value(&probabilities, &values(&frame, column)?)?,
+    };
+
+    // 3. The file again, each row with its score.
+    let table = options.open(File::open(&arguments.data).context(doing)?)?;
+    let mut out = Whole::create(&arguments.out)?;
+    let added = list.copy_table(table, arguments.value.is_some(), &mut out)?;
+    out.finish()?;
+    let taken = added.iter().filter(|name| name.ends_with(|last: char| last.is_ascii_digit()));
+    notes.extend(
+        taken.map(|name| {
+            format!("the file has a column of that name already: the model's is called `{name}`")
+        }),
+    );
+
     let rows = probabilities.len();
-    Ok(Told {
+    let summary = Summary {
         rows,
         mean_probability: probabilities.iter().sum::<f64>() / rows.max(1) as f64,
-        expected_value: values.map(|_| scored.iter().map(|row| row.expected_value).sum()),
+        expected_value: arguments
+            .value
+            .as_ref()
+            .map(|_| list.ranked().iter().map(|row| row.expected_value).sum()),
+        notes,
         seconds: begun.elapsed().as_secs_f64(),
+    };
+    Answer::of(arguments.json, &summary, |summary| {
+        let (mean, seconds) = (summary.mean_probability, summary.seconds);
+        let first = format!("{rows} rows scored in {seconds:.2} s, mean probability {mean:.4}");
+        std::iter::once(first).chain(summary.notes.iter().cloned()).collect::<Vec<_>>().join("\n")
     })
 }
 
-/// The numbers of a column; the reader stands at its first row again afterwards.
-fn values(
-    reader: &mut csv::Reader<fs::File>,
-    column: &str,
-    arguments: &Arguments,
-    delimiter: u8,
-) -> Step<Vec<f64>> {
-    let at = reader.headers()?.iter().position(|name| name == column);
-    let at = at.ok_or_else(|| format!("there is no column `{column}`"))?;
-    let mut numbers = Vec::new();
-    for (row, record) in reader.records().enumerate() {
-        let record = record?;
-        let number = record.get(at).and_then(|cell| cell.trim().parse::<f64>().ok());
-        let number = number.filter(|number| number.is_finite());
-        numbers.push(number.ok_or_else(|| format!("row {} has no number in column `{column}`", row + 1))?);
+/// Columns without any value, and categories that the model does not know.
+fn misfits(model: &TrainedModel, frame: &Frame) -> Vec<String> {
+    let mut notes = Vec::new();
+    for fit in model.fit_of(frame).iter().filter(|fit| fit.rows > 0) {
+        let (column, rows) = (&fit.column, fit.rows);
+        if fit.missing == rows {
+            notes.push(format!("column {column}: empty in all {rows} rows"));
+        }
+        if fit.unfamiliar > 0 {
+            notes.push(format!(
+                "column {column}: {} of {rows} rows hold a category that training did not show, or too rarely to tell",
+                fit.unfamiliar
+            ));
+        }
     }
-    *reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(&arguments.data)?;
-    Ok(numbers)
+    notes
+}
+
+/// The numbers of a column, all of which must be there.
+fn values(frame: &Frame, name: &str) -> Step<Vec<f64>> {
+    let column = frame.column(name).ok_or_else(|| format!("there is no column `{name}`"))?;
+    let number = |row| match column.value(row) {
+        Some(Value::Number(number)) => Ok(number),
+        _ => Err(format!("row {} has no number in column `{name}`", row + 1).into()),
+    };
+    (0..column.rows()).map(number).collect()
 }

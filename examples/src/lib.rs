@@ -8,6 +8,7 @@
 //! | [`progress`] | bars on standard error, only when it is a terminal |
 //! | [`file`] | files that are written whole or not at all, and folders for their owner only |
 //! | [`option`] | values of options: a day, a zone, a language, a delimiter |
+//! | [`table`] | the options with which a file is read into a frame |
 //! | [`warehouse`] | opens the warehouse that `--warehouse` names |
 //! | [`world`] | sample data of any size with known truths, for the examples and the benches |
 //!
@@ -25,6 +26,7 @@ pub mod file;
 pub mod option;
 mod program;
 pub mod progress;
+pub mod table;
 pub mod warehouse;
 pub mod world;
 

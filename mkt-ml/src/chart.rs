@@ -1,12 +1,43 @@
 //! A model's verdict as pictures: ROC, precision and recall, gain, calibration, and what moves the model.
 
-use mkt_connect::chart::{Bar, Bars, Format, Lang, Line};
+use mkt_connect::chart::{Bar, Bars, Chart, Format, Lang, Line};
 
 use crate::{
-    evaluation::{CalibrationBin, Decile},
+    Error,
+    evaluation::{CalibrationBin, Decile, calibration_curve, deciles, precision_recall_curve},
     importance::{Importance, PermutationImportance},
+    labelled::Labelled,
     metrics::{MetricError, auc_roc, roc_curve},
+    trained::TrainedModel,
 };
+
+/// All charts of one model on test rows, each with a name for its file: `roc`, `precision_recall`, `gain`,
+/// `calibration`, `importances`, `permutation`. Columns are shuffled `shuffles` times, drawn by `seed`.
+///
+/// # Errors
+/// As [`TrainedModel::permutation_importances`].
+pub fn of_model(
+    model: &TrainedModel,
+    test: &Labelled,
+    shuffles: usize,
+    seed: u64,
+    lang: Lang,
+) -> Result<[(&'static str, Chart); 6], Error> {
+    let (name, labels, probabilities) =
+        (model.algorithm().name(), test.labels(), model.probabilities(test.frame())?);
+    let shuffled = model.permutation_importances(test, shuffles, seed)?;
+    let tenths = deciles(labels, &probabilities)?;
+    let bins = calibration_curve(labels, &probabilities, 10)?;
+    let curve = precision_recall_curve(labels, &probabilities)?;
+    Ok([
+        ("roc", roc(labels, &[(name, &probabilities)], lang)?.into()),
+        ("precision_recall", precision_recall(&[(name, &curve)], lang).into()),
+        ("gain", gain(&[(name, &tenths)], lang).into()),
+        ("calibration", calibration(&[(name, &bins)], lang).into()),
+        ("importances", importance(&model.importances(), lang).into()),
+        ("permutation", permutation_importance(&shuffled, lang).into()),
+    ])
+}
 
 /// ROC curves of several models on the same rows, each with its area in the legend, and the diagonal of guessing.
 ///

@@ -7,6 +7,7 @@ use crate::{
     classifier::ModelError,
     evaluation::Evaluation,
     labelled::Labelled,
+    progress::{Progress, Watcher, unwatched},
     significance::{Difference, corrected_t},
     split::Split,
     trained::{Algorithm, TrainedModel},
@@ -66,7 +67,22 @@ pub fn cross_validate(
     algorithms: &[Algorithm],
     folds: &[Split],
 ) -> Result<CrossValidation, Error> {
+    cross_validate_watched(rows, algorithms, folds, &unwatched)
+}
+
+/// As [`cross_validate`], and calls `watcher` after every fit: `done` counts the fits, of which there are folds ×
+/// algorithms.
+///
+/// # Errors
+/// As [`cross_validate`], and [`ModelError::Cancelled`] when the watcher breaks.
+pub fn cross_validate_watched(
+    rows: &Labelled,
+    algorithms: &[Algorithm],
+    folds: &[Split],
+    watcher: Watcher<'_>,
+) -> Result<CrossValidation, Error> {
     check(folds)?;
+    let (mut done, total) = (0, folds.len() * algorithms.len());
     let mut models: Vec<FoldScores> = algorithms
         .iter()
         .map(|algorithm| FoldScores { model: algorithm.name().to_owned(), folds: Vec::new() })
@@ -77,6 +93,10 @@ pub fn cross_validate(
         shares += test.rows() as f64 / train.rows() as f64;
         for (scores, algorithm) in models.iter_mut().zip(algorithms) {
             scores.folds.push(TrainedModel::fit(&train, algorithm.clone())?.evaluate(&test)?);
+            done += 1;
+            if watcher(Progress { done, total, validation_loss: None }).is_break() {
+                return Err(ModelError::Cancelled { done, total }.into());
+            }
         }
     }
     Ok(CrossValidation { models, test_to_train: shares / folds.len() as f64 })

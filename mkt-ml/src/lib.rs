@@ -49,6 +49,7 @@
 //! | [`split`] | training and test rows, folds: stratified, by group, by time; all seeded |
 //! | [`metrics`] | confusion counts, AUC, average precision, log-loss, Brier score |
 //! | [`evaluation`] | all metrics of one model, deciles, calibration error, bootstrap intervals, best threshold |
+//! | [`assessment`] | all of it for one model, as text and JSON |
 //! | [`report`] | scikit-learn's classification report |
 //! | [`cross_validation`], [`significance`] | several models on the same folds; whether they differ by more than chance |
 //! | [`calibration`] | Platt and isotonic calibration of probabilities |
@@ -81,6 +82,7 @@
 //! | `onnx` | [`TrainedModel`]s as ONNX files, for onnxruntime |
 //! | `warehouse` | frames from tables of mkt-warehouse, such as its report `training_set` |
 
+pub mod assessment;
 pub mod attribution;
 mod boosting;
 pub mod budget;

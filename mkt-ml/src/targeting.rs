@@ -5,6 +5,7 @@
 
 use std::io;
 
+use mkt_connect::table::Table;
 use serde::{Deserialize, Serialize};
 
 /// Why rows could not be ranked.
@@ -225,6 +226,54 @@ impl TargetList {
         // 0.3 ÷ 0.1 is 2.9999999999999996 but pays for three.
         let count = (budget / cost * (1.0 + 4.0 * f64::EPSILON)).floor() as usize;
         Ok(self.best(count))
+    }
+
+    /// Copies the rows of a table as they are, each with `probability`, `decile` and, with `expected_value`, that too; the
+    /// delimiter is the table's, the encoding UTF-8. Returns the names of the columns added: a name that the table
+    /// already has gets a number, as in `probability_2`.
+    ///
+    /// # Errors
+    /// A table that cannot be read or has another number of rows than were ranked; what the writer says.
+    pub fn copy_table<R: io::Read, W: io::Write>(
+        &self,
+        mut table: Table<R>,
+        expected_value: bool,
+        writer: W,
+    ) -> io::Result<Vec<String>> {
+        let changed = || io::Error::other("the table changed while it was read");
+        let mut names = vec!["probability", "decile"];
+        if expected_value {
+            names.push("expected_value");
+        }
+        let header: Vec<String> = table.header().names().to_vec();
+        let free = |name: &&str| {
+            let numbered = (2..).map(|number| format!("{name}_{number}"));
+            let candidates = std::iter::once((*name).to_owned()).chain(numbered);
+            candidates.into_iter().find(|name| !header.contains(name)).unwrap_or_default()
+        };
+        let added: Vec<String> = names.iter().map(free).collect();
+        let delimiter = table.layout().delimiter();
+        let mut out = csv::WriterBuilder::new().delimiter(delimiter).from_writer(writer);
+        out.write_record(header.iter().chain(&added))?;
+        let mut scored = self.in_order().into_iter();
+        while let Some(record) = table.next().map_err(io::Error::other)? {
+            let (Ok(record), Some(row)) = (record, scored.next()) else { return Err(changed()) };
+            // Surplus blank cells are no column.
+            for at in 0..header.len() {
+                out.write_field(record.field(at))?;
+            }
+            out.write_field(row.probability.to_string())?;
+            out.write_field(row.decile.to_string())?;
+            if expected_value {
+                out.write_field(row.expected_value.to_string())?;
+            }
+            out.write_record(None::<&[u8]>)?;
+        }
+        if scored.next().is_some() {
+            return Err(changed());
+        }
+        out.flush()?;
+        Ok(added)
     }
 
     /// Writes `rows` as CSV: `id,rank,decile,probability,expected_value`; `names` hold the id of each row in the order

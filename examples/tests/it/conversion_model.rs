@@ -143,7 +143,74 @@ fn rows_are_scored_from_the_model_s_file_alone() {
     assert!(number(1, 5) > number(2, 5) + 0.3, "{scored}");
     assert!((1..4).all(|row| (0.0..=1.0).contains(&number(row, 5))));
     assert!((number(1, 7) - 10.0 * number(1, 5)).abs() < 1e-9);
-    assert!(!Path::new(&path("scored.part")).exists());
+    assert!(!Path::new(&path("scored.csv.part")).exists());
+    let summary: Value = serde_json::from_str(&line).unwrap();
+    let notes = summary["notes"].as_array().unwrap();
+    let unseen = "column source: 1 of 3 rows hold a category that training did not show";
+    assert!(notes.iter().any(|note| note.as_str().unwrap().starts_with(unseen)), "{line}");
+
+    // A column of that name, an empty column, and the input as output.
+    fs::write(&visitors, "source;pages;device;probability\nemail;;mobile;high\nemail;;mobile;low\n").unwrap();
+    let text = told(&run("score", &["--model", &model, "--data", &visitors, "--out", &out]));
+    assert!(text.contains("column pages: empty in all 2 rows"), "{text}");
+    assert!(text.contains("the model's is called `probability_2`"), "{text}");
+    let scored = fs::read_to_string(&out).unwrap();
+    assert!(
+        scored.starts_with("source;pages;device;probability;probability_2;decile\nemail;;mobile;high;"),
+        "{scored}"
+    );
+    let before = fs::read(&visitors).unwrap();
+    let text = refused(&run("score", &["--model", &model, "--data", &visitors, "--out", &visitors]));
+    assert!(text.contains("is an input"), "{text}");
+    assert_eq!(fs::read(&visitors).unwrap(), before);
+}
+
+#[test]
+fn files_as_people_have_them_are_read_and_what_was_found_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let data = behaviour(folder.path());
+    // Windows-1252, semicolons, a title line, decimal commas, other names, a target with a blank before it.
+    let mut file = b"Export de la boutique\nPages vues;Source;Pays;\xc9tat;vide;Panier\n".to_vec();
+    for (row, line) in fs::read_to_string(&data).unwrap().lines().skip(1).enumerate() {
+        let cells: Vec<&str> = line.split(',').collect();
+        let outcome = if cells[5] == "yes" { " >50K" } else { " <=50K" };
+        let pages = if row == 7 { "beaucoup" } else { cells[1] };
+        let country = if row % 3 == 0 { "NA" } else { "FR" };
+        file.extend(format!("{pages};{};{country};{outcome};;{},5\n", cells[2], cells[4]).bytes());
+    }
+    let messy = path("messy.csv");
+    fs::write(&messy, file).unwrap();
+    let asked = ["--data", &messy, "--target", "\u{c9}tat", "--positive", " >50K", "--model", "logistic"];
+    let how = ["--skip-lines", "1", "--map", "Pages vues=pages", "--missing", "inconnu"];
+    let text = told(&run("conversion_model", &[&asked[..], &how].concat()));
+    for part in [
+        "encoding: windows-1252",
+        "delimiter: ;",
+        "column vide: empty, left out",
+        "of 1176 cells are not numbers (first: line 10), taken as missing",
+        "column Pays: words taken as missing: `NA` (400)",
+        "column Panier: decimal mark",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let json: Value =
+        serde_json::from_str(&told(&run("conversion_model", &[&asked[..], &how, &["--json"]].concat())))
+            .unwrap();
+    assert!(json["notes"].as_array().unwrap().len() >= 5, "{json}");
+    let ambiguous = path("ambiguous.csv");
+    fs::write(&ambiguous, "x;y\n1,234;0\n7;1\n").unwrap();
+    let text = refused(&run("conversion_model", &["--data", &ambiguous, "--target", "y"]));
+    assert!(text.contains("two meanings") && text.contains("decimal mark"), "{text}");
+}
+
+#[test]
+fn help_fits_80_columns() {
+    for name in ["conversion_model", "score"] {
+        let help = told(&run(name, &["--help"]));
+        let long = help.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(long, None, "{name}");
+    }
 }
 
 #[test]

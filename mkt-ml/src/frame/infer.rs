@@ -92,7 +92,7 @@ impl Cells {
                 // Words for missing values may be numbers, such as -999.
                 match cell::float(text, rules.mark.unwrap_or(DecimalMark::Point)) {
                     Some(number) if !(rules.numbers_missing && rules.missing.is(text)) => {
-                        numbers.push(number)
+                        numbers.push(number);
                     }
                     Some(_) => numbers.push(f64::NAN),
                     None => {
@@ -197,7 +197,7 @@ impl Cells {
         let must = declared.or(expected) == Some(ColumnKind::Numeric);
         let mark = self.mark(name, declared_mark, rules, lines)?;
         let value = mark.map_or(DecimalMark::Point, |mark| mark.value);
-        self.numbers_again(value, rules);
+        self.numbers_again(value, declared_mark.is_none());
         let (mut present, mut strangers, mut first) = (0, 0, usize::MAX);
         match &self.held {
             Held::Numbers { numbers, strangers: rows, .. } => {
@@ -251,7 +251,7 @@ impl Cells {
         })
     }
 
-    /// The decimal mark; `None` where no cell has a comma.
+    /// The decimal mark; `None` for a point that nothing speaks against.
     fn mark(
         &self,
         name: &str,
@@ -263,6 +263,16 @@ impl Cells {
             return Ok(Some(Decided::new(mark, How::Declared)));
         }
         let numeric = |mark| self.is_numeric_with(mark, rules);
+        let refused = |evidence: &DecimalEvidence| {
+            let row = evidence.ambiguous().map_or(0, |(_, row)| row as usize);
+            FrameError::DecimalMark { column: shown(name), line: lines.of(row) }
+        };
+        if rules.mark == Some(DecimalMark::Comma) && !self.strangers_with_comma() {
+            // Another column has proven the comma: numbers such as 1.234 may be thousands here, others may not.
+            let evidence = self.evidence();
+            let unclear = evidence.decide(None).is_none() && evidence.ambiguous().is_some();
+            return if unclear && numeric(DecimalMark::Point) { Err(refused(&evidence)) } else { Ok(None) };
+        }
         if !self.strangers_with_comma() || !(numeric(DecimalMark::Comma) || numeric(DecimalMark::Point)) {
             return Ok(None);
         }
@@ -275,17 +285,14 @@ impl Cells {
         let shared = rules.mark.map(|mark| Decided::new(mark, How::Content));
         match proven.or(shared) {
             Some(mark) => Ok(Some(mark)),
-            None => {
-                let row = evidence.ambiguous().map_or(0, |(_, row)| row as usize);
-                Err(FrameError::DecimalMark { column: shown(name), line: lines.of(row) })
-            }
+            None => Err(refused(&evidence)),
         }
     }
 
     /// Reads the cells that are no plain numbers with the mark, now that it is known.
-    fn numbers_again(&mut self, mark: DecimalMark, rules: &Rules<'_>) {
+    fn numbers_again(&mut self, mark: DecimalMark, read_with_point: bool) {
         let Held::Numbers { numbers, strangers, texts } = &mut self.held else { return };
-        if mark == DecimalMark::Comma && rules.mark.is_none() {
+        if mark == DecimalMark::Comma && read_with_point {
             // Cells with a point were read as if it were the mark.
             for (slot, text) in numbers.iter_mut().zip(texts.iter()) {
                 if !slot.is_nan() && text.contains('.') {

@@ -481,6 +481,16 @@ impl Frame {
         Ok(self)
     }
 
+    /// The frame without the columns that have no value in any row, and their names.
+    #[must_use]
+    pub fn without_empty(mut self) -> (Self, Vec<String>) {
+        let rows = self.rows;
+        let (empty, held) = self.columns.into_iter().partition(|column| rows > 0 && column.missing() == rows);
+        self.columns = held;
+        let empty: Vec<Column> = empty;
+        (self, empty.into_iter().map(|column| column.name).collect())
+    }
+
     /// The frame without one column, and that column.
     pub(crate) fn split_off(mut self, name: &str) -> Result<(Self, Column), FrameError> {
         let Some(at) = self.columns.iter().position(|column| column.name == name) else {

@@ -171,6 +171,8 @@ fn point_is_the_decimal_mark_unless_the_column_proves_a_comma() {
     assert_eq!(numbers("x;y\n1e3;1\n-2.5E-1;0\n"), [Value::Number(1000.0), Value::Number(-0.25)]);
     // Another column has proven what this one leaves open.
     assert_eq!(numbers("x;y\n1,234;0,5\n2;1\n"), [Value::Number(1.234), Value::Number(2.0)]);
+    let mixed = Frame::read_csv("x;y\n1.25;0,5\n7;1\n".as_bytes()).unwrap();
+    assert_eq!((value(&mixed, "x", 0), value(&mixed, "y", 0)), (Value::Number(1.25), Value::Number(0.5)));
     let frame = Frame::read_csv("x;y\n12,50;1\n1,234;0\n".as_bytes()).unwrap();
     assert_eq!(frame.notes().len(), 1, "the comma is said: {:?}", frame.notes());
 }
@@ -180,6 +182,9 @@ fn number_with_two_meanings_is_refused_until_the_mark_is_declared() {
     let csv = "x;y\n7;1\n1,234;0\n";
     let error = failure(csv.as_bytes());
     assert!(error.contains("column `x`: line 3") && error.contains("declare the decimal mark"), "{error}");
+    // A point with three digits behind it beside a column of decimal commas.
+    let error = failure(b"x;y\n1.234;0,5\n7;1\n");
+    assert!(error.contains("column `x`: line 2"), "{error}");
     for (mark, expected) in [(DecimalMark::Comma, 1.234), (DecimalMark::Point, 1234.0)] {
         let frame = CsvOptions::default().decimal_mark(mark).read(csv.as_bytes()).unwrap();
         assert_eq!(value(&frame, "x", 1), Value::Number(expected));
@@ -309,4 +314,18 @@ fn missing_values_are_counted() {
     let frame = Frame::read_csv("a,b,c\n1,x,\n,,\n3,y,\n".as_bytes()).unwrap();
     let missing: Vec<usize> = frame.columns().iter().map(mkt_ml::Column::missing).collect();
     assert_eq!(missing, [1, 1, 3]);
+}
+
+#[test]
+fn nasty_files_get_their_verdicts() {
+    use mkt_connect::table::testing::{Answer, Sample, check};
+
+    let sample = Sample::new(&["visit_id", "note_text", "pages"], 1, |row, note| {
+        vec![format!("v{row}"), note.to_owned(), "7".to_owned()]
+    });
+    check(&sample, |bytes| match Frame::read_csv(bytes) {
+        Ok(frame) => Answer::Read { rows: frame.rows(), texts: None, quarantined: Vec::new() },
+        Err(FrameError::RaggedLine { line, .. } | FrameError::Line { line, .. }) => Answer::Stopped { line },
+        Err(error) => Answer::Refused(mkt_connect::sentence(&error)),
+    });
 }

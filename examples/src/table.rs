@@ -1,0 +1,71 @@
+//! The options with which a file of delimited text is read: `--delimiter`, `--encoding`, `--decimal-mark`,
+//! `--skip-lines`, `--map`, `--missing`, the same in every example that reads frames.
+
+use crate::option;
+use clap::Args;
+use mkt_connect::table::cell::DecimalMark;
+use mkt_connect::table::{Encoding, Found};
+use mkt_ml::CsvOptions;
+
+/// How to read a file into a frame, where its content does not show it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TableOptions {
+    /// What separates the columns: one character or `tab` [default: found]
+    #[arg(long, value_name = "CHARACTER", value_parser = option::delimiter)]
+    pub delimiter: Option<u8>,
+    /// utf-8, utf-16le, utf-16be or windows-1252 [default: found]
+    #[arg(long, value_name = "NAME")]
+    pub encoding: Option<Encoding>,
+    /// The decimal mark of all columns, point or comma; the other one separates
+    /// thousands [default: point, unless a column proves the comma]
+    #[arg(long, value_name = "MARK")]
+    pub decimal_mark: Option<DecimalMark>,
+    /// Lines before the header, such as a title
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub skip_lines: u64,
+    /// Reads the file's column THEIRS as OURS; repeat the option for more
+    #[arg(long, value_name = "THEIRS=OURS", value_parser = renaming)]
+    pub map: Vec<(String, String)>,
+    /// One more word that stands for a missing value, such as -999; repeat the
+    /// option for more
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    pub missing: Vec<String>,
+}
+
+impl TableOptions {
+    /// These options on top of others.
+    #[must_use]
+    pub fn csv_options(&self, options: CsvOptions) -> CsvOptions {
+        let mut options = options
+            .delimiter(self.delimiter)
+            .encoding(self.encoding)
+            .decimal_mark(self.decimal_mark)
+            .skip_lines(self.skip_lines);
+        for (theirs, ours) in &self.map {
+            options = options.rename(theirs, ours);
+        }
+        self.missing.iter().fold(options, |options, word| options.missing_word(word))
+    }
+
+    /// What to say about a file whose encoding or delimiter is not the usual one.
+    #[must_use]
+    pub fn found(found: Option<&Found>) -> Vec<String> {
+        let Some(found) = found else { return Vec::new() };
+        let encoding = found.encoding.filter(|encoding| encoding.value != Encoding::Utf8);
+        let encoding = encoding.map(|encoding| format!("encoding: {encoding}"));
+        let delimiter = (found.delimiter.value != ',').then(|| match found.delimiter.value {
+            '\t' => format!("delimiter: tab ({})", found.delimiter.how),
+            _ => format!("delimiter: {}", found.delimiter),
+        });
+        encoding.into_iter().chain(delimiter).collect()
+    }
+}
+
+fn renaming(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((theirs, ours)) if !theirs.is_empty() && !ours.is_empty() => {
+            Ok((theirs.to_owned(), ours.to_owned()))
+        }
+        _ => Err("expected THEIRS=OURS".to_owned()),
+    }
+}
