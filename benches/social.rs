@@ -10,8 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use mkt_social::best_time::{Question, best_hours};
+use mkt_social::csv::Csv;
 use mkt_social::engagement::{ByReach, engagement_rate};
-use mkt_social::source::csv::CsvSource;
 use mkt_social::trend::trend;
 use mkt_social::{Outcome, Request, Sheet, SocialSourceExt};
 use rand::{Rng, SeedableRng};
@@ -53,11 +53,11 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().build().expect("a runtime")
 }
 
-fn source() -> CsvSource {
-    CsvSource::from_bytes(text(), instant("2026-11-01T00:00:00Z"))
+fn source() -> Csv {
+    Csv::from_bytes(text(), instant("2026-11-01T00:00:00Z"))
 }
 
-fn read(source: &CsvSource, runtime: &Runtime, sheet: Sheet) -> Sheet {
+fn read(source: &Csv, runtime: &Runtime, sheet: Sheet) -> Sheet {
     let read = runtime.block_on(source.read_into(&Request::all(), sheet));
     read.expect("posts that can be read").sheet
 }

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use mkt_connect::chart::{Chart, Lang};
 use mkt_social::best_time::{BestHours, Question, best_hours};
+use mkt_social::csv::Csv;
 use mkt_social::engagement::{ByReach, average_reach, engagement_rate};
-use mkt_social::source::csv::CsvSource;
 use mkt_social::trend::trend;
-use mkt_social::{Outcome, Request, SocialSourceExt, charts};
+use mkt_social::{Outcome, Request, SocialSourceExt, chart};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub(crate) struct Social {
 /// Reads `social_posts.csv`; the numbers count as read at `read_at`.
 pub(crate) async fn read(data: &Path, read_at: DateTime<Utc>, seed: u64) -> Step<Social> {
     let path = data.join("social_posts.csv");
-    let read = CsvSource::open(&path, read_at)
+    let read = Csv::open(&path, read_at)
         .read_sheet(&Request::all())
         .await
         .context(|| format!("cannot read {}", path.display()))?;
@@ -43,7 +43,7 @@ pub(crate) async fn read(data: &Path, read_at: DateTime<Utc>, seed: u64) -> Step
         .context(|| format!("cannot tell the best hour from {}", path.display()))?;
     let weeks = trend(&posts, Outcome::EngagementByReach, zone, 28);
     let charts =
-        vec![charts::trend_chart(&weeks, Lang::En).into(), charts::hour_chart(&hours, Lang::En).into()];
+        vec![chart::trend_chart(&weeks, Lang::En).into(), chart::hour_chart(&hours, Lang::En).into()];
     Ok(Social {
         posts: posts.len(),
         quarantined: read.tally.quarantined,
@@ -65,7 +65,7 @@ impl Social {
 
     /// The verdict in words.
     pub(crate) fn sentence(&self) -> String {
-        charts::verdict_sentence(&self.hours, Lang::En)
+        chart::verdict_sentence(&self.hours, Lang::En)
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -1,9 +1,9 @@
-//! What is asked.
+//! The options and help of `social_collect`.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use clap::{ArgGroup, Parser, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Network {
@@ -13,21 +13,20 @@ pub(crate) enum Network {
     Mastodon,
 }
 
-/// Collects the posts of a Facebook page, an Instagram business account, a Bluesky or a Mastodon account, and how they are
-/// received
+/// Collects the posts of a Facebook page, an Instagram business account, a Bluesky or a Mastodon account, with their metrics
 #[derive(Debug, Parser)]
 #[command(
     version,
     group = ArgGroup::new("into").args(["out", "warehouse", "plan"]).required(true),
     after_help = "\
 META_TOKEN holds Meta's access token; META_APP_SECRET, where it is set, signs every call. Bluesky needs no token; Mastodon \
-takes MASTODON_TOKEN, where it is set, for posts that not everybody sees.
+takes MASTODON_TOKEN, if set, for posts that are not public.
 
-Into a warehouse, posts are kept once and every run adds its observations; a run reads the posts since the last complete \
-run and --reread days before it. When the account has used its calls, what was read is kept, the program says when to come \
-back, and ends with 3.
+In a warehouse, posts are stored once and every run adds its observations; a run reads the posts since the last complete \
+run and --reread days before it. At the rate limit, what was read is stored, the program prints when to come back, and exits \
+with 3.
 
-With --json: {network, since, posts, observations, quarantined, outside, duplicates, complete, retry_after_seconds}.
+With --json: {network, since, posts, observations, quarantined, outside, duplicates, complete, retry_after_seconds, notes}.
 
 Examples:
   cargo run --release --example social_collect -- --network instagram --account 17841400000000000 --plan
@@ -47,49 +46,34 @@ pub(crate) struct Arguments {
     /// Adds to a warehouse: sqlite:PATH or postgres://…
     #[arg(long, value_name = "URL")]
     pub(crate) warehouse: Option<String>,
-    /// Prints how many calls it will take, and makes none
+    /// Prints the number of calls that a read takes, and makes none
     #[arg(long)]
     pub(crate) plan: bool,
-    /// Posts published at this instant or later, instead of those since the last complete run
+    /// Posts published at this time or later, instead of those since the last complete run
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<DateTime<Utc>>,
-    /// Days before the last complete run whose posts are read again: their numbers still move
+    /// Days before the last complete run whose posts are read again: their metrics still change
     #[arg(long, value_name = "DAYS", default_value_t = 28)]
     pub(crate) reread: u16,
-    /// The site or brand in the warehouse; the account unless told
+    /// The site or brand in the warehouse [default: the account]
     #[arg(long, value_name = "NAME")]
     pub(crate) site: Option<String>,
-    /// The zone in which the warehouse cuts days
+    /// The zone of the warehouse's days
     #[arg(long, value_name = "ZONE", default_value = "Europe/Paris")]
     pub(crate) zone: Tz,
-    /// Calls an hour at most, of Meta's
+    /// Largest number of calls per hour to Meta
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) calls_per_hour: u32,
     /// The version of the Graph API
-    #[arg(long, value_name = "VERSION", default_value = "v25.0")]
+    #[arg(long, value_name = "VERSION", default_value = "v26.0")]
     pub(crate) api_version: String,
     /// Another server: https://graph.instagram.com, the Mastodon server, a fake
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
-    /// A host that may be reached over plain http, for a fake
+    /// A host that may be reached over plain http, for a fake server
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_http: Option<String>,
     /// Prints one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Where the posts go.
-pub(crate) enum Into<'a> {
-    File(&'a Path),
-    Warehouse(&'a str),
-}
-
-impl Arguments {
-    pub(crate) fn into(&self) -> Into<'_> {
-        match (&self.out, &self.warehouse) {
-            (Some(path), _) => Into::File(path),
-            (None, url) => Into::Warehouse(url.as_deref().unwrap_or_default()),
-        }
-    }
 }

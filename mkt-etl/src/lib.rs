@@ -36,6 +36,7 @@
 //! | [`status`], [`history`], [`prometheus`] | freshness, quarantine, revisions, drift; metrics as text |
 //! | [`channel`] | from a referrer, tags or a vendor's word to one [`Channel`](mkt_connect::Channel) |
 //! | [`clean`], [`zone`] | removes addresses from text; the days of a zone |
+//! | `social` (feature) | posts and observations of social networks into a warehouse |
 //! | `testing` (feature) | `RecordedMatomo`, `FakeAtInternet`, the conformance suite and the fault suite for sources |
 //!
 //! # Guarantees
@@ -70,6 +71,8 @@ mod run_report;
 #[cfg(feature = "schedule")]
 pub mod schedule;
 pub mod settle;
+#[cfg(feature = "social")]
+pub mod social;
 mod source;
 pub mod status;
 #[cfg(feature = "testing")]

@@ -1,12 +1,12 @@
-//! A measure by weekday and hour: where posts were published, and how those few did.
+//! A measure by weekday and hour.
 //!
-//! A picture of habits, no advice: most of its 168 cells hold a handful of posts. Whether the hour matters is asked by
-//! [`best_time`](crate::best_time).
+//! This describes publishing habits; it is not advice: most of the 168 cells hold a handful of posts. Whether the hour
+//! matters is tested by [`best_time`](crate::best_time).
 
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use crate::clock::Clock;
+use crate::local_time::LocalClock;
 use crate::outcome::Outcome;
 use crate::sheet::Measured;
 
@@ -16,7 +16,7 @@ use crate::sheet::Measured;
 pub struct Cell {
     /// Posts with a value.
     pub n: usize,
-    /// Their arithmetic mean; `None` where nothing was posted.
+    /// Their arithmetic mean; `None` without posts.
     pub mean: Option<f64>,
 }
 
@@ -24,22 +24,22 @@ pub struct Cell {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Calendar {
-    /// The zone in which weekdays and hours are cut.
+    /// The zone of weekdays and hours.
     pub zone: Tz,
-    /// What was measured.
+    /// The measure.
     pub outcome: Outcome,
-    /// Seven days from Monday on, each of 24 hours.
+    /// Monday to Sunday, 24 hours each.
     pub cells: [[Cell; 24]; 7],
     /// Posts without a value.
     pub n_missing: usize,
 }
 
-/// Lays a measure of posts over the hours of the week, in a zone.
+/// Averages a measure by weekday and hour in a zone.
 #[must_use]
 pub fn calendar(posts: &[Measured<'_>], outcome: Outcome, zone: Tz) -> Calendar {
     let mut sums = [[(0.0, 0_usize); 24]; 7];
     let mut n_missing = 0;
-    let mut clock = Clock::new(zone);
+    let mut clock = LocalClock::new(zone);
     for post in posts {
         let Some(value) = outcome.of(post) else {
             n_missing += 1;

@@ -1,7 +1,7 @@
-//! Engagement rates and average reach, each with its denominator, its way of averaging and its n.
+//! Engagement rates and average reach, each with its denominator, its averaging method and its n.
 //!
-//! The mean of the posts' ratios, the ratio of the sums and the median differ on real data: the first counts every post
-//! alike, the second every viewer, the third is deaf to a viral post. All are given, under their names.
+//! The mean of ratios, the ratio of sums and the median differ on real data: the first weights every post equally, the
+//! second every viewer, the third is robust against a viral post. All three are given under their names.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,11 +17,11 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// What an engagement rate is divided by: a type, so that rates of different denominators cannot be mixed up.
+/// The denominator of an engagement rate, as a type: rates of different denominators cannot be mixed up.
 pub trait Denominator: sealed::Sealed {
-    /// The rate as an outcome of single posts.
+    /// The rate as a measure of one post.
     const OUTCOME: Outcome;
-    /// The metric below the line.
+    /// The metric in the denominator.
     const METRIC: Metric;
 }
 
@@ -56,28 +56,28 @@ denominator!(
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EngagementRate<D> {
-    /// `Engagement rate by …`: the denominator, for people.
+    /// `Engagement rate by …`.
     pub label: &'static str,
-    /// The interactions that were added up, over all posts used.
+    /// The kinds of interactions with a value in at least one post used.
     pub counted: Vec<Metric>,
-    /// The mean of the posts' own rates: every post counts alike.
+    /// The mean of the posts' rates: every post has the same weight.
     pub mean_of_ratios: Option<f64>,
-    /// All interactions over all of the denominator: every viewer counts alike.
+    /// All interactions ÷ the sum of the denominator: every viewer has the same weight.
     pub ratio_of_sums: Option<f64>,
-    /// The median of the posts' own rates.
+    /// The median of the posts' rates.
     pub median_of_ratios: Option<f64>,
     /// Posts used.
     pub n: usize,
-    /// Posts left out because a number was missing or the denominator was 0.
+    /// Posts skipped because a number was missing or the denominator was 0.
     pub n_missing: usize,
     #[serde(skip)]
     denominator: PhantomData<D>,
 }
 
-/// The engagement rate of some posts: likes, comments, shares and saves over the denominator.
+/// Computes the engagement rate of posts: likes, comments, shares and saves ÷ the denominator.
 ///
-/// A kind of interaction that a source does not have is not counted for its posts; [`EngagementRate::counted`] says what
-/// was. Compare networks with [`groups`] rather than mixing them.
+/// A kind of interaction that a source does not have is not counted for its posts; [`EngagementRate::counted`] lists
+/// those that were. Compare networks with [`groups`] instead of mixing them.
 ///
 /// ```
 /// use mkt_social::engagement::{ByReach, engagement_rate};
@@ -113,15 +113,15 @@ pub fn engagement_rate<D: Denominator>(posts: &[Measured<'_>]) -> EngagementRate
     }
 }
 
-/// An average of a count over posts.
+/// Mean and median of a metric over posts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Average {
-    /// What was averaged.
+    /// The metric.
     pub metric: Metric,
     /// The arithmetic mean.
     pub mean: Option<f64>,
-    /// The median: deaf to a viral post.
+    /// The median: robust against a viral post.
     pub median: Option<f64>,
     /// Posts used.
     pub n: usize,
@@ -144,7 +144,7 @@ pub fn average_reach(posts: &[Measured<'_>]) -> Average {
     average(posts, Metric::Reach)
 }
 
-/// What to tell posts apart by.
+/// The attribute by which posts are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GroupBy {
@@ -160,12 +160,14 @@ pub enum GroupBy {
     Length,
 }
 
-/// Lengths of texts that are told apart, with the names of their groups.
+/// Upper limits of the length groups, with their names.
 const LENGTHS: [(usize, &str); 5] =
     [(0, "0"), (80, "1–80"), (160, "81–160"), (280, "161–280"), (usize::MAX, "281 and more")];
 
-/// The hashtags of a text, in lower case, each once: `#` and what follows of letters, digits and `_`, of which one is no
-/// digit; not in the middle of a word, nor after `&` or `/`, where it is part of an entity or an address.
+/// Returns the distinct hashtags of a text in lower case, sorted.
+///
+/// A hashtag is `#` followed by letters, digits and `_`, at least one of them not a digit; not in the middle of a word,
+/// nor after `&` or `/`, where it is part of an entity or a URL.
 ///
 /// ```
 /// use mkt_social::engagement::hashtags;
@@ -190,8 +192,7 @@ pub fn hashtags(text: &str) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// The posts group by group, in the order of the groups' names (of lengths, from short to long); `unknown` where the source
-/// does not say.
+/// Groups posts, ordered by group name (lengths from short to long). Posts without the attribute are in `unknown`.
 #[must_use]
 pub fn groups<'a>(posts: &[Measured<'a>], by: GroupBy) -> Vec<(String, Vec<Measured<'a>>)> {
     let mut groups: BTreeMap<(usize, Cow<'a, str>), Vec<Measured<'a>>> = BTreeMap::new();
@@ -224,14 +225,13 @@ pub fn groups<'a>(posts: &[Measured<'a>], by: GroupBy) -> Vec<(String, Vec<Measu
     groups.into_iter().map(|((_, name), posts)| (name.into_owned(), posts)).collect()
 }
 
-/// How a measure is spread within a group of posts.
+/// Quantiles of a measure within a group of posts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Spread {
     /// Name of the group, as [`groups`] gives it.
     pub group: String,
-    /// The values below which lie 5, 25, 50, 75 and 95 % of the posts, interpolated between neighbours (Hyndman and Fan
-    /// 1996, definition 7); `None` without a post that has a value.
+    /// The 5, 25, 50, 75 and 95 % quantiles (Hyndman and Fan 1996, definition 7); `None` without a value.
     pub quantiles: Option<[f64; 5]>,
     /// Posts with a value.
     pub n: usize,
@@ -239,7 +239,7 @@ pub struct Spread {
     pub n_missing: usize,
 }
 
-/// The spread of a measure, group by group: a mean hides that most posts of a type do badly and a few very well.
+/// Quantiles of a measure by group. A mean hides that most posts of a type do badly and a few very well.
 #[must_use]
 pub fn spread(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome) -> Vec<Spread> {
     let of_group = |(group, posts): (String, Vec<Measured<'_>>)| {
@@ -252,7 +252,7 @@ pub fn spread(posts: &[Measured<'_>], by: GroupBy, outcome: Outcome) -> Vec<Spre
     groups(posts, by).into_iter().map(of_group).collect()
 }
 
-/// Of values in order, at least one.
+/// Quantile of sorted values; at least one value.
 fn quantile(values: &[f64], share: f64) -> f64 {
     let place = share * (values.len() - 1) as f64;
     let below = values[place as usize];
@@ -260,10 +260,10 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     below + (above - below) * place.fract()
 }
 
-/// Values from which on a mean has an interval: of fewer, the spread is hardly known.
-const FOR_INTERVAL: usize = 5;
+/// Least number of values for an interval: the variance of fewer is hardly known.
+const LEAST_FOR_INTERVAL: usize = 5;
 
-/// The mean of values and, from 5 up, its 95 % interval (1.96 standard errors to each side).
+/// The mean of values and, from 5 values up, its 95 % interval (1.96 standard errors to each side).
 pub(crate) fn mean_with_interval(
     values: impl ExactSizeIterator<Item = f64> + Clone,
 ) -> Option<(f64, Option<(f64, f64)>)> {
@@ -272,7 +272,7 @@ pub(crate) fn mean_with_interval(
         return None;
     }
     let mean = values.clone().sum::<f64>() / n as f64;
-    let interval = (n >= FOR_INTERVAL).then(|| {
+    let interval = (n >= LEAST_FOR_INTERVAL).then(|| {
         let spread = values.map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
         let half = 1.96 * (spread / n as f64).sqrt();
         (mean - half, mean + half)

@@ -1,11 +1,11 @@
-//! What networks count about a post, and how a number that is not there is said.
+//! The metrics of a post, and the reasons for a missing value.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A count about a post, in the words of this crate. What a source calls it is kept beside each value
+/// A metric of a post: a count. The source's own name for it is kept beside each value
 /// ([`Reading::native`](crate::Reading::native)).
 ///
 /// `Views` is neither reach nor impressions: Meta renamed metrics with a change of meaning (impressions became views on
@@ -45,7 +45,7 @@ impl Metric {
         Self::Followers,
     ];
 
-    /// What people did with the post: the numerator of every engagement rate.
+    /// The interactions: the numerator of every engagement rate.
     pub const INTERACTIONS: [Self; 4] = [Self::Likes, Self::Comments, Self::Shares, Self::Saves];
 
     /// The lower-case name, as stored.
@@ -70,17 +70,17 @@ impl fmt::Display for Metric {
     }
 }
 
-/// A text that names no metric.
+/// The error of parsing an unknown metric name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a metric (one of likes, comments, shares, saves, reach, impressions, views, followers)"
+    "unknown metric {0:?}: expected likes, comments, shares, saves, reach, impressions, views or followers"
 )]
 pub struct UnknownMetric(pub String);
 
 impl FromStr for Metric {
     type Err = UnknownMetric;
 
-    /// Reads the stored name, whatever the case.
+    /// Parses the stored name, ignoring case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wanted = text.trim();
         Self::ALL
@@ -90,22 +90,22 @@ impl FromStr for Metric {
     }
 }
 
-/// Why a number is not there.
+/// The reason for a missing value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Missing {
     /// The source has no such metric (for this kind of post).
     NotSupported,
-    /// The source has it, and gave no value for this post.
+    /// The source has the metric and gave no value for this post.
     Blank,
     /// The network has retired the metric.
     Deprecated,
-    /// Too few people saw the post for the network to tell.
+    /// The network withholds the number because too few people saw the post.
     TooFewViewers,
-    /// The number is not ready yet.
+    /// The number is not available yet.
     NotYet,
-    /// The account may not read it.
+    /// The credentials do not grant access to it.
     Permission,
     /// The owner hides it.
     Hidden,
@@ -133,18 +133,18 @@ impl fmt::Display for Missing {
     }
 }
 
-/// A number, or why there is none. A missing number is never 0.
+/// The value of a metric, or the reason for its absence. A missing value is never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Value {
-    /// The network said this number; 0 is a number.
+    /// The number that the source gave, 0 included.
     Known(u64),
-    /// There is no number.
+    /// No number.
     Missing(Missing),
 }
 
 impl Value {
-    /// The number, where there is one.
+    /// The number, if known.
     #[must_use]
     pub fn known(self) -> Option<u64> {
         match self {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_reads_back_what_it_prints() {
+    fn printed_metric_parses_back() {
         for metric in Metric::ALL {
             assert_eq!(metric.to_string().parse(), Ok(metric));
         }
@@ -168,7 +168,7 @@ mod tests {
                 .parse::<Metric>()
                 .unwrap_err()
                 .to_string()
-                .starts_with("\"engagement\" is not a metric")
+                .starts_with("unknown metric \"engagement\"")
         );
     }
 }

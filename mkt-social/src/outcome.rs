@@ -1,4 +1,4 @@
-//! What a post can be measured by, with the denominator in the name.
+//! Measures of one post: reach, and engagement rates named by their denominator.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::sheet::Measured;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// People who saw it.
+    /// People who saw the post.
     Reach,
     /// Interactions over reach.
     EngagementByReach,
@@ -32,7 +32,7 @@ impl Outcome {
         }
     }
 
-    /// The name for people, in English.
+    /// The English label.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Outcome {
         }
     }
 
-    /// The name for people, in French.
+    /// The French label.
     #[must_use]
     pub fn label_fr(self) -> &'static str {
         match self {
@@ -54,13 +54,13 @@ impl Outcome {
         }
     }
 
-    /// Whether it is a ratio, to be written in per cent.
+    /// Whether the measure is a ratio (0.05 is 5 %).
     #[must_use]
     pub fn is_rate(self) -> bool {
         self != Self::Reach
     }
 
-    /// What a rate is divided by.
+    /// The denominator of a rate; `None` for reach.
     #[inline]
     #[must_use]
     pub fn denominator(self) -> Option<Metric> {
@@ -72,13 +72,13 @@ impl Outcome {
         }
     }
 
-    /// The measure of a post; `None` when a number that it needs is missing or the denominator is 0.
+    /// The measure of a post; `None` if a number it needs is missing or the denominator is 0.
     #[must_use]
     pub fn of(self, post: &Measured<'_>) -> Option<f64> {
         self.parts(post).map(|parts| self.value(parts))
     }
 
-    /// What the measure is made of: a count, and what it is divided by (1 where it is no rate).
+    /// Numerator and denominator (1 for a measure that is not a rate).
     #[inline]
     pub(crate) fn parts(self, post: &Measured<'_>) -> Option<(u64, u64)> {
         match self.denominator() {
@@ -95,18 +95,18 @@ impl Outcome {
         above as f64 / below as f64
     }
 
-    /// The natural logarithm of the measure, with half a count added above and below the line so that a post without
-    /// any interaction has one too.
+    /// The natural logarithm of the measure, with 0.5 added to numerator and denominator so that a post without
+    /// interactions has one too.
     pub(crate) fn log(self, (above, below): (u64, u64)) -> f64 {
         let below = if self.is_rate() { below as f64 + 0.5 } else { 1.0 };
         ((above as f64 + 0.5) / below).ln()
     }
 }
 
-/// Likes, comments, shares and saves of a post together.
+/// The sum of likes, comments, shares and saves of a post.
 ///
-/// A kind of interaction that the source does not have ([`Missing::NotSupported`]) is not part of the sum; one that it
-/// has and did not give makes the sum unknown, because adding the others up would silently count it as 0.
+/// A kind of interaction that the source does not have ([`Missing::NotSupported`]) is not part of the sum. One that the
+/// source has and did not give for this post makes the sum `None`: adding up the others would count it as 0.
 #[inline]
 #[must_use]
 pub fn interactions(post: &Measured<'_>) -> Option<u64> {

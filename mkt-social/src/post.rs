@@ -1,5 +1,5 @@
-//! The two records of this crate: a post (what was said, once) and an observation (how it was received, at an
-//! instant). Posts are replaced under (network, id); observations are only ever added, so that growth can be seen.
+//! The two records of this crate: a post, and an observation of its metrics at one time. Posts are replaced under
+//! (network, id); observations are only added, so that growth can be followed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,53 +9,153 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Metric, Missing, Value};
 
-/// Something that was published on a network.
+/// A post on a social network.
+///
+/// ```
+/// use mkt_social::Post;
+///
+/// let published_at = "2026-03-02T17:05:00Z".parse().unwrap();
+/// let post = Post::new("instagram", "17895695668004550", published_at).kind("reel").paid(false);
+/// assert_eq!(post.kind.as_deref(), Some("reel"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Post {
     /// The network in lower case: `facebook`, `instagram`, `bluesky`, `mastodon`, …
     pub network: String,
     /// The network's id of the post, as text: such ids exceed 2^53.
     pub id: String,
-    /// When it was published.
+    /// Time of publication.
     pub published_at: DateTime<Utc>,
-    /// The network's type of post in lower case (`photo`, `video`, `reel`, …), where known.
+    /// The network's type of post in lower case (`photo`, `video`, `reel`, …), if known.
     pub kind: Option<String>,
-    /// What was written.
+    /// The text of the post.
     pub text: Option<String>,
-    /// Whether it was promoted with money, where known.
+    /// Whether the post was promoted with money, if known.
     pub paid: Option<bool>,
-    /// Where it can be seen.
+    /// URL of the post.
     pub url: Option<String>,
+}
+
+impl Post {
+    /// A post without type, text, promotion flag and URL.
+    #[must_use]
+    pub fn new(network: impl Into<String>, id: impl Into<String>, published_at: DateTime<Utc>) -> Self {
+        let (network, id) = (network.into(), id.into());
+        Self { network, id, published_at, kind: None, text: None, paid: None, url: None }
+    }
+
+    /// Sets the type of post.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kind = Some(kind.into());
+        self
+    }
+
+    /// Sets the text.
+    #[must_use]
+    pub fn text(mut self, text: impl Into<String>) -> Self {
+        self.text = Some(text.into());
+        self
+    }
+
+    /// Sets whether the post was promoted.
+    #[must_use]
+    pub fn paid(mut self, paid: bool) -> Self {
+        self.paid = Some(paid);
+        self
+    }
+
+    /// Sets the URL.
+    #[must_use]
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
 }
 
 /// One metric of a post as a source gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reading {
-    /// In the words of this crate.
+    /// The metric.
     pub metric: Metric,
-    /// In the source's words: a column, a Graph API metric.
+    /// The source's name of the metric: a column, a Graph API metric.
     pub native: Arc<str>,
-    /// The number, or why there is none.
+    /// The number, or the reason for its absence.
     pub value: Value,
 }
 
-/// How a post was received, as seen at one instant, counted since its publication.
+impl Reading {
+    /// A metric under the source's name of it.
+    #[must_use]
+    pub fn new(metric: Metric, native: impl Into<Arc<str>>, value: Value) -> Self {
+        Self { metric, native: native.into(), value }
+    }
+}
+
+/// The metrics of a post at one time, counted since its publication.
+///
+/// ```
+/// use mkt_social::{Metric, Missing, Observation, Post, Value};
+///
+/// let post = Post::new("instagram", "17895695668004550", "2026-03-02T17:05:00Z".parse().unwrap());
+/// let seen = Observation::of(&post, "2026-03-05T00:00:00Z".parse().unwrap())
+///     .reading(Metric::Likes, "like_count", Value::Known(80))
+///     .reading(Metric::Reach, "reach", Value::Missing(Missing::TooFewViewers));
+/// assert_eq!(seen.value(Metric::Likes), Value::Known(80));
+/// assert_eq!(seen.value(Metric::Saves), Value::Missing(Missing::NotSupported));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Observation {
     /// The network of the post.
     pub network: String,
     /// The id of the post.
     pub post_id: String,
-    /// When the numbers were true.
+    /// The time of the observation.
     pub observed_at: DateTime<Utc>,
-    /// Version of the interface that gave the numbers, where it has one.
+    /// Version of the API that gave the numbers, if it has one.
     pub version: Option<Arc<str>>,
     /// At most one reading per metric.
     pub readings: Vec<Reading>,
 }
 
 impl Observation {
-    /// The value of a metric; [`Missing::NotSupported`] when the source said nothing about it.
+    /// An observation of a post, without readings.
+    #[must_use]
+    pub fn of(post: &Post, observed_at: DateTime<Utc>) -> Self {
+        Self {
+            network: post.network.clone(),
+            post_id: post.id.clone(),
+            observed_at,
+            version: None,
+            readings: Vec::new(),
+        }
+    }
+
+    /// Adds a reading.
+    #[must_use]
+    pub fn reading(mut self, metric: Metric, native: impl Into<Arc<str>>, value: Value) -> Self {
+        self.readings.push(Reading::new(metric, native, value));
+        self
+    }
+
+    /// Sets the readings: at most one per metric.
+    #[must_use]
+    pub fn readings(mut self, readings: impl IntoIterator<Item = Reading>) -> Self {
+        self.readings = readings.into_iter().collect();
+        self
+    }
+
+    /// Sets the version of the API.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<Arc<str>>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// The value of a metric; [`Missing::NotSupported`] without a reading of it.
     #[must_use]
     pub fn value(&self, metric: Metric) -> Value {
         self.readings
@@ -65,14 +165,14 @@ impl Observation {
     }
 }
 
-/// Puts each post beside its newest observation, in the order of the posts. Posts without any are left out.
+/// Pairs each post with its newest observation, in the order of the posts. Posts without an observation are skipped.
 #[must_use]
 pub fn newest<'a>(posts: &'a [Post], observations: &'a [Observation]) -> Vec<(&'a Post, &'a Observation)> {
-    // Most sources give one observation beside each post, and then nothing has to be looked up.
+    // Most sources give exactly one observation per post, in the same order: no lookup is needed.
     let pairs = || posts.iter().zip(observations);
-    let beside =
+    let matches =
         |(post, seen): (&Post, &Observation)| post.id == seen.post_id && post.network == seen.network;
-    if posts.len() == observations.len() && pairs().all(beside) {
+    if posts.len() == observations.len() && pairs().all(matches) {
         return pairs().collect();
     }
     let mut newest: HashMap<(&str, &str), &Observation> = HashMap::with_capacity(observations.len());

@@ -1,8 +1,8 @@
-//! Posts and their numbers side by side in columns: what every measure of this crate reads.
+//! Posts and their metrics in columns: the input of every measure of this crate.
 //!
-//! A million posts as [`Post`] and [`Observation`] are several hundred megabytes of small strings; measures need of
-//! them two instants, eight counts, and what kind of post it was. A [`Sheet`] keeps just that, 52 bytes a post, and ids,
-//! texts and addresses only when told to.
+//! A million posts as [`Post`] and [`Observation`] are several hundred megabytes of small strings. A measure needs two
+//! timestamps, eight counts, and network, type and promotion: a [`Sheet`] keeps these in 52 bytes per post, and ids,
+//! texts and URLs only if requested.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::post::{Observation, Post, newest};
 /// The metrics of one post, in the order of [`Metric::ALL`].
 pub(crate) type Values = [Value; Metric::ALL.len()];
 
-/// What a post says of itself and how it was received, borrowed from wherever it is.
+/// A post with its metrics, borrowed.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
     pub(crate) network: &'a str,
@@ -30,34 +30,33 @@ pub(crate) struct Entry<'a> {
     pub(crate) url: Option<&'a str>,
 }
 
-/// Posts, each with one observation of it, in columns. Instants are kept to the microsecond.
+/// Posts, each with one observation, in columns. Timestamps have microseconds.
 #[derive(Debug, Clone)]
 pub struct Sheet {
     published: Vec<i64>,
     observed: Vec<i64>,
-    sorts: Vec<u32>,
+    post_groups: Vec<u32>,
     counts: Vec<[Count; Metric::ALL.len()]>,
-    /// Counts that do not fit into a [`Count`].
+    /// Counts too large for a [`Count`].
     large: HashMap<(usize, Metric), u64>,
     pool: Pool,
     details: Option<Details>,
 }
 
 impl Sheet {
-    /// An empty sheet that keeps ids, texts and addresses.
+    /// An empty sheet that keeps ids, texts and URLs.
     #[must_use]
     pub fn new() -> Self {
         Self { details: Some(Details::default()), ..Self::without_details() }
     }
 
-    /// An empty sheet that does not keep ids, texts and addresses: enough for all measures but those by hashtag and by
-    /// length.
+    /// An empty sheet without ids, texts and URLs: enough for all measures except those by hashtag and by length.
     #[must_use]
     pub fn without_details() -> Self {
         Self {
             published: Vec::new(),
             observed: Vec::new(),
-            sorts: Vec::new(),
+            post_groups: Vec::new(),
             counts: Vec::new(),
             large: HashMap::new(),
             pool: Pool::default(),
@@ -65,7 +64,7 @@ impl Sheet {
         }
     }
 
-    /// Puts each post beside its newest observation, in the order of the posts. Posts without any are left out.
+    /// Adds each post with its newest observation, in the order of the posts. Posts without an observation are skipped.
     pub fn add(&mut self, posts: &[Post], observations: &[Observation]) {
         for (post, observation) in newest(posts, observations) {
             let mut values = [Value::Missing(Missing::NotSupported); Metric::ALL.len()];
@@ -90,7 +89,7 @@ impl Sheet {
         let row = self.published.len();
         self.published.push(entry.published_at.timestamp_micros());
         self.observed.push(entry.observed_at.timestamp_micros());
-        self.sorts.push(self.pool.sort(entry.network, entry.kind, entry.paid));
+        self.post_groups.push(self.pool.post_group(entry.network, entry.kind, entry.paid));
         let mut counts = [Count::LARGE; Metric::ALL.len()];
         for ((count, value), metric) in counts.iter_mut().zip(entry.values).zip(Metric::ALL) {
             match (Count::of(value), value) {
@@ -114,18 +113,18 @@ impl Sheet {
         self.published.len()
     }
 
-    /// Whether there is no post.
+    /// Whether the sheet has no post.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.published.is_empty()
     }
 
-    /// The posts, in the order in which they were added.
+    /// The posts in the order of their addition.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Measured<'_>> + Clone {
         (0..self.len()).map(|row| Measured { sheet: self, row })
     }
 
-    /// The posts as a list, which can be filtered and given to every measure.
+    /// The posts as a list: filter it, and pass it to any measure.
     #[must_use]
     pub fn measured(&self) -> Vec<Measured<'_>> {
         self.iter().collect()
@@ -138,7 +137,7 @@ impl Default for Sheet {
     }
 }
 
-/// A post of a [`Sheet`], with how it was received: what every measure of this crate takes.
+/// A post of a [`Sheet`] with its metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct Measured<'a> {
     sheet: &'a Sheet,
@@ -146,19 +145,19 @@ pub struct Measured<'a> {
 }
 
 impl<'a> Measured<'a> {
-    /// When it was published.
+    /// Time of publication.
     #[must_use]
     pub fn published_at(&self) -> DateTime<Utc> {
         instant(self.published_micros())
     }
 
-    /// When the numbers were true.
+    /// Time of the observation.
     #[must_use]
     pub fn observed_at(&self) -> DateTime<Utc> {
         instant(self.observed_micros())
     }
 
-    /// How old it was when it was observed.
+    /// Age of the post when it was observed.
     #[must_use]
     pub fn age(&self) -> TimeDelta {
         TimeDelta::microseconds(self.observed_micros().saturating_sub(self.published_micros()))
@@ -167,19 +166,19 @@ impl<'a> Measured<'a> {
     /// The network in lower case.
     #[must_use]
     pub fn network(&self) -> &'a str {
-        self.sheet.pool.name(self.sheet.pool.sort_of(self.sort()).network)
+        self.sheet.pool.name(self.sheet.pool.post_group_of(self.post_group()).network)
     }
 
-    /// The network's type of post in lower case, where known.
+    /// The network's type of post in lower case, if known.
     #[must_use]
     pub fn kind(&self) -> Option<&'a str> {
-        self.sheet.pool.sort_of(self.sort()).kind.map(|kind| self.sheet.pool.name(kind))
+        self.sheet.pool.post_group_of(self.post_group()).kind.map(|kind| self.sheet.pool.name(kind))
     }
 
-    /// Whether it was promoted with money, where known.
+    /// Whether the post was promoted with money, if known.
     #[must_use]
     pub fn paid(&self) -> Option<bool> {
-        self.sheet.pool.sort_of(self.sort()).paid
+        self.sheet.pool.post_group_of(self.post_group()).paid
     }
 
     /// The value of a metric.
@@ -197,28 +196,28 @@ impl<'a> Measured<'a> {
         self.sheet.details.as_ref().map(|details| details.ids.get(self.row))
     }
 
-    /// What was written; `None` where nothing was, and in a sheet without details.
+    /// The text; `None` if empty, and in a sheet without details.
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
         let text = self.sheet.details.as_ref().map(|details| details.texts.get(self.row));
         text.filter(|text| !text.is_empty())
     }
 
-    /// Where it can be seen; `None` where that is not known, and in a sheet without details.
+    /// The URL; `None` if unknown, and in a sheet without details.
     #[must_use]
     pub fn url(&self) -> Option<&'a str> {
         let url = self.sheet.details.as_ref().map(|details| details.urls.get(self.row));
         url.filter(|url| !url.is_empty())
     }
 
-    /// In seconds, rounded down.
+    /// Time of publication in seconds since 1970, rounded down.
     pub(crate) fn published_seconds(&self) -> i64 {
         self.published_micros().div_euclid(1_000_000)
     }
 
-    /// The number of its network, type and promotion among those of the sheet, and the sheet they are numbered in.
-    pub(crate) fn sort(&self) -> u32 {
-        self.sheet.sorts.get(self.row).copied().unwrap_or_default()
+    /// The number of the post's group (network, type and promotion) in its sheet.
+    pub(crate) fn post_group(&self) -> u32 {
+        self.sheet.post_groups.get(self.row).copied().unwrap_or_default()
     }
 
     pub(crate) fn sheet(&self) -> &'a Sheet {
@@ -240,13 +239,13 @@ fn instant(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
-/// A [`Value`] in four bytes; numbers from 2³² − 16 up are kept elsewhere.
+/// A [`Value`] in four bytes; numbers from 2³² − 16 up are kept in [`Sheet::large`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Count(u32);
 
 impl Count {
     const LARGE: Self = Self(u32::MAX);
-    /// From here up stand the reasons of missing numbers.
+    /// Values from here up are reasons for a missing number.
     const REASONS: u32 = u32::MAX - 15;
     const MISSING: [Missing; 7] = [
         Missing::NotSupported,
@@ -277,29 +276,30 @@ impl Count {
     }
 }
 
-/// Network, type and promotion: posts that are alike in all three have one number.
+/// Network, type and promotion: posts with equal values in all three share one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Sort {
+struct PostGroup {
     network: u32,
     kind: Option<u32>,
     paid: Option<bool>,
 }
 
-/// The names and sorts of a sheet, each once.
+/// The names and post_groups of a sheet, each once.
 #[derive(Debug, Clone, Default)]
 struct Pool {
     names: Vec<String>,
     number_of_name: HashMap<String, u32, RandomState>,
-    sorts: Vec<Sort>,
-    number_of_sort: HashMap<Sort, u32, RandomState>,
+    post_groups: Vec<PostGroup>,
+    number_of_group: HashMap<PostGroup, u32, RandomState>,
 }
 
 impl Pool {
-    fn sort(&mut self, network: &str, kind: Option<&str>, paid: Option<bool>) -> u32 {
-        let sort = Sort { network: self.number(network), kind: kind.map(|kind| self.number(kind)), paid };
-        let next = self.sorts.len() as u32;
-        *self.number_of_sort.entry(sort).or_insert_with(|| {
-            self.sorts.push(sort);
+    fn post_group(&mut self, network: &str, kind: Option<&str>, paid: Option<bool>) -> u32 {
+        let group =
+            PostGroup { network: self.number(network), kind: kind.map(|kind| self.number(kind)), paid };
+        let next = self.post_groups.len() as u32;
+        *self.number_of_group.entry(group).or_insert_with(|| {
+            self.post_groups.push(group);
             next
         })
     }
@@ -318,8 +318,12 @@ impl Pool {
         self.names.get(number as usize).map_or("", String::as_str)
     }
 
-    fn sort_of(&self, number: u32) -> Sort {
-        self.sorts.get(number as usize).copied().unwrap_or(Sort { network: 0, kind: None, paid: None })
+    fn post_group_of(&self, number: u32) -> PostGroup {
+        self.post_groups.get(number as usize).copied().unwrap_or(PostGroup {
+            network: 0,
+            kind: None,
+            paid: None,
+        })
     }
 }
 
@@ -330,7 +334,7 @@ struct Details {
     urls: Texts,
 }
 
-/// Texts end to end.
+/// Texts, concatenated.
 #[derive(Debug, Clone, Default)]
 struct Texts {
     joined: String,
@@ -355,7 +359,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_comes_back_as_it_went_in() {
+    fn pushed_values_are_returned_unchanged() {
         let numbers = [0, 1, u64::from(Count::REASONS) - 1, u64::from(Count::REASONS), 1 << 32, u64::MAX];
         let values: Vec<Value> = numbers
             .into_iter()
@@ -388,23 +392,23 @@ mod tests {
     }
 
     #[test]
-    fn posts_alike_in_network_type_and_promotion_share_a_number() {
+    fn equal_network_type_and_promotion_share_a_group() {
         let mut pool = Pool::default();
-        let mut sort = |network, kind, paid| pool.sort(network, kind, paid);
-        let first = sort("instagram", Some("reel"), Some(true));
+        let mut group = |network, kind, paid| pool.post_group(network, kind, paid);
+        let first = group("instagram", Some("reel"), Some(true));
         let others = [
-            sort("reel", Some("instagram"), Some(true)),
-            sort("instagram", None, Some(true)),
-            sort("instagram", Some("reel"), None),
+            group("reel", Some("instagram"), Some(true)),
+            group("instagram", None, Some(true)),
+            group("instagram", Some("reel"), None),
         ];
         assert!(!others.contains(&first));
-        assert_eq!(sort("instagram", Some("reel"), Some(true)), first);
-        let of = pool.sort_of(others[0]);
+        assert_eq!(group("instagram", Some("reel"), Some(true)), first);
+        let of = pool.post_group_of(others[0]);
         assert_eq!((pool.name(of.network), of.kind.map(|kind| pool.name(kind))), ("reel", Some("instagram")));
     }
 
     #[test]
-    fn texts_are_told_apart_where_some_are_empty() {
+    fn empty_texts_keep_their_place() {
         let mut texts = Texts::default();
         for text in ["", "thé", "", "🍵"] {
             texts.push(text);

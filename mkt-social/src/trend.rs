@@ -1,23 +1,23 @@
-//! A measure over time: each post, and the mean of a window that rolls over the days.
+//! A measure over time: each post, and a rolling mean over days.
 
 use chrono::{Days, NaiveDate};
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use crate::clock::Clock;
 use crate::engagement::mean_with_interval;
+use crate::local_time::LocalClock;
 use crate::outcome::Outcome;
 use crate::sheet::Measured;
 
-/// One day's window.
+/// The window that ends on one day.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Rolling {
     /// The last day of the window.
     pub day: NaiveDate,
-    /// Mean of the posts in the window; `None` without any.
+    /// Mean of the posts in the window; `None` without posts.
     pub mean: Option<f64>,
-    /// The mean's 95 % interval (1.96 standard errors to each side), from 5 posts up.
+    /// 95 % interval of the mean (1.96 standard errors to each side); `None` below 5 posts.
     pub interval: Option<(f64, f64)>,
     /// Posts in the window.
     pub n: usize,
@@ -27,25 +27,25 @@ pub struct Rolling {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Trend {
-    /// What was measured.
+    /// The measure.
     pub outcome: Outcome,
-    /// Days of the window.
+    /// Length of the window in days.
     pub window_days: u32,
-    /// Each post with a value, on its day in the zone asked for, by day.
+    /// Day (in the requested zone) and value of each post with a value, in order.
     pub posts: Vec<(NaiveDate, f64)>,
-    /// One entry for each day from the first post to the last; of a stretch without posts in the window, only its
-    /// first day, as a gap.
+    /// One entry per day from the first post to the last. Of a stretch of empty windows only the first day is listed,
+    /// as a gap.
     pub rolling: Vec<Rolling>,
     /// Posts without a value.
     pub n_missing: usize,
 }
 
-/// Lays a measure of posts over the days of a zone; each day's mean is over the posts of the last `window_days` days
-/// (1 to 3660), that day included.
+/// Computes the rolling mean of a measure by local day: each mean is over the posts of the last `window_days` days
+/// (clamped to 1..=3660), that day included.
 #[must_use]
 pub fn trend(posts: &[Measured<'_>], outcome: Outcome, zone: Tz, window_days: u32) -> Trend {
     let window_days = window_days.clamp(1, 3_660);
-    let mut clock = Clock::new(zone);
+    let mut clock = LocalClock::new(zone);
     let mut values: Vec<(NaiveDate, f64)> = posts
         .iter()
         .filter_map(|post| Some((clock.local(post.published_seconds()).date(), outcome.of(post)?)))

@@ -144,7 +144,7 @@ async fn a_mastodon_account_is_read_without_a_token() {
         "m.csv",
     ]);
     let without = command.output().unwrap();
-    assert!(String::from_utf8_lossy(&without.stderr).contains("--base-url says which Mastodon server"));
+    assert!(String::from_utf8_lossy(&without.stderr).contains("--base-url is missing: the Mastodon server"));
     command.args(["--base-url", &url, "--allow-http", &host]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -84,3 +84,22 @@ fn a_file_that_is_not_there_is_said_in_one_line() {
     assert!(!output.status.success() && told.lines().count() == 1, "{told}");
     assert!(told.starts_with("social_report: nowhere.csv"), "{told}");
 }
+
+/// A file of ambiguous dates: exit code 3 with the option; with the option it is read.
+#[test]
+fn rows_that_are_all_quarantined_exit_with_3_and_name_the_option() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mkt-social/tests/cases/us_dates_le12.csv");
+    let run = |options: &[&str]| {
+        Command::new(example("social_report")).arg("--posts").arg(&file).args(options).output().unwrap()
+    };
+    let output = run(&["--json"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--time-format day-first or month-first"));
+    let output = run(&["--json", "--time-format", "month-first", "--map", "Shares=ignored"]);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &answer["posts"]), (Some(0), &29.into()));
+    assert_eq!(answer["findings"]["interactions"], serde_json::json!(["Likes", "Comments"]));
+    assert_eq!(answer["findings"]["not_counted"], serde_json::json!(["Shares"]));
+    let text = String::from_utf8(run(&["--day-first"]).stdout).unwrap();
+    assert!(text.contains("counted as interactions: Likes, Comments, Shares"), "{text}");
+}

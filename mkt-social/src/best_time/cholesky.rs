@@ -1,4 +1,7 @@
-//! Solving the 24 × 24 system of the hours. No linear algebra crate is pulled in for it.
+//! The inverse of a 24 × 24 matrix by its Cholesky factor.
+//!
+//! Written here because mkt-ml's factor is for a few hundred unknowns on the heap, this one for a fixed size on the stack,
+//! and neither crate depends on the other; statrs brings a factor only with nalgebra.
 
 /// Hours of a day.
 pub(super) const HOURS: usize = 24;
@@ -47,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_matrix_times_its_inverse_is_one() {
+    fn matrix_times_inverse_is_identity() {
         // The second-difference matrix plus one: determinant by the recurrence d(n) = 3 d(n-1) - d(n-2).
         let entry = |i: usize, j: usize| match i.abs_diff(j) {
             0 => 3.0,
@@ -70,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_that_is_not_positive_definite_is_refused() {
+    fn matrix_that_is_not_positive_definite_has_no_inverse() {
         assert!(inverse(&[[0.0; HOURS]; HOURS]).is_none());
     }
 }

@@ -1,27 +1,26 @@
-//! When to publish: what the posts say about the hour, and whether they say anything.
+//! The effect of the publishing hour: estimates per hour, one test, a verdict.
 //!
-//! Ranking raw means of 24 small groups finds a "best hour" in pure noise. So here:
-//! 1. Outcomes are taken as logarithms, because reach and rates are heavy-tailed and effects multiply.
-//! 2. The posts' network, type and promotion are accounted for: hours are compared within groups that are alike in all
-//!    three (fixed effects; kinds with fewer than five posts share a group).
-//! 3. Hour effects are shrunk towards no effect, the more the fewer posts stand behind them: hours are draws from one
-//!    normal distribution whose width is learnt from the data and integrated over (empirical Bayes: Robbins 1956, Morris
-//!    1983). Whether hours are alike in nothing, or smooth on the circle of hours (a good evening, over midnight too), or one
-//!    of them stands apart, is averaged over by how well each explains the posts (Hoeting et al. 1999).
-//! 4. One permutation test asks whether the hour matters at all: hours are shuffled among the posts of each group, which
-//!    is exact whatever the noise looks like (Fisher 1935), and the largest standing-out hour is compared with those of
-//!    the shuffles; so the comparison of 24 hours is paid for. Of groups of 5 000 posts and more, the shuffles' sums are
-//!    drawn from their normal limit.
-//! 5. The verdict needs both: [`Verdict::Clear`] when p < 0.01 and the best hour's interval lies above the mean,
-//!    [`Verdict::Weak`] when p < 0.05, else [`Verdict::NoEvidence`].
+//! Ranking the raw means of 24 small groups finds a "best hour" in pure noise. Method:
+//! 1. Outcomes are taken as logarithms: reach and rates are heavy-tailed, and effects multiply.
+//! 2. Hours are compared within groups of posts of the same network, type and promotion (fixed effects; types with fewer
+//!    than five posts share a group).
+//! 3. Hour effects are shrunk towards zero, the more the fewer posts: they are draws from a normal distribution whose
+//!    width is estimated from the data and integrated over (empirical Bayes: Robbins 1956, Morris 1983). Three models are
+//!    averaged by their likelihood (Hoeting et al. 1999): independent hours; hours smooth on the circle of 24 (a good
+//!    evening, across midnight too); one hour that differs from the others.
+//! 4. One permutation test of "the hour has no effect": hours are shuffled within each group, which is exact whatever the
+//!    noise (Fisher 1935). The statistic is the largest deviation of any hour, so the comparison of 24 hours is accounted
+//!    for. For groups of 5 000 posts and more the shuffled sums are drawn from their normal limit.
+//! 5. The verdict: [`Verdict::Clear`] if p < 0.01 and the best hour's interval lies above the mean, [`Verdict::Weak`] if
+//!    p < 0.05, else [`Verdict::NoEvidence`].
 //!
-//! Over 500 generated worlds each, with 15 hours in use (the tests, with `MKT_SOCIAL_WORLDS=500`): without any effect 26
-//! answers were not "no evidence" (the level is 5 %) and none was "clear"; one hour with +30 % among 400 posts was found in
-//! 459, when a post's own luck had a standard deviation of 0.3 on the logarithm, and in 407 when of 0.35
+//! Measured over 500 generated data sets each, with 15 hours in use (the tests, with `MKT_SOCIAL_WORLDS=500`): without
+//! an effect, 26 verdicts were not "no evidence" (nominal level 5 %) and none was "clear"; one hour with +30 % among 400
+//! posts was found in 459 for a standard deviation of 0.3 of a post's log outcome, and in 407 for 0.35
 //! (`MKT_SOCIAL_LUCK=0.35`).
 //!
-//! What it will not do: tell cause from habit (someone who posts their best work at 18 h makes 18 h look good), adjust for
-//! the month, or look at weekdays.
+//! Limits: an effect is not a cause (an author who posts their best work at 18:00 makes 18:00 look good); months and
+//! weekdays are not adjusted for.
 
 mod cholesky;
 mod permutation;
@@ -32,20 +31,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, Normal};
 
 use self::cholesky::HOURS;
-use crate::clock::Clock;
+use crate::local_time::LocalClock;
 use crate::outcome::Outcome;
 use crate::sheet::{Measured, Sheet};
 
-/// Fewer usable posts than this are not worth a question.
+/// Least number of usable posts.
 const FEWEST_POSTS: usize = 10;
-/// Groups smaller than this are merged: within them there is nothing to compare.
+/// Groups smaller than this are merged: there is nothing to compare within them.
 const SMALLEST_GROUP: usize = 5;
-/// Half-width of a 95 % interval in standard deviations.
-const NORMAL_95: f64 = 1.959_964;
+/// The normal quantile of a two-sided 95 % interval, 1.959964.
+fn normal_95() -> f64 {
+    Normal::standard().inverse_cdf(0.975)
+}
 
-/// What is asked.
+/// The settings of [`best_hours`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question {
     zone: Tz,
@@ -56,28 +58,40 @@ pub struct Question {
 }
 
 impl Question {
-    /// Which hours of this zone suit this outcome best. Posts seen when younger than 48 hours are set apart (Instagram's
-    /// numbers come up to 48 h late, vendor's reference of 18 June 2026); 1999 shuffles; seed 42.
+    /// Compares the hours of a zone by an outcome. Posts observed less than 48 hours after publication are skipped
+    /// (Instagram's numbers are up to 48 hours late, vendor's reference of 18 June 2026); 1999 shuffles; seed 42.
     #[must_use]
     pub fn new(zone: Tz, outcome: Outcome) -> Self {
         Self { zone, outcome, mature_after: TimeDelta::hours(48), permutations: 1_999, seed: 42 }
     }
 
-    /// Sets posts apart that were younger when they were observed.
+    /// The zone of the hours.
+    #[must_use]
+    pub fn zone(&self) -> Tz {
+        self.zone
+    }
+
+    /// The measure.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Skips posts observed at a lower age. Default 48 hours.
     #[must_use]
     pub fn mature_after(mut self, age: TimeDelta) -> Self {
         self.mature_after = age;
         self
     }
 
-    /// Number of shuffles; at least 199, below which no p under 0.01 could come out.
+    /// Number of shuffles, default 1999; at least 199, the fewest that allow p < 0.01.
     #[must_use]
     pub fn permutations(mut self, shuffles: u32) -> Self {
         self.permutations = shuffles.max(199);
         self
     }
 
-    /// Seed of the shuffles: the same posts and seed give the same answer.
+    /// Seed of the shuffles, default 42: the same posts and seed give the same answer.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -89,11 +103,11 @@ impl Question {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Shuffled hours stand out as much in 5 % of the cases or more: choose the hour by other reasons.
+    /// p ≥ 0.05: choose the hour by other criteria.
     NoEvidence,
-    /// The hour seems to matter (p < 0.05): worth a trial, not a rule.
+    /// p < 0.05: worth a trial, not a rule.
     Weak,
-    /// The hour matters (p < 0.01), and the best hour's interval lies above the mean.
+    /// p < 0.01, and the best hour's interval lies above the mean.
     Clear,
 }
 
@@ -115,10 +129,9 @@ impl Verdict {
 pub struct HourEstimate {
     /// 0 to 23: posts published from hh:00 to hh:59.
     pub hour: u8,
-    /// Posts behind it.
+    /// Number of posts.
     pub n: usize,
-    /// The typical (geometric mean) outcome at this hour for the usual mix of posts, shrunk; `None` where nothing was
-    /// posted.
+    /// The shrunk typical (geometric mean) outcome at this hour for the average mix of posts; `None` without posts.
     pub estimate: Option<f64>,
     /// Lower end of the 95 % interval of the hour's difference from the mean.
     pub low: Option<f64>,
@@ -126,44 +139,44 @@ pub struct HourEstimate {
     pub high: Option<f64>,
 }
 
-/// One hour in the simple ranking.
+/// One hour in the raw ranking.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RawHour {
     /// 0 to 23.
     pub hour: u8,
-    /// Posts behind it.
+    /// Number of posts.
     pub n: usize,
-    /// Their arithmetic mean, as it is.
+    /// Their arithmetic mean.
     pub mean: f64,
 }
 
-/// The answer.
+/// The answer of [`best_hours`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct BestHours {
     /// The zone of the hours.
     #[serde(serialize_with = "as_text")]
     pub zone: Tz,
-    /// What was measured.
+    /// The measure.
     pub outcome: Outcome,
-    /// Whether there is a best hour. Read this first.
+    /// Whether there is a best hour: read this first.
     pub verdict: Verdict,
-    /// Share of the shuffles (the data included) in which an hour stands out as much as in the data.
+    /// Share of the shuffles (the data included) with a deviation as large as in the data.
     pub p_value: f64,
     /// The typical (geometric mean) outcome over all posts used.
     pub mean: f64,
-    /// All 24 hours in their order.
+    /// All 24 hours in order.
     pub hours: Vec<HourEstimate>,
-    /// The hours' plain means, best first: not adjusted, not shrunk, and in small groups mostly noise.
+    /// The hours' raw means, best first: not adjusted, not shrunk, mostly noise for hours with few posts.
     pub raw_ranking: Vec<RawHour>,
-    /// Hours at which nothing was posted: nothing is known about them.
+    /// Hours without posts.
     pub never_tried: Vec<u8>,
     /// Posts used.
     pub n: usize,
     /// Posts without the outcome.
     pub n_missing: usize,
-    /// Posts that were too young when they were observed.
+    /// Posts observed too early.
     pub n_young: usize,
 }
 
@@ -172,7 +185,7 @@ fn as_text<S: serde::Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::E
 }
 
 impl BestHours {
-    /// The hours that were tried, best estimate first; equal ones in the order of the day.
+    /// The hours with posts, best estimate first; equal ones in the order of the day.
     #[must_use]
     pub fn ranked(&self) -> Vec<&HourEstimate> {
         let mut tried: Vec<&HourEstimate> =
@@ -182,27 +195,30 @@ impl BestHours {
     }
 }
 
-/// Why there is no answer.
+/// The error of [`best_hours`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BestTimeError {
     /// Too few posts.
     #[error(
-        "{usable} usable posts are too few to compare hours (at least {needed}; {missing} without the measure, {young} too young)"
+        "too few usable posts to compare hours: {usable}, expected at least {needed} ({missing} without the measure, {young} observed too early)"
     )]
     TooFewPosts {
-        /// Posts that could be used.
+        /// Usable posts.
         usable: usize,
-        /// How many are needed.
+        /// Least number of usable posts.
         needed: usize,
         /// Posts without the outcome.
         missing: usize,
-        /// Posts set apart for their age.
+        /// Posts observed too early.
         young: usize,
     },
+    /// The times of publication are days.
+    #[error("no hours to compare: the times of publication have no time of day")]
+    NoTimeOfDay,
 }
 
-/// One post as the statistics see it.
+/// One post in the statistics.
 #[derive(Debug, Clone, Copy)]
 struct Item {
     /// Deviation of the log outcome from the mean of its group.
@@ -221,7 +237,7 @@ impl Item {
     }
 }
 
-/// Which hours of the day posts do best at.
+/// Estimates the effect of the publishing hour on an outcome.
 ///
 /// # Errors
 ///
@@ -229,8 +245,8 @@ impl Item {
 pub fn best_hours(posts: &[Measured<'_>], question: &Question) -> Result<BestHours, BestTimeError> {
     let (mut n_missing, mut n_young) = (0, 0);
     let (mut counts, mut sums, mut sum_of_logs) = ([0_usize; HOURS], [0.0; HOURS], 0.0);
-    let mut clock = Clock::new(question.zone);
-    let mut sorts = Sorts::default();
+    let mut clock = LocalClock::new(question.zone);
+    let mut post_groups = PostGroups::default();
     let mut used: Vec<Item> = Vec::with_capacity(posts.len());
     for post in posts {
         if post.age() < question.mature_after {
@@ -246,7 +262,7 @@ pub fn best_hours(posts: &[Measured<'_>], question: &Question) -> Result<BestHou
         counts[hour] += 1;
         sums[hour] += question.outcome.value(parts);
         sum_of_logs += log;
-        used.push(Item { deviation: log, group: sorts.number(post), hour: hour as u8 });
+        used.push(Item { deviation: log, group: post_groups.number_of(post), hour: hour as u8 });
     }
     let n = used.len();
     if n < FEWEST_POSTS {
@@ -258,10 +274,11 @@ pub fn best_hours(posts: &[Measured<'_>], question: &Question) -> Result<BestHou
         });
     }
 
-    let group_of = sorts.groups();
+    let group_of = post_groups.groups();
     let items = deviations(used, &group_of);
     let mean_log = sum_of_logs / n as f64;
     let effects = shrinkage::hour_effects(&items);
+    let half_width = normal_95();
     let p_value = permutation::p_value(&items, question.permutations, question.seed);
 
     let tried = |hour: usize| counts[hour] > 0;
@@ -273,8 +290,8 @@ pub fn best_hours(posts: &[Measured<'_>], question: &Question) -> Result<BestHou
                 hour: hour as u8,
                 n: counts[hour],
                 estimate: effect.map(|effect| outcome(effect.mean)),
-                low: effect.map(|effect| outcome(effect.mean - NORMAL_95 * effect.deviation)),
-                high: effect.map(|effect| outcome(effect.mean + NORMAL_95 * effect.deviation)),
+                low: effect.map(|effect| outcome(effect.mean - half_width * effect.deviation)),
+                high: effect.map(|effect| outcome(effect.mean + half_width * effect.deviation)),
             }
         })
         .collect();
@@ -284,11 +301,11 @@ pub fn best_hours(posts: &[Measured<'_>], question: &Question) -> Result<BestHou
         .collect();
     raw_ranking.sort_by(|a, b| b.mean.total_cmp(&a.mean));
 
-    let stands_out = (0..24)
+    let best_effect = (0..24)
         .filter(|hour| tried(*hour))
         .map(|hour| effects[hour])
         .reduce(|a, b| if b.mean > a.mean { b } else { a });
-    let above = stands_out.is_some_and(|best| best.mean - NORMAL_95 * best.deviation > 0.0);
+    let above = best_effect.is_some_and(|best| best.mean - half_width * best.deviation > 0.0);
     let verdict = match p_value {
         p if p < 0.01 && above => Verdict::Clear,
         p if p < 0.05 => Verdict::Weak,
@@ -312,28 +329,28 @@ pub fn best_hours(posts: &[Measured<'_>], question: &Question) -> Result<BestHou
 /// Network, type and promotion of a post.
 type Key<'a> = (&'a str, Option<&'a str>, Option<bool>);
 
-/// The kinds of posts that were met. Few kinds, many posts: the names of a kind are looked at once.
+/// The groups of the posts. There are few groups and many posts: the names of a group are compared once.
 #[derive(Default)]
-struct Sorts<'a> {
+struct PostGroups<'a> {
     kinds: Vec<(Key<'a>, usize)>,
     number: HashMap<Key<'a>, u32>,
-    /// By the number that the sheet of the last post gave the kind.
+    /// By the group's number in the sheet of the last post.
     known: Vec<Option<u32>>,
     sheet: Option<&'a Sheet>,
 }
 
-impl<'a> Sorts<'a> {
-    /// Counts a post and numbers its kind.
-    fn number(&mut self, post: &Measured<'a>) -> u32 {
+impl<'a> PostGroups<'a> {
+    /// Counts a post and returns the number of its group.
+    fn number_of(&mut self, post: &Measured<'a>) -> u32 {
         if self.sheet.is_none_or(|sheet| !std::ptr::eq(sheet, post.sheet())) {
             self.sheet = Some(post.sheet());
             self.known.clear();
         }
-        let sort = post.sort() as usize;
-        if sort >= self.known.len() {
-            self.known.resize(sort + 1, None);
+        let group = post.post_group() as usize;
+        if group >= self.known.len() {
+            self.known.resize(group + 1, None);
         }
-        let number = match self.known.get(sort).copied().flatten() {
+        let number = match self.known.get(group).copied().flatten() {
             Some(number) => number,
             None => {
                 let key = (post.network(), post.kind(), post.paid());
@@ -341,7 +358,7 @@ impl<'a> Sorts<'a> {
                     self.kinds.push((key, 0));
                     self.kinds.len() as u32 - 1
                 });
-                self.known[sort] = Some(number);
+                self.known[group] = Some(number);
                 number
             }
         };
@@ -349,8 +366,8 @@ impl<'a> Sorts<'a> {
         number
     }
 
-    /// The groups of the kinds, numbered in the order of their names: posts that are alike in network, type and promotion.
-    /// Rare types of a network share a group; what is still rare then shares one.
+    /// Numbers the groups in the order of their names. Rare types of a network share a group; groups that are still too
+    /// small after that share one.
     fn groups(&self) -> Vec<u32> {
         let coarse = |(network, _, paid): Key<'a>| -> Key<'a> { (network, Some(""), paid) };
         let rest: Key<'a> = ("", None, None);
@@ -373,7 +390,7 @@ impl<'a> Sorts<'a> {
     }
 }
 
-/// Puts logarithms of outcomes, numbered by kind, as deviations into the groups of their kinds.
+/// Turns log outcomes into deviations from the mean of their group.
 fn deviations(mut items: Vec<Item>, group_of_kind: &[u32]) -> Vec<Item> {
     let mut totals = vec![(0.0, 0_usize); group_of_kind.iter().max().map_or(0, |last| *last as usize + 1)];
     for item in &mut items {

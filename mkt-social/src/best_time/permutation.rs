@@ -1,7 +1,7 @@
-//! Does the hour matter at all? Hours are shuffled among posts that are alike; the data are one of the shuffles.
+//! The permutation test of "the hour has no effect": hours are shuffled within groups of comparable posts.
 //!
-//! Of a very large group the shuffled sums are drawn from their limit instead, which is normal (Hoeffding 1951, "A
-//! combinatorial central limit theorem"): two thousand shuffles of a million posts would take longer than reading them.
+//! For a very large group the shuffled sums are drawn from their normal limit instead (Hoeffding 1951, "A combinatorial
+//! central limit theorem"): two thousand shuffles of a million posts would take longer than reading them.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -10,15 +10,15 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::Item;
 use super::cholesky::HOURS;
 
-/// Groups of so many posts, and hours of so many of a group, from which on sums are drawn from their normal limit.
+/// Least size of a group, and of each used hour of it, for the normal limit.
 const LARGE_GROUP: usize = 5_000;
 const LARGE_HOUR: usize = 100;
 
-/// Added to each hour's count, so that a lone post at an odd hour does not decide the test.
+/// Added to each hour's count, so that a single post at an odd hour does not decide the test.
 const DAMPING: f64 = 2.0;
 
-/// (1 + shuffles that stand out at least as much as the data) / (1 + shuffles): never above its nominal level when the
-/// hour has no effect (Phipson and Smyth 2010).
+/// (1 + shuffles with a deviation at least as large as in the data) / (1 + shuffles): never above its nominal level if
+/// the hour has no effect (Phipson and Smyth 2010).
 pub(super) fn p_value(items: &[Item], shuffles: u32, seed: u64) -> f64 {
     p_value_by(items, shuffles, seed, LARGE_GROUP)
 }
@@ -40,7 +40,7 @@ fn p_value_by(items: &[Item], shuffles: u32, seed: u64, large_group: usize) -> f
         }
     }
     // Sums of the same numbers in another order differ in the last bits; ties must count.
-    let threshold = standing_out(&sums, &counts) * (1.0 - 1e-9);
+    let threshold = largest_deviation(&sums, &counts) * (1.0 - 1e-9);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut as_much = 0_u32;
     for _ in 0..shuffles {
@@ -56,17 +56,17 @@ fn p_value_by(items: &[Item], shuffles: u32, seed: u64, large_group: usize) -> f
                 Group::Large(limit) => limit.add(&mut sums, &mut random),
             }
         }
-        as_much += u32::from(standing_out(&sums, &counts) >= threshold);
+        as_much += u32::from(largest_deviation(&sums, &counts) >= threshold);
     }
     f64::from(as_much + 1) / f64::from(shuffles + 1)
 }
 
-/// How far the hour that stands out most is from none.
-fn standing_out(sums: &[f64; HOURS], counts: &[f64; HOURS]) -> f64 {
+/// The largest deviation of any hour.
+fn largest_deviation(sums: &[f64; HOURS], counts: &[f64; HOURS]) -> f64 {
     sums.iter().zip(counts).map(|(sum, count)| sum.abs() / count.sqrt()).fold(0.0, f64::max)
 }
 
-/// Posts that are alike.
+/// A group of comparable posts.
 enum Group {
     Shuffled { deviations: Vec<f64>, hours: Vec<u8> },
     Large(Limit),
@@ -79,7 +79,7 @@ impl Group {
     }
 }
 
-/// What the limit needs to know of a group.
+/// The moments of a group that the limit needs.
 #[derive(Debug, Clone, Default)]
 struct Moments {
     counts: [usize; HOURS],
@@ -107,7 +107,7 @@ struct Limit {
 }
 
 impl Limit {
-    /// Of a group that is large enough at every hour at which it has posts.
+    /// The limit of a group that is large enough at each of its hours.
     fn of(group: &Moments, large_group: usize) -> Option<Self> {
         let large = |count: &usize| *count == 0 || *count >= LARGE_HOUR;
         if group.n < large_group || !group.counts.iter().all(large) {
@@ -115,7 +115,7 @@ impl Limit {
         }
         let n = group.n as f64;
         let mean = group.sum / n;
-        // Deviations from the group's own mean: nothing is lost by subtracting.
+        // The values are deviations from the group's mean: the subtraction loses no digits.
         let squares = (group.squares - n * mean * mean).max(0.0);
         Some(Self {
             counts: group.counts.map(|count| count as f64),
@@ -140,7 +140,7 @@ impl Limit {
 
 /// A standard normal number (Box and Muller 1958).
 pub(super) fn normal(random: &mut Xoshiro256PlusPlus) -> f64 {
-    // From (0, 1]: the logarithm of 0 is none.
+    // In (0, 1]: the logarithm of 0 is infinite.
     let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.random::<f64>()).cos()
 }
@@ -150,16 +150,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_posts_at_two_hours_say_nothing() {
-        // Every shuffle of two posts stands out exactly as much as the data.
+    fn two_posts_have_a_p_value_of_one() {
+        // Every shuffle of two posts has the deviation of the data.
         let items =
             [Item { hour: 9, deviation: -1.0, group: 0 }, Item { hour: 18, deviation: 1.0, group: 0 }];
         assert_eq!(p_value(&items, 199, 1), 1.0);
     }
 
     #[test]
-    fn a_perfect_split_has_the_p_value_of_its_arrangements() {
-        // Six posts, three high at one hour, three low at the other: 2 of the C(6,3) = 20 arrangements stand out so far.
+    fn p_value_of_a_perfect_split_is_the_exact_one() {
+        // Six posts, three high at one hour, three low at the other: 2 of the C(6,3) = 20 arrangements are as extreme.
         let items: Vec<Item> = (0..6_u8)
             .map(|i| {
                 let high = i < 3;
@@ -172,9 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn hours_are_never_exchanged_between_groups() {
-        // Group 0: two posts high at one hour, two low at the other; 2 of its 6 arrangements stand out so far, whatever
-        // group 1 does. Exchanged among all eight posts it would be 9 in 35.
+    fn hours_are_shuffled_within_groups_only() {
+        // Group 0: two posts high at one hour, two low at the other; 2 of its 6 arrangements are as extreme, whatever
+        // group 1 does. Shuffled among all eight posts it would be 9 in 35.
         let group = |group, size: f64, hours: [u8; 2]| {
             [1.0, 1.0, -1.0, -1.0].into_iter().enumerate().map(move |(place, sign)| Item {
                 hour: hours[place / 2],
@@ -188,7 +188,7 @@ mod tests {
         assert!((p - 1.0 / 3.0).abs() < 0.012, "{p}");
     }
 
-    /// Heavy-tailed posts at 15 hours alike, or four in five at one of two hours; 18 has a small effect.
+    /// Heavy-tailed posts, evenly at 15 hours, or four in five at one of two hours; 18:00 has a small effect.
     fn world(effect: f64, two_hours: bool) -> Vec<Item> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(11);
         (0..12_000)
@@ -207,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_large_groups_gives_the_p_value_of_shuffles() {
+    fn normal_limit_gives_the_p_value_of_shuffles() {
         for (effect, two_hours) in [(0.0, false), (0.2, false), (0.35, false), (0.0, true), (0.1, true)] {
             let items = world(effect, two_hours);
             let (shuffled, drawn) =
                 (p_value_by(&items, 1_999, 3, usize::MAX), p_value_by(&items, 1_999, 3, 5_000));
-            // Each is a share of 1999 draws: three standard deviations of their difference, and a little for the limit.
+            // Each is a share of 1999 draws: three standard deviations of their difference, and a margin for the limit.
             let spread = 3.0 * (2.0 * shuffled.max(1e-3) * (1.0 - shuffled) / 1_999.0).sqrt() + 0.003;
             assert!(
                 (shuffled - drawn).abs() < spread,
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_with_a_rare_hour_is_shuffled() {
+    fn group_with_a_rare_hour_is_shuffled() {
         let mut group = Moments::default();
         world(0.0, false).iter().for_each(|item| group.add(item));
         assert!(Limit::of(&group, 5_000).is_some());

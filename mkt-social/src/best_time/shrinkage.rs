@@ -1,5 +1,4 @@
-//! Hour effects as draws from one normal distribution, its width integrated over; neighbouring hours may be alike, or one
-//! hour may stand apart.
+//! Hour effects by empirical Bayes, averaged over three models.
 //!
 //! With y the deviations within groups (n posts, g groups), H the hours of the posts and M the projection that removes
 //! group means: A = H'MH and b = H'My. For a prior covariance R of the hours in units of the noise, P = A + R⁻¹, the
@@ -7,14 +6,14 @@
 //! |P|^(-1/2) · |R|^(-1/2) · Q^(-(n-g)/2), Q = y'y − b'P⁻¹b, σ² = Q/(n−g) (Searle, Casella, McCulloch, *Variance
 //! Components*, 1992, ch. 7).
 //!
-//! Averaged over (Hoeting et al., *Bayesian Model Averaging*, 1999): the common spread r, uniform on 0..2; and three views
-//! of the hours, a third each.
-//! - Alike in nothing: R = r²I.
-//! - Neighbours are alike: R = r²K with K the periodic kernel exp(−2 sin²(πd/24)/ℓ²) of the distance d on the circle of
-//!   hours (MacKay 1998, *Introduction to Gaussian Processes*, eq. 47), a length of two hours, and a little of its own for
-//!   each hour. 23 h and 0 h are neighbours. A good evening is seen in the posts of all its hours.
-//! - One stands apart: R = r²I, but for one hour with a wide spread of its own. Without this, a single good hour among
-//!   indifferent ones would be shrunk as hard as they are, and its interval would miss the truth.
+//! Averaged over (Hoeting et al., *Bayesian Model Averaging*, 1999): the common spread r, uniform on 0..2; and three
+//! models, a third each.
+//! - Independent hours: R = r²I.
+//! - Similar neighbours: R = r²K with K the periodic kernel exp(−2 sin²(πd/24)/ℓ²) of the distance d on the circle of
+//!   hours (MacKay 1998, *Introduction to Gaussian Processes*, eq. 47), length two hours, plus a small independent part
+//!   per hour. 23:00 and 0:00 are neighbours. A good evening is estimated from the posts of all its hours.
+//! - One outlier: R = r²I, except for one hour with a wide spread of its own. Without this model, a single good hour among
+//!   indifferent ones would be shrunk as much as they are, and its interval would miss the truth.
 
 use super::Item;
 use super::cholesky::{HOURS, Matrix, Vector, inverse};
@@ -24,12 +23,12 @@ const STEPS: usize = 30;
 const WIDEST: f64 = 2.0;
 /// Stands for a spread of 0, which has no reciprocal.
 const NARROWEST: f64 = 1e-3;
-/// Spreads of an hour that stands apart.
-const APART: [f64; 2] = [0.7, 2.0];
-/// Hours over which neighbours are alike, and what each hour has of its own.
+/// Spreads of an outlier hour.
+const OUTLIER: [f64; 2] = [0.7, 2.0];
+/// Length of the kernel in hours, and the independent part of each hour.
 const LENGTH: f64 = 2.0;
 const OWN: f64 = 0.05;
-/// Models this much less likely than the best, as a logarithm, do not show in the result.
+/// Models less likely than the best by this log factor do not show in the result.
 const NEGLIGIBLE: f64 = 30.0;
 
 /// An hour's difference from the mean over all posts, as a logarithm.
@@ -43,8 +42,8 @@ pub(super) fn hour_effects(items: &[Item]) -> [Effect; HOURS] {
     effects_by(items, true)
 }
 
-/// The covariance of hours of which neighbours are alike, for a spread of 1.
-fn circle() -> Matrix {
+/// The covariance of hours with similar neighbours, for a spread of 1.
+fn smooth_kernel() -> Matrix {
     let width = std::f64::consts::TAU * LENGTH / HOURS as f64;
     std::array::from_fn(|i| {
         std::array::from_fn(|j| {
@@ -63,10 +62,10 @@ fn effects_by(items: &[Item], smooth: bool) -> [Effect; HOURS] {
     if squares <= 1e-18 * items.len() as f64 || freedom < 2.0 {
         return [Effect::default(); HOURS];
     }
-    let world = World { sums, squares, freedom };
+    let data = Data { sums, squares, freedom };
     let tried: Vec<usize> = (0..HOURS).filter(|hour| counts[*hour] > 0.0).collect();
-    let log_apart = -((APART.len() * tried.len().max(1)) as f64).ln();
-    let circle = inverse(&circle()).filter(|_| smooth);
+    let log_outlier = -((OUTLIER.len() * tried.len().max(1)) as f64).ln();
+    let kernel = inverse(&smooth_kernel()).filter(|_| smooth);
     let mut blend = Blend::new();
     for step in 0..=STEPS {
         // Finer near 0, where most answers lie.
@@ -74,16 +73,15 @@ fn effects_by(items: &[Item], smooth: bool) -> [Effect; HOURS] {
         let spread = place(step as f64).max(NARROWEST);
         let log_gap = (place(step as f64 + 0.5) - place((step as f64 - 0.5).max(0.0))).ln();
         let of_spread = 2.0 * HOURS as f64 * spread.ln();
-        if let Some((precision_of_circle, log_precision)) = &circle {
+        if let Some((kernel_precision, log_precision)) = &kernel {
             let mut precision = between;
-            for (cell, prior) in
-                precision.as_flattened_mut().iter_mut().zip(precision_of_circle.as_flattened())
+            for (cell, prior) in precision.as_flattened_mut().iter_mut().zip(kernel_precision.as_flattened())
             {
                 *cell += prior * spread.powi(-2);
             }
             if let Some((covariance, log_determinant)) = inverse(&precision) {
-                // The inverse's determinant is that of the circle.
-                blend.add(&world, &covariance, log_determinant + of_spread + log_precision, log_gap);
+                // The inverse's determinant is that of the kernel.
+                blend.add(&data, &covariance, log_determinant + of_spread + log_precision, log_gap);
             }
         }
         let mut precision = between;
@@ -92,8 +90,8 @@ fn effects_by(items: &[Item], smooth: bool) -> [Effect; HOURS] {
         }
         let Some((covariance, log_determinant)) = inverse(&precision) else { continue };
         let log_determinant = log_determinant + of_spread;
-        blend.add(&world, &covariance, log_determinant, log_gap);
-        for (hour, wide) in tried.iter().flat_map(|hour| APART.map(|wide| (*hour, wide))) {
+        blend.add(&data, &covariance, log_determinant, log_gap);
+        for (hour, wide) in tried.iter().flat_map(|hour| OUTLIER.map(|wide| (*hour, wide))) {
             // One diagonal element changes: the inverse by Sherman and Morrison.
             let change = wide.powi(-2) - spread.powi(-2);
             let scale = 1.0 + change * covariance[hour][hour];
@@ -102,11 +100,11 @@ fn effects_by(items: &[Item], smooth: bool) -> [Effect; HOURS] {
             }
             let log_determinant = log_determinant + scale.ln() + 2.0 * (wide / spread).ln();
             let row = covariance[hour];
-            let apart: Matrix = std::array::from_fn(|i| {
+            let outlier: Matrix = std::array::from_fn(|i| {
                 let factor = change * row[i] / scale;
                 std::array::from_fn(|j| covariance[i][j] - factor * row[j])
             });
-            blend.add(&world, &apart, log_determinant, log_gap + log_apart);
+            blend.add(&data, &outlier, log_determinant, log_gap + log_outlier);
         }
     }
     let total = items.len() as f64;
@@ -118,14 +116,14 @@ fn effects_by(items: &[Item], smooth: bool) -> [Effect; HOURS] {
     })
 }
 
-/// What the models have in common.
-struct World {
+/// The data, common to all models.
+struct Data {
     sums: Vector,
     squares: f64,
     freedom: f64,
 }
 
-/// The average of the models, each by its likelihood, relative to the likeliest so far.
+/// The average of the models weighted by likelihood, relative to the likeliest so far.
 struct Blend {
     best: f64,
     weight: f64,
@@ -140,13 +138,13 @@ impl Blend {
     }
 
     /// Adds a model by the inverse of its P and the logarithm of |P| · Π r².
-    fn add(&mut self, world: &World, inverse: &Matrix, log_determinant: f64, log_prior: f64) {
+    fn add(&mut self, data: &Data, inverse: &Matrix, log_determinant: f64, log_prior: f64) {
         let mean: Vector =
-            std::array::from_fn(|i| inverse[i].iter().zip(&world.sums).map(|(cell, sum)| cell * sum).sum());
-        let explained: f64 = mean.iter().zip(&world.sums).map(|(effect, sum)| effect * sum).sum();
-        let left = (world.squares - explained).max(world.squares * 1e-12);
-        let noise = left / world.freedom;
-        let log_weight = log_prior - 0.5 * world.freedom * left.ln() - 0.5 * log_determinant;
+            std::array::from_fn(|i| inverse[i].iter().zip(&data.sums).map(|(cell, sum)| cell * sum).sum());
+        let explained: f64 = mean.iter().zip(&data.sums).map(|(effect, sum)| effect * sum).sum();
+        let left = (data.squares - explained).max(data.squares * 1e-12);
+        let noise = left / data.freedom;
+        let log_weight = log_prior - 0.5 * data.freedom * left.ln() - 0.5 * log_determinant;
         if log_weight < self.best - NEGLIGIBLE {
             return;
         }
@@ -221,17 +219,17 @@ mod tests {
     }
 
     #[test]
-    fn effects_lie_between_none_and_the_raw_difference() {
+    fn effect_lies_between_zero_and_the_raw_difference() {
         let effects = hour_effects(&two_hours(0.2));
         assert!(effects[18].mean > 0.0 && effects[18].mean < 0.2, "{effects:?}");
         assert!(
             (effects[18].mean + effects[9].mean).abs() < 1e-12,
-            "differences from the mean add up to nothing"
+            "deviations from the mean add up to zero"
         );
     }
 
     #[test]
-    fn more_posts_are_shrunk_less() {
+    fn effect_of_more_posts_is_shrunk_less() {
         let few = hour_effects(&two_hours(0.2))[18];
         let many: Vec<Item> = std::iter::repeat_with(|| two_hours(0.2)).take(30).flatten().collect();
         let many = hour_effects(&many)[18];
@@ -239,7 +237,7 @@ mod tests {
         assert!(many.mean > 0.195 && many.deviation < few.deviation);
     }
 
-    /// Posts at every hour, of an effect and luck of 0.35.
+    /// Posts at every hour with an effect and noise of 0.35.
     fn day(posts_an_hour: usize, seed: u64, effect: impl Fn(usize) -> f64) -> Vec<Item> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut items: Vec<Item> = (0..HOURS * posts_an_hour)
@@ -259,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_of_a_good_evening_lend_each_other_strength() {
+    fn smooth_effect_is_estimated_better_with_neighbours() {
         let evening = |hour: usize| 0.25 * (std::f64::consts::TAU * (hour as f64 - 20.0) / 24.0).cos();
         let (mut with, mut without) = (0.0, 0.0);
         for seed in 0..40 {
@@ -271,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn one_hour_apart_is_not_smeared_over_its_neighbours() {
+    fn single_outlier_is_not_smeared_over_its_neighbours() {
         let noon = |hour: usize| if hour == 12 { 0.6 } else { 0.0 };
         let (mut neighbours, mut others, mut twelve) = (0.0, 0.0, 0.0);
         for seed in 0..40 {
@@ -280,12 +278,12 @@ mod tests {
             others += (effects[2].mean + effects[21].mean) / 80.0;
             twelve += effects[12].mean / 40.0;
         }
-        assert!((neighbours - others).abs() < 0.03, "{neighbours} beside it, {others} far away");
+        assert!((neighbours - others).abs() < 0.03, "{neighbours} next to it, {others} far away");
         assert!(twelve > 0.45, "{twelve}");
     }
 
     #[test]
-    fn midnight_is_an_hour_like_any_other() {
+    fn effect_across_midnight_equals_the_effect_across_noon() {
         let peak = |hour: usize| match hour {
             23 | 0 | 1 => 0.4,
             _ => 0.0,
@@ -304,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn posts_without_any_spread_have_no_effect() {
+    fn identical_posts_have_no_effect() {
         let items: Vec<Item> =
             (0..20).map(|i| Item { hour: (i % 24) as u8, deviation: 0.0, group: 0 }).collect();
         assert_eq!(hour_effects(&items), [Effect::default(); HOURS]);

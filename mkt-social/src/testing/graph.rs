@@ -1,9 +1,9 @@
-//! A fake of Meta's Graph API that keeps state: accounts and posts, metrics that die on their day, calls that are counted
-//! and cut off, every kind of error. Written from Meta's documentation, not recorded.
+//! A stateful fake of Meta's Graph API: accounts and posts, metrics with a retirement day, rate limits, every kind of error.
+//! Written from Meta's documentation, not recorded.
 //!
 //! ```
 //! use mkt_connect::clock::ManualClock;
-//! use mkt_social::source::graph::GraphSource;
+//! use mkt_social::graph::Graph;
 //! use mkt_social::testing::{graph::FakeGraph, world};
 //! use mkt_social::{Request, SocialSourceExt};
 //!
@@ -12,7 +12,7 @@
 //! let clock = ManualClock::skipping("2026-11-26T12:00:00Z".parse()?);
 //! let fake = FakeGraph::start(&clock, "token").await?;
 //! fake.page("17", &world());
-//! let source = GraphSource::facebook_page("17", mkt_connect::Secret::new("token"))
+//! let source = Graph::facebook_page("17", mkt_connect::Secret::new("token"))
 //!     .base_url(fake.url())
 //!     .allow_insecure_host(fake.authority())
 //!     .clock(std::sync::Arc::new(clock))
@@ -23,7 +23,6 @@
 //! # }
 //! ```
 
-use super::Rows;
 use crate::metric::{Metric, Value};
 use crate::post::{Observation, Post};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -34,12 +33,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Calls that one batch may hold.
+/// Largest number of calls per batch.
 const LARGEST_BATCH: usize = 50;
 /// Calls are counted over an hour.
 const WINDOW: TimeDelta = TimeDelta::hours(1);
 
-/// Metrics of insights that Meta answers, by kind of post, and the day from which on it does not.
+/// Insights metrics by kind of post, with their retirement day.
 const METRICS: [(&str, &[&str], Option<&str>); 12] = [
     ("post_media_view", &["page"], None),
     ("post_total_media_view_unique", &["page"], None),
@@ -58,8 +57,10 @@ const METRICS: [(&str, &[&str], Option<&str>); 12] = [
 struct Held {
     post: Post,
     observation: Observation,
-    /// An error in the place of its insights.
+    /// An error in place of its insights.
     insights: Option<(i64, i64, String)>,
+    /// Metrics that are refused for this post only.
+    refused: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -74,7 +75,7 @@ struct State {
     token: String,
     app_secret: Option<String>,
     accounts: BTreeMap<String, Account>,
-    /// Metrics that died without notice, everywhere or of one kind.
+    /// Metrics retired without notice, for all kinds of posts or one.
     refused: BTreeSet<(Option<String>, String)>,
     empty_pages: bool,
     largest_list: Option<usize>,
@@ -85,13 +86,13 @@ struct State {
     planned: VecDeque<Answer>,
     calls_per_hour: Option<usize>,
     used: VecDeque<DateTime<Utc>>,
-    rest_until: Option<DateTime<Utc>>,
+    blocked_until: Option<DateTime<Utc>>,
     calls: usize,
-    inside_rest: usize,
-    asked: Vec<String>,
+    while_blocked: usize,
+    requested: Vec<String>,
 }
 
-/// The fake. Cloning shares it.
+/// The fake. Clones share it.
 #[derive(Clone)]
 pub struct FakeGraph {
     server: Arc<Server>,
@@ -105,10 +106,10 @@ impl fmt::Debug for FakeGraph {
 }
 
 impl FakeGraph {
-    /// Starts it on loopback: one token, no account, no limit.
+    /// Starts the fake on loopback: one token, no account, no limit.
     ///
     /// # Errors
-    /// When no port can be opened.
+    /// If no port can be opened.
     pub async fn start(clock: &ManualClock, token: &str) -> std::io::Result<Self> {
         let state = Arc::new(Mutex::new(State {
             clock: clock.clone(),
@@ -125,10 +126,10 @@ impl FakeGraph {
             planned: VecDeque::new(),
             calls_per_hour: None,
             used: VecDeque::new(),
-            rest_until: None,
+            blocked_until: None,
             calls: 0,
-            inside_rest: 0,
-            asked: Vec::new(),
+            while_blocked: 0,
+            requested: Vec::new(),
         }));
         let of_server = Arc::clone(&state);
         let server = Server::start(move |request| {
@@ -142,7 +143,7 @@ impl FakeGraph {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it listens.
+    /// The URL of the server.
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url()
@@ -154,10 +155,15 @@ impl FakeGraph {
         self.server.authority()
     }
 
-    fn account(&self, id: &str, instagram: bool, rows: &Rows) {
+    fn account(&self, id: &str, instagram: bool, rows: &[(Post, Observation)]) {
         let mut account = Account { instagram, ..Account::default() };
         for (post, observation) in rows {
-            let held = Held { post: post.clone(), observation: observation.clone(), insights: None };
+            let held = Held {
+                post: post.clone(),
+                observation: observation.clone(),
+                insights: None,
+                refused: BTreeSet::new(),
+            };
             if instagram && post.kind.as_deref() == Some("story") {
                 account.stories.push(held);
             } else {
@@ -167,27 +173,38 @@ impl FakeGraph {
         self.state().accounts.insert(id.to_owned(), account);
     }
 
-    /// A page with these posts, listed in this order; those of the type `reel` are reels.
-    pub fn page(&self, id: &str, rows: &Rows) {
+    /// Adds a page with these posts, listed in this order; those of the type `reel` are reels.
+    pub fn page(&self, id: &str, rows: &[(Post, Observation)]) {
         self.account(id, false, rows);
     }
 
-    /// An Instagram account with these posts; the types `reel` and `story` are what they are called.
-    pub fn instagram(&self, id: &str, rows: &Rows) {
+    /// Adds an Instagram account with these posts; `reel` and `story` are types of their own.
+    pub fn instagram(&self, id: &str, rows: &[(Post, Observation)]) {
         self.account(id, true, rows);
     }
 
-    /// Asks for `appsecret_proof` by this secret.
+    /// Requires `appsecret_proof` by this secret.
     pub fn require_proof(&self, app_secret: &str) {
         self.state().app_secret = Some(app_secret.to_owned());
     }
 
-    /// Refuses a metric without notice: of one kind of post (`page`, `page reel`, `feed`, `reel`, `story`), or of all.
+    /// Retires a metric without notice for one kind of post (`page`, `page reel`, `feed`, `reel`, `story`), or for all.
     pub fn refuse(&self, kind: Option<&str>, metric: &str) {
         self.state().refused.insert((kind.map(str::to_owned), metric.to_owned()));
     }
 
-    /// Answers about the insights of a post with an error.
+    /// Refuses a metric for one post.
+    pub fn refuse_for_post(&self, post: &str, metric: &str) {
+        for account in self.state().accounts.values_mut() {
+            for held in
+                account.posts.iter_mut().chain(&mut account.stories).filter(|held| held.post.id == post)
+            {
+                held.refused.insert(metric.to_owned());
+            }
+        }
+    }
+
+    /// Answers the insights of a post with an error.
     pub fn refuse_insights(&self, post: &str, code: i64, subcode: i64, message: &str) {
         for account in self.state().accounts.values_mut() {
             for held in
@@ -198,67 +215,67 @@ impl FakeGraph {
         }
     }
 
-    /// Gives an empty page, with a next one, before every page.
+    /// Inserts an empty page before every page.
     pub fn empty_pages(&self) {
         self.state().empty_pages = true;
     }
 
-    /// Asks for less data where a list wants more than this.
+    /// Answers "reduce the amount of data" to larger lists.
     pub fn largest_list(&self, posts: usize) {
         self.state().largest_list = Some(posts);
     }
 
-    /// Lets links to the next page begin with this instead of its own address.
+    /// Sets the base of the links to the next page.
     pub fn next_link(&self, url: &str) {
         self.state().next_link = Some(url.to_owned());
     }
 
-    /// Leaves the cursors out: the place of the next page is in the link alone.
+    /// Leaves the cursors out: the position is in the link alone.
     pub fn time_paging(&self) {
         self.state().time_paging = true;
     }
 
-    /// Lets every page be followed by the first.
+    /// Lets every page link to the first.
     pub fn circle(&self) {
         self.state().circle = true;
     }
 
-    /// Does not come to the first part of so many batches.
+    /// Leaves the first part of this many batches unanswered.
     pub fn skip_parts(&self, batches: usize) {
         self.state().skipped_parts = batches;
     }
 
-    /// Gives this answer to the next call.
+    /// Plans the answer of the next call.
     pub fn plan(&self, answer: Answer) {
         self.state().planned.push_back(answer);
     }
 
-    /// Plans an error for the next call.
+    /// Plans an error of the next call.
     pub fn fail(&self, status: u16, code: i64, subcode: i64, message: &str) {
         self.plan(error(status, code, subcode, message));
     }
 
-    /// Counts calls, tells their share in the headers, and lets the account rest when it has used them.
+    /// Limits the calls per hour: reports usage in the headers, and blocks the account at the limit.
     pub fn calls_per_hour(&self, calls: usize) {
         self.state().calls_per_hour = Some(calls);
     }
 
-    /// Calls so far; each part of a batch is one.
+    /// The number of calls; each part of a batch is one.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.state().calls
     }
 
-    /// Calls that came while the account was told to rest.
+    /// The number of calls while the account was blocked.
     #[must_use]
-    pub fn calls_inside_rest(&self) -> usize {
-        self.state().inside_rest
+    pub fn calls_while_blocked(&self) -> usize {
+        self.state().while_blocked
     }
 
-    /// What was asked for: paths with their fields or metrics.
+    /// The requested paths with their fields or metrics.
     #[must_use]
-    pub fn asked(&self) -> Vec<String> {
-        self.state().asked.clone()
+    pub fn requested(&self) -> Vec<String> {
+        self.state().requested.clone()
     }
 }
 
@@ -286,8 +303,8 @@ impl State {
         let cost = batch.as_ref().map_or(1, Vec::len);
         self.calls += cost;
         let now = self.clock.now();
-        if self.rest_until.is_some_and(|until| now < until) {
-            self.inside_rest += 1;
+        if self.blocked_until.is_some_and(|until| now < until) {
+            self.while_blocked += 1;
             return self.throttled();
         }
         if let Some(limit) = self.calls_per_hour {
@@ -295,9 +312,9 @@ impl State {
                 self.used.pop_front();
             }
             if let Some(too_many) = (self.used.len() + cost).checked_sub(limit + 1) {
-                // Until as many calls are an hour old as this one was too many.
+                // Until as many calls are older than an hour as there are too many.
                 let oldest = self.used.get(too_many).or(self.used.back()).copied().unwrap_or(now);
-                self.rest_until = Some(oldest + WINDOW);
+                self.blocked_until = Some(oldest + WINDOW);
                 return self.throttled();
             }
             self.used.extend(std::iter::repeat_n(now, cost));
@@ -306,8 +323,11 @@ impl State {
             return planned;
         }
         let (status, body) = self.routed(request, batch);
+        // Meta answers in the version of the request.
+        let version = request.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let version = if version.starts_with('v') { version } else { "v26.0" };
         let answer =
-            Answer::json(body.to_string()).with_status(status).header("facebook-api-version", "v25.0");
+            Answer::json(body.to_string()).with_status(status).header("facebook-api-version", version);
         match self.calls_per_hour {
             Some(limit) => {
                 let percent = self.used.len() * 100 / limit;
@@ -321,7 +341,7 @@ impl State {
     }
 
     fn throttled(&self) -> Answer {
-        let left = self.rest_until.map_or(TimeDelta::zero(), |until| until - self.clock.now());
+        let left = self.blocked_until.map_or(TimeDelta::zero(), |until| until - self.clock.now());
         let minutes = (left.num_seconds() + 59) / 60;
         let usage = json!({"17": [{
             "type": "pages", "call_count": 100, "total_cputime": 25, "total_time": 25,
@@ -367,7 +387,7 @@ impl State {
 
     fn object(&mut self, path: &str, pairs: &BTreeMap<String, String>) -> (u16, Json) {
         let what = pairs.get("fields").or(pairs.get("metric")).map_or("", String::as_str);
-        self.asked.push(format!("{path}?{what}"));
+        self.requested.push(format!("{path}?{what}"));
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let not_found = (400, error_body(100, 33, "Unsupported get request. Object does not exist"));
         match segments[..] {
@@ -404,7 +424,7 @@ impl State {
             .split_once("insights.metric(")
             .and_then(|(_, rest)| Some(rest.split_once(')')?.0.split(',').collect()))
             .unwrap_or_default();
-        if let Some(unknown) = metrics.iter().find(|metric| !self.alive(metric, "page")) {
+        if let Some(unknown) = metrics.iter().find(|metric| !self.is_current(metric, "page")) {
             return invalid_metric(unknown);
         }
         let posts = if stories { &account.stories } else { &account.posts };
@@ -454,18 +474,19 @@ impl State {
             (true, _) => "feed",
         };
         let metrics: Vec<&str> = metrics.split(',').collect();
-        if let Some(unknown) = metrics.iter().find(|metric| !self.alive(metric, kind)) {
+        let refused = |metric: &&&str| !self.is_current(metric, kind) || held.refused.contains(**metric);
+        if let Some(unknown) = metrics.iter().find(refused) {
             return Some(invalid_metric(unknown));
         }
         Some((200, insight_values(held, &metrics)))
     }
 
-    fn alive(&self, metric: &str, kind: &str) -> bool {
+    fn is_current(&self, metric: &str, kind: &str) -> bool {
         let today = self.clock.now().date_naive();
-        let lives = |until: Option<&str>| {
+        let current = |until: Option<&str>| {
             until.and_then(|day| day.parse::<NaiveDate>().ok()).is_none_or(|until| today < until)
         };
-        METRICS.iter().any(|(name, kinds, until)| *name == metric && kinds.contains(&kind) && lives(*until))
+        METRICS.iter().any(|(name, kinds, until)| *name == metric && kinds.contains(&kind) && current(*until))
             && !self.refused.contains(&(None, metric.to_owned()))
             && !self.refused.contains(&(Some(kind.to_owned()), metric.to_owned()))
     }
@@ -481,7 +502,7 @@ fn insight_values(held: &Held, metrics: &[&str]) -> Json {
             "shares" => Metric::Shares,
             _ => Metric::Comments,
         };
-        // What is not known is left out, which is not a 0.
+        // Missing values are left out, which is not 0.
         let number = held.observation.value(metric).known()?;
         Some(json!({
             "name": native, "period": "lifetime", "values": [{"value": number}],
@@ -499,39 +520,39 @@ fn page_post(held: &Held, metrics: &[&str]) -> Json {
     let Held { post, observation, .. } = held;
     let reel = post.kind.as_deref() == Some("reel");
     let place = if reel { "reel" } else { "posts" };
-    let mut told = json!({
+    let mut item = json!({
         "id": post.id, "created_time": time(post),
         "permalink_url": format!("https://www.facebook.com/{place}/{}", post.id),
     });
     if let Some(text) = &post.text {
-        told["message"] = json!(text);
+        item["message"] = json!(text);
     }
     for (name, metric) in [("reactions", Metric::Likes), ("comments", Metric::Comments)] {
         if let Value::Known(count) = observation.value(metric) {
-            told[name] = json!({"data": [], "summary": {"total_count": count}});
+            item[name] = json!({"data": [], "summary": {"total_count": count}});
         }
     }
-    // A 0 is left out.
+    // Meta leaves out a 0.
     if let Some(count @ 1..) = observation.value(Metric::Shares).known() {
-        told["shares"] = json!({"count": count});
+        item["shares"] = json!({"count": count});
     }
     if let Some(kind) = &post.kind {
         let media = if reel { "video" } else { kind };
-        told["attachments"] = json!({"data": [{"media_type": media, "target": {"id": post.id}}]});
+        item["attachments"] = json!({"data": [{"media_type": media, "target": {"id": post.id}}]});
     }
     if !metrics.is_empty() && !reel {
-        told["insights"] = insight_values(held, metrics);
+        item["insights"] = insight_values(held, metrics);
     }
-    told
+    item
 }
 
 fn media(held: &Held, story: bool) -> Json {
     let Held { post, observation, .. } = held;
-    let mut told = json!({
+    let mut item = json!({
         "id": post.id, "timestamp": time(post), "permalink": format!("https://www.instagram.com/p/{}/", post.id),
     });
     if let Some(text) = &post.text {
-        told["caption"] = json!(text);
+        item["caption"] = json!(text);
     }
     let (media_type, product) = match post.kind.as_deref() {
         Some("photo") => (Some("IMAGE"), "FEED"),
@@ -542,17 +563,17 @@ fn media(held: &Held, story: bool) -> Json {
         None => (None, "FEED"),
     };
     if let Some(media_type) = media_type {
-        told["media_type"] = json!(media_type);
+        item["media_type"] = json!(media_type);
     }
-    told["media_product_type"] = json!(product);
+    item["media_product_type"] = json!(product);
     if !story {
         for (name, metric) in [("like_count", Metric::Likes), ("comments_count", Metric::Comments)] {
             if let Value::Known(count) = observation.value(metric) {
-                told[name] = json!(count);
+                item[name] = json!(count);
             }
         }
     }
-    told
+    item
 }
 
 fn proof(secret: &str, token: &str) -> String {

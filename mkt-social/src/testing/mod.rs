@@ -1,19 +1,19 @@
-//! What every [`SocialSource`] must do, as checks that anyone can run on their own.
+//! The conformance suite for [`SocialSource`], open to any implementation.
 //!
-//! Give a [`Stage`] that puts posts into your source, then call the behaviours one by one (one test each) or
-//! [`check_all`]. A behaviour that fails says what it saw in a [`Violation`].
+//! Implement [`Stage`], which creates your source with given posts, then call the behaviours one by one (one test each) or
+//! [`check_all`]. A failing behaviour returns a [`Violation`].
 //!
 //! ```
-//! use mkt_social::testing::{Rows, Stage, check_all};
-//! use mkt_social::{MemorySource, SocialSource};
+//! use mkt_social::testing::{Stage, check_all};
+//! use mkt_social::{Memory, Observation, Post, SocialSource};
 //!
 //! #[derive(Debug)]
 //! struct InMemory;
 //!
 //! #[async_trait::async_trait]
 //! impl Stage for InMemory {
-//!     async fn source(&self, rows: &Rows) -> Box<dyn SocialSource> {
-//!         Box::new(MemorySource::new(rows.to_vec()))
+//!     async fn source(&self, rows: &[(Post, Observation)]) -> Box<dyn SocialSource> {
+//!         Box::new(Memory::new(rows.to_vec()))
 //!     }
 //! }
 //!
@@ -35,34 +35,31 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::metric::{Metric, Missing, Value};
 use crate::post::{Observation, Post, Reading};
 use crate::sheet::Measured;
-use crate::source::{Reception, Request, SocialSource, SocialSourceExt, Tally};
+use crate::source::{ReadPosts, Request, SocialSource, SocialSourceExt, Tally};
 
-/// Posts, each with one observation.
-pub type Rows = [(Post, Observation)];
-
-/// Puts posts into a source.
+/// Creates a source with given posts.
 #[async_trait]
 pub trait Stage: fmt::Debug + Send + Sync {
-    /// A source that holds exactly these posts, in this order.
-    async fn source(&self, rows: &Rows) -> Box<dyn SocialSource>;
+    /// A source of exactly these posts, in this order.
+    async fn source(&self, rows: &[(Post, Observation)]) -> Box<dyn SocialSource>;
 
-    /// The only network that the source knows; `None` where it knows any.
+    /// The network of all posts of the source; `None` if the source has posts of any network.
     fn network(&self) -> Option<&'static str> {
         None
     }
 
-    /// Whether the source lists posts from the newest on, whatever the order in which they were put in.
+    /// Whether the source lists the newest posts first.
     fn newest_first(&self) -> bool {
         false
     }
 
-    /// Metrics that the source tells of every post, and cannot leave out.
-    fn always_told(&self) -> &'static [Metric] {
+    /// Metrics that the source gives for every post.
+    fn always_known(&self) -> &'static [Metric] {
         &[]
     }
 }
 
-/// The [`world`] as a stage can show it.
+/// The [`world`] within the limits of a stage.
 fn staged(stage: &dyn Stage) -> Vec<(Post, Observation)> {
     let mut rows = world();
     if stage.newest_first() {
@@ -74,7 +71,7 @@ fn staged(stage: &dyn Stage) -> Vec<(Post, Observation)> {
             network.clone_into(&mut observation.network);
         }
         for reading in &mut observation.readings {
-            if stage.always_told().contains(&reading.metric) && reading.value.known().is_none() {
+            if stage.always_known().contains(&reading.metric) && reading.value.known().is_none() {
                 reading.value = Value::Known(0);
             }
         }
@@ -82,13 +79,13 @@ fn staged(stage: &dyn Stage) -> Vec<(Post, Observation)> {
     rows
 }
 
-/// A behaviour that a source does not show.
+/// A behaviour that a source violates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{behaviour}: {seen}")]
 pub struct Violation {
     /// The behaviour.
     pub behaviour: &'static str,
-    /// What was seen instead.
+    /// The observed behaviour.
     pub seen: String,
 }
 
@@ -98,7 +95,7 @@ fn require(behaviour: &'static str, holds: bool, seen: impl FnOnce() -> String) 
     if holds { Ok(()) } else { Err(Violation { behaviour, seen: seen() }) }
 }
 
-/// The first instant of [`world`].
+/// The first time of [`world`].
 fn start() -> DateTime<Utc> {
     // 2026-03-01T00:00:00Z.
     DateTime::UNIX_EPOCH + TimeDelta::days(20_513)
@@ -112,14 +109,12 @@ pub fn world() -> Vec<(Post, Observation)> {
     (0..23_u64)
         .map(|index| {
             let network = if index % 3 == 0 { "facebook" } else { "instagram" };
+            let published_at = start() + TimeDelta::hours(7 * index as i64);
             let post = Post {
-                network: network.to_owned(),
-                id: format!("1786543210987654{index:02}"),
-                published_at: start() + TimeDelta::hours(7 * index as i64),
                 kind: (index % 5 != 4).then(|| "photo".to_owned()),
                 text: (index % 7 != 6).then(|| texts[index as usize % texts.len()].to_owned()),
                 paid: (index % 4 != 3).then_some(index % 4 == 1),
-                url: None,
+                ..Post::new(network, format!("1786543210987654{index:02}"), published_at)
             };
             let readings = Metric::ALL.into_iter().enumerate().map(|(place, metric)| {
                 let value = match (index + place as u64) % 6 {
@@ -127,22 +122,16 @@ pub fn world() -> Vec<(Post, Observation)> {
                     1 => Value::Missing(Missing::Blank),
                     other => Value::Known(other * 1_000 + index),
                 };
-                Reading { metric, native: metric.as_str().into(), value }
+                Reading::new(metric, metric.as_str(), value)
             });
-            let observation = Observation {
-                network: post.network.clone(),
-                post_id: post.id.clone(),
-                observed_at: start() + TimeDelta::days(30),
-                version: None,
-                readings: readings.collect(),
-            };
+            let observation = Observation::of(&post, start() + TimeDelta::days(30)).readings(readings);
             (post, observation)
         })
         .collect()
 }
 
-/// The instants of the posts, in their order.
-fn times(rows: &Rows) -> Vec<DateTime<Utc>> {
+/// The times of the posts, in order.
+fn times(rows: &[(Post, Observation)]) -> Vec<DateTime<Utc>> {
     let mut times: Vec<_> = rows.iter().map(|(post, _)| post.published_at).collect();
     times.sort_unstable();
     times
@@ -152,7 +141,7 @@ async fn read(
     behaviour: &'static str,
     source: &dyn SocialSource,
     request: &Request,
-) -> Result<Reception, Violation> {
+) -> Result<ReadPosts, Violation> {
     source
         .read_all(request)
         .await
@@ -163,7 +152,7 @@ fn ids(posts: &[Post]) -> Vec<(&str, &str)> {
     posts.iter().map(|post| (post.network.as_str(), post.id.as_str())).collect()
 }
 
-/// A read gives every post exactly once, as it was put in, whatever the size of the pages.
+/// A read returns every post exactly once and unchanged, whatever the page size.
 ///
 /// # Errors
 ///
@@ -189,13 +178,13 @@ pub async fn every_post_is_read_once_whatever_the_page_size(stage: &dyn Stage) -
     Ok(())
 }
 
-/// No page holds more posts than asked for.
+/// No page has more posts than requested.
 ///
 /// # Errors
 ///
 /// The [`Violation`].
-pub async fn pages_are_no_larger_than_asked(stage: &dyn Stage) -> Outcome {
-    const BEHAVIOUR: &str = "pages are no larger than asked";
+pub async fn pages_are_no_larger_than_requested(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "pages are no larger than requested";
     let source = stage.source(&staged(stage)).await;
     let failed = |error: mkt_connect::Error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() };
     let mut pages = source.open(&Request::all().page_size(4)).await.map_err(failed)?;
@@ -205,7 +194,7 @@ pub async fn pages_are_no_larger_than_asked(stage: &dyn Stage) -> Outcome {
     Ok(())
 }
 
-/// Only posts with `since <= published_at < until` are given.
+/// Only posts with `since <= published_at < until` are returned.
 ///
 /// # Errors
 ///
@@ -225,7 +214,7 @@ pub async fn the_window_is_half_open(stage: &dyn Stage) -> Outcome {
     })
 }
 
-/// Known numbers stay what they are, 0 included; missing ones stay missing, with a reason.
+/// Known numbers are unchanged, 0 included; missing ones stay missing, with a reason.
 ///
 /// # Errors
 ///
@@ -254,19 +243,19 @@ pub async fn missing_stays_missing_and_zero_stays_zero(stage: &dyn Stage) -> Out
     Ok(())
 }
 
-/// A source that says which posts were promoted gives the flag as it is; one that does not gives none.
+/// A source with the promotion flag returns it unchanged; one without returns none.
 ///
 /// # Errors
 ///
 /// The [`Violation`].
-pub async fn promotion_is_told_as_the_capabilities_say(stage: &dyn Stage) -> Outcome {
-    const BEHAVIOUR: &str = "promotion is told as the capabilities say";
+pub async fn promotion_flag_follows_the_capabilities(stage: &dyn Stage) -> Outcome {
+    const BEHAVIOUR: &str = "promotion flag follows the capabilities";
     let rows = staged(stage);
     let source = stage.source(&rows).await;
-    let told = source.capabilities().paid;
+    let has_flag = source.capabilities().paid;
     let got = read(BEHAVIOUR, &*source, &Request::all()).await?;
     for (got, (expected, _)) in got.posts.iter().zip(&rows) {
-        let expected = expected.paid.filter(|_| told);
+        let expected = expected.paid.filter(|_| has_flag);
         require(BEHAVIOUR, got.paid == expected, || {
             format!("post {}: {:?}, not {expected:?}", got.id, got.paid)
         })?;
@@ -274,7 +263,7 @@ pub async fn promotion_is_told_as_the_capabilities_say(stage: &dyn Stage) -> Out
     Ok(())
 }
 
-/// Each page has one observation beside each of its posts, in the same order.
+/// Each page has one observation per post, in the same order.
 ///
 /// # Errors
 ///
@@ -297,7 +286,7 @@ pub async fn every_post_has_its_observation_on_its_page(stage: &dyn Stage) -> Ou
     Ok(())
 }
 
-/// read = loaded + quarantined + duplicates + outside on every page, and the first two are the lengths of the lists.
+/// read = loaded + quarantined + duplicates + outside on every page; loaded and quarantined are the lengths of the lists.
 ///
 /// # Errors
 ///
@@ -307,7 +296,7 @@ pub async fn counts_add_up(stage: &dyn Stage) -> Outcome {
     let rows = staged(stage);
     let source = stage.source(&rows).await;
     let failed = |error: mkt_connect::Error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() };
-    let request = Request { until: Some(times(&rows)[15]), ..Request::all().page_size(4) };
+    let request = Request::all().page_size(4).until(times(&rows)[15]);
     let mut pages = source.open(&request).await.map_err(failed)?;
     let mut total = Tally::default();
     while let Some(page) = pages.next_page().await.map_err(failed)? {
@@ -320,7 +309,7 @@ pub async fn counts_add_up(stage: &dyn Stage) -> Outcome {
     require(BEHAVIOUR, total.loaded == 15, || format!("{total:?} where 15 posts were asked for"))
 }
 
-/// A source without posts gives none, and no error.
+/// A source without posts returns none, and no error.
 ///
 /// # Errors
 ///
@@ -348,7 +337,7 @@ pub async fn reading_twice_gives_the_same(stage: &dyn Stage) -> Outcome {
     require(BEHAVIOUR, plan == source.plan(&request), || "the plan changed".to_owned())
 }
 
-/// A read into columns holds what a read of pages holds, in the same order, with the same counts.
+/// A read into columns has the posts of a read of pages, in the same order, with the same counts.
 ///
 /// # Errors
 ///
@@ -383,7 +372,7 @@ pub async fn columns_hold_what_pages_hold(stage: &dyn Stage) -> Outcome {
     })
 }
 
-/// After the last page there is no other, however often one asks.
+/// After the last page, every further call returns `None`.
 ///
 /// # Errors
 ///
@@ -405,7 +394,7 @@ pub async fn a_finished_read_stays_finished(stage: &dyn Stage) -> Outcome {
     Ok(())
 }
 
-/// A source that can be read also passes its own check.
+/// A readable source passes its check.
 ///
 /// # Errors
 ///
@@ -416,14 +405,14 @@ pub async fn a_readable_source_passes_its_check(stage: &dyn Stage) -> Outcome {
     checked.map_err(|error| Violation { behaviour: BEHAVIOUR, seen: error.to_string() })
 }
 
-/// Runs every behaviour and gives those that are not shown.
+/// Runs every behaviour and returns the violations.
 pub async fn check_all(stage: &dyn Stage) -> Vec<Violation> {
     [
         every_post_is_read_once_whatever_the_page_size(stage).await,
-        pages_are_no_larger_than_asked(stage).await,
+        pages_are_no_larger_than_requested(stage).await,
         the_window_is_half_open(stage).await,
         missing_stays_missing_and_zero_stays_zero(stage).await,
-        promotion_is_told_as_the_capabilities_say(stage).await,
+        promotion_flag_follows_the_capabilities(stage).await,
         every_post_has_its_observation_on_its_page(stage).await,
         counts_add_up(stage).await,
         an_empty_source_gives_nothing_and_no_error(stage).await,

@@ -7,7 +7,7 @@ use mkt_social::{Metric, Outcome};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::made::{World, at, post};
+use super::posts::{World, at, post};
 
 /// The hour at which posts are received better, and how much: 1.3 is +30 %.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,7 @@ fn most(n: u64, rate: f64) -> f64 {
 }
 
 #[test]
-fn where_no_hour_is_better_false_alarms_stay_at_their_nominal_rate() {
+fn without_an_effect_false_alarms_stay_at_the_nominal_rate() {
     let n = worlds(200);
     let null = Planted { hour: 18, lift: 1.0 };
     let verdicts: Vec<Verdict> = (0..n)
@@ -99,7 +99,7 @@ fn where_no_hour_is_better_false_alarms_stay_at_their_nominal_rate() {
 }
 
 #[test]
-fn thirty_per_cent_more_at_one_hour_is_found_in_four_of_five_worlds_of_400_posts() {
+fn plus_30_percent_is_found_in_80_percent_of_400_posts() {
     let n = worlds(60);
     let planted = Planted { hour: 18, lift: 1.3 };
     let answers: Vec<BestHours> =
@@ -113,7 +113,7 @@ fn thirty_per_cent_more_at_one_hour_is_found_in_four_of_five_worlds_of_400_posts
 }
 
 #[test]
-fn a_clear_best_hour_is_named_with_its_size() {
+fn clear_best_hour_has_the_planted_size() {
     let planted = Planted { hour: 20, lift: 1.6 };
     let mut inside = 0;
     for seed in 0..20 {
@@ -131,7 +131,7 @@ fn a_clear_best_hour_is_named_with_its_size() {
 }
 
 #[test]
-fn an_effect_of_the_type_is_not_taken_for_one_of_the_hour() {
+fn effect_of_the_type_is_not_attributed_to_the_hour() {
     // Reels do twice as well, and half of them are posted at 21 h.
     let n = worlds(60);
     let answers: Vec<BestHours> = (0..n)
@@ -162,7 +162,7 @@ fn an_effect_of_the_type_is_not_taken_for_one_of_the_hour() {
 }
 
 #[test]
-fn hours_are_those_of_the_zone_on_both_sides_of_the_clock_change() {
+fn hours_follow_the_zone_across_a_clock_change() {
     let mut world = World::default();
     // 17:30 in Paris is 16:30 UTC in winter and 15:30 UTC in summer.
     for (id, instant) in
@@ -180,7 +180,7 @@ fn hours_are_those_of_the_zone_on_both_sides_of_the_clock_change() {
 }
 
 #[test]
-fn the_raw_ranking_is_the_plain_mean_and_the_estimate_is_shrunk() {
+fn raw_ranking_is_the_mean_and_the_estimate_is_shrunk() {
     let mut world = World::default();
     let mut add = |id: usize, hour: i64, likes: u64| {
         let instant = at("2026-01-10T00:00:00Z") + TimeDelta::hours(hour - 1) + TimeDelta::days(id as i64);
@@ -203,7 +203,7 @@ fn the_raw_ranking_is_the_plain_mean_and_the_estimate_is_shrunk() {
 }
 
 #[test]
-fn young_posts_and_posts_without_the_number_are_set_apart_and_counted() {
+fn young_and_incomplete_posts_are_skipped_and_counted() {
     let mut world = planted_world(100, Planted { hour: 18, lift: 1.0 }, Noise(0.3), 2);
     for observation in &mut world.observations[..7] {
         observation.observed_at -= TimeDelta::days(29);
@@ -220,7 +220,7 @@ fn young_posts_and_posts_without_the_number_are_set_apart_and_counted() {
 }
 
 #[test]
-fn the_same_posts_and_seed_give_the_same_answer() {
+fn same_posts_and_seed_give_the_same_answer() {
     let world = planted_world(150, Planted { hour: 9, lift: 1.2 }, Noise(0.4), 8);
     assert_eq!(answer(&world), answer(&world));
     let other_seed = best_hours(&world.sheet().measured(), &question().permutations(499).seed(7)).unwrap();
@@ -228,14 +228,14 @@ fn the_same_posts_and_seed_give_the_same_answer() {
 }
 
 #[test]
-fn too_few_posts_are_refused_with_their_number() {
+fn too_few_posts_are_an_error_with_their_number() {
     let world = planted_world(9, Planted { hour: 9, lift: 1.0 }, Noise(0.4), 8);
     let error = best_hours(&world.sheet().measured(), &question()).unwrap_err();
     assert_eq!(error, BestTimeError::TooFewPosts { usable: 9, needed: 10, missing: 0, young: 0 });
 }
 
 #[test]
-fn a_post_that_nobody_liked_is_worth_as_much_as_any() {
+fn post_without_interactions_is_used() {
     let mut world = planted_world(60, Planted { hour: 9, lift: 1.0 }, Noise(0.4), 4);
     for observation in &mut world.observations[..20] {
         for reading in observation.readings.iter_mut().filter(|reading| reading.metric == Metric::Likes) {

@@ -1,27 +1,29 @@
-//! The suite on the CSV source and the one in memory, and on sources that are broken on purpose.
+//! The conformance suite on CSV and memory, and on sources broken on purpose.
 
 use std::fmt::Write;
 
 use async_trait::async_trait;
 use chrono::SecondsFormat;
 use mkt_connect::Result;
-use mkt_social::source::csv::CsvSource;
-use mkt_social::source::{Capabilities, Plan, PostPage, PostPages};
-use mkt_social::testing::{Rows, Stage, check_all};
-use mkt_social::{MemorySource, Metric, Request, SocialSource, Tabulation, Value};
+use mkt_social::csv::Csv;
+use mkt_social::testing::{Stage, check_all};
+use mkt_social::{
+    Capabilities, Memory, Metric, Observation, Plan, Post, PostPage, PostPages, ReadSheet, Request,
+    SocialSource, Value,
+};
 
 #[derive(Debug)]
-struct Memory;
+struct MemoryStage;
 
 #[async_trait]
-impl Stage for Memory {
-    async fn source(&self, rows: &Rows) -> Box<dyn SocialSource> {
-        Box::new(MemorySource::new(rows.to_vec()))
+impl Stage for MemoryStage {
+    async fn source(&self, rows: &[(Post, Observation)]) -> Box<dyn SocialSource> {
+        Box::new(Memory::new(rows.to_vec()))
     }
 }
 
-/// Writes the posts as a CSV text. By hand, so that the reader is not tested against its own crate's writer.
-pub(crate) fn as_csv(rows: &Rows) -> String {
+/// The posts as CSV, written by hand: independent of the crate's writer.
+pub(crate) fn as_csv(rows: &[(Post, Observation)]) -> String {
     let mut text = String::from("post_id,platform,published_at,type,text,paid");
     for metric in Metric::ALL {
         let _ = write!(text, ",{metric}");
@@ -52,12 +54,12 @@ pub(crate) fn as_csv(rows: &Rows) -> String {
 }
 
 #[derive(Debug)]
-struct Csv;
+struct CsvStage;
 
 #[async_trait]
-impl Stage for Csv {
-    async fn source(&self, rows: &Rows) -> Box<dyn SocialSource> {
-        Box::new(CsvSource::from_bytes(as_csv(rows), super::made::at("2026-03-31T00:00:00Z")))
+impl Stage for CsvStage {
+    async fn source(&self, rows: &[(Post, Observation)]) -> Box<dyn SocialSource> {
+        Box::new(Csv::from_bytes(as_csv(rows), super::posts::at("2026-03-31T00:00:00Z")))
     }
 }
 
@@ -74,10 +76,10 @@ macro_rules! conformance {
         $crate::conformance::conformance! {
             $module, $stage,
             every_post_is_read_once_whatever_the_page_size
-            pages_are_no_larger_than_asked
+            pages_are_no_larger_than_requested
             the_window_is_half_open
             missing_stays_missing_and_zero_stays_zero
-            promotion_is_told_as_the_capabilities_say
+            promotion_flag_follows_the_capabilities
             every_post_has_its_observation_on_its_page
             counts_add_up
             an_empty_source_gives_nothing_and_no_error
@@ -89,10 +91,10 @@ macro_rules! conformance {
     };
 }
 pub(crate) use conformance;
-conformance!(in_memory, crate::conformance::Memory);
-conformance!(from_csv, crate::conformance::Csv);
+conformance!(in_memory, crate::conformance::MemoryStage);
+conformance!(from_csv, crate::conformance::CsvStage);
 
-/// What a broken source does wrong.
+/// The fault of a broken source.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     LosesTheLastPostOfAPage,
@@ -114,8 +116,8 @@ struct Broken(Fault);
 
 #[async_trait]
 impl Stage for Broken {
-    async fn source(&self, rows: &Rows) -> Box<dyn SocialSource> {
-        let inner = MemorySource::new(rows.to_vec());
+    async fn source(&self, rows: &[(Post, Observation)]) -> Box<dyn SocialSource> {
+        let inner = Memory::new(rows.to_vec());
         Box::new(BrokenSource { fault: self.0, inner, empty: rows.is_empty() })
     }
 }
@@ -123,7 +125,7 @@ impl Stage for Broken {
 #[derive(Debug)]
 struct BrokenSource {
     fault: Fault,
-    inner: MemorySource,
+    inner: Memory,
     empty: bool,
 }
 
@@ -204,7 +206,7 @@ impl PostPages for BrokenPages {
         Ok(Some(page))
     }
 
-    async fn next_into(&mut self, all: &mut Tabulation) -> Result<bool> {
+    async fn next_into(&mut self, all: &mut ReadSheet) -> Result<bool> {
         if self.fault == Fault::SkipsAPageIntoColumns && all.sheet.is_empty() {
             self.inner.next_page().await?;
         }
@@ -214,18 +216,18 @@ impl PostPages for BrokenPages {
 }
 
 #[tokio::test]
-async fn the_suite_sees_every_fault() {
+async fn every_fault_violates_its_behaviour() {
     let cases = [
         (Fault::LosesTheLastPostOfAPage, "every post is read once whatever the page size"),
         (Fault::RepeatsThePageOnce, "every post is read once whatever the page size"),
         (Fault::IgnoresTheWindow, "the window is half-open"),
         (Fault::IncludesTheEnd, "the window is half-open"),
         (Fault::WritesZeroForMissing, "missing stays missing and zero stays zero"),
-        (Fault::GivesAllAsOnePage, "pages are no larger than asked"),
+        (Fault::GivesAllAsOnePage, "pages are no larger than requested"),
         (Fault::ForgetsAnObservation, "every post has its observation on its page"),
         (Fault::CountsWrongly, "counts add up"),
         (Fault::FailsWhenEmpty, "an empty source gives nothing and no error"),
-        (Fault::ClaimsNoPromotion, "promotion is told as the capabilities say"),
+        (Fault::ClaimsNoPromotion, "promotion flag follows the capabilities"),
         (Fault::RefusesItsCheck, "a readable source passes its check"),
         (Fault::SkipsAPageIntoColumns, "columns hold what pages hold"),
     ];

@@ -5,7 +5,7 @@ use mkt_social::engagement::{
 };
 use mkt_social::{Metric, Outcome, interactions};
 
-use super::made::{World, at, post};
+use super::posts::{World, at, post};
 
 use Metric::{Comments, Followers, Impressions, Likes, Reach, Saves, Shares};
 
@@ -44,7 +44,7 @@ fn close(value: Option<f64>, expected: f64) {
 }
 
 #[test]
-fn mean_of_ratios_ratio_of_sums_and_median_are_three_numbers() {
+fn mean_of_ratios_ratio_of_sums_and_median_differ() {
     let world = world();
     let rate = engagement_rate::<ByReach>(&world.sheet().measured());
     close(rate.mean_of_ratios, (0.10 + 0.05 + 0.01) / 3.0);
@@ -55,7 +55,7 @@ fn mean_of_ratios_ratio_of_sums_and_median_are_three_numbers() {
 }
 
 #[test]
-fn each_denominator_has_its_own_label_and_number() {
+fn each_denominator_has_its_label_and_value() {
     let world = world();
     let sheet = world.sheet();
     let posts = sheet.measured();
@@ -70,7 +70,7 @@ fn each_denominator_has_its_own_label_and_number() {
 }
 
 #[test]
-fn average_reach_counts_a_zero_and_not_a_hole() {
+fn average_reach_counts_zero_but_not_missing() {
     let world = world();
     let average = average_reach(&world.sheet().measured());
     close(average.mean, (1000.0 + 200.0 + 10_000.0 + 0.0 + 100.0) / 5.0);
@@ -79,7 +79,7 @@ fn average_reach_counts_a_zero_and_not_a_hole() {
 }
 
 #[test]
-fn the_median_of_an_even_number_lies_between_the_middle_two() {
+fn median_of_an_even_count_is_the_midpoint() {
     let world = world();
     let sheet = world.sheet();
     let posts: Vec<_> = sheet.measured().into_iter().take(2).collect();
@@ -87,7 +87,7 @@ fn the_median_of_an_even_number_lies_between_the_middle_two() {
 }
 
 #[test]
-fn groups_keep_every_post_once() {
+fn groups_contain_every_post_once() {
     let world = world();
     let sheet = world.sheet();
     let posts = sheet.measured();
@@ -104,7 +104,7 @@ fn groups_keep_every_post_once() {
 }
 
 #[test]
-fn an_interaction_that_the_network_lacks_is_not_counted_but_a_hole_makes_the_sum_unknown() {
+fn unsupported_interaction_is_skipped_but_a_blank_makes_the_sum_unknown() {
     let mut world = World::default();
     let instant = at("2026-03-01T10:00:00Z");
     world.add(post(1, "facebook", "photo", false, instant), &[(Likes, Some(3)), (Comments, Some(2))]);
@@ -115,20 +115,20 @@ fn an_interaction_that_the_network_lacks_is_not_counted_but_a_hole_makes_the_sum
 }
 
 #[test]
-fn no_posts_give_no_average_rather_than_zero() {
+fn no_posts_have_no_average() {
     let rate = engagement_rate::<ByReach>(&[]);
     assert_eq!((rate.mean_of_ratios, rate.ratio_of_sums, rate.median_of_ratios), (None, None, None));
     assert_eq!(average_reach(&[]).mean, None);
 }
 
 #[test]
-fn the_newest_observation_of_a_post_counts() {
+fn newest_observation_of_a_post_counts() {
     let mut world = World::default();
     let instant = at("2026-03-01T10:00:00Z");
     let post = post(1, "facebook", "photo", false, instant);
     world.add(post.clone(), &[(Reach, Some(10))]);
     for (days, reach) in [(60, 30), (45, 20)] {
-        let mut later = super::made::observed(&post, &[(Reach, Some(reach))]);
+        let mut later = super::posts::observed(&post, &[(Reach, Some(reach))]);
         later.observed_at = instant + chrono::TimeDelta::days(days);
         world.observations.push(later);
     }
@@ -136,7 +136,7 @@ fn the_newest_observation_of_a_post_counts() {
 }
 
 #[test]
-fn posts_are_grouped_by_each_of_their_hashtags_and_by_the_length_of_their_text() {
+fn posts_are_grouped_by_hashtag_and_text_length() {
     let texts = [
         Some("#Thé vert #promo".to_owned()),
         Some("le #thé, encore le #THÉ".to_owned()),

@@ -1,15 +1,15 @@
-//! Mastodon and Bluesky, against servers that answer as their documentation says.
+//! Mastodon and Bluesky with servers that answer as documented.
 
-use crate::kept::Kept;
-use crate::made::at;
+use crate::posts::at;
+use crate::with_server::WithServer;
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use mkt_connect::clock::{Clock, ManualClock};
 use mkt_connect::testing::{Answer, Received, Server};
 use mkt_connect::{ErrorKind, Secret};
-use mkt_social::source::bluesky::{BlueskyBuilder, BlueskySource};
-use mkt_social::source::mastodon::MastodonSource;
-use mkt_social::testing::{Rows, Stage, world};
+use mkt_social::bluesky::{Bluesky, BlueskyBuilder};
+use mkt_social::mastodon::Mastodon;
+use mkt_social::testing::{Stage, world};
 use mkt_social::{Metric, Observation, Post, Request, SocialSource, SocialSourceExt, Value};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// As Mastodon writes it.
+/// Mastodon's HTML of a text.
 fn html(text: &str) -> String {
     let escaped =
         text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('\n', "<br />");
@@ -40,7 +40,7 @@ fn status(post: &Post, seen: &Observation) -> Json {
     })
 }
 
-fn mastodon(rows: &Rows, request: &Received) -> Answer {
+fn mastodon(rows: &[(Post, Observation)], request: &Received) -> Answer {
     if request.path == "/api/v1/accounts/lookup" {
         let known = request.query_value("acct").as_deref() == Some("shop");
         return match known {
@@ -54,8 +54,25 @@ fn mastodon(rows: &Rows, request: &Received) -> Answer {
     let from = request
         .query_value("max_id")
         .map_or(0, |id| 1 + rows.iter().position(|(post, _)| post.id == id).unwrap());
-    let page: Vec<Json> = rows.iter().skip(from).take(limit).map(|(post, seen)| status(post, seen)).collect();
-    Answer::json(Json::Array(page).to_string())
+    let shown: Vec<&(Post, Observation)> = rows.iter().skip(from).take(limit).collect();
+    let page: Vec<Json> = shown.iter().map(|(post, seen)| status(post, seen)).collect();
+    let answer = Answer::json(Json::Array(page).to_string());
+    // As Mastodon does: a next page is linked only from a full one.
+    match shown.last().filter(|_| shown.len() == limit) {
+        Some((last, _)) => answer.header("link", link(request, &last.id)),
+        None => answer.header("link", format!("<http://{}/x?min_id=1>; rel=\"prev\"", host(request))),
+    }
+}
+
+fn host(request: &Received) -> String {
+    request.header("host").unwrap_or_default().to_owned()
+}
+
+fn link(request: &Received, max_id: &str) -> String {
+    let (host, path) = (host(request), &request.path);
+    format!(
+        "<http://{host}{path}?limit=40&max_id={max_id}>; rel=\"next\", <http://{host}{path}?min_id=1>; rel=\"prev\""
+    )
 }
 
 fn record(post: &Post) -> Json {
@@ -69,8 +86,8 @@ fn record(post: &Post) -> Json {
     record
 }
 
-/// Both ways to ask: an AppView and a repository.
-fn bluesky(rows: &Rows, request: &Received) -> Answer {
+/// An AppView and a repository.
+fn bluesky(rows: &[(Post, Observation)], request: &Received) -> Answer {
     let limit: usize = request.query_value("limit").unwrap().parse().unwrap();
     assert!((1..=100).contains(&limit));
     let from: usize = request.query_value("cursor").map_or(0, |cursor| cursor.parse().unwrap());
@@ -99,7 +116,7 @@ fn bluesky(rows: &Rows, request: &Received) -> Answer {
                 page.map(|(post, _)| json!({"uri": post.id, "cid": "b", "value": record(post)})).collect(),
             )
         }
-        _ => return Answer::text("not asked for").with_status(418),
+        _ => return Answer::text("unexpected call").with_status(418),
     };
     let mut answer = json!({});
     answer[list] = Json::Array(items);
@@ -119,31 +136,31 @@ fn shared(clock: &ManualClock) -> Arc<dyn Clock> {
 
 async fn mastodon_at(
     answer: impl Fn(&Received) -> Answer + Send + Sync + 'static,
-) -> Kept<MastodonSource, Arc<Server>> {
+) -> WithServer<Mastodon, Arc<Server>> {
     let server = Server::start(answer).await.unwrap();
-    let source = MastodonSource::builder(server.url(), "@shop")
+    let source = Mastodon::builder(server.url(), "@shop")
         .allow_insecure_host(server.authority())
         .clock(shared(&clock()))
         .build()
         .unwrap();
-    Kept(source, Arc::new(server))
+    WithServer(source, Arc::new(server))
 }
 
 fn app_view(server: &Server) -> BlueskyBuilder {
-    BlueskySource::app_view("shop.example").base_url(server.url())
+    Bluesky::app_view("shop.example").base_url(server.url())
 }
 
 fn repository(server: &Server) -> BlueskyBuilder {
-    BlueskySource::repository(server.url(), "did:plc:abc")
+    Bluesky::repository(server.url(), "did:plc:abc")
 }
 
 async fn bluesky_at(
     ask: fn(&Server) -> BlueskyBuilder,
     answer: impl Fn(&Received) -> Answer + Send + Sync + 'static,
-) -> Kept<BlueskySource, Arc<Server>> {
+) -> WithServer<Bluesky, Arc<Server>> {
     let server = Server::start(answer).await.unwrap();
     let builder = ask(&server).allow_insecure_host(server.authority());
-    Kept(builder.clock(shared(&clock())).build().unwrap(), Arc::new(server))
+    WithServer(builder.clock(shared(&clock())).build().unwrap(), Arc::new(server))
 }
 
 macro_rules! stages {
@@ -153,7 +170,7 @@ macro_rules! stages {
 
         #[async_trait]
         impl Stage for $stage {
-            async fn source(&self, rows: &Rows) -> Box<dyn SocialSource> {
+            async fn source(&self, rows: &[(Post, Observation)]) -> Box<dyn SocialSource> {
                 let $rows = rows.to_vec();
                 Box::new($source.await)
             }
@@ -163,19 +180,19 @@ macro_rules! stages {
             fn newest_first(&self) -> bool {
                 true
             }
-            fn always_told(&self) -> &'static [Metric] {
+            fn always_known(&self) -> &'static [Metric] {
                 $always
             }
         }
     )+};
 }
 stages! {
-    Mastodon, "mastodon", &[Metric::Likes, Metric::Comments, Metric::Shares],
+    MastodonAccount, "mastodon", &[Metric::Likes, Metric::Comments, Metric::Shares],
         |rows| mastodon_at(move |request| mastodon(&rows, request));
     AppView, "bluesky", &[], |rows| bluesky_at(app_view, move |request| bluesky(&rows, request));
     Repository, "bluesky", &[], |rows| bluesky_at(repository, move |request| bluesky(&rows, request));
 }
-crate::conformance::conformance!(mastodon_account, crate::feeds::Mastodon);
+crate::conformance::conformance!(mastodon_account, crate::feeds::MastodonAccount);
 crate::conformance::conformance!(bluesky_app_view, crate::feeds::AppView);
 crate::conformance::conformance!(bluesky_repository, crate::feeds::Repository);
 
@@ -186,18 +203,110 @@ fn newest_first() -> Vec<(Post, Observation)> {
 }
 
 #[tokio::test]
-async fn a_read_since_an_instant_ends_with_the_first_page_of_older_posts() {
+async fn read_since_a_time_ends_with_the_first_page_of_older_posts() {
     let rows = newest_first();
     let since = rows[7].0.published_at;
     let source = mastodon_at(move |request| mastodon(&rows, request)).await;
-    let request = Request { since: Some(since), ..Request::all().page_size(4) };
+    let request = Request::all().page_size(4).since(since);
     let read = source.read_all(&request).await.unwrap();
-    // The account; two pages of new posts; one of nothing but older ones.
+    // The account; two pages of new posts; one of older ones.
     assert_eq!((read.posts.len(), source.1.requests().len()), (8, 4));
 }
 
+/// GoToSocial filters a page after reading it: 110 posts, of which every other page is empty.
 #[tokio::test]
-async fn boosts_and_reposts_of_others_are_no_posts_of_the_account() {
+async fn empty_mastodon_page_with_a_next_link_is_not_the_end() {
+    let (newest, observation) = newest_first().swap_remove(0);
+    let rows: Vec<(Post, Observation)> = (0..110)
+        .map(|index| {
+            let mut post = newest.clone();
+            post.id = format!("{:04}", 9_000 - index);
+            (post, observation.clone())
+        })
+        .collect();
+    let source = mastodon_at(move |request| {
+        if request.path == "/api/v1/accounts/lookup" {
+            return Answer::json(r#"{"id":"109"}"#);
+        }
+        match request.query_value("max_id") {
+            Some(id) if !id.starts_with('e') && id.ends_with('1') => {
+                Answer::json("[]").header("link", link(request, &format!("e{id}")))
+            }
+            Some(id) => {
+                let from =
+                    1 + rows.iter().position(|(post, _)| post.id == id.trim_start_matches('e')).unwrap();
+                let page: Vec<Json> =
+                    rows.iter().skip(from).take(10).map(|(post, seen)| status(post, seen)).collect();
+                let answer = Answer::json(Json::Array(page).to_string());
+                match rows.get(from + 9) {
+                    Some((last, _)) if from + 10 < rows.len() => {
+                        answer.header("link", link(request, &last.id))
+                    }
+                    _ => answer,
+                }
+            }
+            None => {
+                let page: Vec<Json> = rows.iter().take(10).map(|(post, seen)| status(post, seen)).collect();
+                Answer::json(Json::Array(page).to_string()).header("link", link(request, &rows[9].0.id))
+            }
+        }
+    })
+    .await;
+    let read = source.read_all(&Request::all().page_size(10)).await.unwrap();
+    assert_eq!((read.posts.len(), read.tally.read), (110, 110));
+}
+
+#[tokio::test]
+async fn mastodon_link_to_another_host_is_a_protocol_error() {
+    let source = mastodon_at(|request| match &*request.path {
+        "/api/v1/accounts/lookup" => Answer::json(r#"{"id":"109"}"#),
+        _ => Answer::json("[]").header("link", "<https://elsewhere.example/x?max_id=1>; rel=\"next\""),
+    })
+    .await;
+    let failed = source.read_all(&Request::all()).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Protocol);
+    assert_eq!(source.1.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn empty_pages_with_new_cursors_end_at_the_page_limit() {
+    let next = std::sync::atomic::AtomicU64::new(0);
+    let source = bluesky_at(app_view, move |_| {
+        let cursor = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Answer::json(format!(r#"{{"feed":[],"cursor":"{cursor}"}}"#))
+    })
+    .await;
+    let failed = source.read_all(&Request::all()).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Protocol);
+    assert_eq!(failed.detail(), Some("the list does not end after 10000 pages"));
+    assert_eq!(source.1.requests().len(), 10_000);
+}
+
+#[tokio::test]
+async fn bluesky_quotes_count_as_shares() {
+    let post = |counts: &str| {
+        let text = format!(
+            r#"{{"feed":[{{"post":{{"uri":"at://a/app.bsky.feed.post/1",
+            "record":{{"createdAt":"2026-11-01T10:00:00.000Z"}}{counts}}}}}]}}"#
+        );
+        async move {
+            bluesky_at(app_view, move |_| Answer::json(text.clone())).await.read_all(&Request::all()).await
+        }
+    };
+    let shares = |read: &mkt_social::ReadPosts| {
+        let reading =
+            read.observations[0].readings.iter().find(|reading| reading.metric == Metric::Shares).unwrap();
+        (reading.value.known(), reading.native.to_string())
+    };
+    let both = post(r#","repostCount":4,"quoteCount":3"#).await.unwrap();
+    assert_eq!(shares(&both), (Some(7), "repostCount + quoteCount".to_owned()));
+    let old = post(r#","repostCount":4"#).await.unwrap();
+    assert_eq!(shares(&old), (Some(4), "repostCount".to_owned()));
+    assert_eq!(shares(&post("").await.unwrap()).0, None);
+}
+
+#[tokio::test]
+async fn boosts_and_reposts_of_others_are_skipped() {
     let rows = newest_first();
     let mut boost = status(&rows[0].0, &rows[0].1);
     boost["id"] = json!("boost");
@@ -226,7 +335,7 @@ async fn boosts_and_reposts_of_others_are_no_posts_of_the_account() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_is_set_aside() {
+async fn unusable_items_are_quarantined() {
     let items = json!({"feed": [
         {}, {"post": {}}, {"post": {"uri": "at://a/app.bsky.feed.post/1"}}, 7, null,
         {"post": {"uri": "at://a/app.bsky.feed.post/1", "record": {"createdAt": "soon"}}},
@@ -236,11 +345,11 @@ async fn what_cannot_be_used_is_set_aside() {
     let source = bluesky_at(app_view, move |_| Answer::json(items.to_string())).await;
     let read = source.read_all(&Request::all()).await.unwrap();
     assert_eq!((read.tally.loaded, read.tally.quarantined, read.tally.duplicates), (1, 6, 1));
-    assert!(read.observations[0].value(Metric::Likes).known().is_none(), "a count that is not told is no 0");
+    assert!(read.observations[0].value(Metric::Likes).known().is_none(), "an absent count is not 0");
 }
 
 #[tokio::test]
-async fn every_status_is_an_error_of_its_kind_and_only_what_passes_is_repeated() {
+async fn error_kind_follows_the_status_and_only_temporary_errors_are_retried() {
     for (status, kind, calls) in [
         (400, ErrorKind::Input, 1),
         (401, ErrorKind::Auth, 1),
@@ -263,16 +372,16 @@ async fn every_status_is_an_error_of_its_kind_and_only_what_passes_is_repeated()
     assert_eq!(circle.read_all(&Request::all()).await.unwrap_err().kind(), ErrorKind::Protocol);
 }
 
-/// The server's limit as its headers tell it: with nothing left, nothing is sent before the reset.
+/// With no calls left by the rate limit headers, nothing is sent before the reset.
 #[tokio::test]
-async fn an_account_without_calls_rests_until_the_reset() {
+async fn exhausted_rate_limit_pauses_until_the_reset() {
     for mastodon_says in [true, false] {
         let clock = clock();
         let of_server = clock.clone();
         let reset = at(NOW) + TimeDelta::seconds(200);
         let server = Server::start(move |request| {
             let now = of_server.now();
-            assert!(now == at(NOW) || now >= reset, "a call {} into the rest", now - at(NOW));
+            assert!(now == at(NOW) || now >= reset, "a call {} into the pause", now - at(NOW));
             let answer = match &*request.path {
                 "/api/v1/accounts/lookup" => Answer::json(r#"{"id":"109"}"#),
                 "/api/v1/accounts/109/statuses" => Answer::json("[]"),
@@ -285,7 +394,7 @@ async fn an_account_without_calls_rests_until_the_reset() {
         .await
         .unwrap();
         let source: Box<dyn SocialSource> = if mastodon_says {
-            let builder = MastodonSource::builder(server.url(), "shop").token(Secret::new("canary"));
+            let builder = Mastodon::builder(server.url(), "shop").token(Secret::new("canary"));
             Box::new(builder.allow_insecure_host(server.authority()).clock(shared(&clock)).build().unwrap())
         } else {
             Box::new(
@@ -303,18 +412,16 @@ async fn an_account_without_calls_rests_until_the_reset() {
 }
 
 #[test]
-fn accounts_that_cannot_be_are_refused_before_any_call() {
+fn invalid_accounts_are_refused_by_build() {
     for actor in ["", "shop", "../x.y", "a b.c", "name@server.example/x"] {
-        assert_eq!(BlueskySource::app_view(actor).build().unwrap_err().kind(), ErrorKind::Config, "{actor}");
+        assert_eq!(Bluesky::app_view(actor).build().unwrap_err().kind(), ErrorKind::Config, "{actor}");
     }
-    assert!(BlueskySource::app_view("@shop.bsky.social").build().is_ok());
-    assert!(
-        BlueskySource::repository("https://pds.example", "did:plc:z72i7hdynmk6r22z27h6tvur").build().is_ok()
-    );
+    assert!(Bluesky::app_view("@shop.bsky.social").build().is_ok());
+    assert!(Bluesky::repository("https://pds.example", "did:plc:z72i7hdynmk6r22z27h6tvur").build().is_ok());
     for (url, account) in
         [("https://m.example", ""), ("https://m.example", "a b"), ("http://m.example", "shop")]
     {
-        let built = MastodonSource::builder(url, account).build();
+        let built = Mastodon::builder(url, account).build();
         assert_eq!(built.unwrap_err().kind(), ErrorKind::Config, "{url} {account}");
     }
 }
@@ -322,7 +429,7 @@ fn accounts_that_cannot_be_are_refused_before_any_call() {
 /// A real server (PDS) of the AT Protocol's own development environment, where `MKT_TEST_ATPROTO` names a folder in which
 /// `npm install @atproto/dev-env@0.3.215` was run (Node 20).
 #[tokio::test]
-async fn a_real_repository_is_read_as_it_was_written() {
+async fn real_repository_is_read_as_written() {
     let Some(folder) = std::env::var_os("MKT_TEST_ATPROTO") else {
         println!("skipped: MKT_TEST_ATPROTO is not set");
         return;
@@ -338,16 +445,16 @@ async fn a_real_repository_is_read_as_it_was_written() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    let mut told = std::io::BufReader::new(node.stdout.take().unwrap());
-    // The server speaks of itself in lines of its own.
+    let mut output = std::io::BufReader::new(node.stdout.take().unwrap());
+    // The server logs lines of its own.
     while !line.starts_with("{\"url\"") {
         line.clear();
-        assert!(std::io::BufRead::read_line(&mut told, &mut line).unwrap() > 0, "the server did not start");
+        assert!(std::io::BufRead::read_line(&mut output, &mut line).unwrap() > 0, "the server did not start");
     }
-    let told: Json = serde_json::from_str(&line).unwrap();
-    let (url, did) = (told["url"].as_str().unwrap(), told["did"].as_str().unwrap());
+    let started: Json = serde_json::from_str(&line).unwrap();
+    let (url, did) = (started["url"].as_str().unwrap(), started["did"].as_str().unwrap());
     let source = |actor: &str| {
-        BlueskySource::repository(url, actor)
+        Bluesky::repository(url, actor)
             .allow_insecure_host(url.trim_start_matches("http://"))
             .build()
             .unwrap()
@@ -358,9 +465,9 @@ async fn a_real_repository_is_read_as_it_was_written() {
     assert_eq!(texts, written, "newest first");
     assert_eq!(read.posts[0].published_at - read.posts[129].published_at, TimeDelta::minutes(129));
     assert!(read.observations.iter().all(|seen| seen.value(Metric::Likes).known().is_none()));
-    // A window ends early, and an account that is not there is an error.
+    // A window ends early; an unknown account is an error.
     let since = read.posts[9].published_at;
-    let request = Request { since: Some(since), ..Request::all().page_size(5) };
+    let request = Request::all().page_size(5).since(since);
     assert_eq!(source(did).read_all(&request).await.unwrap().posts.len(), 10);
     let nobody = source("nobody.test").check().await.unwrap_err();
     assert!(matches!(nobody.kind(), ErrorKind::Input | ErrorKind::NotFound), "{nobody:?}");

@@ -1,17 +1,17 @@
-//! Facebook and Instagram against the fake: the suite, and what Meta does to its callers.
+//! Facebook and Instagram with the fake: the conformance suite, and Meta's errors and limits.
 
-use crate::kept::Kept;
-use crate::made::at;
+use crate::posts::at;
+use crate::with_server::WithServer;
 use async_trait::async_trait;
 use mkt_connect::clock::{Clock, ManualClock};
 use mkt_connect::http::retry::Policy;
 use mkt_connect::testing::{Answer, Server};
 use mkt_connect::{Delivery, ErrorKind, Secret};
-use mkt_social::source::graph::{GraphBuilder, GraphSource};
+use mkt_social::graph::{Graph, GraphBuilder};
+use mkt_social::testing::Stage;
 use mkt_social::testing::graph::{FakeGraph, error};
-use mkt_social::testing::{Rows, Stage};
 use mkt_social::{
-    Metric, Missing, Observation, Post, Reading, Reception, Request, SocialSource, SocialSourceExt, Value,
+    Metric, Missing, Observation, Post, ReadPosts, Reading, Request, SocialSource, SocialSourceExt, Value,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use std::time::Duration;
 const TOKEN: &str = "EAAcanaryTOKEN";
 const NOW: &str = "2026-11-26T12:00:00Z";
 
-/// A fake, its clock, and sources that speak to it.
+/// A fake, its clock, and sources connected to it.
 struct Scene {
     fake: FakeGraph,
     clock: ManualClock,
@@ -37,52 +37,39 @@ impl Scene {
 
     fn reach(&self, builder: GraphBuilder) -> GraphBuilder {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        // The budget has tests of its own.
+        // The rate limit has its own tests.
         let builder = builder.calls_per_hour(100_000);
         builder.base_url(self.fake.url()).allow_insecure_host(self.fake.authority()).clock(clock)
     }
 
-    fn page(&self) -> GraphSource {
-        self.reach(GraphSource::facebook_page("17", Secret::new(TOKEN))).build().unwrap()
+    fn page(&self) -> Graph {
+        self.reach(Graph::facebook_page("17", Secret::new(TOKEN))).build().unwrap()
     }
 
-    fn instagram(&self) -> GraphSource {
-        self.reach(GraphSource::instagram("17", Secret::new(TOKEN))).build().unwrap()
+    fn instagram(&self) -> Graph {
+        self.reach(Graph::instagram("17", Secret::new(TOKEN))).build().unwrap()
     }
 }
 
-/// So many posts an hour apart, the latest an hour ago, all numbers known.
+/// Posts an hour apart, the latest an hour ago, with all metrics known.
 fn posts(count: usize, kind: &str) -> Vec<(Post, Observation)> {
     let now = at(NOW);
     (0..count)
         .map(|index| {
-            let post = Post {
-                network: String::new(),
-                id: format!("90000000000{index:04}"),
-                published_at: now - chrono::TimeDelta::hours(index as i64 + 1),
-                kind: Some(kind.to_owned()),
-                text: Some(format!("number {index}")),
-                paid: None,
-                url: None,
-            };
-            let readings = Metric::ALL.into_iter().zip(1..).map(|(metric, place)| Reading {
-                metric,
-                native: metric.as_str().into(),
-                value: Value::Known(place * 1_000 + index as u64),
+            let published_at = now - chrono::TimeDelta::hours(index as i64 + 1);
+            let post = Post::new("", format!("90000000000{index:04}"), published_at)
+                .kind(kind)
+                .text(format!("number {index}"));
+            let readings = Metric::ALL.into_iter().zip(1..).map(|(metric, place)| {
+                Reading::new(metric, metric.as_str(), Value::Known(place * 1_000 + index as u64))
             });
-            let observation = Observation {
-                network: String::new(),
-                post_id: post.id.clone(),
-                observed_at: now,
-                version: None,
-                readings: readings.collect(),
-            };
+            let observation = Observation::of(&post, now).readings(readings);
             (post, observation)
         })
         .collect()
 }
 
-fn values(read: &Reception, metric: Metric) -> Vec<Value> {
+fn values(read: &ReadPosts, metric: Metric) -> Vec<Value> {
     read.observations.iter().map(|observation| observation.value(metric)).collect()
 }
 
@@ -93,18 +80,18 @@ macro_rules! stages {
 
         #[async_trait]
         impl Stage for $stage {
-            async fn source(&self, rows: &Rows) -> Box<dyn SocialSource> {
+            async fn source(&self, rows: &[(Post, Observation)]) -> Box<dyn SocialSource> {
                 let scene = Scene::new().await;
                 scene.fake.$build("17", rows);
                 // The fake lives as long as the source.
-                Box::new(Kept(scene.$build(), scene.fake))
+                Box::new(WithServer(scene.$build(), scene.fake))
             }
 
             fn network(&self) -> Option<&'static str> {
                 Some($network)
             }
 
-            fn always_told(&self) -> &'static [Metric] {
+            fn always_known(&self) -> &'static [Metric] {
                 $always
             }
         }
@@ -119,7 +106,7 @@ crate::conformance::conformance!(facebook_page, crate::graph::Page);
 crate::conformance::conformance!(instagram_account, crate::graph::Instagram);
 
 #[tokio::test]
-async fn a_metric_that_is_refused_without_notice_costs_no_other_number() {
+async fn metric_retired_without_notice_leaves_the_others_known() {
     let scene = Scene::new().await;
     scene.fake.page("17", &posts(250, "photo"));
     scene.fake.refuse(None, "post_media_view");
@@ -131,11 +118,15 @@ async fn a_metric_that_is_refused_without_notice_costs_no_other_number() {
     // The list that was refused; no metric, one, the other; three lists.
     assert_eq!(scene.fake.calls(), 7);
     source.read_all(&Request::all()).await.unwrap();
-    assert_eq!(scene.fake.calls(), 10, "what was refused is not asked for again");
+    assert_eq!(scene.fake.calls(), 10, "the retired metric is not requested again");
+    assert_eq!(
+        read.notes,
+        ["facebook refuses the metric post_media_view of every post; its values are missing"]
+    );
 }
 
 #[tokio::test]
-async fn a_metric_that_one_kind_of_post_does_not_have_is_asked_of_the_others() {
+async fn metric_retired_for_one_product_is_requested_for_the_others() {
     let scene = Scene::new().await;
     let mut rows = posts(60, "photo");
     for (index, (post, _)) in rows.iter_mut().enumerate() {
@@ -145,24 +136,75 @@ async fn a_metric_that_one_kind_of_post_does_not_have_is_asked_of_the_others() {
     scene.fake.refuse(Some("feed"), "shares");
     let read = scene.instagram().read_all(&Request::all()).await.unwrap();
     for (post, observation) in read.posts.iter().zip(&read.observations) {
+        let number = post.id[11..].parse::<u64>().unwrap();
         let expected = match post.kind.as_deref() {
-            Some("reel") => Value::Known(3_000 + post.id[11..].parse::<u64>().unwrap()),
+            Some("reel") => Value::Known(3_000 + number),
             _ => Value::Missing(Missing::Deprecated),
         };
         assert_eq!(observation.value(Metric::Shares), expected, "{}", post.id);
         assert!(observation.value(Metric::Saves).known().is_some());
     }
-    // Two lists (media, stories); 60 posts, and of the first photo four more: two halves, and the halves of one of them.
-    assert_eq!(scene.fake.calls(), 2 + 60 + 4);
+    // Two lists (media, stories); 60 posts; the first photo four more (two halves, and the halves of one of them); the second
+    // and third one more each (the suspect metric on its own).
+    assert_eq!(scene.fake.calls(), 2 + 60 + 4 + 2);
+}
+
+/// The metric stays known for all other posts, wherever the odd one stands.
+#[tokio::test]
+async fn metric_refused_for_one_post_is_missing_for_that_post_only() {
+    for odd in [0, 1, 17, 59] {
+        let scene = Scene::new().await;
+        let rows = posts(60, "reel");
+        scene.fake.instagram("17", &rows);
+        scene.fake.refuse_for_post(&rows[odd].0.id, "shares");
+        let read = scene.instagram().read_all(&Request::all()).await.unwrap();
+        for (index, observation) in read.observations.iter().enumerate() {
+            let known = (index != odd).then_some(3_000 + index as u64);
+            assert_eq!(observation.value(Metric::Shares).known(), known, "post {index}, odd {odd}");
+            assert!(observation.value(Metric::Saves).known().is_some(), "post {index}, odd {odd}");
+        }
+        assert_eq!(values(&read, Metric::Shares)[odd], Value::Missing(Missing::Blank));
+        let id = &rows[odd].0.id;
+        assert_eq!(read.notes, [format!("instagram refused the metric shares (code 100) for post {id}")]);
+    }
 }
 
 #[tokio::test]
-async fn retired_metrics_are_not_asked_for_and_said_to_be_retired() {
+async fn post_with_a_lasting_code_2_is_marked_and_the_rest_is_read() {
+    let scene = Scene::new().await;
+    let rows = posts(30, "photo");
+    scene.fake.instagram("17", &rows);
+    scene.fake.refuse_insights(&rows[11].0.id, 2, 0, "Service temporarily unavailable");
+    let read = scene.instagram().read_all(&Request::all()).await.unwrap();
+    let reach = values(&read, Metric::Reach);
+    assert_eq!(reach[11], Value::Missing(Missing::Blank));
+    assert_eq!(reach.iter().filter(|value| value.known().is_some()).count(), 29);
+    let id = &rows[11].0.id;
+    assert_eq!(read.notes, [format!("instagram gave no insights in 3 tries (code 2) for post {id}")]);
+    // Pauses between the tries.
+    assert_eq!(scene.clock.sleeps(), [Duration::from_secs(2), Duration::from_secs(8)]);
+}
+
+#[tokio::test]
+async fn v25_and_v26_read_the_same() {
+    for version in ["v25.0", "v26.0"] {
+        let scene = Scene::new().await;
+        scene.fake.instagram("17", &posts(3, "photo"));
+        let builder = scene.reach(Graph::instagram("17", Secret::new(TOKEN)));
+        let read = builder.version(version).build().unwrap().read_all(&Request::all()).await.unwrap();
+        assert_eq!(values(&read, Metric::Reach), [5_000, 5_001, 5_002].map(Value::Known));
+        assert_eq!(read.observations[0].version.as_deref(), Some(version));
+        assert!(scene.fake.requested().iter().all(|path| path.contains(version)), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn deprecated_metrics_are_not_requested_and_marked_deprecated() {
     let on = async |now| {
         let scene = Scene::at(now).await;
         scene.fake.page("17", &posts(1, "photo"));
         let read = scene.page().read_all(&Request::all()).await.unwrap();
-        assert_eq!(scene.fake.calls(), 1, "nothing had to be found out");
+        assert_eq!(scene.fake.calls(), 1, "no bisection");
         (read.observations[0].value(Metric::Impressions), read.observations[0].value(Metric::Views))
     };
     assert_eq!(on(NOW).await, (Value::Missing(Missing::Deprecated), Value::Known(7_000)));
@@ -170,7 +212,7 @@ async fn retired_metrics_are_not_asked_for_and_said_to_be_retired() {
 }
 
 #[tokio::test]
-async fn what_meta_does_not_tell_is_missing_with_its_reason() {
+async fn missing_metrics_have_their_reason() {
     let scene = Scene::new().await;
     let mut rows = posts(6, "photo");
     for (_, observation) in &mut rows {
@@ -195,7 +237,7 @@ async fn what_meta_does_not_tell_is_missing_with_its_reason() {
 }
 
 #[tokio::test]
-async fn shares_that_a_page_leaves_out_are_none() {
+async fn absent_shares_of_a_page_post_are_zero() {
     let scene = Scene::new().await;
     let mut rows = posts(2, "photo");
     rows[0].1.readings[2].value = Value::Known(0);
@@ -205,7 +247,7 @@ async fn shares_that_a_page_leaves_out_are_none() {
 }
 
 #[tokio::test]
-async fn reels_and_stories_are_read_where_they_are() {
+async fn reels_and_stories_are_read_from_their_own_endpoints() {
     let scene = Scene::new().await;
     let mut rows = posts(3, "photo");
     rows[1].0.kind = Some("reel".to_owned());
@@ -221,13 +263,13 @@ async fn reels_and_stories_are_read_where_they_are() {
     let read = scene.instagram().read_all(&Request::all()).await.unwrap();
     let kinds: Vec<_> = read.posts.iter().map(|post| post.kind.as_deref().unwrap()).collect();
     assert_eq!(kinds, ["photo", "reel", "story"]);
-    // A story has replies, and nothing to save.
+    // A story has replies, but no saves.
     assert_eq!(values(&read, Metric::Comments), [2_000, 2_001, 2_002].map(Value::Known));
     assert_eq!(values(&read, Metric::Saves)[2], Value::Missing(Missing::NotSupported));
 }
 
 #[tokio::test]
-async fn an_empty_page_with_a_next_one_is_not_the_end() {
+async fn empty_page_with_a_next_link_is_not_the_end() {
     let scene = Scene::new().await;
     scene.fake.page("17", &posts(7, "photo"));
     scene.fake.empty_pages();
@@ -236,7 +278,7 @@ async fn an_empty_page_with_a_next_one_is_not_the_end() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_too_large_is_asked_for_in_smaller_ones_and_the_next_in_full_again() {
+async fn too_large_list_is_halved_and_the_limit_restored() {
     let scene = Scene::new().await;
     scene.fake.page("17", &posts(90, "photo"));
     scene.fake.fail(
@@ -255,7 +297,7 @@ async fn a_list_that_is_too_large_is_asked_for_in_smaller_ones_and_the_next_in_f
 }
 
 #[tokio::test]
-async fn a_link_to_another_host_is_never_followed() {
+async fn link_to_another_host_is_not_followed() {
     let elsewhere = Server::start(|_| Answer::json("{}")).await.unwrap();
     for time_paging in [false, true] {
         let scene = Scene::new().await;
@@ -271,7 +313,7 @@ async fn a_link_to_another_host_is_never_followed() {
 }
 
 #[tokio::test]
-async fn pages_that_go_round_in_a_circle_are_an_error() {
+async fn repeated_cursor_is_a_protocol_error() {
     let scene = Scene::new().await;
     scene.fake.page("17", &posts(9, "photo"));
     scene.fake.circle();
@@ -281,7 +323,7 @@ async fn pages_that_go_round_in_a_circle_are_an_error() {
 }
 
 #[tokio::test]
-async fn every_error_is_what_its_code_says_and_only_what_passes_is_repeated() {
+async fn error_kind_follows_the_code_and_only_temporary_errors_are_retried() {
     for (code, subcode, kind, calls) in [
         (190, 463, ErrorKind::Auth, 1),
         (190, 460, ErrorKind::Auth, 1),
@@ -316,7 +358,7 @@ async fn every_error_is_what_its_code_says_and_only_what_passes_is_repeated() {
 }
 
 #[tokio::test]
-async fn a_refused_call_rests_for_an_hour_whatever_share_the_header_tells() {
+async fn throttled_call_waits_an_hour_whatever_the_usage_header() {
     let scene = Scene::new().await;
     let usage = r#"{"call_count":80,"total_cputime":1,"total_time":1}"#;
     scene.fake.plan(error(400, 4, 0, "(#4) Application request limit reached").header("x-app-usage", usage));
@@ -325,7 +367,7 @@ async fn a_refused_call_rests_for_an_hour_whatever_share_the_header_tells() {
 }
 
 #[tokio::test]
-async fn what_fails_once_is_read_the_second_time() {
+async fn temporary_failure_is_retried() {
     let cases: [(&str, Answer); 7] = [
         ("service", error(500, 2, 0, "Service temporarily unavailable")),
         ("empty error", Answer::json(r#"{"error":{}}"#).with_status(500)),
@@ -345,7 +387,7 @@ async fn what_fails_once_is_read_the_second_time() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_list_are_errors_and_no_posts() {
+async fn answer_that_is_not_a_list_is_a_protocol_error() {
     for body in ["", "null", "[]", "{}", r#"{"data":3}"#, r#"{"data":[{"id":"1""#, "<html></html>"] {
         let scene = Scene::new().await;
         scene.fake.plan(Answer::json(body));
@@ -355,7 +397,7 @@ async fn answers_that_are_no_list_are_errors_and_no_posts() {
 }
 
 #[tokio::test]
-async fn items_that_cannot_be_used_are_set_aside() {
+async fn unusable_items_are_quarantined() {
     let scene = Scene::new().await;
     let good = r#"{"id":"1","created_time":"2026-11-20T10:00:00+0000"}"#;
     let items = [
@@ -371,16 +413,22 @@ async fn items_that_cannot_be_used_are_set_aside() {
     scene.fake.plan(Answer::json(format!(r#"{{"data":[{}]}}"#, items.join(","))));
     let read = scene.page().read_all(&Request::all()).await.unwrap();
     let ids: Vec<_> = read.posts.iter().map(|post| post.id.as_str()).collect();
-    assert_eq!(ids, ["1", "9007199254740993"], "ids are longer than floats");
+    assert_eq!(ids, ["1", "9007199254740993"], "ids exceed the integers of a float");
     assert_eq!(read.posts[1].published_at, at("2026-11-20T10:00:00Z"));
     assert_eq!((read.tally.quarantined, read.tally.duplicates, read.tally.read), (5, 1, 8));
     let reasons: Vec<_> = read.quarantined.iter().map(|one| one.reason.to_string()).collect();
-    let expected = ["has no id", "has no time", "has a time that cannot be read", "has no id", "has no id"];
+    let expected = [
+        "no id",
+        "no time",
+        "column \"time\": not a timestamp (YYYY-MM-DD HH:MM:SS) (like \"aaaaaaaaa\")",
+        "no id",
+        "no id",
+    ];
     assert_eq!(reasons, expected);
 }
 
 #[tokio::test]
-async fn parts_of_a_batch_that_are_not_answered_are_asked_for_again_and_not_for_ever() {
+async fn unanswered_parts_of_a_batch_are_retried_with_a_limit() {
     let scene = Scene::new().await;
     scene.fake.instagram("17", &posts(4, "photo"));
     scene.fake.skip_parts(2);
@@ -392,23 +440,23 @@ async fn parts_of_a_batch_that_are_not_answered_are_asked_for_again_and_not_for_
 }
 
 #[tokio::test]
-async fn no_call_goes_out_while_the_account_is_told_to_rest() {
-    // A patient reader waits the minutes that Meta names.
+async fn blocked_account_gets_no_calls() {
+    // The source waits the minutes that Meta names.
     let scene = Scene::new().await;
     scene.fake.instagram("17", &posts(120, "photo"));
     scene.fake.calls_per_hour(100);
     let policy =
         Policy::default().longest_wait(Duration::from_secs(7200)).longest_in_all(Duration::from_secs(90_000));
-    let builder = scene.reach(GraphSource::instagram("17", Secret::new(TOKEN)));
+    let builder = scene.reach(Graph::instagram("17", Secret::new(TOKEN)));
     let source = builder.patience(Duration::from_secs(7_200)).retry(policy).build().unwrap();
     let read = source.read_all(&Request::all()).await.unwrap();
     assert_eq!(read.posts.len(), 120);
     assert!(values(&read, Metric::Reach).iter().all(|value| value.known().is_some()));
-    assert_eq!(scene.fake.calls_inside_rest(), 0);
+    assert_eq!(scene.fake.calls_while_blocked(), 0);
 }
 
 #[tokio::test]
-async fn a_rest_that_is_longer_than_the_patience_ends_the_read_with_the_time_to_come_back() {
+async fn wait_beyond_the_patience_ends_the_read_with_retry_after() {
     let scene = Scene::new().await;
     scene.fake.page("17", &posts(30, "photo"));
     scene.fake.calls_per_hour(10);
@@ -426,10 +474,10 @@ async fn a_rest_that_is_longer_than_the_patience_ends_the_read_with_the_time_to_
     assert_eq!((read, scene.fake.calls()), (18, 9));
     assert_eq!((failed.kind(), failed.delivery()), (ErrorKind::RateLimited, Delivery::NotSent));
     assert_eq!(failed.retry_after(), Some(Duration::from_secs(3600)));
-    assert!(pages.next_page().await.unwrap().is_none(), "after an error there is no more");
-    // Asked again inside the rest, nothing is sent; afterwards it goes on.
+    assert!(pages.next_page().await.unwrap().is_none(), "after an error the read has ended");
+    // While blocked nothing is sent; afterwards calls go on.
     assert!(source.check().await.is_err());
-    assert_eq!((scene.fake.calls(), scene.fake.calls_inside_rest()), (9, 0));
+    assert_eq!((scene.fake.calls(), scene.fake.calls_while_blocked()), (9, 0));
     scene.clock.advance(Duration::from_secs(3600));
     source.check().await.unwrap();
     // From three quarters on calls were spread: 80 % costs twelve seconds.
@@ -438,37 +486,37 @@ async fn a_rest_that_is_longer_than_the_patience_ends_the_read_with_the_time_to_
 }
 
 #[tokio::test]
-async fn the_budget_of_calls_counts_each_part_of_a_batch() {
+async fn each_part_of_a_batch_counts_against_the_rate_limit() {
     let scene = Scene::new().await;
     scene.fake.instagram("17", &posts(100, "photo"));
-    let builder = scene.reach(GraphSource::instagram("17", Secret::new(TOKEN))).calls_per_hour(60);
+    let builder = scene.reach(Graph::instagram("17", Secret::new(TOKEN))).calls_per_hour(60);
     let source = builder.patience(Duration::from_secs(4_000)).build().unwrap();
     let read = source.read_all(&Request::all()).await.unwrap();
     assert_eq!(read.posts.len(), 100);
     // 100 posts and 2 lists by 60 calls an hour: over an hour later.
     let took = scene.clock.elapsed();
     assert!((3_600..7_200).contains(&took.as_secs()), "{took:?}");
-    // The plan had said so.
+    // As planned.
     let plan = serde_json::to_value(source.plan(&Request::all().page_size(100))).unwrap();
     assert_eq!(plan, serde_json::json!({"calls": {"per_thousand_posts": 1_010}}));
 }
 
 #[tokio::test]
-async fn calls_are_signed_where_the_apps_secret_is_given() {
+async fn calls_are_signed_with_the_app_secret() {
     let scene = Scene::new().await;
     scene.fake.instagram("17", &posts(3, "photo"));
     scene.fake.require_proof("the app's secret");
     let failed = scene.instagram().check().await.unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Input);
-    let builder = scene.reach(GraphSource::instagram("17", Secret::new(TOKEN)));
+    let builder = scene.reach(Graph::instagram("17", Secret::new(TOKEN)));
     let source = builder.app_secret(Secret::new("the app's secret")).build().unwrap();
     assert_eq!(source.read_all(&Request::all()).await.unwrap().posts.len(), 3);
 }
 
 #[tokio::test]
-async fn neither_token_nor_secret_is_in_what_is_printed() {
+async fn debug_and_errors_contain_neither_token_nor_secret() {
     let scene = Scene::new().await;
-    let builder = scene.reach(GraphSource::instagram("17", Secret::new(TOKEN)));
+    let builder = scene.reach(Graph::instagram("17", Secret::new(TOKEN)));
     let builder = builder.app_secret(Secret::new("canarySECRET"));
     let source = builder.clone().build().unwrap();
     scene.fake.plan(Answer::reset());
@@ -478,15 +526,15 @@ async fn neither_token_nor_secret_is_in_what_is_printed() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused_before_any_call() {
-    let page = |id: &str| GraphSource::facebook_page(id, Secret::new(TOKEN));
+fn invalid_settings_are_refused_by_build() {
+    let page = |id: &str| Graph::facebook_page(id, Secret::new(TOKEN));
     for builder in [
         page("17/../me"),
         page(""),
         page("17").version("25"),
         page("17").version("v25.0/me"),
         page("17").base_url("http://graph.facebook.com"),
-        GraphSource::instagram("17", Secret::new("")),
+        Graph::instagram("17", Secret::new("")),
     ] {
         assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::Config);
     }

@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod best_time;
-#[cfg(feature = "charts")]
-mod charts;
+mod cases;
+#[cfg(feature = "chart")]
+mod chart;
 mod conformance;
 mod csv;
 mod engagement;
@@ -13,7 +14,7 @@ mod engagement;
 mod feeds;
 #[cfg(feature = "http")]
 mod graph;
-#[cfg(feature = "http")]
-mod kept;
-mod made;
+mod posts;
 mod trend;
+#[cfg(feature = "http")]
+mod with_server;

@@ -4,7 +4,7 @@ use chrono_tz::Europe::Paris;
 use mkt_social::trend::trend;
 use mkt_social::{Metric, Outcome};
 
-use super::made::{World, at, post};
+use super::posts::{World, at, post};
 
 fn world(posts: &[(&str, Option<u64>)]) -> World {
     let mut world = World::default();
@@ -15,7 +15,7 @@ fn world(posts: &[(&str, Option<u64>)]) -> World {
 }
 
 #[test]
-fn the_window_rolls_over_local_days() {
+fn window_rolls_over_local_days() {
     let world = world(&[
         ("2026-03-01T10:00:00Z", Some(10)),
         // 23:30 UTC is the next day in Paris.
@@ -41,7 +41,7 @@ fn the_window_rolls_over_local_days() {
 }
 
 #[test]
-fn a_long_silence_is_one_gap_not_a_million_days() {
+fn long_gap_is_one_entry() {
     let world = world(&[("1995-03-01T10:00:00Z", Some(10)), ("2150-03-01T10:00:00Z", Some(20))]);
     let trend = trend(&world.sheet().measured(), Outcome::Reach, Paris, 3);
     let means: Vec<Option<f64>> = trend.rolling.iter().map(|window| window.mean).collect();
@@ -49,7 +49,7 @@ fn a_long_silence_is_one_gap_not_a_million_days() {
 }
 
 #[test]
-fn the_interval_is_two_standard_errors_from_five_posts_up() {
+fn interval_is_1_96_standard_errors_from_five_posts_up() {
     let posts: Vec<(&str, Option<u64>)> =
         [2, 4, 6, 8, 10].map(|reach| ("2026-03-01T10:00:00Z", Some(reach))).to_vec();
     let five = world(&posts);
@@ -63,6 +63,6 @@ fn the_interval_is_two_standard_errors_from_five_posts_up() {
 }
 
 #[test]
-fn no_posts_give_an_empty_trend() {
+fn no_posts_have_an_empty_trend() {
     assert!(trend(&[], Outcome::Reach, Paris, 7).rolling.is_empty());
 }
