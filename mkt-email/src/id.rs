@@ -1,5 +1,5 @@
-//! Names of emails and of attempts. They are computed from what they name and never drawn by chance, so that a run
-//! after a crash, or on another machine, comes to the same names.
+//! Ids of emails and keys of attempts. They are hashes of what they identify and never random, so that a run after a
+//! crash, or on another machine, computes the same ones.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,13 +35,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The name of one email to one person: 32 hexadecimal digits computed from its de-duplication key.
+/// The id of one email to one person: 32 hexadecimal digits, a hash of its [`DedupKey`](crate::DedupKey).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EmailId(u128);
 
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
-    expect(dead_code, reason = "only the outbox names mails")
+    expect(dead_code, reason = "only the outbox identifies emails")
 )]
 impl EmailId {
     pub(crate) fn of(campaign: &str, contact: &str, entity: &str) -> Self {
@@ -74,9 +74,9 @@ impl fmt::Debug for EmailId {
     }
 }
 
-/// What a provider is told so that it can recognise a repetition: a UUID (version 8, RFC 9562: made of a hash).
+/// The key by which a provider recognises a repeated call: a UUID (version 8, RFC 9562: from a hash).
 ///
-/// It exists before the call and is stored before the call; a call repeated after a crash carries the same one.
+/// It is stored before the call; a call repeated after a crash has the same key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct IdempotencyKey(u128);
@@ -88,13 +88,13 @@ impl IdempotencyKey {
         Self((versioned & !(0x3 << 62)) | (0x2 << 62))
     }
 
-    /// A key for an email that no outbox keeps: the same text gives the same key.
+    /// A key for an email outside of an outbox: the same text gives the same key.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         Self::from_hash(digest("mkt-email text", &[text.as_bytes()]))
     }
 
-    /// The key of a call that carries several emails: the same emails in the same order give the same key.
+    /// The key of a call with several emails: the same emails in the same order give the same key.
     #[must_use]
     pub fn of_group(members: &[Self]) -> Self {
         let bytes: Vec<u8> = members.iter().flat_map(|key| key.0.to_be_bytes()).collect();
@@ -140,13 +140,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_of_a_key_cannot_run_into_each_other() {
+    fn parts_of_an_email_id_are_separated() {
         assert_ne!(EmailId::of("ab", "c", ""), EmailId::of("a", "bc", ""));
         assert_ne!(EmailId::of("a", "", "b"), EmailId::of("a", "b", ""));
     }
 
     #[test]
-    fn a_key_is_a_version_8_uuid_and_reads_back() {
+    fn idempotency_key_is_a_version_8_uuid() {
         for number in 0..200 {
             let key = EmailId::of("welcome", "7", "").attempt(number);
             let text = key.to_string();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn every_attempt_has_its_own_key() {
+    fn each_attempt_has_its_own_key() {
         let email = EmailId::of("welcome", "7", "");
         assert_ne!(email.attempt(1), email.attempt(2));
         assert_eq!(email.attempt(1), email.attempt(1));

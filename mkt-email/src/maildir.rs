@@ -1,15 +1,13 @@
-//! A directory that takes emails as files: the provider for whoever has no account, and for looking at what would go
-//! out. Nothing here talks to a network.
+//! A provider that writes emails to a directory, for use without an account and for inspecting what would be sent. It
+//! does not use the network.
 //!
-//! The layout is that of a Maildir (<https://cr.yp.to/proto/maildir.html>): an email is written under `tmp/`, made
-//! durable, and renamed into `new/`, so that what is in `new/` is whole. Files are named from attempt keys, never from
-//! anything that a message says.
+//! The layout is that of a Maildir (<https://cr.yp.to/proto/maildir.html>): an email is written under `tmp/`, synced, and
+//! renamed into `new/`, so that files in `new/` are complete. File names are attempt keys, never content of a message.
 //!
-//! A writer may be stopped in the middle for longer than anybody waits for it, and go on when its emails were declared
-//! lost. Whoever declares so leaves a mark in `tmp/` first, `KEY.settled` with the instant of the lost call, and takes
-//! the hidden files of the email away; a writer looks for the mark after its file is there and before it moves it. So
-//! either the file was moved before it was looked for, or it never is. Marks go with what is left in `tmp/`, after 36
-//! hours.
+//! A writer may be suspended for longer than its lease and continue after its emails were settled as not arrived. So
+//! settling first leaves a mark in `tmp/`, `KEY.settled` with the start of the lost call, and removes the temporary files
+//! of the email; a writer looks for the mark after its file exists and before it renames it. Either the file was renamed
+//! before settling looked for it, or it never is. Marks are removed with other files left in `tmp/`, after 36 hours.
 
 use crate::message::Feature;
 use crate::provider::{Capabilities, Group, Idempotency, Outgoing, RejectReason, Settlement, Stage};
@@ -30,49 +28,50 @@ use tokio::sync::RwLock;
 
 const SERVICE: &str = "maildir";
 const WRITE: &str = "write emails";
-/// What only somebody who is not a directory can do.
-const ELSEWHERE: [Feature; 2] = [Feature::Schedule, Feature::VendorTemplate];
-/// Emails to a call.
+/// Features that a directory cannot have.
+const UNSUPPORTED: [Feature; 2] = [Feature::Schedule, Feature::VendorTemplate];
+/// Emails per call.
 const GROUP: usize = 64;
 /// Files flushed at a time.
 const WRITERS: usize = 8;
 
-/// The Maildir page says that a file in `tmp/` that nobody touched for 36 hours may be removed.
+/// By the Maildir specification, a file in `tmp/` that was not accessed for 36 hours may be removed.
 const ABANDONED: Duration = Duration::from_hours(36);
 
-/// Writes each email as `new/KEY.eml`, one file per recipient.
+/// A provider that writes each email as `new/KEY.eml`, one file per recipient (mode 0600).
 ///
-/// The key is the attempt's, so that sending the same attempt again finds the file and writes nothing, in `new/` or
-/// where an email reader puts it (`cur/`, with flags added): the provider is idempotent for as long as nobody takes the
-/// files away. Tags and metadata are written as `X-Mkt-Tag` and `X-Mkt-Meta-*`
-/// headers; a scheduled email is refused, a directory does not wait.
+/// The key is that of the attempt: sending the same attempt again finds the file, in `new/` or where a mail program moves
+/// it (`cur/`, with flags added), and writes nothing. So the provider is idempotent as long as the files are not removed.
+/// Tags and metadata are written as `X-Mkt-Tag` and `X-Mkt-Meta-*` headers. Scheduled emails are refused.
 #[derive(Debug, Clone)]
 pub struct Maildir {
     root: Arc<PathBuf>,
     capabilities: Capabilities,
-    /// Shared by calls that write, since one that is dropped goes on writing: what is not there after them stays away.
+    /// Held by calls that write: a dropped call goes on writing, and settling waits for it.
     writing: Arc<RwLock<()>>,
 }
 
 impl Maildir {
-    /// Opens the directory, making it and its parents where they are missing.
+    /// Opens a directory and creates it and its parents where they are missing.
     ///
     /// # Errors
-    /// [`ErrorKind::Storage`] when it cannot be made or written to.
+    /// [`ErrorKind::Storage`] when it cannot be created or written.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         for name in ["tmp", "new", "cur"] {
             fs::create_dir_all(root.join(name)).map_err(|cause| {
-                let detail = format!("the email directory {} cannot be made", root.display());
+                let detail = format!("the directory {} cannot be created", root.display());
                 Error::new(ErrorKind::Storage, SERVICE, "open").with_detail(detail).with_source(cause)
             })?;
         }
         let mut capabilities = Capabilities::minimal();
-        capabilities.features.extend(Feature::ALL.into_iter().filter(|feature| !ELSEWHERE.contains(feature)));
+        capabilities
+            .features
+            .extend(Feature::ALL.into_iter().filter(|feature| !UNSUPPORTED.contains(feature)));
         capabilities.max_recipients = GROUP;
         capabilities.idempotency = Idempotency::Key { within: None };
         let maildir = Self { root: Arc::new(root), capabilities, writing: Arc::default() };
-        // First of all: what is swept may be what fills the disk.
+        // First: abandoned files may be what fills the disk.
         maildir.sweep();
         maildir.probe()?;
         Ok(maildir)
@@ -84,16 +83,16 @@ impl Maildir {
         &self.root
     }
 
-    /// Where the email of an attempt is, or will be.
+    /// The path of the email of an attempt.
     #[must_use]
     pub fn path_of(&self, key: IdempotencyKey) -> PathBuf {
         self.root.join("new").join(format!("{key}.eml"))
     }
 
-    /// Which of these emails are there: in `new/`, or where an email reader has moved them, in `cur/` with the flags that
-    /// it adds to a name (`KEY.eml:2,S`; some write `;2,S` or `!2,S` where a file system knows no colon). Readers move
-    /// files from `new/` to `cur/` only, so what is looked for in this order is not missed on its way.
-    fn there(&self, emails: &[Outgoing]) -> io::Result<HashSet<IdempotencyKey>> {
+    /// Which of these emails exist: in `new/`, or where a mail program has moved them, in `cur/` with flags added to the
+    /// name (`KEY.eml:2,S`; some write `;2,S` or `!2,S` on file systems without colons). Mail programs move files from
+    /// `new/` to `cur/` only, so a file that is moved meanwhile is not missed in this order.
+    fn existing(&self, emails: &[Outgoing]) -> io::Result<HashSet<IdempotencyKey>> {
         let mut there = HashSet::new();
         let mut wanted = HashMap::new();
         for email in emails {
@@ -115,13 +114,13 @@ impl Maildir {
         let path = self.temporary("probe");
         let written = write_durably(&path, b"probe").inspect(|()| drop(fs::remove_file(&path)));
         written.map_err(|cause| {
-            let detail = format!("the email directory {} cannot be written to", self.root.display());
+            let detail = format!("the directory {} cannot be written", self.root.display());
             Error::new(ErrorKind::Storage, SERVICE, "check").with_detail(detail).with_source(cause)
         })
     }
 
-    /// A name under `tmp/` that no other writer uses, in this process or another. In containers every process may have
-    /// the number 1, and the directory be shared: chance keeps their names apart.
+    /// A name under `tmp/` that no other writer uses, in this process or another. In containers every process may have the
+    /// number 1 and share the directory, hence the random part.
     fn temporary(&self, stem: &str) -> PathBuf {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +128,7 @@ impl Maildir {
         self.root.join("tmp").join(format!("{stem}.{}.{count}.{chance:016x}", std::process::id()))
     }
 
-    /// Removes what killed writers left behind. Failing to is harmless.
+    /// Removes files that killed writers left behind. A failure is harmless.
     fn sweep(&self) {
         let now = SystemClock::new().now();
         for entry in fs::read_dir(self.root.join("tmp")).into_iter().flatten().flatten() {
@@ -140,14 +139,12 @@ impl Maildir {
         }
     }
 
-    /// Writes the emails of a group. Blocking. First all of them are written and made durable out of sight, several at
-    /// a time because a disk does several flushes for the price of one; a failure there leaves nothing behind. Then
-    /// they are moved into place.
+    /// Writes the emails of a group; blocking. First all of them are written under `tmp/` and synced, several at a time
+    /// because a disk does several flushes for the price of one; a failure leaves nothing behind. Then they are renamed.
     fn deliver(&self, group: &Group) -> Result<Vec<Outcome>> {
         let emails = group.emails();
-        let there = self
-            .there(emails)
-            .map_err(|cause| failed("the emails that are there cannot be listed", cause))?;
+        let there =
+            self.existing(emails).map_err(|cause| failed("the existing emails cannot be listed", cause))?;
         let there = &there;
         let share = emails.len().div_ceil(WRITERS).max(1);
         let written: Vec<Result<Written>> = std::thread::scope(|scope| {
@@ -194,7 +191,7 @@ impl Maildir {
                 Written::Hidden(path) => {
                     let given_up = self.is_given_up(email.key, group.at());
                     let renamed = || match fs::rename(&path, self.path_of(email.key)) {
-                        // Whoever gave the email up took it away: the others are none the worse.
+                        // Removed by settling; the other emails are not affected.
                         Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
                         renamed => Some(renamed.is_ok()),
                     };
@@ -210,9 +207,9 @@ impl Maildir {
                 }
             });
         }
-        // The emails are visible; only their durability was in doubt.
+        // The emails are visible; only their durability is not known.
         sync_directory(&self.root.join("new")).map_err(|cause| {
-            failed("emails were written and could not be made durable", cause).delivered(Delivery::Unknown)
+            failed("emails were written but could not be synced", cause).delivered(Delivery::Unknown)
         })?;
         Ok(outcomes)
     }
@@ -221,7 +218,7 @@ impl Maildir {
         self.root.join("tmp").join(format!("{key}.settled"))
     }
 
-    /// Whether an email of a call that began at an instant was declared lost. In doubt, yes.
+    /// Whether an email of a call that began at `at` was settled as not arrived. Yes if the mark cannot be read.
     fn is_given_up(&self, key: IdempotencyKey, at: DateTime<Utc>) -> bool {
         match fs::read_to_string(self.mark_of(key)) {
             Ok(text) => text.parse::<i64>().map_or(true, |settled| at.timestamp_millis() <= settled),
@@ -229,9 +226,9 @@ impl Maildir {
         }
     }
 
-    /// Sees to it that what is not there now never will be, by the call that is asked about. Blocking.
+    /// Ensures that emails which do not exist now are never delivered by the call in question; blocking.
     fn give_up(&self, group: &Group) -> io::Result<HashSet<IdempotencyKey>> {
-        let there = self.there(group.emails())?;
+        let there = self.existing(group.emails())?;
         let lost: HashMap<String, IdempotencyKey> = group
             .emails()
             .iter()
@@ -257,10 +254,10 @@ impl Maildir {
                 }
             }
         }
-        self.there(group.emails())
+        self.existing(group.emails())
     }
 
-    /// Writes one email where nobody looks yet.
+    /// Writes one email under `tmp/`.
     fn write(&self, email: &Outgoing, at: DateTime<Utc>, there: &HashSet<IdempotencyKey>) -> Result<Written> {
         let message = &email.message;
         if there.contains(&email.key) {
@@ -276,7 +273,7 @@ impl Maildir {
         }
         let bytes = match message.to_mime_with(email.key, at, &own) {
             Ok(bytes) => bytes,
-            // The recipient's trouble, not the directory's.
+            // This concerns the recipient, not the directory.
             Err(error) => {
                 return Ok(Written::Refused(
                     error.detail().unwrap_or("the email cannot be built").to_owned(),
@@ -286,16 +283,16 @@ impl Maildir {
         let path = self.temporary(&email.key.to_string());
         match write_durably(&path, &bytes) {
             Ok(()) => Ok(Written::Hidden(path)),
-            Err(cause) => Err(failed("the emails could not be written, no part of them was kept", cause)),
+            Err(cause) => Err(failed("the emails cannot be written; none was kept", cause)),
         }
     }
 }
 
-/// What writing one email came to.
+/// The result of writing one email.
 enum Written {
-    /// It is in place since an earlier call.
+    /// It exists since an earlier call.
     Already,
-    /// It is durable under `tmp/`.
+    /// It is synced under `tmp/`.
     Hidden(PathBuf),
     /// It cannot be written as an email.
     Refused(String),
@@ -305,8 +302,7 @@ fn failed(what: &'static str, cause: io::Error) -> Error {
     Error::new(ErrorKind::Storage, SERVICE, WRITE).with_detail(what).with_source(cause)
 }
 
-/// Writes a new file for its owner only and waits until the disk has it. On failure nothing of it is left, and a file
-/// that was there before stays: it is somebody else's.
+/// Writes a new file with mode 0600 and syncs it. On failure it is removed; a file that existed before is kept.
 fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -355,7 +351,7 @@ impl EmailProvider for Maildir {
     }
 
     async fn settle(&self, group: &Group) -> Result<Vec<Settlement>> {
-        // Calls that were begun through this provider have ended then, also those that nobody waits for.
+        // Waits for calls of this provider that are still writing, also dropped ones.
         drop(self.writing.write().await);
         let (maildir, group) = (self.clone(), group.clone());
         on_a_blocking_thread("look for emails", move || {
@@ -409,7 +405,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_writer_that_was_stopped_for_too_long_delivers_nothing_after_it_was_given_up() {
+    async fn settled_writer_delivers_nothing_later() {
         let folder = tempfile::tempdir().unwrap();
         let maildir = Maildir::open(folder.path()).unwrap();
         let (lost, repeated) = (group("2026-10-26T12:00:00Z"), group("2026-10-26T12:10:00Z"));

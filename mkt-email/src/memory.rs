@@ -1,4 +1,4 @@
-//! A provider that keeps emails in memory and can be told how to misbehave: for tests and for trying things out.
+//! A provider that keeps emails in memory, with scripted failures, for tests and experiments.
 
 use crate::message::Feature;
 use crate::provider::{Capabilities, Group, Idempotency, Outgoing, RejectReason, Scope, Settlement, Stage};
@@ -14,34 +14,35 @@ use std::time::Duration;
 
 const SERVICE: &str = "memory";
 
-/// An email that the provider took.
+/// An email that the provider accepted.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Delivered {
-    /// The attempt.
+    /// The key of the attempt.
     pub key: IdempotencyKey,
     /// The message.
     pub message: Arc<Message>,
 }
 
-/// How to answer for one recipient.
+/// A scripted answer for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Script {
-    /// Refuse for good.
+    /// Reject permanently.
     Reject(RejectReason),
-    /// Refuse for now.
+    /// Defer.
     Defer {
-        /// How long from the attempt on.
+        /// How long after the attempt to retry.
         wait: Duration,
         /// What has to wait.
         scope: Scope,
     },
-    /// Take the email, and lose the answer.
+    /// Accept the email and lose the answer.
     LoseAnswer,
-    /// Lose the email, and know nothing.
+    /// Lose the email and the answer.
     LoseRequest,
-    /// Refuse every call of two or more emails that names the address, as vendors do that check a call as a whole; a call
-    /// of this email alone is answered with a rejection, once.
+    /// Refuse every call of two or more emails that contains the address, as vendors do that check a call as a whole; a
+    /// call of this email alone is rejected, once.
     RefuseGroup(RejectReason),
 }
 
@@ -55,7 +56,7 @@ struct State {
     failures: VecDeque<(ErrorKind, Delivery)>,
 }
 
-/// Keeps what it is given. Clones share the emails and the scripts.
+/// A provider in memory. Clones share the emails and the scripts.
 ///
 /// ```
 /// use mkt_email::{EmailProviderExt, IdempotencyKey, Memory, Message, Outcome};
@@ -96,7 +97,7 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// A provider with every feature, a hundred emails to the call, that recognises repeated keys for ever.
+    /// A provider with every feature, 100 emails per call, that recognises repeated keys for ever.
     #[must_use]
     pub fn new() -> Self {
         let mut capabilities = Capabilities::minimal();
@@ -106,31 +107,31 @@ impl Memory {
         Self::with_capabilities(capabilities)
     }
 
-    /// A provider with the capabilities given. Without idempotency it delivers a repeated key again and settles
-    /// nothing, as SMTP does.
+    /// A provider with the given capabilities. Without idempotency it delivers a repeated key again and settles nothing,
+    /// like SMTP.
     #[must_use]
     pub fn with_capabilities(capabilities: Capabilities) -> Self {
         Self { capabilities, state: Arc::default() }
     }
 
-    /// What it took so far, in order.
+    /// The emails accepted so far, in order.
     #[must_use]
     pub fn delivered(&self) -> Vec<Delivered> {
         self.lock().delivered.clone()
     }
 
-    /// How many calls of `send` it saw.
+    /// The number of calls of `send`.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.lock().calls
     }
 
-    /// Answers the next email to an address in this way. Several are used one after the other.
+    /// Scripts the answer for the next email to an address. Several are used in order.
     pub fn script(&self, address: &EmailAddress, script: Script) {
         self.lock().scripts.entry(address.normalised()).or_default().push_back(script);
     }
 
-    /// Fails the next call as a whole. With [`Delivery::Unknown`] the emails of the call are taken all the same.
+    /// Fails the next call as a whole. With [`Delivery::Unknown`] the emails of the call are accepted all the same.
     pub fn fail_next_call(&self, kind: ErrorKind, delivery: Delivery) {
         self.lock().failures.push_back((kind, delivery));
     }
@@ -148,7 +149,7 @@ impl Memory {
     }
 }
 
-/// Why a call with this email is refused as a whole, if it is.
+/// Why a call with this email is refused as a whole, if so.
 fn refusal(state: &State, email: &Outgoing) -> Option<RejectReason> {
     match state.scripts.get(&email.message.to().address.normalised())?.front()? {
         Script::RefuseGroup(reason) => Some(*reason),
@@ -175,19 +176,21 @@ impl EmailProvider for Memory {
                     self.take(&mut state, email);
                 }
             }
-            return Err(Error::new(kind, SERVICE, "send").delivered(delivery).with_detail("told to fail"));
+            return Err(Error::new(kind, SERVICE, "send")
+                .delivered(delivery)
+                .with_detail("scripted failure"));
         }
         if group.emails().len() > 1
             && let Some(reason) = group.emails().iter().find_map(|email| refusal(&state, email))
         {
-            let refused = Outcome::GroupRefused { reason, detail: "told to".to_owned() };
+            let refused = Outcome::GroupRefused { reason, detail: "scripted".to_owned() };
             return Ok(vec![refused; group.emails().len()]);
         }
         let mut outcomes = Vec::with_capacity(group.emails().len());
         for email in group.emails() {
             let address = email.message.to().address.normalised();
             let script = state.scripts.get_mut(&address).and_then(VecDeque::pop_front);
-            let detail = "told to".to_owned();
+            let detail = "scripted".to_owned();
             outcomes.push(match script {
                 Some(Script::Reject(reason) | Script::RefuseGroup(reason)) => {
                     Outcome::Rejected { reason, detail }

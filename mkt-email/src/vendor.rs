@@ -1,5 +1,4 @@
-//! What the vendors behind HTTP have in common: where they are found, what a lost answer means, and what may be quoted
-//! of an answer. No vendor is known here.
+//! What vendors behind HTTP have in common: settings, lost answers, and what may be quoted of an answer.
 
 use crate::Outcome;
 use crate::provider::{Group, RejectReason, Stage};
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
 
-/// The most characters of a vendor's words that are repeated.
+/// Maximum characters of a vendor's text that are quoted.
 const QUOTED: usize = 160;
 /// The default time limit of a call.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -114,7 +113,7 @@ macro_rules! common_setters {
 }
 pub(crate) use common_setters;
 
-/// Lets a base URL on this machine be plain http, for fakes; every other one stays https only.
+/// Allows plain http for a base URL on loopback, for fakes; all others must be https.
 fn allow_loopback(builder: ClientBuilder, base_url: &str) -> ClientBuilder {
     let Ok(url) = Url::parse(base_url.trim()) else { return builder };
     let here = match url.host() {
@@ -129,18 +128,18 @@ fn allow_loopback(builder: ClientBuilder, base_url: &str) -> ClientBuilder {
     }
 }
 
-/// The outcomes of a call whose answer never came, or came and cannot be read. A call that was provably not sent, or was
-/// answered, keeps its error.
+/// The outcomes of a call whose answer never came or cannot be read. A call that was provably not sent, or was answered,
+/// keeps its error.
 pub(crate) fn lost_or(error: Error, group: &Group) -> Result<Vec<Outcome>> {
     if error.delivery() == Delivery::Unknown { Ok(lost(group)) } else { Err(error) }
 }
 
-/// Nobody knows, of any email.
+/// All outcomes unknown.
 pub(crate) fn lost(group: &Group) -> Vec<Outcome> {
     vec![Outcome::Unknown { stage: Stage::AwaitingAnswer }; group.emails().len()]
 }
 
-/// The outcomes of a call that was refused because of what it holds.
+/// The outcomes of a call that was refused because of its content.
 pub(crate) fn refused(group: &Group, reason: RejectReason, detail: &str) -> Vec<Outcome> {
     let detail = detail.to_owned();
     match group.emails().len() {
@@ -149,8 +148,8 @@ pub(crate) fn refused(group: &Group, reason: RejectReason, detail: &str) -> Vec<
     }
 }
 
-/// A vendor's words without the key, without addresses, and without what the emails of the group say about people. What
-/// an answer means is read from these: nobody can decide it by the name that they sign up with.
+/// A vendor's text without the API key, addresses, and personal data of the group's emails. What an answer means is read
+/// from this text, so that a recipient's name cannot decide it.
 pub(crate) fn clean(words: &str, secret: &Secret, group: &Group) -> String {
     let mut words = secret.redact(words);
     for email in group.emails() {
@@ -179,12 +178,12 @@ pub(crate) fn clean(words: &str, secret: &Secret, group: &Group) -> String {
     plain.collect::<Vec<_>>().join(" ")
 }
 
-/// Clean words, cut short.
+/// Clean text, shortened.
 pub(crate) fn quote(clean: &str) -> String {
     clean.chars().filter(|c| !c.is_control()).take(QUOTED).collect()
 }
 
-/// Everything beyond ASCII as `\uXXXX`, which JSON reads back.
+/// Escapes everything beyond ASCII as `\uXXXX`.
 pub(crate) fn ascii_json(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     let mut units = [0; 2];
@@ -208,7 +207,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn what_a_vendor_echoes_about_people_is_not_repeated() {
+    fn personal_data_in_vendor_text_is_removed() {
         let to = Mailbox::named("jean.dupont@example.org".parse().unwrap(), "Jean Dupont").unwrap();
         let message =
             Message::builder("news@shop.example".parse().unwrap(), to, "Bonjour Jean".parse().unwrap())
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn json_beyond_ascii_is_escaped_and_reads_back() {
+    fn json_beyond_ascii_is_escaped() {
         let json = serde_json::to_string("été 🎉").unwrap();
         let ascii = ascii_json(&json);
         assert!(ascii.is_ascii(), "{ascii}");

@@ -1,4 +1,4 @@
-//! Who an email is from and to. A value of these types cannot hold a line break, so no header can be forged with it.
+//! Addresses and mailboxes. Values of these types cannot contain a line break, so they cannot forge a header.
 
 use super::text::{MessageError, Part, refuse_controls};
 use crate::id::hex;
@@ -156,7 +156,7 @@ impl Mailbox {
     /// # Errors
     /// [`MessageError`] when the name holds a control character or is too long.
     pub fn named(address: EmailAddress, name: &str) -> Result<Self, MessageError> {
-        // Before trimming, which takes line breaks away: whoever put one there is refused, not forgiven.
+        // Before trimming, which would remove line breaks: they are refused.
         refuse_controls(Part::DisplayName, name)?;
         let name = if name.trim().is_empty() { None } else { Some(super::DisplayName::parse(name.trim())?) };
         Ok(Self { address, name })
@@ -187,14 +187,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ordinary_address_is_taken_as_written() {
+    fn ordinary_address_is_kept_as_written() {
         for good in ["jean@example.org", "Jean.Dupont+news@sub.example.co.uk", "a@xn--bcher-kva.example"] {
             assert_eq!(EmailAddress::parse(good).unwrap().as_str(), good);
         }
     }
 
     #[test]
-    fn what_is_not_an_address_is_refused_without_repeating_it() {
+    fn invalid_address_is_refused_without_repeating_it() {
         for bad in [
             "",
             "jean",
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn two_spellings_of_one_person_share_a_key() {
+    fn spellings_that_differ_by_case_share_a_key() {
         let (a, b) = (
             EmailAddress::parse("Jean@Example.org").unwrap(),
             EmailAddress::parse("jean@example.ORG").unwrap(),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mailbox_is_read_with_and_without_a_name() {
+    fn mailbox_is_parsed_with_and_without_name() {
         let named: Mailbox = "\"Jean, le grand\" <jean@example.org>".parse().unwrap();
         assert_eq!(named.name.unwrap().as_str(), "Jean, le grand");
         assert_eq!(named.address.as_str(), "jean@example.org");

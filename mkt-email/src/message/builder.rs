@@ -48,7 +48,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Starts a message. It needs a text or an HTML body to be built.
+    /// Starts a message. It needs a text or an HTML body.
     #[must_use]
     pub fn builder(from: Mailbox, to: Mailbox, subject: Subject) -> MessageBuilder {
         MessageBuilder {
@@ -70,19 +70,19 @@ impl Message {
         }
     }
 
-    /// Who it is from.
+    /// The sender.
     #[must_use]
     pub fn from(&self) -> &Mailbox {
         &self.from
     }
 
-    /// Who it is to.
+    /// The recipient.
     #[must_use]
     pub fn to(&self) -> &Mailbox {
         &self.to
     }
 
-    /// Where answers go, if not to the sender.
+    /// The reply address, if it is not the sender.
     #[must_use]
     pub fn reply_to(&self) -> Option<&Mailbox> {
         self.reply_to.as_ref()
@@ -112,7 +112,7 @@ impl Message {
         &self.headers
     }
 
-    /// How to unsubscribe with one click.
+    /// The one-click unsubscribe link.
     #[must_use]
     pub fn list_unsubscribe(&self) -> Option<&ListUnsubscribe> {
         self.list_unsubscribe.as_ref()
@@ -130,21 +130,21 @@ impl Message {
         &self.metadata
     }
 
-    /// When the provider should send it, if not now.
+    /// When the provider shall send it, if not at once.
     #[must_use]
     pub fn send_at(&self) -> Option<DateTime<Utc>> {
         self.send_at
     }
 
-    /// The vendor's template that makes the body, if one does. Such a message has no body of its own, and a vendor may
-    /// take the subject from the template too.
+    /// The vendor's template, if the vendor renders the body. Such a message has no body of its own, and a vendor may take
+    /// the subject from the template too.
     #[must_use]
     pub fn template(&self) -> Option<&VendorTemplate> {
         self.template.as_ref()
     }
 
-    /// The message without what these features ask for. Of them only [`Degrade::DROPPABLE`](crate::provider::Degrade::DROPPABLE)
-    /// can be left out; the others are ignored.
+    /// The message without these features. Only those of [`Degrade::DROPPABLE`](crate::provider::Degrade::DROPPABLE) can
+    /// be dropped; others are ignored.
     #[must_use]
     pub fn without(&self, features: &BTreeSet<Feature>) -> Self {
         let mut lighter = self.clone();
@@ -162,7 +162,7 @@ impl Message {
         lighter
     }
 
-    /// Files that go with it.
+    /// Attached files.
     #[must_use]
     pub fn attachments(&self) -> &[Attachment] {
         &self.attachments
@@ -177,7 +177,7 @@ impl Message {
         self.attachments = attachments;
     }
 
-    /// A lower bound of its size on the wire, in bytes: bodies and attachments (in base64), no headers.
+    /// A lower bound of its size as sent, in bytes: bodies and attachments (in base64), without headers.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
         let attached: usize = self.attachments.iter().map(|a| a.content.len().div_ceil(3) * 4).sum();
@@ -196,7 +196,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Puts a [`Message`] together.
+/// Builder of [`Message`].
 #[derive(Debug, Clone)]
 pub struct MessageBuilder {
     message: Message,
@@ -217,7 +217,7 @@ impl MessageBuilder {
         self
     }
 
-    /// Sets where answers go.
+    /// Sets the reply address.
     #[must_use]
     pub fn reply_to(mut self, mailbox: Mailbox) -> Self {
         self.message.reply_to = Some(mailbox);
@@ -245,7 +245,8 @@ impl MessageBuilder {
         self
     }
 
-    /// Adds a key and value of the sender's own. Checked when the message is built.
+    /// Adds a key and value of the sender's own, handed back by providers with their events. Checked by
+    /// [`build`](Self::build).
     #[must_use]
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.message.metadata.insert(key.into(), value.into());
@@ -259,7 +260,7 @@ impl MessageBuilder {
         self
     }
 
-    /// Lets the vendor make the body from a template that it keeps. The message then has no body of its own.
+    /// Lets the vendor render the body from a template that it stores. The message then has no body of its own.
     #[must_use]
     pub fn template(mut self, template: VendorTemplate) -> Self {
         self.message.template = Some(template);
@@ -273,7 +274,7 @@ impl MessageBuilder {
         self
     }
 
-    /// Checks what the types could not.
+    /// Checks what the types cannot.
     ///
     /// # Errors
     /// [`MessageError`]: no body, a NUL in it, or a body beside a vendor's template; a metadata key that could not be a header name, or a value with a control character.

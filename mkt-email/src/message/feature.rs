@@ -1,14 +1,14 @@
-//! What a message may ask for and a provider may lack.
+//! Features of messages.
 
 use std::fmt;
 
-/// Something that a message may ask for and a provider may lack.
+/// A feature of a message that a provider may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Feature {
     /// A message without an HTML body.
     TextOnly,
-    /// Files.
+    /// Attached files.
     Attachments,
     /// A reply address.
     ReplyTo,
@@ -20,11 +20,11 @@ pub enum Feature {
     ListUnsubscribe,
     /// Labels for statistics.
     Tags,
-    /// Keys and values of the sender's own.
+    /// The sender's own keys and values.
     Metadata,
     /// Sending at a later time.
     Schedule,
-    /// A template that the vendor keeps, filled in by the vendor.
+    /// A template stored and rendered by the vendor.
     VendorTemplate,
 }
 

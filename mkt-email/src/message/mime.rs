@@ -1,4 +1,4 @@
-//! From a [`Message`] to the bytes of an email. lettre encodes; nothing here writes a header by hand.
+//! Encodes a [`Message`] as MIME. lettre encodes; no header is written by hand.
 
 use super::{Mailbox, Message};
 use crate::id::IdempotencyKey;
@@ -12,8 +12,8 @@ use std::time::SystemTime;
 const MAX_LINE: usize = 998;
 
 impl Message {
-    /// The value of `Message-ID` of this attempt: `<key@domain of the sender>`. It depends on nothing else, so that a
-    /// email that arrives twice can be recognised as one.
+    /// The `Message-ID` of this attempt: `<key@domain of the sender>`. It depends on nothing else, so that an email that
+    /// arrives twice can be recognised.
     #[must_use]
     pub fn message_id(&self, key: IdempotencyKey) -> String {
         format!("<{key}@{}>", self.from().address.domain())
@@ -41,7 +41,7 @@ impl Message {
             return Err(refused("the date is not in the years 1970 to 9999"));
         }
         if self.template().is_some() {
-            return Err(refused("its body is made by a vendor's template"));
+            return Err(refused("the body is rendered by a vendor's template"));
         }
         let (from, to) = (mailbox(self.from())?, mailbox(self.to())?);
         let envelope = lettre::address::Envelope::new(Some(from.email.clone()), vec![to.email.clone()])
@@ -89,7 +89,7 @@ impl Message {
             .map_err(|cause| refused("the email cannot be built").with_source(cause))
     }
 
-    // lettre draws boundaries by chance unless told; a repetition should give the same bytes.
+    // lettre draws random boundaries by default; a repetition should give the same bytes.
     fn alternative(&self, key: IdempotencyKey) -> MultiPart {
         let parts = MultiPart::alternative()
             .boundary(format!("alternative-{key}"))
@@ -105,8 +105,8 @@ fn refused(why: &'static str) -> Error {
     Error::new(ErrorKind::Input, "mail", "build").with_detail(why)
 }
 
-/// Every line end as CRLF. lettre leaves some lone carriage returns alone, of which receivers have made line ends
-/// (SMTP smuggling).
+/// Every line end as CRLF. lettre keeps some lone carriage returns, which some receivers treat as line ends (SMTP
+/// smuggling).
 fn canonical(body: &str) -> String {
     body.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n")
 }
@@ -120,7 +120,7 @@ fn mailbox(mailbox: &Mailbox) -> Result<lettre::message::Mailbox, Error> {
 fn header(name: &str, value: String) -> Result<HeaderValue, Error> {
     // RFC 5322 §2.1.1: lettre folds at spaces and encodes what is not ASCII; anything else stays in one line.
     if value.split(' ').any(|word| word.is_ascii() && name.len() + 2 + word.len() > MAX_LINE) {
-        return Err(refused("a header has a word that is too long for a line"));
+        return Err(refused("a header has a word longer than a line"));
     }
     let name = HeaderName::new_from_ascii(name.to_owned())
         .map_err(|_| refused("a header name is not well-formed"))?;

@@ -22,9 +22,9 @@ use std::fmt;
 use std::sync::Arc;
 use url::Url;
 
-/// A template that the vendor keeps, and what it is filled in with for this recipient.
+/// A template stored by the vendor, and its parameters for this recipient.
 ///
-/// Emails that differ in their parameters only can share a call. How values are escaped is the vendor's affair; rendering
+/// Emails that differ only in their parameters can share a call. The vendor decides how values are escaped; rendering
 /// here ([`Template`](crate::Template)) escapes them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VendorTemplate {
@@ -34,7 +34,7 @@ pub struct VendorTemplate {
 }
 
 impl VendorTemplate {
-    /// The template with this id or name, in the vendor's words.
+    /// The template with this id or name of the vendor.
     ///
     /// # Errors
     /// [`MessageError`] for a blank id, one of more than 200 characters, or a control character in it.
@@ -82,7 +82,7 @@ impl fmt::Debug for VendorTemplate {
     }
 }
 
-/// The two headers of RFC 8058: an email program shows an unsubscribe button and posts to the link.
+/// A one-click unsubscribe link (RFC 8058): mail programs show a button that posts to it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListUnsubscribe {
     link: Url,
@@ -91,7 +91,7 @@ pub struct ListUnsubscribe {
 }
 
 impl ListUnsubscribe {
-    /// The link that unsubscribes on POST and must only show a page on GET. It should be opaque and signed.
+    /// A link that unsubscribes on POST and only shows a page on GET. It should be opaque and signed.
     ///
     /// # Errors
     /// [`MessageError::Syntax`] unless it is an `https` link without credentials; [`MessageError::TooLong`] past 900 bytes (a header
@@ -108,7 +108,7 @@ impl ListUnsubscribe {
         }
     }
 
-    /// Adds an address that also takes unsubscriptions.
+    /// Adds an address that also accepts unsubscriptions.
     #[must_use]
     pub fn with_mailto(mut self, address: EmailAddress) -> Self {
         self.mailto = Some(address);
@@ -138,7 +138,7 @@ impl fmt::Debug for ListUnsubscribe {
     }
 }
 
-/// A file that goes with a message. Clones share the bytes.
+/// An attached file. Clones share the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Attachment {
     name: FileName,
@@ -150,7 +150,7 @@ impl Attachment {
     /// A file of a media type such as `application/pdf`.
     ///
     /// # Errors
-    /// [`MessageError`] for a media type that is none.
+    /// [`MessageError`] for an invalid media type.
     pub fn new(
         name: FileName,
         media_type: &str,

@@ -55,11 +55,11 @@ impl fmt::Display for Part {
     }
 }
 
-/// Why a text cannot be part of an email. It never repeats the text, which may be personal.
+/// Why a text cannot be part of an email. Never repeats the text, which may be personal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// Nothing where something is needed.
+    /// Empty.
     #[error("the {part} is empty")]
     Empty {
         /// Which text.
@@ -75,14 +75,14 @@ pub enum MessageError {
         /// Its position, counted in characters from 1.
         at: usize,
     },
-    /// An encoded word (RFC 2047): it goes through as it is, and readers would show something else, line breaks too.
+    /// An encoded word (RFC 2047): mail programs would decode it and show something else.
     #[error("the {part} holds an encoded word (=?…?=)")]
     EncodedWord {
         /// Which text.
         part: Part,
     },
-    /// Longer than any receiver needs to take.
-    #[error("the {part} is {got} long, {max} is the most")]
+    /// Longer than receivers must accept.
+    #[error("the {part} has length {got}, at most {max} allowed")]
     TooLong {
         /// Which text.
         part: Part,
@@ -91,7 +91,7 @@ pub enum MessageError {
         /// The length found, in the unit of the limit.
         got: usize,
     },
-    /// Not of the form that the standard asks for.
+    /// Not in the form of the standard.
     #[error("the {part} is not well-formed")]
     Syntax {
         /// Which text.
@@ -102,8 +102,8 @@ pub enum MessageError {
         "the address has characters beyond ASCII before the @, which needs servers with SMTPUTF8 (RFC 6531); use an ASCII address"
     )]
     NonAsciiLocalPart,
-    /// A header that the message itself writes.
-    #[error("the header {name} is written by the message itself")]
+    /// A header that the message writes itself.
+    #[error("the header {name} is reserved: the message writes it")]
     Reserved {
         /// The header.
         name: String,
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_control_character_is_refused_everywhere() {
+    fn control_characters_are_refused_everywhere() {
         for code in (0..0x20).chain([0x7f, 0x85, 0x2028, 0x2029]) {
             let text = format!("a{}b", char::from_u32(code).unwrap());
             for refused in [
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_name_is_printable_ascii_and_not_one_of_ours() {
+    fn header_name_is_printable_ascii_and_not_reserved() {
         assert!(HeaderName::parse("X-Campaign").is_ok());
         for bad in ["", "X A", "X:A", "Xé", "Bcc", "content-type", "REPLY-TO"] {
             assert!(HeaderName::parse(bad).is_err(), "{bad}");
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_readers_would_decode_is_refused() {
+    fn encoded_word_is_refused() {
         let refused = DisplayName::parse("Jean =?utf-8?Q?=0D=0ABcc:_x@evil.example?=").unwrap_err();
         assert_eq!(refused.to_string(), "the display name holds an encoded word (=?…?=)");
         assert!(Subject::parse("=?utf-8?B?DQo=?=").is_err() && HeaderValue::parse("a =?x?= b").is_err());
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_counts_characters_and_names_the_code_point() {
+    fn error_names_position_and_code_point() {
         let error = DisplayName::parse("Ève\nBcc: x").unwrap_err();
         assert_eq!(error.to_string(), "the display name holds the control character U+000A at character 4");
     }

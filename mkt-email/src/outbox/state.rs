@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 /// The state of an email in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum State {
     /// Waiting until it is due and a worker takes it.
     Pending,

@@ -1,16 +1,16 @@
-//! What a provider can do, as data: read by planners and by people, before any call.
+//! Capabilities of a provider, as data: read by planners and by people, before any call.
 
 use crate::message::Feature;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What a provider does with a call that it has seen before.
+/// How a provider handles a repeated call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Idempotency {
     /// It delivers again. A lost answer stays unknown.
     None,
-    /// It recognises the key, within the given time after the first call or for ever (`None`), and does nothing again.
+    /// It recognises the key, within the given time after the first call or for ever (`None`), and does nothing.
     Key {
         /// How long the key is remembered.
         within: Option<Duration>,
@@ -22,33 +22,33 @@ pub enum Idempotency {
     },
 }
 
-/// What a provider can do. New providers start from [`minimal`](Self::minimal) and set the fields that differ.
+/// The features and limits of a provider. New providers start from [`minimal`](Self::minimal) and set the fields that differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// What it supports.
+    /// Supported features.
     pub features: BTreeSet<Feature>,
-    /// The most emails in one call, at least 1.
+    /// Maximum emails per call, at least 1.
     pub max_recipients: usize,
-    /// The most bytes of one message (bodies and attachments), where there is a limit.
+    /// Maximum bytes of one message (bodies and attachments). `None`: no limit.
     pub max_message_bytes: Option<usize>,
-    /// The most tags on one message, where there is a limit.
+    /// Maximum tags on one message. `None`: no limit.
     pub max_tags: Option<usize>,
-    /// How far ahead an email can be scheduled, where there is a limit.
+    /// How far ahead an email can be scheduled. `None`: no limit.
     pub schedule_horizon: Option<Duration>,
-    /// What it does with a repeated call.
+    /// How it handles a repeated call.
     pub idempotency: Idempotency,
     /// Whether [`settle`](crate::EmailProvider::settle) asks by sending again under the same key: an email that had not
     /// arrived is sent then. An outbox does not ask so about an email that must not be sent any more.
     pub settles_by_sending: bool,
     /// Whether the emails of one call get ids of their own; otherwise they share one.
     pub id_per_recipient: bool,
-    /// Whether it only pretends: the vendor checks the emails and delivers none.
+    /// Whether it is a sandbox: the vendor checks the emails and delivers none.
     pub sandbox: bool,
 }
 
 impl Capabilities {
-    /// One plain HTML email per call and nothing else.
+    /// One HTML email per call and no features.
     #[must_use]
     pub fn minimal() -> Self {
         Self {
@@ -64,7 +64,7 @@ impl Capabilities {
         }
     }
 
-    /// Whether a feature is there.
+    /// Whether a feature is supported.
     #[must_use]
     pub fn has(&self, feature: Feature) -> bool {
         self.features.contains(&feature)

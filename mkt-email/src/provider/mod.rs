@@ -1,7 +1,7 @@
-//! Whoever carries emails away: one trait for vendors, servers and directories.
+//! Email providers: what they can do, what a call carries, and what becomes of each recipient.
 //!
-//! A provider makes one call and says what became of each recipient. It never retries, never waits, and keeps no
-//! queue: that is the outbox's work, which can do it across crashes.
+//! A provider makes one call and returns one outcome per recipient. It never retries, never waits, and keeps no queue:
+//! the outbox does, across crashes.
 
 mod capability;
 pub(crate) mod email_provider;
@@ -23,13 +23,13 @@ use std::sync::Arc;
 /// One email of a [`Group`].
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// The name of this attempt to send this email. Kept until the attempt has a definite answer.
+    /// The key of this attempt to send the email; kept until the attempt has a definite answer.
     pub key: IdempotencyKey,
-    /// What is said, to whom.
+    /// The message.
     pub message: Arc<Message>,
 }
 
-/// What one call carries: the emails of one group of a [`Plan`].
+/// The emails of one call: one group of a [`Plan`].
 #[derive(Debug, Clone)]
 pub struct Group {
     key: IdempotencyKey,
@@ -38,14 +38,14 @@ pub struct Group {
 }
 
 impl Group {
-    /// Emails that go out in one call, at an instant of the caller's clock.
+    /// The emails of one call that begins at `at`, on the caller's clock.
     #[must_use]
     pub fn new(at: DateTime<Utc>, emails: Vec<Outgoing>) -> Self {
         let keys: Vec<_> = emails.iter().map(|email| email.key).collect();
         Self { key: IdempotencyKey::of_group(&keys), at, emails }
     }
 
-    /// The emails of an earlier call whose answers are lost, under that call's name.
+    /// The emails of an earlier call whose answers are lost, under that call's key.
     #[cfg_attr(
         not(any(feature = "sqlite", feature = "postgres")),
         expect(dead_code, reason = "only the outbox comes back to a call")
@@ -54,19 +54,19 @@ impl Group {
         Self { key, at, emails }
     }
 
-    /// The name of the call: the same emails in the same order have the same one.
+    /// The key of the call: the same emails in the same order have the same one.
     #[must_use]
     pub fn key(&self) -> IdempotencyKey {
         self.key
     }
 
-    /// When the attempt began. Retry times are computed from it; a provider reads no clock.
+    /// When the attempt began. Retry times are computed from it; providers read no clock.
     #[must_use]
     pub fn at(&self) -> DateTime<Utc> {
         self.at
     }
 
-    /// The emails, in the order in which outcomes are expected.
+    /// The emails, in the order of the outcomes to return.
     #[must_use]
     pub fn emails(&self) -> &[Outgoing] {
         &self.emails

@@ -1,67 +1,68 @@
-//! What became of an email. Data, not an error: a rejected recipient is an answer.
+//! Outcomes of emails. They are data, not errors: a rejected recipient is an answer.
 
 use chrono::{DateTime, Utc};
 use std::fmt;
 
-/// What became of one email in one call.
+/// The outcome of one email in one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
-    /// The provider has taken responsibility, durably.
+    /// The provider has durably taken responsibility.
     Accepted {
         /// The provider's id of the email.
         id: String,
     },
-    /// The provider refuses for good. Repeating the same email is pointless.
+    /// The provider rejects it permanently. Repeating the same email is pointless.
     Rejected {
-        /// Why, in few words.
+        /// The kind of reason.
         reason: RejectReason,
-        /// Why, in the provider's words, without personal data.
+        /// The provider's text, without personal data.
         detail: String,
     },
-    /// The call as a whole was refused because of what it holds, and provably nothing of it was accepted. Every email of
-    /// a group of two or more gets this outcome; the caller sends the group again in halves, so that one bad email does
-    /// not spoil the others. A group of one is never refused so: its email is `Rejected`.
+    /// The call as a whole was refused because of its content, and provably no email of it was accepted. Every email of a
+    /// group of two or more gets this outcome; the caller sends the group again in halves, so that one bad email does not
+    /// affect the others. A group of one is never refused like this: its email is `Rejected`.
     GroupRefused {
-        /// Why, in few words.
+        /// The kind of reason.
         reason: RejectReason,
-        /// Why, in the provider's words, without personal data.
+        /// The provider's text, without personal data.
         detail: String,
     },
-    /// The provider has not accepted it and invites to come back. The only outcome that is retried without asking.
+    /// The provider has not accepted it and invites a retry. The only outcome that is retried without asking.
     Deferred {
-        /// When to come back.
+        /// When to retry.
         retry_at: DateTime<Utc>,
         /// What has to wait.
         scope: Scope,
-        /// Why, in the provider's words, without personal data.
+        /// The provider's text, without personal data.
         detail: String,
     },
-    /// The call ended, for the account's sake, before it came to this email, and nothing was said about it: the account
-    /// rests, and the email waits as if the call had not been made. It is no attempt.
+    /// The call ended, because of the account, before this email, and nothing is known against it: the account is paused,
+    /// and the email waits as if the call had not been made. It does not count as an attempt.
     NotOffered {
-        /// When to come back.
+        /// When to retry.
         retry_at: DateTime<Utc>,
-        /// Why the call ended, in the provider's words, without personal data.
+        /// Why the call ended: the provider's text, without personal data.
         detail: String,
     },
-    /// Nobody knows whether it was accepted.
+    /// It is not known whether it was accepted.
     Unknown {
         /// How far the call had come.
         stage: Stage,
     },
 }
 
-/// Why an email was refused for good.
+/// The kind of reason for which an email was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// The address does not exist or is not one.
+    /// The address is invalid or does not exist.
     InvalidAddress,
     /// The provider blocks this recipient (an earlier bounce, complaint or unsubscription).
     Blocked,
     /// The email is too large.
     TooLarge,
-    /// The provider lacks something that the message asks for.
+    /// The provider lacks a feature of the message.
     Unsupported,
     /// The content or the sender is not accepted.
     Policy,
@@ -93,7 +94,7 @@ impl fmt::Display for RejectReason {
     }
 }
 
-/// What a deferral concerns.
+/// The scope of a deferral.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scope {
@@ -103,17 +104,17 @@ pub enum Scope {
     Account,
 }
 
-/// How far a call had come when its trace was lost.
+/// How far a call had come when its answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// While the connection was made.
+    /// Connecting.
     Connect,
-    /// While recipients were named.
+    /// Sending the recipients.
     Envelope,
-    /// While the content was written.
+    /// Sending the content.
     Content,
-    /// Everything was written, no answer came.
+    /// Everything was sent, no answer came.
     AwaitingAnswer,
     /// The sending process ended.
     ProcessDied,
@@ -141,11 +142,12 @@ impl fmt::Display for Stage {
 
 /// What was found out about an email whose answer was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Settlement {
-    /// This is what became of it.
+    /// Its outcome.
     Known(Outcome),
     /// It did not arrive and will not: it may be sent again.
     NotArrived,
-    /// Nobody knows, still.
+    /// Still not known.
     StillUnknown,
 }

@@ -1,4 +1,4 @@
-//! Cutting messages into calls. Pure: no clock, no call, the same plan for the same input.
+//! Splits messages into calls. Pure: no clock, no call, the same plan for the same input.
 
 use super::Capabilities;
 use crate::Message;
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
 
-/// How messages are cut into calls. Positions are those of the planned slice.
+/// How messages are split into calls. Positions are those of the planned slice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
@@ -17,14 +17,14 @@ pub struct Plan {
     pub groups: Vec<Vec<usize>>,
     /// The messages that the provider cannot send, and why.
     pub refused: Vec<Refusal>,
-    /// What has to be left out of which messages, in the order of their positions. Empty unless
-    /// [`plan_with`](super::EmailProvider::plan_with) was allowed to.
+    /// Features dropped from messages, in the order of their positions. Empty unless
+    /// [`plan_with`](crate::EmailProvider::plan_with) allows it.
     pub dropped: Vec<Dropped>,
 }
 
-/// What may be left out of an email when the provider lacks it; nothing, unless it is named.
+/// Features that may be dropped from an email when the provider lacks them. Default: none.
 ///
-/// Only what a recipient can do without is ever left out: see [`DROPPABLE`](Self::DROPPABLE).
+/// Only features that a recipient can do without can be dropped: see [`DROPPABLE`](Self::DROPPABLE).
 ///
 /// ```
 /// use mkt_email::provider::Degrade;
@@ -37,7 +37,7 @@ pub struct Plan {
 pub struct Degrade(BTreeSet<Feature>);
 
 impl Degrade {
-    /// The features that can be left out of an email.
+    /// The features that can be dropped.
     pub const DROPPABLE: [Feature; 6] = [
         Feature::ReplyTo,
         Feature::CustomHeaders,
@@ -47,32 +47,32 @@ impl Degrade {
         Feature::Schedule,
     ];
 
-    /// Leaves nothing out.
+    /// Drops nothing.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// May leave these out. What cannot be left out is ignored: it is refused as without this.
+    /// May drop these. Features that cannot be dropped are ignored.
     #[must_use]
     pub fn of(features: impl IntoIterator<Item = Feature>) -> Self {
         Self(features.into_iter().filter(|feature| Self::DROPPABLE.contains(feature)).collect())
     }
 
-    /// Whether this may be left out.
+    /// Whether a feature may be dropped.
     #[must_use]
     pub fn allows(&self, feature: Feature) -> bool {
         self.0.contains(&feature)
     }
 }
 
-/// What has to be left out of one message.
+/// The features dropped from one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dropped {
     /// Its position.
     pub position: usize,
-    /// What is left out.
+    /// The dropped features.
     pub features: BTreeSet<Feature>,
 }
 
@@ -82,29 +82,29 @@ pub struct Dropped {
 pub struct Refusal {
     /// Its position.
     pub position: usize,
-    /// The feature that is missing, where it is one; otherwise a limit is exceeded.
+    /// The missing feature; `None` when a limit is exceeded or the provider has another reason.
     pub feature: Option<Feature>,
     /// One clause for people.
     pub detail: String,
 }
 
 impl Refusal {
-    /// A message that asks for a feature which the provider lacks.
+    /// A message with a feature that the provider lacks.
     #[must_use]
     pub fn lacking(position: usize, feature: Feature) -> Self {
         Self { position, feature: Some(feature), detail: format!("{feature} not supported") }
     }
 
-    /// A message that a provider cannot send for a reason of its own: one clause, without personal data.
+    /// A message that a provider cannot send for another reason: one clause, without personal data.
     #[must_use]
     pub fn because(position: usize, detail: impl Into<String>) -> Self {
         Self { position, feature: None, detail: detail.into() }
     }
 
-    /// A message beyond a limit of the provider.
+    /// A message that exceeds a limit of the provider.
     #[must_use]
     pub fn beyond(position: usize, what: &str, max: usize, got: usize) -> Self {
-        Self { position, feature: None, detail: format!("{got} {what}, {max} is the most") }
+        Self { position, feature: None, detail: format!("{got} {what}, at most {max} allowed") }
     }
 }
 
@@ -114,17 +114,17 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What a vendor asks for beyond its capabilities.
+/// Rules of a vendor beyond its capabilities.
 pub(crate) struct Rules<'a, K> {
-    /// Why a message cannot be sent, if it cannot.
+    /// Why a message cannot be sent, if so.
     pub(crate) refuse: &'a dyn Fn(usize, &Message) -> Option<Refusal>,
     /// What all emails of one call have in common.
     pub(crate) shared: &'a dyn Fn(&Message) -> K,
-    /// What an email adds to its call, in two units of the vendor's.
+    /// What an email adds to its call, in two units of the vendor.
     pub(crate) weigh: &'a dyn Fn(&Message) -> [usize; 2],
-    /// The most of either in one call. An email that weighs more has a call of its own.
+    /// The maximum of either per call. A heavier email has a call of its own.
     pub(crate) most: [usize; 2],
-    /// Whether a call may not name an address twice.
+    /// Whether a call must not contain an address twice.
     pub(crate) one_mail_per_address: bool,
 }
 
@@ -150,7 +150,7 @@ impl Open {
     }
 }
 
-/// What all emails of one call have in common on the vendors' wires.
+/// What all emails of one call have in common in the vendors' formats.
 type Shared = (String, Option<String>, Vec<String>, Option<i64>);
 
 impl Plan {
@@ -168,7 +168,7 @@ impl Plan {
         Self::by_rules(can, &rules, messages, now)
     }
 
-    /// As [`by_capabilities`](Self::by_capabilities), with what else a vendor asks for.
+    /// As [`by_capabilities`](Self::by_capabilities), with the rules of a vendor.
     pub(crate) fn by_rules<K: Hash + Eq>(
         can: &Capabilities,
         rules: &Rules<'_, K>,
@@ -209,7 +209,7 @@ impl Plan {
 }
 
 impl Plan {
-    /// Plans by `plan`; where it refuses for want of something that may be left out, plans again without it.
+    /// Plans by `plan`; where a missing feature that may be dropped is the reason of a refusal, plans again without it.
     pub(super) fn degrading(
         messages: &[&Message],
         degrade: &Degrade,
@@ -226,7 +226,7 @@ impl Plan {
                     continue;
                 };
                 let Some(message) = lighter.get_mut(refusal.position) else { continue };
-                // A feature is left out of a message once, so that this ends.
+                // A feature is dropped from a message once, so the loop ends.
                 if dropped.entry(refusal.position).or_default().insert(feature) {
                     *message = Cow::Owned(message.without(&BTreeSet::from([feature])));
                     changed = true;

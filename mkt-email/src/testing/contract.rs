@@ -1,4 +1,4 @@
-//! The contract on a provider whose other side works.
+//! The contract while the other side works.
 
 use super::{Fixture, Verdict, all_accepted, build, group, outgoing, plain, require, send, settle};
 use crate::message::{
@@ -9,8 +9,8 @@ use crate::{Message, Outcome};
 use chrono::TimeDelta;
 use std::collections::BTreeSet;
 
-/// The numbers and the name make sense.
-pub async fn the_declaration_is_coherent(fixture: &Fixture) -> Verdict {
+/// The declared limits and the name make sense.
+pub async fn capabilities_are_coherent(fixture: &Fixture) -> Verdict {
     let can = fixture.provider.capabilities();
     require!(can.max_recipients >= 1, "max_recipients is {}", can.max_recipients);
     require!(!fixture.provider.name().is_empty(), "the provider has no name");
@@ -30,7 +30,7 @@ fn positions(plan: &Plan) -> Vec<usize> {
 }
 
 /// Each message is in one group or refused, and no group is too large.
-pub async fn a_plan_covers_every_message_once_and_keeps_the_limit(fixture: &Fixture) -> Verdict {
+pub async fn plan_covers_each_message_once_within_limits(fixture: &Fixture) -> Verdict {
     let max = fixture.provider.capabilities().max_recipients;
     for count in [0, 1, 2, 7, 250] {
         let messages = (0..count).map(plain).collect::<Result<Vec<_>, _>>()?;
@@ -41,7 +41,7 @@ pub async fn a_plan_covers_every_message_once_and_keeps_the_limit(fixture: &Fixt
             positions(&plan)
         );
         let largest = plan.groups.iter().map(Vec::len).max().unwrap_or(0);
-        require!(largest <= max, "a group has {largest} emails, {max} is the most");
+        require!(largest <= max, "a group has {largest} emails, at most {max} allowed");
         require!(plan.groups.iter().all(|group| !group.is_empty()), "a group is empty");
         require!(plan.refused.is_empty(), "a plain HTML email is refused: {}", plan.refused[0]);
     }
@@ -91,8 +91,8 @@ fn asking_for(fixture: &Fixture, feature: Feature) -> Result<Message, String> {
     })
 }
 
-/// What a message asks for and the provider lacks is refused before any call, and the refusal names it.
-pub async fn what_is_not_supported_is_refused_by_name(fixture: &Fixture) -> Verdict {
+/// A feature that the provider lacks is refused before any call, and the refusal names it.
+pub async fn unsupported_feature_is_refused_by_name(fixture: &Fixture) -> Verdict {
     for feature in Feature::ALL {
         let message = asking_for(fixture, feature)?;
         let plan = fixture.provider.plan(&[&message], fixture.now());
@@ -115,7 +115,7 @@ pub async fn what_is_not_supported_is_refused_by_name(fixture: &Fixture) -> Verd
 }
 
 /// As many outcomes as emails.
-pub async fn there_is_one_outcome_for_each_mail(fixture: &Fixture) -> Verdict {
+pub async fn send_returns_one_outcome_per_email(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
     let outcomes = send(fixture, &group).await?;
     let (emails, count) = (group.emails().len(), outcomes.len());
@@ -123,8 +123,8 @@ pub async fn there_is_one_outcome_for_each_mail(fixture: &Fixture) -> Verdict {
     Ok(())
 }
 
-/// `Accepted` is true: the email is where emails go, once, and has an id.
-pub async fn what_is_accepted_is_delivered_once(fixture: &Fixture) -> Verdict {
+/// An accepted email is delivered once and has an id.
+pub async fn accepted_email_is_delivered_once(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
     let outcomes = send(fixture, &group).await?;
     let tally = fixture.tally();
@@ -141,8 +141,8 @@ pub async fn what_is_accepted_is_delivered_once(fixture: &Fixture) -> Verdict {
     Ok(())
 }
 
-/// A feature that is declared works.
-pub async fn everything_supported_is_accepted(fixture: &Fixture) -> Verdict {
+/// A declared feature works.
+pub async fn supported_feature_is_accepted(fixture: &Fixture) -> Verdict {
     for (number, feature) in Feature::ALL.into_iter().enumerate() {
         let message = asking_for(fixture, feature)?;
         if !fixture.provider.plan(&[&message], fixture.now()).refused.is_empty() {
@@ -157,15 +157,15 @@ pub async fn everything_supported_is_accepted(fixture: &Fixture) -> Verdict {
     Ok(())
 }
 
-/// A group sent twice is delivered once, by a provider that says so.
-pub async fn a_repeated_key_has_no_second_effect(fixture: &Fixture) -> Verdict {
+/// A group sent twice is delivered once, by a provider that declares it.
+pub async fn repeated_key_has_no_second_effect(fixture: &Fixture) -> Verdict {
     if !matches!(fixture.provider.capabilities().idempotency, Idempotency::Key { .. }) {
         return Ok(());
     }
     let group = group(fixture, 0)?;
     let first = send(fixture, &group).await?;
     let second = send(fixture, &group).await?;
-    // A vendor need not tell the ids again.
+    // A vendor need not return the ids again.
     require!(
         second.len() == first.len() && all_accepted(&first) && all_accepted(&second),
         "a call was answered {first:?} and its repetition {second:?}"
@@ -177,7 +177,7 @@ pub async fn a_repeated_key_has_no_second_effect(fixture: &Fixture) -> Verdict {
 
 /// After a call whose emails were accepted, settling never says that they did not arrive, and a provider that is
 /// idempotent knows that they did.
-pub async fn settling_finds_what_arrived(fixture: &Fixture) -> Verdict {
+pub async fn settle_finds_delivered_emails(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
     let outcomes = send(fixture, &group).await?;
     let settlements = settle(fixture, &group).await?;
@@ -198,7 +198,7 @@ pub async fn settling_finds_what_arrived(fixture: &Fixture) -> Verdict {
 }
 
 /// An email that was never sent is not settled as accepted, unless settling itself delivered it.
-pub async fn settling_does_not_invent_arrivals(fixture: &Fixture) -> Verdict {
+pub async fn settle_invents_no_deliveries(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
     let settlements = settle(fixture, &group).await?;
     let tally = fixture.tally();
@@ -210,24 +210,24 @@ pub async fn settling_does_not_invent_arrivals(fixture: &Fixture) -> Verdict {
     Ok(())
 }
 
-/// A check is only that.
-pub async fn checking_sends_nothing(fixture: &Fixture) -> Verdict {
+/// A check delivers nothing.
+pub async fn check_sends_nothing(fixture: &Fixture) -> Verdict {
     fixture.provider.check().await.map_err(|error| format!("the check failed: {error}"))?;
     require!(fixture.tally().is_empty(), "the check delivered emails");
     Ok(())
 }
 
-/// Neither the provider nor what it answers shows an address.
-pub async fn nothing_shown_holds_an_address(fixture: &Fixture) -> Verdict {
+/// Neither the provider nor its answers show an address.
+pub async fn output_shows_no_address(fixture: &Fixture) -> Verdict {
     let group = group(fixture, 0)?;
     let outcomes = fixture.provider.send(&group).await;
     let shown = format!("{:?} {:#?} {outcomes:?} {group:?}", fixture.provider, fixture.provider);
-    require!(!shown.contains("canary"), "an address can be read in what is shown");
+    require!(!shown.contains("canary"), "the output contains an address");
     Ok(())
 }
 
-/// What may be left out of an email is left out when the provider lacks it, and listed; nothing else is.
-pub async fn what_is_left_out_is_allowed_and_listed(fixture: &Fixture) -> Verdict {
+/// Features that may be dropped are dropped when the provider lacks them, and listed; nothing else is.
+pub async fn dropped_features_are_allowed_and_listed(fixture: &Fixture) -> Verdict {
     for feature in Degrade::DROPPABLE {
         let (plain, message) = (plain(1)?, asking_for(fixture, feature)?);
         let messages = [&plain, &message];

@@ -1,5 +1,5 @@
-//! The contract on a provider whose other side fails: what is lost is called lost, nothing is delivered twice, and
-//! what can be found out is.
+//! The contract while the other side fails: lost answers are unknown, nothing is delivered twice, and what can be settled
+//! is.
 
 use super::{Fault, Fixture, Verdict, all_accepted, group, outgoing, plain, require, settle};
 use crate::provider::{Group, Idempotency, Scope, Settlement};
@@ -7,7 +7,7 @@ use crate::{EmailAddress, Outcome};
 use mkt_connect::{Error, Result};
 use std::time::Duration;
 
-/// What a call came to, as the caller sees it, with the text of everything that was shown.
+/// The answer to a call, as the caller sees it, with all its output as text.
 struct Seen {
     answer: Result<Vec<Outcome>>,
     shown: String,
@@ -28,7 +28,7 @@ impl Seen {
         Self { answer, shown }
     }
 
-    /// Whether the caller will take every email for lost.
+    /// Whether the caller treats every email as lost.
     fn leaves_doubt(&self, emails: usize) -> bool {
         match &self.answer {
             Ok(all) => all.len() == emails && all.iter().all(|one| matches!(one, Outcome::Unknown { .. })),
@@ -36,14 +36,14 @@ impl Seen {
         }
     }
 
-    /// Neither a person nor a credential can be read in it.
+    /// The output contains no personal data and no credential.
     fn is_discreet(&self, fault: Fault) -> Verdict {
         require!(!self.shown.contains("canary"), "{fault:?} shows an address, a name or a credential");
         Ok(())
     }
 }
 
-/// How long it takes until a provider can be asked about a lost call.
+/// How long after a call a provider can be asked about it.
 fn settling_time(fixture: &Fixture) -> Duration {
     match fixture.provider.capabilities().idempotency {
         Idempotency::LookUp { after } => after,
@@ -51,8 +51,8 @@ fn settling_time(fixture: &Fixture) -> Duration {
     }
 }
 
-/// A request that never arrived is not taken for one that was answered.
-pub async fn a_lost_request_is_not_called_an_answer(fixture: &Fixture) -> Verdict {
+/// A request that never arrived is not reported as answered.
+pub async fn lost_request_is_not_reported_as_answered(fixture: &Fixture) -> Verdict {
     if !fixture.inject(Fault::LostRequest) {
         return Ok(());
     }
@@ -79,9 +79,9 @@ pub async fn a_lost_request_is_not_called_an_answer(fixture: &Fixture) -> Verdic
 
 const DONE: [Fault; 4] = [Fault::LostAnswer, Fault::CutAnswer, Fault::GarbledAnswer, Fault::BadGateway];
 
-/// After emails were taken and the answer was lost, at whatever stage, nobody is told that they were refused or may be
-/// sent again; a provider that can find out does.
-pub async fn a_lost_answer_is_unknown_and_settles_to_the_truth(fixture: &Fixture) -> Verdict {
+/// After emails were accepted and the answer was lost, at any stage, they are not reported as rejected or retryable; a
+/// provider that can settle them does.
+pub async fn lost_answer_is_unknown_and_settles_correctly(fixture: &Fixture) -> Verdict {
     for (number, fault) in DONE.into_iter().enumerate() {
         if !fixture.inject(fault) {
             continue;
@@ -117,8 +117,8 @@ pub async fn a_lost_answer_is_unknown_and_settles_to_the_truth(fixture: &Fixture
     Ok(())
 }
 
-/// Later than its provider remembers, a call is neither sent again nor said not to have arrived.
-pub async fn what_is_lost_settles_to_the_truth_later(fixture: &Fixture) -> Verdict {
+/// After the provider has forgotten a call, it is neither sent again nor settled as not arrived.
+pub async fn lost_answer_settles_correctly_later(fixture: &Fixture) -> Verdict {
     if fixture.clock.is_none() || !fixture.inject(Fault::LostAnswer) {
         return Ok(());
     }
@@ -137,9 +137,8 @@ pub async fn what_is_lost_settles_to_the_truth_later(fixture: &Fixture) -> Verdi
     Ok(())
 }
 
-/// Whatever the form in which the other side asks to slow down, nothing was taken, all emails wait, and the same call
-/// succeeds afterwards.
-pub async fn throttling_puts_off_and_loses_nothing(fixture: &Fixture) -> Verdict {
+/// In any form of a rate limit, nothing was accepted, all emails wait, and the same call succeeds afterwards.
+pub async fn rate_limit_defers_and_loses_nothing(fixture: &Fixture) -> Verdict {
     for form in 0..8 {
         let fault = Fault::Throttled(form);
         if !fixture.inject(fault) {
@@ -167,8 +166,8 @@ pub async fn throttling_puts_off_and_loses_nothing(fixture: &Fixture) -> Verdict
     Ok(())
 }
 
-/// A server that fails proves nothing.
-pub async fn a_server_error_leaves_a_doubt(fixture: &Fixture) -> Verdict {
+/// A server error leaves the outcome unknown.
+pub async fn server_error_leaves_the_outcome_unknown(fixture: &Fixture) -> Verdict {
     if !fixture.inject(Fault::ServerError) {
         return Ok(());
     }
@@ -179,9 +178,8 @@ pub async fn a_server_error_leaves_a_doubt(fixture: &Fixture) -> Verdict {
     Ok(())
 }
 
-/// Refused credentials are nobody's fault among the recipients: the call fails as a whole, is not tried again by itself,
-/// and nothing is lost.
-pub async fn refused_credentials_stop_and_lose_nothing(fixture: &Fixture) -> Verdict {
+/// Rejected credentials do not concern the recipients: the call fails as a whole, is not retried, and nothing is lost.
+pub async fn rejected_credentials_stop_and_lose_nothing(fixture: &Fixture) -> Verdict {
     if !fixture.inject(Fault::Unauthorised) {
         return Ok(());
     }
@@ -198,9 +196,9 @@ pub async fn refused_credentials_stop_and_lose_nothing(fixture: &Fixture) -> Ver
     Ok(())
 }
 
-/// In a group with one address that the other side refuses, either that email alone is rejected, or the whole group is
-/// refused and nothing of it was taken. Alone, the bad email is rejected and a good one accepted.
-pub async fn one_refused_address_does_not_spoil_the_others(fixture: &Fixture) -> Verdict {
+/// In a group with one address that the other side rejects, either that email alone is rejected, or the whole group is
+/// refused and none of it was accepted. Alone, the bad email is rejected and a good one accepted.
+pub async fn rejected_address_does_not_affect_others(fixture: &Fixture) -> Verdict {
     let Some(refuse) = &fixture.refuse else { return Ok(()) };
     let mut all = group(fixture, 0)?;
     let Some(bad) = all.emails().last().map(|email| email.message.to().address.clone()) else {
@@ -224,7 +222,7 @@ pub async fn one_refused_address_does_not_spoil_the_others(fixture: &Fixture) ->
             one_by_one.extend(answer);
         }
         check(fixture, &bad, &all, &one_by_one)?;
-        // The name of the call of one email is another than that of the group.
+        // The key of a call of one email differs from that of the group.
         all = Group::new(fixture.now(), vec![outgoing(99, plain(99)?)]);
         let after = fixture.provider.send(&all).await.map_err(told)?;
         require!(all_accepted(&after), "after a refusal an ordinary email is {after:?}");

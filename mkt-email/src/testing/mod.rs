@@ -1,7 +1,7 @@
-//! The contract of [`EmailProvider`], executed. Run it on every provider, your own included.
+//! The conformance suite of [`EmailProvider`], and fakes of servers and vendors. Run it on your own providers.
 //!
-//! Each check is a function that fails with one sentence. [`provider_conformance!`](crate::provider_conformance) writes a
-//! test for each; [`violations`] runs them all and names those that failed.
+//! Each check is a function that fails with one sentence. [`provider_conformance!`](crate::provider_conformance) generates
+//! a test for each; [`violations`] runs them all and returns those that failed.
 //!
 //! ```
 //! use mkt_email::{Memory, testing::{Fixture, violations}};
@@ -43,7 +43,7 @@ use std::time::Duration;
 type Injector = Box<dyn Fn(Fault) -> bool + Send + Sync>;
 type Refuser = Box<dyn Fn(&EmailAddress) + Send + Sync>;
 
-/// What can be made to happen to the next call that sends. "Done" means that its emails are delivered.
+/// A fault of the next call that sends. "Done" means that its emails are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -59,13 +59,13 @@ pub enum Fault {
     BadGateway,
     /// Nothing is done, and the answer is 500 with a page of HTML.
     ServerError,
-    /// Nothing is done: too fast, in one of the vendor's forms of saying so, from 0.
+    /// Nothing is done: rate limited, in one of the vendor's forms of saying so, from 0.
     Throttled(usize),
     /// Nothing is done: the credentials are refused.
     Unauthorised,
 }
 
-/// A fresh provider, a way to see, without it, whom its emails reached, and ways to disturb it.
+/// A new provider, a way to see independently which addresses its emails reached, and ways to inject faults.
 pub struct Fixture {
     provider: Arc<dyn EmailProvider>,
     delivered: Box<dyn Fn() -> Vec<EmailAddress> + Send + Sync>,
@@ -75,8 +75,8 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// A provider to which nothing was given yet, and what reads the addresses of the emails that it delivered so far,
-    /// one entry per email.
+    /// A provider that has sent nothing yet, and a function that returns the addresses of the emails delivered so far, one
+    /// entry per email.
     pub fn new(
         provider: impl EmailProvider,
         delivered: impl Fn() -> Vec<EmailAddress> + Send + Sync + 'static,
@@ -85,42 +85,42 @@ impl Fixture {
         Self { provider, delivered, inject: None, refuse: None, clock: None }
     }
 
-    /// Adds what disturbs the next call that sends, and says whether it can do so in this way. Without it the checks
-    /// of faults pass without a look.
+    /// Adds a function that injects a fault into the next call that sends, and returns whether it can. Without it the
+    /// checks of faults are skipped.
     #[must_use]
     pub fn with_faults(mut self, inject: impl Fn(Fault) -> bool + Send + Sync + 'static) -> Self {
         self.inject = Some(Box::new(inject));
         self
     }
 
-    /// Adds what makes the other side refuse an address from then on. Without it the check of refusals passes without
-    /// a look.
+    /// Adds a function that makes the other side reject an address from then on. Without it the check of rejections is
+    /// skipped.
     #[must_use]
     pub fn with_refusals(mut self, refuse: impl Fn(&EmailAddress) + Send + Sync + 'static) -> Self {
         self.refuse = Some(Box::new(refuse));
         self
     }
 
-    /// Adds the clock of the provider and its other side, which should stand at [`start`].
+    /// Adds the clock of the provider and its other side, which should be at [`start`].
     #[must_use]
     pub fn with_clock(mut self, clock: ManualClock) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// What time it is.
+    /// The current time.
     fn now(&self) -> DateTime<Utc> {
         self.clock.as_ref().map_or_else(start, Clock::now)
     }
 
-    /// Lets time pass, where there is a clock.
+    /// Advances the clock, if there is one.
     fn wait(&self, time: Duration) {
         if let Some(clock) = &self.clock {
             clock.advance(time);
         }
     }
 
-    /// Whether this is going to happen to the next call.
+    /// Injects a fault; returns whether it will happen.
     fn inject(&self, fault: Fault) -> bool {
         self.inject.as_ref().is_some_and(|inject| inject(fault))
     }
@@ -146,7 +146,7 @@ impl fmt::Debug for Fixture {
 pub struct Violation {
     /// The check that failed.
     pub check: &'static str,
-    /// What was seen.
+    /// What was observed.
     pub seen: String,
 }
 
@@ -162,38 +162,38 @@ macro_rules! require {
 
 use require;
 
-/// Hands the names of all checks to another macro of this crate.
+/// Passes the names of all checks to another macro of this crate.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __provider_checks {
     ($then:ident, $($given:tt)*) => {
         $crate::$then! {
             [$($given)*]
-            the_declaration_is_coherent
-            a_plan_covers_every_message_once_and_keeps_the_limit
+            capabilities_are_coherent
+            plan_covers_each_message_once_within_limits
             planning_is_pure
-            what_is_not_supported_is_refused_by_name
-            there_is_one_outcome_for_each_mail
-            what_is_accepted_is_delivered_once
-            everything_supported_is_accepted
-            a_repeated_key_has_no_second_effect
-            settling_finds_what_arrived
-            settling_does_not_invent_arrivals
-            checking_sends_nothing
-            what_is_left_out_is_allowed_and_listed
-            nothing_shown_holds_an_address
-            a_lost_request_is_not_called_an_answer
-            a_lost_answer_is_unknown_and_settles_to_the_truth
-            what_is_lost_settles_to_the_truth_later
-            throttling_puts_off_and_loses_nothing
-            a_server_error_leaves_a_doubt
-            refused_credentials_stop_and_lose_nothing
-            one_refused_address_does_not_spoil_the_others
+            unsupported_feature_is_refused_by_name
+            send_returns_one_outcome_per_email
+            accepted_email_is_delivered_once
+            supported_feature_is_accepted
+            repeated_key_has_no_second_effect
+            settle_finds_delivered_emails
+            settle_invents_no_deliveries
+            check_sends_nothing
+            dropped_features_are_allowed_and_listed
+            output_shows_no_address
+            lost_request_is_not_reported_as_answered
+            lost_answer_is_unknown_and_settles_correctly
+            lost_answer_settles_correctly_later
+            rate_limit_defers_and_loses_nothing
+            server_error_leaves_the_outcome_unknown
+            rejected_credentials_stop_and_lose_nothing
+            rejected_address_does_not_affect_others
         }
     };
 }
 
-/// Writes one test for each check: `provider_conformance!(acme, || Fixture::new(…))` makes a module `acme` of them, and
+/// Generates one test for each check: `provider_conformance!(acme, || Fixture::new(…))` makes a module `acme` of them, and
 /// so does `provider_conformance!(acme, await || acme())` for a fixture that has to be waited for.
 /// The caller needs tokio with `macros` and `rt`.
 #[macro_export]
@@ -248,7 +248,7 @@ macro_rules! __provider_violations {
 
 __provider_checks! { __provider_violations, }
 
-/// When the checks begin: noon of 26 October 2026, UTC. A provider that reads a clock should be given one that stands
+/// When the checks begin: noon of 26 October 2026, UTC. A provider that reads a clock should be given one that starts
 /// there.
 #[must_use]
 pub fn start() -> DateTime<Utc> {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[tokio::test]
-async fn a_place_that_cannot_be_written_gives_one_clear_error() {
+async fn unwritable_path_is_one_clear_error() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, "x").unwrap();
@@ -28,7 +28,7 @@ async fn a_place_that_cannot_be_written_gives_one_clear_error() {
 }
 
 #[tokio::test]
-async fn a_mail_directory_that_vanishes_stops_the_run_and_a_rerun_repairs_it() {
+async fn vanished_maildir_stops_the_run_and_a_rerun_recovers() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("mails");
     let maildir = Maildir::open(&root).unwrap();
@@ -88,14 +88,14 @@ async fn the_process_whose_disk_is_full() {
     let maildir = Maildir::open(directory.join("mails")).unwrap();
     let error = outbox.run(&maildir, &SystemClock::new(), &RunOptions::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.service()), (ErrorKind::Storage, "maildir"));
-    assert_eq!(error.detail(), Some("the emails could not be written, no part of them was kept"));
+    assert_eq!(error.detail(), Some("the emails cannot be written; none was kept"));
     assert!(!format!("{error} {error:?}").contains("reader1"), "{error:?}");
     assert_eq!(outbox.counts(None).await.unwrap(), Counts { recipients: 1, pending: 1, ..Counts::default() });
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_full_disk_under_the_mail_directory_leaves_no_half_mail_and_a_rerun_sends_it() {
+async fn full_disk_of_maildir_leaves_no_partial_email() {
     let directory = tempfile::tempdir().unwrap();
     let outbox = Outbox::open(directory.path().join("mail.db")).await.unwrap();
     outbox.enqueue(&[large(2_000_000)], noon()).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_full_disk_under_the_mail_directory_leaves_no_half_mail_and_a_rerun_se
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_full_disk_under_the_outbox_enqueues_nothing_and_a_rerun_enqueues_it() {
+async fn full_disk_of_outbox_enqueues_nothing() {
     let directory = tempfile::tempdir().unwrap();
     with_small_files(directory.path(), "enqueue");
     let outbox = Outbox::open(directory.path().join("mail.db")).await.unwrap();

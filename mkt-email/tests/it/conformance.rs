@@ -118,7 +118,7 @@ fn in_a_directory() -> Fixture {
 
 /// A call that is dropped goes on writing; what is said to have stayed away must not come after that.
 #[tokio::test]
-async fn a_mail_directory_that_still_writes_is_waited_for_when_it_is_asked() {
+async fn settle_waits_for_a_maildir_that_still_writes() {
     let directory = tempfile::tempdir().unwrap();
     let maildir = Maildir::open(directory.path()).unwrap();
     let message = Message::builder(
@@ -215,24 +215,24 @@ impl EmailProvider for Broken {
 }
 
 #[tokio::test]
-async fn a_broken_provider_fails_every_check_that_its_faults_concern() {
+async fn broken_provider_fails_the_right_checks() {
     let failed: Vec<_> = violations(&Broken::fixture).await.into_iter().map(|found| found.check).collect();
     assert_eq!(
         failed,
         [
-            "the_declaration_is_coherent",
-            "a_plan_covers_every_message_once_and_keeps_the_limit",
+            "capabilities_are_coherent",
+            "plan_covers_each_message_once_within_limits",
             "planning_is_pure",
-            "what_is_not_supported_is_refused_by_name",
-            "there_is_one_outcome_for_each_mail",
-            "what_is_accepted_is_delivered_once",
-            // Delivered twice, so accepted once is not enough to fail `everything_supported_is_accepted`.
-            "a_repeated_key_has_no_second_effect",
-            "settling_finds_what_arrived",
-            "settling_does_not_invent_arrivals",
-            "checking_sends_nothing",
-            "what_is_left_out_is_allowed_and_listed",
-            "nothing_shown_holds_an_address",
+            "unsupported_feature_is_refused_by_name",
+            "send_returns_one_outcome_per_email",
+            "accepted_email_is_delivered_once",
+            // Delivered twice, so accepted once is not enough to fail `supported_feature_is_accepted`.
+            "repeated_key_has_no_second_effect",
+            "settle_finds_delivered_emails",
+            "settle_invents_no_deliveries",
+            "check_sends_nothing",
+            "dropped_features_are_allowed_and_listed",
+            "output_shows_no_address",
         ]
     );
 }
@@ -346,33 +346,32 @@ async fn liar(lie: Lie) -> Fixture {
 }
 
 #[tokio::test]
-async fn every_lie_about_a_fault_is_found_by_the_check_that_it_concerns() {
-    let lost =
-        ["a_lost_request_is_not_called_an_answer", "a_lost_answer_is_unknown_and_settles_to_the_truth"];
+async fn broken_provider_under_faults_fails_the_right_checks() {
+    let lost = ["lost_request_is_not_reported_as_answered", "lost_answer_is_unknown_and_settles_correctly"];
     let expected: [(Lie, &[&str]); 14] = [
         (Lie::None, &[]),
         (Lie::LostIsAccepted, &lost),
         (Lie::LostMayBeSentAgain, &lost),
         (
             Lie::SettlesAsNotArrived,
-            &["settling_finds_what_arrived", lost[1], "what_is_lost_settles_to_the_truth_later"],
+            &["settle_finds_delivered_emails", lost[1], "lost_answer_settles_correctly_later"],
         ),
-        (Lie::SettlesBySendingWhenever, &["what_is_lost_settles_to_the_truth_later"]),
-        (Lie::ThrottlingRejects, &["throttling_puts_off_and_loses_nothing"]),
-        (Lie::ServerErrorRejects, &[lost[1], "a_server_error_leaves_a_doubt"]),
-        (Lie::CredentialsAreUnknown, &["refused_credentials_stop_and_lose_nothing"]),
-        (Lie::CredentialsReject, &["refused_credentials_stop_and_lose_nothing"]),
-        (Lie::OneBadRejectsAll, &["one_refused_address_does_not_spoil_the_others"]),
-        (Lie::OneBadIsSilent, &["one_refused_address_does_not_spoil_the_others"]),
-        (Lie::LeavesOutUnasked, &["what_is_left_out_is_allowed_and_listed"]),
-        (Lie::LeavesOutUnlisted, &["what_is_left_out_is_allowed_and_listed"]),
+        (Lie::SettlesBySendingWhenever, &["lost_answer_settles_correctly_later"]),
+        (Lie::ThrottlingRejects, &["rate_limit_defers_and_loses_nothing"]),
+        (Lie::ServerErrorRejects, &[lost[1], "server_error_leaves_the_outcome_unknown"]),
+        (Lie::CredentialsAreUnknown, &["rejected_credentials_stop_and_lose_nothing"]),
+        (Lie::CredentialsReject, &["rejected_credentials_stop_and_lose_nothing"]),
+        (Lie::OneBadRejectsAll, &["rejected_address_does_not_affect_others"]),
+        (Lie::OneBadIsSilent, &["rejected_address_does_not_affect_others"]),
+        (Lie::LeavesOutUnasked, &["dropped_features_are_allowed_and_listed"]),
+        (Lie::LeavesOutUnlisted, &["dropped_features_are_allowed_and_listed"]),
         (
             Lie::TellsItsKeyInErrors,
             &[
                 lost[1],
-                "throttling_puts_off_and_loses_nothing",
-                "a_server_error_leaves_a_doubt",
-                "refused_credentials_stop_and_lose_nothing",
+                "rate_limit_defers_and_loses_nothing",
+                "server_error_leaves_the_outcome_unknown",
+                "rejected_credentials_stop_and_lose_nothing",
             ],
         ),
     ];

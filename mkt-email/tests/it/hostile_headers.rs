@@ -87,7 +87,7 @@ fn taken<T>(parsed: Result<T, MessageError>, text: &str, otherwise: T, refused: 
 
 /// `MKT_TEST_HOSTILE` strings (12 000) drawn from `MKT_TEST_SEED`, in every place of an email that takes a text.
 #[test]
-fn no_text_adds_changes_or_removes_a_header_or_a_recipient() {
+fn hostile_text_changes_no_header_or_recipient() {
     let number = |name: &str, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
     let (count, seed): (u64, u64) = (number("MKT_TEST_HOSTILE", 12_000), number("MKT_TEST_SEED", 1));
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -145,7 +145,7 @@ fn no_text_adds_changes_or_removes_a_header_or_a_recipient() {
 
 /// The same strings as first names in a file: a row is set aside with its own line, or its email is harmless.
 #[test]
-fn a_hostile_row_is_named_by_its_line() {
+fn hostile_row_is_quarantined_with_its_line() {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let (mut file, mut lines, mut line) = ("email,prenom\n".to_owned(), Vec::new(), 2);

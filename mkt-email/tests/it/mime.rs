@@ -34,7 +34,7 @@ fn full() -> Message {
 }
 
 #[test]
-fn every_part_of_a_mail_is_read_back_as_it_was_written() {
+fn parts_of_an_email_parse_back_as_written() {
     let bytes = full().to_mime(key(), noon()).unwrap();
     let parser = MessageParser::default().with_mime_headers().with_address_headers().with_date_headers();
     let email = parser
@@ -71,14 +71,14 @@ fn the_unsubscribe_headers_survive_unfolded_and_unencoded() {
 }
 
 #[test]
-fn recipients_are_shown_neither_tags_nor_metadata() {
+fn recipients_see_no_tags_or_metadata() {
     let bytes = full().to_mime(key(), noon()).unwrap();
     let text = String::from_utf8_lossy(&bytes);
     assert!(!text.contains("welcome") && !text.contains("person"), "{text}");
 }
 
 #[test]
-fn the_same_attempt_gives_the_same_bytes() {
+fn same_attempt_gives_same_bytes() {
     assert_eq!(full().to_mime(key(), noon()).unwrap(), full().to_mime(key(), noon()).unwrap());
     let other = IdempotencyKey::from_text("another");
     assert_ne!(full().to_mime(key(), noon()).unwrap(), full().to_mime(other, noon()).unwrap());
@@ -185,7 +185,7 @@ proptest! {
     /// T2: a body cannot end the email or smuggle a second one: line ends are CRLF, whatever it holds, and what is read
     /// back is what was written, up to the form of its line ends.
     #[test]
-    fn a_body_stays_a_body(text in proptest::collection::vec(
+    fn body_cannot_end_the_email(text in proptest::collection::vec(
         prop_oneof![Just("\r".to_owned()), Just("\n".to_owned()), Just("\r\n.\r\n".to_owned()), Just("\n.\n".to_owned()),
             Just("\r\nDATA\r\n".to_owned()), "[a-zé€. ]{1,40}"], 1..8)) {
         let text = format!("begin {} end", text.concat());
@@ -206,7 +206,7 @@ proptest! {
 }
 
 #[test]
-fn a_date_that_a_mail_cannot_carry_is_refused() {
+fn date_outside_the_email_range_is_refused() {
     for (at, fits) in [
         ("1969-12-31T23:59:59Z", false),
         ("1970-01-01T00:00:00Z", true),
@@ -220,7 +220,7 @@ fn a_date_that_a_mail_cannot_carry_is_refused() {
 
 /// RFC 5322 §2.1.1: a line has 998 characters at the most; servers refuse longer ones or break them.
 #[test]
-fn no_line_is_longer_than_a_server_has_to_take() {
+fn no_line_exceeds_the_smtp_limit() {
     let long = |text: &str, count: usize| text.repeat(count);
     for (value, subject, fits) in [
         (long("x", 2_000), long("x", 500), false),
@@ -250,5 +250,27 @@ fn no_line_is_longer_than_a_server_has_to_take() {
         assert_eq!(email.subject(), Some(subject.trim()));
         let read = email.header("X-Check").unwrap().as_text().unwrap();
         assert_eq!(read, value.trim());
+    }
+}
+
+/// RFC 5322 §3.2.5: a display name is atoms, encoded words or quoted strings. A full stop is none of the first.
+#[test]
+fn display_name_is_a_valid_phrase() {
+    for name in [".", "J. Dupont", "M. de La Tour", "Martin, Zoe", "Zoe (Lyon)", "Zoe; Anna: x", "a@b", "Zoé"]
+    {
+        let to = Mailbox::named(reader(1), name).unwrap();
+        let message = Message::builder("news@shop.example".parse().unwrap(), to, "Hello".parse().unwrap())
+            .text("Hello");
+        let bytes = message.build().unwrap().to_mime(key(), noon()).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let header = text.lines().find(|line| line.starts_with("To: ")).unwrap();
+        let phrase = header["To: ".len()..].split('<').next().unwrap().trim();
+        let quoted = phrase.len() > 1 && phrase.starts_with('"') && phrase.ends_with('"');
+        let atoms = phrase
+            .chars()
+            .all(|c| c == ' ' || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c));
+        assert!(quoted || (atoms && !phrase.is_empty()), "{name}: {header}");
+        let parsed = MessageParser::default().parse(text.as_bytes()).unwrap().into_owned();
+        assert_eq!(parsed.to().unwrap().first().unwrap().name(), Some(name), "{header}");
     }
 }

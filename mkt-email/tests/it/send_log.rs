@@ -20,7 +20,7 @@ async fn sent(count: usize) -> (Outbox, Memory) {
 }
 
 #[tokio::test]
-async fn every_outcome_is_one_line_that_names_recipient_answer_and_id() {
+async fn each_outcome_is_one_log_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("send.ndjson");
     let (outbox, provider) = sent(3).await;
@@ -33,11 +33,14 @@ async fn every_outcome_is_one_line_that_names_recipient_answer_and_id() {
     let first = &provider.delivered()[0];
     assert_eq!(lines[0]["id"], first.message.message_id(first.key));
     assert_eq!(lines[0]["at"], "2026-10-26T12:00:00.000Z");
-    assert_eq!((&lines[1]["outcome"], &lines[1]["reason"]), (&"rejected".into(), &"blocked: told to".into()));
+    assert_eq!(
+        (&lines[1]["outcome"], &lines[1]["reason"]),
+        (&"rejected".into(), &"blocked: scripted".into())
+    );
 }
 
 #[tokio::test]
-async fn a_rerun_adds_only_what_is_new() {
+async fn second_send_log_adds_only_new_lines() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("send.ndjson");
     let (outbox, provider) = sent(3).await;
@@ -52,7 +55,7 @@ async fn a_rerun_adds_only_what_is_new() {
 }
 
 #[tokio::test]
-async fn a_line_cut_off_by_a_crash_is_written_anew() {
+async fn log_line_cut_by_a_crash_is_rewritten() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("send.ndjson");
     let (outbox, _) = sent(3).await;
@@ -66,7 +69,7 @@ async fn a_line_cut_off_by_a_crash_is_written_anew() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_this_outboxs_log_is_left_alone() {
+async fn file_that_is_no_send_log_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("send.ndjson");
     let (outbox, _) = sent(2).await;
@@ -82,7 +85,7 @@ async fn a_file_that_is_not_this_outboxs_log_is_left_alone() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_log_is_for_its_owner_only() {
+async fn send_log_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("send.ndjson");

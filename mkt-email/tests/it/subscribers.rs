@@ -33,7 +33,7 @@ fn with(file: &[u8], options: &Options) -> (Vec<Row>, RowCounts) {
 }
 
 #[test]
-fn the_courses_file_is_read() {
+fn file_of_the_course_is_read() {
     let people =
         people(b"email,prenom,date_inscription\njean@example.org,Jean,2025-01-15\nzoe@example.org,,\n");
     assert_eq!(people[0].email.as_str(), "jean@example.org");
@@ -44,7 +44,7 @@ fn the_courses_file_is_read() {
 }
 
 #[test]
-fn a_byte_order_mark_semicolons_and_latin_1_are_understood() {
+fn byte_order_mark_semicolons_and_latin_1_are_read() {
     assert_eq!(names("\u{feff}email;prénom;date\nzoe@example.org;Zoé;2025-01-15\r\n".as_bytes()), ["Zoé"]);
     assert_eq!(names(b"email;pr\xe9nom\nzoe@example.org;Zo\xe9\n"), ["Zoé"]);
     assert_eq!(names("Prenom\tE-Mail\nZoé\tzoe@example.org".as_bytes()), ["Zoé"]);
@@ -52,7 +52,7 @@ fn a_byte_order_mark_semicolons_and_latin_1_are_understood() {
 }
 
 #[test]
-fn columns_can_be_named() {
+fn columns_can_be_declared() {
     let options = Options::new().email("contact");
     let file = b"nom,Contact\nx,jean@example.org\n".as_slice();
     let row = Subscribers::read_with(file, &options).unwrap().next().unwrap().unwrap();
@@ -60,7 +60,7 @@ fn columns_can_be_named() {
 }
 
 #[test]
-fn a_repetition_names_the_line_of_the_first() {
+fn duplicate_names_the_first_line() {
     let (rows, counts) =
         rows(b"email,prenom\njean@example.org,Jean\nzoe@example.org,Z\nJean@Example.org,J\n");
     assert_eq!(rows[2], Row::Duplicate { line: 4, first: 2 });
@@ -68,7 +68,7 @@ fn a_repetition_names_the_line_of_the_first() {
 }
 
 #[test]
-fn a_bad_row_is_set_aside_with_its_line_and_the_others_are_read() {
+fn bad_row_is_quarantined_and_others_are_read() {
     let file = b"email,prenom,date_inscription\nnobody,X,\nb@example.org,B,15/01/2025\nc@example.org\n\
                  d@example.org,D,2025-02-30\ne@example.org,E,2025-01-15\n";
     let (rows, counts) = with(file, &Options::new().require_dates(true));
@@ -95,7 +95,7 @@ fn a_bad_row_is_set_aside_with_its_line_and_the_others_are_read() {
 }
 
 #[test]
-fn a_name_with_a_line_break_is_refused_with_its_line() {
+fn name_with_line_break_is_quarantined() {
     let file = "email,prenom\njean@example.org,Jean\neve@example.org,\"Eve\r\nBcc: x@evil.example\"\n";
     let mut reader = Subscribers::read(file.as_bytes()).unwrap();
     reader.next();
@@ -109,14 +109,14 @@ fn a_name_with_a_line_break_is_refused_with_its_line() {
 }
 
 #[test]
-fn nothing_shown_holds_an_address_or_a_name() {
+fn debug_output_shows_no_address_or_name() {
     let (rows, _) = rows(b"email,prenom\ncanary@example.org,Canary\ncanary example,Canary\n");
     let shown = format!("{rows:?} {rows:#?}").to_lowercase();
     assert!(!shown.contains("canary"), "{shown}");
 }
 
 #[test]
-fn a_file_that_cannot_be_used_gives_one_clear_error() {
+fn unusable_file_is_one_clear_error() {
     for (file, text) in [
         (&b""[..], "the file is empty"),
         (b"\n\n", "the file is empty"),
@@ -143,7 +143,7 @@ fn a_file_that_cannot_be_used_gives_one_clear_error() {
 }
 
 #[test]
-fn an_unclosed_quote_costs_its_line_and_a_line_without_end_the_reading() {
+fn unclosed_quote_costs_one_line_and_endless_line_ends_reading() {
     let (found, counts) = rows(b"email,prenom\na@example.org,\"A\nb@example.org,B\nc@example.org,\"C\"\n");
     assert_eq!((counts.rows, counts.subscribers, counts.quarantined), (3, 2, 1));
     let Row::Quarantined(error) = &found[0] else { panic!() };
@@ -160,7 +160,7 @@ fn an_unclosed_quote_costs_its_line_and_a_line_without_end_the_reading() {
 }
 
 #[test]
-fn headers_of_common_exports_are_understood() {
+fn headers_of_common_exports_are_read() {
     for header in [
         "Adresse e-mail;Prénom;Date d’inscription",
         "ADRESSE_MAIL\tPRENOM\tInscrit le",
@@ -184,7 +184,7 @@ fn headers_of_common_exports_are_understood() {
 }
 
 #[test]
-fn damaged_utf_8_is_set_aside_in_a_file_that_is_utf_8() {
+fn damaged_utf_8_is_quarantined() {
     let (found, _) = rows(
         b"email,prenom,ville\na@example.org,Zo\xc3\xa9,\nb@example.org,Zo\xc3,\nc@example.org,C,N\xeemes\n\
           d@example.org,Zo\xc3\xa9,\ne@example.org,Zo\xc3\xa9,\n",
@@ -202,7 +202,7 @@ fn damaged_utf_8_is_set_aside_in_a_file_that_is_utf_8() {
 }
 
 #[test]
-fn date_that_is_not_understood_is_counted_and_the_person_is_kept() {
+fn unread_date_is_counted_and_the_person_kept() {
     use mkt_connect::table::cell::DateOrder;
     let day = NaiveDate::from_ymd_opt;
     for (date, expected) in [
@@ -250,7 +250,7 @@ fn name_without_a_letter_is_missing() {
 /// The files of `tests/cases/subscribers`: the people that are read (address, first name, day), and why the other rows, or
 /// the file, are not.
 #[test]
-fn files_as_people_have_them_are_read_or_refused_with_the_reason() {
+fn people_lists_are_read_or_refused_with_the_reason() {
     type Person = (&'static str, &'static str, &'static str);
     enum Expected {
         /// People, duplicates, lines and codes of quarantined rows.
@@ -401,14 +401,14 @@ fn nasty_files_get_their_verdicts() {
 }
 
 #[test]
-fn accented_local_part_is_refused_with_what_it_needs() {
+fn accented_local_part_is_refused_and_says_why() {
     let (found, _) = rows("email\né@mkt.test\n".as_bytes());
     let Row::Quarantined(row) = &found[0] else { panic!("{found:?}") };
     assert!(row.to_string().contains("SMTPUTF8"), "{row}");
 }
 
 #[test]
-fn a_long_file_of_short_rows_is_not_one_long_row() {
+fn long_file_of_short_rows_is_read() {
     let mut file = b"email,prenom\n".to_vec();
     for number in 0..60_000 {
         file.extend_from_slice(format!("reader{number}@example.org,Reader\n").as_bytes());
@@ -425,7 +425,7 @@ fn number(name: &str, otherwise: usize) -> usize {
 /// `MKT_TEST_SEED`: each spoilt row and no other is set aside, with its line, offset and bytes, and the counts add up.
 /// With those rows repaired the table is the one of the clean file.
 #[test]
-fn bad_rows_of_twelve_kinds_are_set_aside_and_repaired_give_the_clean_table() {
+fn twelve_kinds_of_bad_rows_are_quarantined() {
     use rand::{Rng, SeedableRng};
     let (count, seed) = (number("MKT_TEST_ROWS", 6000), number("MKT_TEST_SEED", 1));
     let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed as u64);

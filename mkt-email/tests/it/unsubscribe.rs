@@ -177,7 +177,7 @@ fn no_altered_token_is_believed() {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn marketing_mail_without_a_link_does_not_get_into_the_outbox() {
+async fn marketing_email_without_link_is_refused() {
     use mkt_email::{DedupKey, NewEmail, Outbox};
     let outbox = Outbox::in_memory().await.unwrap();
     let to = address("jean@example.org");

@@ -1,9 +1,9 @@
-//! Stateful stand-ins of vendors, on loopback: for tests, and for trying things out without an account.
+//! Stateful fakes of vendors on loopback, for tests and for experiments without an account.
 //!
-//! They are made from the vendors' documentation, not from recordings of the vendors; no live account was used. They
-//! keep state (emails, keys, calls in a window), refuse what breaks a documented limit as the vendor would, and misbehave
-//! on request. What they delivered can be asked for, and is written to a file line by line if one is given, so that the
-//! truth outlives whoever is killed.
+//! They are made from the vendors' documentation, not from recordings; no live account was used. They keep state (emails,
+//! keys, calls in a window), refuse what exceeds a documented limit as the vendor does, and inject faults on request.
+//! Delivered emails can be read, and are also written to a file line by line if one is given, so that they outlive a
+//! killed process.
 
 mod brevo;
 mod form;

@@ -6,7 +6,7 @@
 //! `MKT_TEST_MAILS` (300) and `MKT_TEST_SEED` (1) choose how often, among how many and when: the long proof is 200 kills
 //! among 10 000 emails.
 //!
-//! That the test bites is a test: [`a_sender_that_sends_before_it_commits_is_caught`] runs a sender that is broken so.
+//! That the test bites is a test: [`sender_that_sends_before_committing_is_caught`] runs a sender that is broken so.
 
 mod far_side;
 
@@ -25,12 +25,12 @@ use std::time::{Duration, Instant};
 const IN_FLIGHT: usize = 3;
 
 on_each_engine!(
-    killed_senders_lose_nobody_and_repeat_nobody_where_keys_are_known,
-    killed_senders_lose_nobody_and_repeat_nobody_where_nothing_is_known,
-    killed_senders_lose_nobody_and_repeat_nobody_where_answers_are_lost,
-    killed_senders_lose_nobody_and_repeat_nobody_where_calls_are_throttled,
-    two_senders_killed_in_turn_lose_nobody_and_repeat_nobody,
-    four_senders_at_once_repeat_nobody,
+    killed_senders_with_keys_lose_and_repeat_nobody,
+    killed_senders_without_idempotency_repeat_nobody,
+    killed_senders_with_lost_answers_repeat_nobody,
+    killed_senders_with_rate_limits_lose_and_repeat_nobody,
+    two_senders_killed_in_turn_lose_and_repeat_nobody,
+    four_senders_repeat_nobody,
 );
 
 fn count() -> usize {
@@ -280,29 +280,29 @@ async fn kill_one_by_one(engine: Engine, mode: Mode) {
     assert!(interrupted > 0 && polls > 0, "no kill found a sender alive");
 }
 
-async fn killed_senders_lose_nobody_and_repeat_nobody_where_keys_are_known(engine: Engine) {
+async fn killed_senders_with_keys_lose_and_repeat_nobody(engine: Engine) {
     kill_one_by_one(engine, Mode::Idempotent).await;
 }
 
-async fn killed_senders_lose_nobody_and_repeat_nobody_where_nothing_is_known(engine: Engine) {
+async fn killed_senders_without_idempotency_repeat_nobody(engine: Engine) {
     kill_one_by_one(engine, Mode::Forgetful).await;
 }
 
-async fn killed_senders_lose_nobody_and_repeat_nobody_where_answers_are_lost(engine: Engine) {
+async fn killed_senders_with_lost_answers_repeat_nobody(engine: Engine) {
     kill_one_by_one(engine, Mode::AnswersLost).await;
 }
 
-async fn killed_senders_lose_nobody_and_repeat_nobody_where_calls_are_throttled(engine: Engine) {
+async fn killed_senders_with_rate_limits_lose_and_repeat_nobody(engine: Engine) {
     kill_one_by_one(engine, Mode::Throttled).await;
 }
 
-async fn two_senders_killed_in_turn_lose_nobody_and_repeat_nobody(engine: Engine) {
+async fn two_senders_killed_in_turn_lose_and_repeat_nobody(engine: Engine) {
     let scene = Scene::new(engine, Mode::Forgetful.name()).await;
     let (interrupted, _) = scene.torment(number("MKT_TEST_KILLS", 6), 2, 200).await;
     scene.judge(Mode::Forgetful, interrupted).await;
 }
 
-async fn four_senders_at_once_repeat_nobody(engine: Engine) {
+async fn four_senders_repeat_nobody(engine: Engine) {
     let scene = Scene::new(engine, Mode::Forgetful.name()).await;
     let senders: Vec<Process> = (0..4).map(|_| Process(scene.sender())).collect();
     for mut sender in senders {
@@ -314,7 +314,7 @@ async fn four_senders_at_once_repeat_nobody(engine: Engine) {
 
 /// The harness with a sender that is broken on purpose: it must be found out.
 #[tokio::test]
-async fn a_sender_that_sends_before_it_commits_is_caught() {
+async fn sender_that_sends_before_committing_is_caught() {
     let mut scene = Scene::new(Engine::Sqlite, Mode::Forgetful.name()).await;
     scene.broken = true;
     for _ in 0..20 {
@@ -329,7 +329,7 @@ async fn a_sender_that_sends_before_it_commits_is_caught() {
 }
 
 #[tokio::test]
-async fn killed_senders_fill_a_mail_directory_without_loss_or_repetition() {
+async fn killed_senders_fill_a_maildir_without_loss_or_repetition() {
     let scene = Scene::new(Engine::Sqlite, "maildir").await;
     let (interrupted, _) = scene.torment(number("MKT_TEST_KILLS", 6), 1, 160).await;
     let mut reached: BTreeMap<String, usize> = BTreeMap::new();

@@ -3,16 +3,16 @@
 use super::*;
 
 on_each_engine!(
-    a_pause_begins_when_it_is_asked_for_and_lasts_a_second_at_least,
-    a_throttled_account_does_not_use_up_the_attempts_of_its_mails,
-    an_account_that_asks_for_a_pause_gets_it_from_every_run,
-    a_throttled_call_pauses_the_account_and_its_mails_wait,
-    a_provider_that_cannot_be_used_ends_the_run_and_loses_nothing,
-    mails_that_a_call_did_not_come_to_use_up_no_attempt,
+    pause_starts_at_the_answer_and_lasts_at_least_a_second,
+    rate_limit_uses_up_no_attempts,
+    account_pause_holds_for_every_run,
+    rate_limited_call_pauses_the_account,
+    unusable_provider_ends_the_run_and_loses_nothing,
+    emails_not_offered_use_up_no_attempt,
     unreachable_server_is_reported_before_the_run_waits,
 );
 
-async fn a_pause_begins_when_it_is_asked_for_and_lasts_a_second_at_least(engine: Engine) {
+async fn pause_starts_at_the_answer_and_lasts_at_least_a_second(engine: Engine) {
     let (outbox, clock) = (engine.with(2).await, clock());
     let provider = Meddling::with(Memory::new(), &outbox, Act::Nothing, &clock);
     provider.inner.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
@@ -27,7 +27,7 @@ async fn a_pause_begins_when_it_is_asked_for_and_lasts_a_second_at_least(engine:
     }
 }
 
-async fn a_throttled_account_does_not_use_up_the_attempts_of_its_mails(engine: Engine) {
+async fn rate_limit_uses_up_no_attempts(engine: Engine) {
     let (outbox, provider, clock) = (engine.with(1).await, Memory::new(), clock());
     for _ in 0..3 {
         provider.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
@@ -40,7 +40,7 @@ async fn a_throttled_account_does_not_use_up_the_attempts_of_its_mails(engine: E
     assert_eq!((report.deferred, report.accepted, report.rejected), (1, 1, 0));
 }
 
-async fn an_account_that_asks_for_a_pause_gets_it_from_every_run(engine: Engine) {
+async fn account_pause_holds_for_every_run(engine: Engine) {
     let (outbox, provider, clock) = (engine.with(5).await, forgetful(), clock());
     provider.script(&reader(1), Script::Defer { wait: Duration::from_secs(60), scope: Scope::Account });
     let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
@@ -53,7 +53,7 @@ async fn an_account_that_asks_for_a_pause_gets_it_from_every_run(engine: Engine)
     assert_eq!(provider.delivered().len(), 5);
 }
 
-async fn a_throttled_call_pauses_the_account_and_its_mails_wait(engine: Engine) {
+async fn rate_limited_call_pauses_the_account(engine: Engine) {
     let (outbox, provider, clock) = (engine.with(5).await, Memory::new(), clock());
     provider.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
     let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_throttled_call_pauses_the_account_and_its_mails_wait(engine: Engine) 
     assert_eq!(counts(&outbox).await.pending, 5);
 }
 
-async fn a_provider_that_cannot_be_used_ends_the_run_and_loses_nothing(engine: Engine) {
+async fn unusable_provider_ends_the_run_and_loses_nothing(engine: Engine) {
     let (outbox, provider) = (engine.with(5).await, Memory::new());
     provider.fail_next_call(ErrorKind::Auth, Delivery::Answered);
     let error = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap_err();
@@ -98,7 +98,7 @@ impl EmailProvider for GivesUpEarly {
     }
 }
 
-async fn mails_that_a_call_did_not_come_to_use_up_no_attempt(engine: Engine) {
+async fn emails_not_offered_use_up_no_attempt(engine: Engine) {
     let (outbox, provider, clock) = (engine.with(3).await, GivesUpEarly(forgetful_groups()), clock());
     for _ in 0..2 {
         provider.0.script(&reader(0), Script::Defer { wait: Duration::from_secs(5), scope: Scope::Account });
@@ -133,7 +133,7 @@ async fn unreachable_server_is_reported_before_the_run_waits(engine: Engine) {
     let [(when, interruption)] = &seen[..] else { panic!("{seen:?}") };
     assert_eq!((*when, interruption.kind), (noon(), Some(ErrorKind::Unavailable)));
     assert_eq!(interruption.until, Some(instant("2026-10-26T12:01:00Z")));
-    assert!(interruption.reason.contains("told to fail"), "{interruption:?}");
+    assert!(interruption.reason.contains("scripted failure"), "{interruption:?}");
     assert_eq!((report.accepted, report.interruption.as_ref()), (2, Some(interruption)));
 
     // A run that begins during the pause reports the recorded reason.

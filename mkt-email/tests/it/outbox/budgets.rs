@@ -5,11 +5,11 @@ use chrono::{DateTime, Utc};
 use mkt_email::outbox::Budget;
 
 on_each_engine!(
-    no_window_holds_more_than_the_budget_whoever_sends,
-    a_day_of_twenty_four_hours_rolls,
+    no_period_exceeds_the_budget,
+    budget_of_24_hours_is_a_rolling_window,
     calls_have_a_budget_too,
-    a_call_that_took_nothing_costs_no_mails,
-    a_budget_of_nought_sends_nothing_and_says_so,
+    failed_call_costs_no_email_budget,
+    budget_of_zero_sends_nothing,
 );
 
 type Arrivals = Arc<Mutex<Vec<(DateTime<Utc>, usize)>>>;
@@ -73,7 +73,7 @@ fn options(budgets: Vec<Budget>) -> RunOptions {
 }
 
 /// Three senders, each with connections of its own, two calls at a time.
-async fn no_window_holds_more_than_the_budget_whoever_sends(engine: Engine) {
+async fn no_period_exceeds_the_budget(engine: Engine) {
     let (place, clock) = (engine.place().await, clock());
     fill(&place.open().await, 60).await;
     let peer = Peer::new(3, &clock);
@@ -97,7 +97,7 @@ async fn no_window_holds_more_than_the_budget_whoever_sends(engine: Engine) {
     assert!(in_ten == 5 && took.num_seconds() < 3 * 330, "{in_ten}, {took}");
 }
 
-async fn a_day_of_twenty_four_hours_rolls(engine: Engine) {
+async fn budget_of_24_hours_is_a_rolling_window(engine: Engine) {
     let (place, clock) = (engine.place().await, clock());
     fill(&place.open().await, 1200).await;
     let peer = Peer::new(100, &clock);
@@ -128,7 +128,7 @@ async fn calls_have_a_budget_too(engine: Engine) {
     assert_eq!(peer.most_in(60, |_| 1), 2);
 }
 
-async fn a_call_that_took_nothing_costs_no_mails(engine: Engine) {
+async fn failed_call_costs_no_email_budget(engine: Engine) {
     let (outbox, clock) = (engine.with(5).await, clock());
     let peer = Peer::new(5, &clock);
     peer.inner.fail_next_call(ErrorKind::RateLimited, Delivery::Answered);
@@ -138,7 +138,7 @@ async fn a_call_that_took_nothing_costs_no_mails(engine: Engine) {
     assert!(clock.now() - noon() < chrono::TimeDelta::hours(1));
 }
 
-async fn a_budget_of_nought_sends_nothing_and_says_so(engine: Engine) {
+async fn budget_of_zero_sends_nothing(engine: Engine) {
     let (outbox, clock) = (engine.with(2).await, clock());
     let peer = Peer::new(5, &clock);
     let options = options(vec![Budget::emails(0, Duration::from_secs(1))]);

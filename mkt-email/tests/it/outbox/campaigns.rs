@@ -4,13 +4,13 @@ use super::*;
 use mkt_email::outbox::Budget;
 
 on_each_engine!(
-    a_paused_campaign_rests_in_every_process_until_it_is_resumed,
-    a_pause_is_heard_between_two_calls_of_a_batch,
-    a_paused_campaign_can_be_cancelled,
-    a_dry_run_tells_what_a_run_then_does_and_changes_nothing,
+    paused_campaign_waits_in_every_process,
+    pause_between_two_calls_of_a_batch_applies,
+    paused_campaign_can_be_cancelled,
+    dry_run_predicts_the_run_and_changes_nothing,
 );
 
-async fn a_paused_campaign_rests_in_every_process_until_it_is_resumed(engine: Engine) {
+async fn paused_campaign_waits_in_every_process(engine: Engine) {
     let place = engine.place().await;
     let (outbox, other, provider) = (place.open().await, place.open().await, Memory::new());
     fill(&outbox, 3).await;
@@ -28,7 +28,7 @@ async fn a_paused_campaign_rests_in_every_process_until_it_is_resumed(engine: En
     assert_eq!(provider.delivered().len(), 4);
 }
 
-async fn a_pause_is_heard_between_two_calls_of_a_batch(engine: Engine) {
+async fn pause_between_two_calls_of_a_batch_applies(engine: Engine) {
     let outbox = engine.with(4).await;
     let provider = Meddling::with(forgetful(), &outbox, Act::Pause, &clock());
     outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
@@ -38,7 +38,7 @@ async fn a_pause_is_heard_between_two_calls_of_a_batch(engine: Engine) {
     assert_eq!(provider.inner.delivered().len(), 4);
 }
 
-async fn a_paused_campaign_can_be_cancelled(engine: Engine) {
+async fn paused_campaign_can_be_cancelled(engine: Engine) {
     let (outbox, provider) = (engine.with(3).await, Memory::new());
     outbox.pause("test", noon()).await.unwrap();
     assert_eq!(outbox.cancel("test", noon()).await.unwrap(), 3);
@@ -47,7 +47,7 @@ async fn a_paused_campaign_can_be_cancelled(engine: Engine) {
     assert_eq!((provider.calls(), counts(&outbox).await.cancelled), (0, 3));
 }
 
-async fn a_dry_run_tells_what_a_run_then_does_and_changes_nothing(engine: Engine) {
+async fn dry_run_predicts_the_run_and_changes_nothing(engine: Engine) {
     let outbox = engine.outbox().await;
     let mut capabilities = Memory::new().capabilities().clone();
     capabilities.features.remove(&Feature::Tags);

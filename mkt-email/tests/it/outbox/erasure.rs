@@ -3,9 +3,9 @@
 use super::*;
 
 on_each_engine!(
-    an_erased_person_is_nowhere_and_still_not_mailed,
-    an_erased_person_leaves_their_attachments_to_others,
-    an_erased_person_is_taken_out_of_the_send_log,
+    erased_person_is_gone_and_still_suppressed,
+    erasing_keeps_attachments_of_others,
+    erased_person_is_removed_from_the_send_log,
 );
 
 fn canary() -> EmailAddress {
@@ -43,7 +43,7 @@ async fn dump(place: &crate::engines::Place) -> String {
     unreachable!()
 }
 
-async fn an_erased_person_is_nowhere_and_still_not_mailed(engine: Engine) {
+async fn erased_person_is_gone_and_still_suppressed(engine: Engine) {
     let place = engine.place().await;
     let (outbox, provider) = (place.open().await, forgetful());
     fill(&outbox, 3).await;
@@ -80,7 +80,7 @@ async fn an_erased_person_is_nowhere_and_still_not_mailed(engine: Engine) {
     assert_eq!(provider.calls(), calls);
 }
 
-async fn an_erased_person_leaves_their_attachments_to_others(engine: Engine) {
+async fn erasing_keeps_attachments_of_others(engine: Engine) {
     let place = engine.place().await;
     let (outbox, provider) = (place.open().await, Memory::new());
     let with = |to: &EmailAddress, content: &str| {
@@ -105,7 +105,7 @@ async fn an_erased_person_leaves_their_attachments_to_others(engine: Engine) {
     assert_eq!(delivered[0].message.attachments()[0].content().as_ref(), b"for all");
 }
 
-async fn an_erased_person_is_taken_out_of_the_send_log(engine: Engine) {
+async fn erased_person_is_removed_from_the_send_log(engine: Engine) {
     let (outbox, provider) = (engine.with(2).await, Memory::new());
     outbox.enqueue(&[transactional("test", &canary())], noon()).await.unwrap();
     outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
@@ -128,7 +128,7 @@ async fn an_erased_person_is_taken_out_of_the_send_log(engine: Engine) {
 
 /// A report that is being read keeps the write-ahead log, and in it the person.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn erasing_says_that_the_log_is_in_use_and_ends_its_work_when_asked_again() {
+async fn erase_fails_while_the_log_is_in_use_and_can_be_repeated() {
     let place = Engine::Sqlite.place().await;
     let outbox = place.open().await;
     outbox.enqueue(&[transactional("test", &canary())], noon()).await.unwrap();

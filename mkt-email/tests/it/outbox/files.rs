@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn another_crates_tables_and_migrations_can_be_in_the_same_file() {
+async fn other_tables_and_migrations_can_share_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shared.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
@@ -34,7 +34,7 @@ async fn another_crates_tables_and_migrations_can_be_in_the_same_file() {
 }
 
 #[test]
-fn nothing_shown_holds_an_address() {
+fn output_shows_no_address() {
     let to = address("canary@example.org");
     let email = transactional("test", &to);
     let shown =
@@ -46,7 +46,7 @@ fn nothing_shown_holds_an_address() {
 /// Each waits for a lock that another holds; on one thread that must not be the end. The thread is watched from
 /// outside: had it stopped, no timeout on it would ring.
 #[test]
-fn runs_and_logs_on_one_thread_do_not_wait_for_each_other_for_ever() {
+fn runs_and_logs_on_one_thread_do_not_deadlock() {
     let (ended, watch) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -77,7 +77,7 @@ async fn crowd_one_thread() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_fresh_file_can_be_opened_by_many_at_once() {
+async fn new_file_can_be_opened_concurrently() {
     for _ in 0..15 {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mail.db");
@@ -92,7 +92,7 @@ async fn a_fresh_file_can_be_opened_by_many_at_once() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_opened_by_a_link_has_the_lock_of_the_file() {
+async fn file_opened_by_a_link_has_the_same_lock() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().canonicalize().unwrap().join(name);
     Outbox::open(path("mail.db")).await.unwrap().close().await;
@@ -104,7 +104,7 @@ async fn a_file_opened_by_a_link_has_the_lock_of_the_file() {
 
 /// A file written before messages were kept apart.
 #[tokio::test]
-async fn a_file_of_the_first_version_is_taken_over_with_its_mails() {
+async fn file_of_the_first_version_is_migrated() {
     let place = Engine::Sqlite.place().await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file()).create_if_missing(true);
     let old = sqlx::SqlitePool::connect_with(options).await.unwrap();
@@ -142,7 +142,7 @@ async fn a_file_of_the_first_version_is_taken_over_with_its_mails() {
 }
 
 #[tokio::test]
-async fn a_url_that_does_not_read_is_a_typed_error_that_does_not_repeat_it() {
+async fn invalid_url_is_an_error_that_does_not_repeat_it() {
     for url in ["", "mysql://root:secret@host/db", "postgres://mkt:secret@host:notaport/db", "secret"] {
         let error = Outbox::connect(url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
@@ -152,7 +152,7 @@ async fn a_url_that_does_not_read_is_a_typed_error_that_does_not_repeat_it() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_that_is_made_is_for_its_owner_only() {
+async fn new_file_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let place = Engine::Sqlite.place().await;
     let outbox = place.open().await;
@@ -173,7 +173,7 @@ async fn a_file_that_is_made_is_for_its_owner_only() {
 
 /// Each connection of a pool would have an empty database of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outbox_named_memory_is_one_outbox() {
+async fn memory_path_is_one_outbox() {
     let outbox = Outbox::connect("sqlite::memory:").await.unwrap();
     fill(&outbox, 3).await;
     let look = || outbox.counts(None);

@@ -4,10 +4,10 @@ use super::*;
 use std::collections::BTreeSet;
 
 on_each_engine!(
-    one_bad_mail_of_a_group_sinks_no_other,
+    one_bad_email_of_a_group_stops_no_other,
     a_group_of_bad_mails_ends,
-    what_is_lost_while_a_group_is_halved_is_settled,
-    a_campaign_cancelled_while_a_group_is_halved_is_cancelled,
+    lost_answer_while_splitting_is_settled,
+    campaign_cancelled_while_a_group_is_split_is_cancelled,
 );
 
 /// Refuses every call that holds a bad email, as vendors that check a whole request do.
@@ -59,7 +59,7 @@ impl EmailProvider for Picky {
             outbox.cancel("test", noon()).await?;
         }
         let bad = emails.iter().any(|email| self.bad.contains(email.message.to().address.as_str()));
-        let (reason, detail) = (RejectReason::InvalidAddress, "told to".to_owned());
+        let (reason, detail) = (RejectReason::InvalidAddress, "scripted".to_owned());
         match (bad, emails.len()) {
             (true, 1) => Ok(vec![Outcome::Rejected { reason, detail }]),
             (true, _) => Ok(vec![Outcome::GroupRefused { reason, detail }; emails.len()]),
@@ -80,7 +80,7 @@ impl EmailProvider for Picky {
     }
 }
 
-async fn one_bad_mail_of_a_group_sinks_no_other(engine: Engine) {
+async fn one_bad_email_of_a_group_stops_no_other(engine: Engine) {
     for bad in [0, 37, 63] {
         let (outbox, provider) = (engine.with(64).await, Picky::new(&[bad]));
         let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_group_of_bad_mails_ends(engine: Engine) {
     assert_eq!(provider.calls.lock().unwrap().len(), 31);
 }
 
-async fn what_is_lost_while_a_group_is_halved_is_settled(engine: Engine) {
+async fn lost_answer_while_splitting_is_settled(engine: Engine) {
     let (outbox, mut provider) = (engine.with(8).await, Picky::new(&[7]));
     provider.lose_from = 2;
     let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
@@ -121,7 +121,7 @@ async fn what_is_lost_while_a_group_is_halved_is_settled(engine: Engine) {
     assert_eq!(provider.inner.delivered().len(), 7);
 }
 
-async fn a_campaign_cancelled_while_a_group_is_halved_is_cancelled(engine: Engine) {
+async fn campaign_cancelled_while_a_group_is_split_is_cancelled(engine: Engine) {
     let (outbox, mut provider) = (engine.with(8).await, Picky::new(&[3]));
     provider.meddle = Some(outbox.clone());
     outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();

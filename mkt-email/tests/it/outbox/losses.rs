@@ -3,21 +3,21 @@
 use super::*;
 
 on_each_engine!(
-    an_answer_that_is_no_refusal_leaves_the_mails_unknown,
-    a_lost_answer_is_settled_where_the_provider_can_tell,
-    a_call_that_fails_without_an_answer_is_settled_too,
-    a_lost_answer_stays_unknown_where_the_provider_cannot_tell_and_is_never_sent_again,
-    a_key_that_the_provider_has_forgotten_is_not_asked_about,
-    a_lost_mail_of_a_cancelled_campaign_is_not_sent_again,
-    a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows,
-    marketing_mail_is_never_sent_twice,
-    a_mail_that_must_not_be_sent_any_more_is_not_asked_about_by_sending,
-    what_was_left_out_of_a_call_is_not_asked_about_under_its_key,
-    an_account_that_rests_is_not_asked_about_lost_answers,
-    server_error_leaves_one_unknown_and_the_others_are_sent,
+    answer_that_proves_nothing_leaves_emails_unknown,
+    lost_answer_is_settled_by_key,
+    call_without_an_answer_is_settled,
+    lost_answer_without_idempotency_is_never_resent,
+    forgotten_key_is_not_asked_about,
+    lost_email_of_a_cancelled_campaign_is_not_resent,
+    at_least_once_email_is_resent_after_a_lost_answer,
+    marketing_email_is_never_sent_twice,
+    suppressed_email_is_not_settled_by_sending,
+    email_left_out_of_settling_is_not_asked_about_later,
+    paused_account_is_not_asked_about_lost_answers,
+    server_error_leaves_one_unknown_and_others_are_sent,
     retry_after_of_a_server_error_is_obeyed,
     three_server_errors_in_a_row_end_the_run,
-    lost_answer_is_looked_up_when_the_run_may_wait_for_it,
+    lost_answer_is_looked_up_by_a_run_that_may_wait,
 );
 
 /// Settles by sending again under the same keys, as Brevo does.
@@ -60,7 +60,7 @@ impl EmailProvider for AsksBySending {
 }
 
 /// The call was lost before it arrived: asking sends its emails now, and somebody has left in between.
-async fn a_mail_that_must_not_be_sent_any_more_is_not_asked_about_by_sending(engine: Engine) {
+async fn suppressed_email_is_not_settled_by_sending(engine: Engine) {
     let (outbox, provider) = (engine.outbox().await, AsksBySending::new());
     let mut emails: Vec<_> = (0..4).map(|number| transactional("test", &reader(number))).collect();
     emails.extend([transactional("paused", &reader(4)), transactional("cancelled", &reader(5))]);
@@ -118,7 +118,7 @@ impl EmailProvider for KnowsCalls {
     }
 }
 
-async fn what_was_left_out_of_a_call_is_not_asked_about_under_its_key(engine: Engine) {
+async fn email_left_out_of_settling_is_not_asked_about_later(engine: Engine) {
     let (outbox, provider) = (engine.outbox().await, KnowsCalls::default());
     let emails = [transactional("test", &reader(0)), transactional("paused", &reader(1))];
     outbox.enqueue(&emails, noon()).await.unwrap();
@@ -133,7 +133,7 @@ async fn what_was_left_out_of_a_call_is_not_asked_about_under_its_key(engine: En
     assert_eq!(counts(&outbox).await, Counts { recipients: 2, sent: 1, unknown: 1, ..Counts::default() });
 }
 
-async fn an_account_that_rests_is_not_asked_about_lost_answers(engine: Engine) {
+async fn paused_account_is_not_asked_about_lost_answers(engine: Engine) {
     let (outbox, provider, clock) = (engine.with(2).await, AsksBySending::new(), clock());
     let mut options = RunOptions::default();
     options.batch = 1;
@@ -149,7 +149,7 @@ async fn an_account_that_rests_is_not_asked_about_lost_answers(engine: Engine) {
     assert_eq!(provider.inner.delivered().len(), 2);
 }
 
-async fn an_answer_that_is_no_refusal_leaves_the_mails_unknown(engine: Engine) {
+async fn answer_that_proves_nothing_leaves_emails_unknown(engine: Engine) {
     for kind in [ErrorKind::Unavailable, ErrorKind::Protocol, ErrorKind::Other] {
         let (outbox, provider) = (engine.with(3).await, forgetful());
         provider.fail_next_call(kind, Delivery::Answered);
@@ -160,7 +160,7 @@ async fn an_answer_that_is_no_refusal_leaves_the_mails_unknown(engine: Engine) {
     }
 }
 
-async fn a_lost_answer_is_settled_where_the_provider_can_tell(engine: Engine) {
+async fn lost_answer_is_settled_by_key(engine: Engine) {
     let (outbox, provider) = (engine.with(5).await, Memory::new());
     provider.script(&reader(1), Script::LoseAnswer);
     provider.script(&reader(2), Script::LoseRequest);
@@ -173,7 +173,7 @@ async fn a_lost_answer_is_settled_where_the_provider_can_tell(engine: Engine) {
     assert_eq!((reached.len(), provider.delivered().len()), (5, 5));
 }
 
-async fn a_call_that_fails_without_an_answer_is_settled_too(engine: Engine) {
+async fn call_without_an_answer_is_settled(engine: Engine) {
     let (outbox, provider) = (engine.with(5).await, Memory::new());
     provider.fail_next_call(ErrorKind::Unavailable, Delivery::Unknown);
     let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
@@ -181,7 +181,7 @@ async fn a_call_that_fails_without_an_answer_is_settled_too(engine: Engine) {
     assert_eq!(counts(&outbox).await.sent, 5);
 }
 
-async fn a_lost_answer_stays_unknown_where_the_provider_cannot_tell_and_is_never_sent_again(engine: Engine) {
+async fn lost_answer_without_idempotency_is_never_resent(engine: Engine) {
     let (outbox, provider) = (engine.with(3).await, forgetful());
     provider.script(&reader(1), Script::LoseAnswer);
     for _ in 0..3 {
@@ -191,7 +191,7 @@ async fn a_lost_answer_stays_unknown_where_the_provider_cannot_tell_and_is_never
     assert_eq!(provider.delivered().len(), 3);
 }
 
-async fn a_key_that_the_provider_has_forgotten_is_not_asked_about(engine: Engine) {
+async fn forgotten_key_is_not_asked_about(engine: Engine) {
     let mut capabilities = Memory::new().capabilities().clone();
     capabilities.idempotency = Idempotency::Key { within: Some(Duration::from_secs(5)) };
     let (outbox, clock) = (engine.with(1).await, clock());
@@ -203,7 +203,7 @@ async fn a_key_that_the_provider_has_forgotten_is_not_asked_about(engine: Engine
     assert_eq!(counts(&outbox).await.unknown, 1);
 }
 
-async fn a_lost_mail_of_a_cancelled_campaign_is_not_sent_again(engine: Engine) {
+async fn lost_email_of_a_cancelled_campaign_is_not_resent(engine: Engine) {
     let (outbox, clock) = (engine.with(2).await, clock());
     let provider = Meddling::with(Memory::new(), &outbox, Act::Cancel, &clock);
     provider.inner.fail_next_call(ErrorKind::Protocol, Delivery::Answered);
@@ -262,7 +262,7 @@ impl EmailProvider for Failing {
     }
 }
 
-async fn server_error_leaves_one_unknown_and_the_others_are_sent(engine: Engine) {
+async fn server_error_leaves_one_unknown_and_others_are_sent(engine: Engine) {
     // Without idempotency: the email of the failed call stays unknown.
     let (outbox, clock) = (engine.with(3).await, clock());
     let provider = Failing::with(forgetful(), &clock, vec![server_error()]);
@@ -304,7 +304,7 @@ async fn three_server_errors_in_a_row_end_the_run(engine: Engine) {
     assert_eq!(counts(&outbox).await, Counts { recipients: 5, unknown: 3, pending: 2, ..Counts::default() });
 }
 
-async fn lost_answer_is_looked_up_when_the_run_may_wait_for_it(engine: Engine) {
+async fn lost_answer_is_looked_up_by_a_run_that_may_wait(engine: Engine) {
     let mut capabilities = one_by_one().capabilities().clone();
     capabilities.idempotency = Idempotency::LookUp { after: Duration::from_secs(1800) };
     let half_an_hour = Some(instant("2026-10-26T12:30:00Z"));
@@ -322,7 +322,7 @@ async fn lost_answer_is_looked_up_when_the_run_may_wait_for_it(engine: Engine) {
     assert_eq!((counts(&outbox).await.sent, Some(clock.now())), (3, half_an_hour));
 }
 
-async fn a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows(engine: Engine) {
+async fn at_least_once_email_is_resent_after_a_lost_answer(engine: Engine) {
     let (outbox, provider, clock) = (engine.outbox().await, forgetful(), clock());
     let emails = [transactional("test", &reader(0)).at_least_once(), transactional("test", &reader(1))];
     outbox.enqueue(&emails, noon()).await.unwrap();
@@ -354,7 +354,7 @@ async fn a_mail_that_may_arrive_twice_is_sent_again_when_nobody_knows(engine: En
     assert_eq!((provider.calls(), counts(&outbox).await.unknown), (3, 1));
 }
 
-async fn marketing_mail_is_never_sent_twice(engine: Engine) {
+async fn marketing_email_is_never_sent_twice(engine: Engine) {
     let outbox = engine.outbox().await;
     outbox.record_consents(&[consent(&reader(0))]).await.unwrap();
     let email = marketing("test", &reader(0)).at_least_once();

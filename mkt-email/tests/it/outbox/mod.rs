@@ -1,15 +1,15 @@
-//! What the outbox promises, with providers that do what they are told, on every engine.
+//! The guarantees of the outbox, with scripted providers, on every engine.
 
 mod accounts;
 mod budgets;
 mod campaigns;
+mod consent;
 mod erasure;
 mod files;
 mod groups;
 mod losses;
 mod sending;
 mod suppression_csv;
-mod wishes;
 mod workers;
 
 use crate::engines::{Engine, fill, on_each_engine};

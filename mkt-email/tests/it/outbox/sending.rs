@@ -3,25 +3,25 @@
 use super::*;
 
 on_each_engine!(
-    every_mail_is_sent_once_and_a_second_run_sends_none,
-    a_mail_is_the_same_mail_by_campaign_contact_and_entity,
-    mails_wait_for_their_time_expire_after_it_and_go_by_priority,
-    a_mail_that_expires_while_another_is_sent_is_not_sent,
-    a_deferred_mail_is_sent_when_its_time_has_come,
-    a_run_that_may_wait_waits_on_its_clock,
-    a_mail_that_is_always_deferred_is_given_up_after_the_last_attempt,
-    one_bad_recipient_does_not_sink_the_others,
-    what_a_provider_cannot_do_is_rejected_by_name_and_the_others_go,
-    attachments_are_stored_once_and_arrive_whole,
-    a_run_can_be_stopped_between_two_calls_and_taken_up_again,
-    only_the_campaign_asked_for_is_sent,
-    a_damaged_row_does_not_stop_the_others,
-    a_run_claims_no_more_bytes_than_it_may_hold,
-    calls_are_made_side_by_side_and_each_mail_once,
-    a_key_that_one_engine_could_not_store_is_refused_by_both,
+    second_run_sends_nothing,
+    same_campaign_contact_and_entity_is_one_email,
+    emails_wait_expire_and_are_sent_by_priority,
+    email_that_expires_during_a_run_is_not_sent,
+    deferred_email_is_sent_when_due,
+    run_waits_on_its_clock,
+    always_deferred_email_is_rejected_after_the_last_attempt,
+    rejected_recipient_does_not_stop_the_others,
+    unsupported_email_is_rejected_by_name_and_others_are_sent,
+    attachments_are_stored_once_and_sent_whole,
+    stopped_run_can_be_continued,
+    only_the_given_campaign_is_sent,
+    damaged_row_does_not_stop_the_others,
+    run_claims_no_more_bytes_than_allowed,
+    concurrent_calls_send_each_email_once,
+    key_with_nul_is_refused_on_both_engines,
 );
 
-async fn every_mail_is_sent_once_and_a_second_run_sends_none(engine: Engine) {
+async fn second_run_sends_nothing(engine: Engine) {
     let (outbox, provider) = (engine.with(250).await, Memory::new());
     let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
     assert_eq!((report.accepted, report.next_due), (250, None));
@@ -34,7 +34,7 @@ async fn every_mail_is_sent_once_and_a_second_run_sends_none(engine: Engine) {
     assert_eq!(provider.delivered().len(), 250);
 }
 
-async fn a_mail_is_the_same_mail_by_campaign_contact_and_entity(engine: Engine) {
+async fn same_campaign_contact_and_entity_is_one_email(engine: Engine) {
     let outbox = engine.outbox().await;
     let to = reader(1);
     let email = |key| NewEmail::transactional(key, message(&to));
@@ -57,7 +57,7 @@ async fn a_mail_is_the_same_mail_by_campaign_contact_and_entity(engine: Engine) 
     assert_eq!(counts(&outbox).await.recipients, 4);
 }
 
-async fn mails_wait_for_their_time_expire_after_it_and_go_by_priority(engine: Engine) {
+async fn emails_wait_expire_and_are_sent_by_priority(engine: Engine) {
     let (outbox, provider, clock) = (engine.outbox().await, Memory::new(), clock());
     let mut emails: Vec<_> = (0..4).map(|number| transactional("test", &reader(number))).collect();
     emails[1].not_before = Some(instant("2026-10-26T13:00:00Z"));
@@ -74,7 +74,7 @@ async fn mails_wait_for_their_time_expire_after_it_and_go_by_priority(engine: En
     );
 }
 
-async fn a_mail_that_expires_while_another_is_sent_is_not_sent(engine: Engine) {
+async fn email_that_expires_during_a_run_is_not_sent(engine: Engine) {
     let (outbox, clock) = (engine.outbox().await, clock());
     let until = noon() + chrono::TimeDelta::seconds(3);
     let emails = [0, 1].map(|number| transactional("test", &reader(number)).expires_at(until));
@@ -84,7 +84,7 @@ async fn a_mail_that_expires_while_another_is_sent_is_not_sent(engine: Engine) {
     assert_eq!((report.accepted, report.expired, provider.inner.calls()), (1, 1, 1));
 }
 
-async fn a_deferred_mail_is_sent_when_its_time_has_come(engine: Engine) {
+async fn deferred_email_is_sent_when_due(engine: Engine) {
     let (outbox, provider, clock) = (engine.with(2).await, Memory::new(), clock());
     let wait = Duration::from_secs(600);
     provider.script(&reader(1), Script::Defer { wait, scope: Scope::Recipient });
@@ -100,7 +100,7 @@ async fn a_deferred_mail_is_sent_when_its_time_has_come(engine: Engine) {
     assert_eq!(provider.delivered().len(), 2);
 }
 
-async fn a_run_that_may_wait_waits_on_its_clock(engine: Engine) {
+async fn run_waits_on_its_clock(engine: Engine) {
     let (outbox, provider, clock) = (engine.with(2).await, Memory::new(), clock());
     provider.script(&reader(1), Script::Defer { wait: Duration::from_secs(600), scope: Scope::Recipient });
     let mut options = RunOptions::default();
@@ -110,7 +110,7 @@ async fn a_run_that_may_wait_waits_on_its_clock(engine: Engine) {
     assert_eq!(clock.now(), instant("2026-10-26T12:10:00Z"));
 }
 
-async fn a_mail_that_is_always_deferred_is_given_up_after_the_last_attempt(engine: Engine) {
+async fn always_deferred_email_is_rejected_after_the_last_attempt(engine: Engine) {
     let (outbox, provider, clock) = (engine.with(1).await, Memory::new(), clock());
     for _ in 0..10 {
         provider.script(&reader(0), Script::Defer { wait: Duration::from_secs(1), scope: Scope::Recipient });
@@ -123,7 +123,7 @@ async fn a_mail_that_is_always_deferred_is_given_up_after_the_last_attempt(engin
     assert_eq!(counts(&outbox).await.failed, 1);
 }
 
-async fn one_bad_recipient_does_not_sink_the_others(engine: Engine) {
+async fn rejected_recipient_does_not_stop_the_others(engine: Engine) {
     let (outbox, provider) = (engine.with(5).await, Memory::new());
     provider.script(&reader(2), Script::Reject(RejectReason::InvalidAddress));
     let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
@@ -131,7 +131,7 @@ async fn one_bad_recipient_does_not_sink_the_others(engine: Engine) {
     assert_eq!(counts(&outbox).await, Counts { recipients: 5, sent: 4, failed: 1, ..Counts::default() });
 }
 
-async fn what_a_provider_cannot_do_is_rejected_by_name_and_the_others_go(engine: Engine) {
+async fn unsupported_email_is_rejected_by_name_and_others_are_sent(engine: Engine) {
     let mut capabilities = forgetful().capabilities().clone();
     capabilities.features.remove(&Feature::Attachments);
     let (outbox, provider) = (engine.with(1).await, Memory::with_capabilities(capabilities));
@@ -157,7 +157,7 @@ async fn what_a_provider_cannot_do_is_rejected_by_name_and_the_others_go(engine:
     assert!(text.contains("unsupported: attachments not supported"), "{text}");
 }
 
-async fn attachments_are_stored_once_and_arrive_whole(engine: Engine) {
+async fn attachments_are_stored_once_and_sent_whole(engine: Engine) {
     let (outbox, provider) = (engine.outbox().await, Memory::new());
     let content: Vec<u8> = (0..=255).collect();
     for number in 0..3 {
@@ -185,7 +185,7 @@ async fn attachments_are_stored_once_and_arrive_whole(engine: Engine) {
     assert_eq!(provider.delivered().len(), 3);
 }
 
-async fn a_run_can_be_stopped_between_two_calls_and_taken_up_again(engine: Engine) {
+async fn stopped_run_can_be_continued(engine: Engine) {
     let (outbox, provider) = (engine.with(30).await, forgetful());
     let stop = Stop::default();
     let mut options = RunOptions::default();
@@ -207,7 +207,7 @@ async fn a_run_can_be_stopped_between_two_calls_and_taken_up_again(engine: Engin
     assert_eq!(provider.delivered().len(), 30);
 }
 
-async fn only_the_campaign_asked_for_is_sent(engine: Engine) {
+async fn only_the_given_campaign_is_sent(engine: Engine) {
     let (outbox, provider) = (engine.with(2).await, Memory::new());
     outbox.enqueue(&[transactional("other", &reader(9))], noon()).await.unwrap();
     let mut options = RunOptions::default();
@@ -219,7 +219,7 @@ async fn only_the_campaign_asked_for_is_sent(engine: Engine) {
 }
 
 /// A row that cannot be read is set aside; the others go.
-async fn a_damaged_row_does_not_stop_the_others(engine: Engine) {
+async fn damaged_row_does_not_stop_the_others(engine: Engine) {
     let place = engine.place().await;
     let outbox = place.open().await;
     let emails: Vec<_> = (0..3).map(|number| transactional("test", &reader(number))).collect();
@@ -238,7 +238,7 @@ async fn a_damaged_row_does_not_stop_the_others(engine: Engine) {
 }
 
 #[tokio::test]
-async fn the_bytes_claimed_at_a_time_are_measured_with_attachments_and_shared_ones_are_one() {
+async fn shared_attachments_count_once_against_the_byte_limit() {
     let (outbox, provider) = (Engine::Sqlite.outbox().await, Memory::new());
     let emails: Vec<_> = (0..10)
         .map(|number| {
@@ -267,7 +267,7 @@ async fn the_bytes_claimed_at_a_time_are_measured_with_attachments_and_shared_on
     assert_eq!(content(0), content(1));
 }
 
-async fn a_run_claims_no_more_bytes_than_it_may_hold(engine: Engine) {
+async fn run_claims_no_more_bytes_than_allowed(engine: Engine) {
     let (outbox, provider) = (engine.with(20).await, Memory::new());
     let mut options = RunOptions::default();
     options.bytes = 1;
@@ -300,7 +300,7 @@ impl EmailProvider for Crowd {
     }
 }
 
-async fn calls_are_made_side_by_side_and_each_mail_once(engine: Engine) {
+async fn concurrent_calls_send_each_email_once(engine: Engine) {
     let outbox = engine.with(40).await;
     let provider = Crowd(forgetful(), tokio::sync::Barrier::new(4));
     let mut options = RunOptions::default();
@@ -314,7 +314,7 @@ async fn calls_are_made_side_by_side_and_each_mail_once(engine: Engine) {
     assert_eq!((reached.len(), provider.0.delivered().len()), (40, 40));
 }
 
-async fn a_key_that_one_engine_could_not_store_is_refused_by_both(engine: Engine) {
+async fn key_with_nul_is_refused_on_both_engines(engine: Engine) {
     let outbox = engine.outbox().await;
     let email = NewEmail::transactional(DedupKey::new("a\0b", "7"), message(&reader(1)));
     assert_eq!(outbox.enqueue(&[email], noon()).await.unwrap_err().kind(), ErrorKind::Input);

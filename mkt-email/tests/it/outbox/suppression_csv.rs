@@ -3,10 +3,7 @@
 use super::*;
 use mkt_email::outbox::{SuppressionRow, Suppressions};
 
-on_each_engine!(
-    a_list_that_goes_out_and_comes_in_is_the_same_list,
-    a_row_that_does_not_read_is_named_by_its_line_and_the_others_go,
-);
+on_each_engine!(exported_suppressions_import_unchanged, unreadable_suppression_is_quarantined_with_its_line,);
 
 fn read(text: &str) -> Vec<SuppressionRow> {
     Suppressions::read(text.as_bytes(), "file.csv", noon()).unwrap().collect::<Result<_>>().unwrap()
@@ -25,7 +22,7 @@ async fn export(outbox: &Outbox) -> String {
     String::from_utf8(out).unwrap()
 }
 
-async fn a_list_that_goes_out_and_comes_in_is_the_same_list(engine: Engine) {
+async fn exported_suppressions_import_unchanged(engine: Engine) {
     let outbox = engine.outbox().await;
     let ends = instant("2027-01-01T00:00:00Z");
     let rows = [
@@ -81,7 +78,7 @@ impl MapToNew for Vec<Enqueued> {
     }
 }
 
-async fn a_row_that_does_not_read_is_named_by_its_line_and_the_others_go(engine: Engine) {
+async fn unreadable_suppression_is_quarantined_with_its_line(engine: Engine) {
     let outbox = engine.outbox().await;
     let text = "\u{feff}address;scope;list;reason;at\r\n\
         reader1@example.org;all;;manual;2026-01-01\r\n\
@@ -105,7 +102,7 @@ async fn a_row_that_does_not_read_is_named_by_its_line_and_the_others_go(engine:
 }
 
 #[test]
-fn vendors_files_are_known_by_their_columns() {
+fn vendor_suppression_files_are_recognised() {
     let bounce =
         one("address,code,error,created_at\na@b.org,550,no such user,\"Fri, 21 Oct 2011 11:02:55 GMT\"\n");
     assert_eq!((bounce.scope, bounce.reason), (SuppressionScope::All, SuppressionReason::HardBounce));
@@ -143,7 +140,7 @@ fn vendors_files_are_known_by_their_columns() {
 }
 
 #[test]
-fn a_file_without_addresses_or_without_end_is_an_error() {
+fn file_without_addresses_is_an_error() {
     let error = Suppressions::read("name,age\n".as_bytes(), "f", noon()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
     // A line that never ends, before more than anybody wants to hold.
@@ -155,7 +152,7 @@ fn a_file_without_addresses_or_without_end_is_an_error() {
 
 /// Read as one field to the end of the file, it would let everybody behind it be mailed, without a word.
 #[test]
-fn a_quote_that_is_not_closed_costs_one_line_and_nobody_behind_it() {
+fn unclosed_quote_costs_one_line_of_suppressions() {
     let rows = read(
         "address,code,error,created_at\nreader1@example.org,550,\"no such user,\nreader2@example.org,550,gone,\n\
          reader3@example.org,550,\"said \"\"no\"\"\",\n",
@@ -168,7 +165,7 @@ fn a_quote_that_is_not_closed_costs_one_line_and_nobody_behind_it() {
 }
 
 #[test]
-fn several_tags_of_one_who_left_are_all_marketing_mail() {
+fn several_tags_suppress_all_marketing() {
     for tags in ["\"news,offers\"", "[*]", "\"[\"\"news\"\"]\""] {
         let row = one(&format!("address,tags,created_at\na@b.org,{tags},\n"));
         assert_eq!(row.scope, SuppressionScope::Marketing, "{tags}");

@@ -3,13 +3,13 @@
 use super::*;
 
 on_each_engine!(
-    a_worker_that_is_late_loses_its_mails_to_another_and_none_is_sent_twice,
-    four_senders_at_once_send_every_mail_once,
-    the_counts_add_up_at_every_instant,
-    a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody,
-    a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost,
-    a_long_call_keeps_its_lease_while_others_come_and_go,
-    a_long_run_takes_over_the_mails_of_a_late_worker,
+    late_worker_loses_its_emails_and_none_is_sent_twice,
+    four_senders_send_each_email_once,
+    counts_add_up_at_every_instant,
+    dropped_run_loses_and_repeats_nobody,
+    call_longer_than_a_lease_is_not_lost,
+    long_call_keeps_its_lease,
+    long_run_takes_over_emails_of_a_late_worker,
 );
 
 /// Holds the answers to some calls until it is told to give them.
@@ -64,7 +64,7 @@ impl EmailProvider for Held {
 }
 
 /// An SMTP server may take ten minutes for its last answer (RFC 5321), twice the lease.
-async fn a_call_that_takes_longer_than_a_lease_is_not_taken_for_lost(engine: Engine) {
+async fn call_longer_than_a_lease_is_not_lost(engine: Engine) {
     let (outbox, provider) = (engine.with(2).await, forgetful());
     let mut options = RunOptions::default();
     options.lease = Duration::from_secs(3);
@@ -110,7 +110,7 @@ impl EmailProvider for Stuck {
     }
 }
 
-async fn a_worker_that_is_late_loses_its_mails_to_another_and_none_is_sent_twice(engine: Engine) {
+async fn late_worker_loses_its_emails_and_none_is_sent_twice(engine: Engine) {
     let outbox = engine.outbox().await;
     let emails: Vec<_> = (0..3).map(|number| transactional("test", &reader(number))).collect();
     outbox.enqueue(&emails, noon()).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_worker_that_is_late_loses_its_mails_to_another_and_none_is_sent_twice
     stuck.abort();
 }
 
-async fn four_senders_at_once_send_every_mail_once(engine: Engine) {
+async fn four_senders_send_each_email_once(engine: Engine) {
     let place = engine.place().await;
     let provider = forgetful();
     let mut senders = tokio::task::JoinSet::new();
@@ -155,7 +155,7 @@ async fn four_senders_at_once_send_every_mail_once(engine: Engine) {
 }
 
 /// Every commit of a run is followed by the identity P2, seen from another connection.
-async fn the_counts_add_up_at_every_instant(engine: Engine) {
+async fn counts_add_up_at_every_instant(engine: Engine) {
     let place = engine.place().await;
     let outbox = place.open().await;
     let emails: Vec<_> = (0..300).map(|number| transactional("test", &reader(number))).collect();
@@ -187,7 +187,7 @@ async fn the_counts_add_up_at_every_instant(engine: Engine) {
 }
 
 /// Ctrl-C in a program that selects on it: the run is dropped wherever it waits, also inside a transaction.
-async fn a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody(engine: Engine) {
+async fn dropped_run_loses_and_repeats_nobody(engine: Engine) {
     let outbox = engine.outbox().await;
     let emails: Vec<_> = (0..150).map(|number| transactional("test", &reader(number))).collect();
     outbox.enqueue(&emails, noon()).await.unwrap();
@@ -217,7 +217,7 @@ async fn a_run_that_is_dropped_anywhere_loses_nobody_and_repeats_nobody(engine: 
 /// A transaction that saw the tables before it had its lock would miss a wish, or end with an error.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_serializable_by_default_is_not_in_the_way_of_workers() {
+async fn workers_run_on_a_serializable_server() {
     if !crate::engines::postgres_is_there() {
         return;
     }
@@ -233,7 +233,7 @@ async fn a_server_that_is_serializable_by_default_is_not_in_the_way_of_workers()
     assert_eq!((accepted, provider.delivered().len()), (200, 200));
 }
 
-async fn a_long_call_keeps_its_lease_while_others_come_and_go(engine: Engine) {
+async fn long_call_keeps_its_lease(engine: Engine) {
     let (outbox, provider) = (engine.with(45).await, forgetful());
     let mut options = RunOptions::default();
     options.lease = Duration::from_secs(2);
@@ -256,7 +256,7 @@ async fn a_long_call_keeps_its_lease_while_others_come_and_go(engine: Engine) {
     assert_eq!(counts(&outbox).await.sent, 45);
 }
 
-async fn a_long_run_takes_over_the_mails_of_a_late_worker(engine: Engine) {
+async fn long_run_takes_over_emails_of_a_late_worker(engine: Engine) {
     let (outbox, provider, clock) = (engine.outbox().await, Memory::new(), clock());
     outbox.enqueue(&[transactional("test", &reader(0))], noon()).await.unwrap();
     let stuck = {
@@ -281,7 +281,7 @@ async fn a_long_run_takes_over_the_mails_of_a_late_worker(engine: Engine) {
 /// The server ends the session by which a worker is known to be alive: the worker is taken for dead while it lives.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_whose_session_the_server_ended_loses_its_mails_and_none_is_sent_twice() {
+async fn worker_without_session_loses_its_emails_once() {
     use sqlx::Connection;
     if !crate::engines::postgres_is_there() {
         return;

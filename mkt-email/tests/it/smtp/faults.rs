@@ -230,7 +230,7 @@ async fn a_large_mail_arrives_whole() {
 
 /// Emails of a call that were accepted stay accepted when the server fails for the ones after them.
 #[tokio::test]
-async fn a_failure_in_the_middle_of_a_call_does_not_spoil_what_was_accepted() {
+async fn failure_within_a_call_keeps_accepted_outcomes() {
     let server = SmtpServer::builder()
         .behave(|seen| match (seen.step, seen.connection, seen.email) {
             (Step::End, 1, 2) => Some(Act::TakeThenClose),

@@ -279,7 +279,7 @@ fn urls_say_where_and_how() {
 }
 
 #[test]
-fn nothing_of_a_provider_shows_who_uses_it() {
+fn provider_debug_shows_no_person() {
     let builder = Smtp::gmail("canary@gmail.com", Secret::new("canary canary"));
     let smtp = builder.clone().build().unwrap();
     let other = Smtp::gmail("other@gmail.com", Secret::new("canary canary")).build().unwrap();

@@ -1,19 +1,19 @@
-//! What recipients wish: consent, suppression, and a change of mind at any moment.
+//! Consents and suppressions, also while a run is in progress.
 
 use super::*;
 
 on_each_engine!(
-    marketing_mail_needs_consent_and_the_latest_word_counts,
-    a_suppression_stops_what_its_scope_covers,
-    who_unsubscribes_after_the_mail_was_enqueued_gets_none,
-    a_wish_that_comes_in_between_two_calls_of_a_batch_is_heard,
-    a_wish_is_heard_before_every_call_of_a_provider_that_knows_keys_too,
-    who_follows_the_link_of_a_mail_is_not_mailed_any_more,
-    nobody_is_sent_anything_who_left_before_their_mail_was_marked,
+    marketing_email_needs_consent_and_the_latest_counts,
+    suppression_stops_its_scope,
+    unsubscribed_after_enqueueing_is_not_sent_to,
+    suppression_between_two_calls_of_a_batch_applies,
+    suppression_applies_before_every_call_with_keys_too,
+    unsubscribe_link_stops_further_emails,
+    unsubscribed_before_marking_is_not_sent_to,
 );
 
 /// Two workers race with people who leave. What is not marked when `suppress` has returned is never sent.
-async fn nobody_is_sent_anything_who_left_before_their_mail_was_marked(engine: Engine) {
+async fn unsubscribed_before_marking_is_not_sent_to(engine: Engine) {
     const COUNT: usize = 300;
     let place = engine.place().await;
     let (outbox, provider) = (place.open().await, forgetful());
@@ -47,7 +47,7 @@ async fn nobody_is_sent_anything_who_left_before_their_mail_was_marked(engine: E
     assert!(wronged.is_empty(), "{wronged:?}");
 }
 
-async fn who_follows_the_link_of_a_mail_is_not_mailed_any_more(engine: Engine) {
+async fn unsubscribe_link_stops_further_emails(engine: Engine) {
     let (outbox, provider) = (engine.outbox().await, Memory::new());
     let keys = UnsubscribeKeys::new(&mkt_connect::Secret::new("24 bytes or more from a key store")).unwrap();
     let base = "https://shop.example/leave".parse().unwrap();
@@ -81,7 +81,7 @@ async fn who_follows_the_link_of_a_mail_is_not_mailed_any_more(engine: Engine) {
     assert_eq!(other.import_suppressions(file).await.unwrap().added, 2);
 }
 
-async fn marketing_mail_needs_consent_and_the_latest_word_counts(engine: Engine) {
+async fn marketing_email_needs_consent_and_the_latest_counts(engine: Engine) {
     let outbox = engine.outbox().await;
     let later = |text: &str| instant(text);
     let word = |number: usize, granted, at| match granted {
@@ -119,7 +119,7 @@ async fn marketing_mail_needs_consent_and_the_latest_word_counts(engine: Engine)
     assert!(matches!(outbox.enqueue(&emails[..1], noon()).await.unwrap()[0], Enqueued::Suppressed(..)));
 }
 
-async fn a_suppression_stops_what_its_scope_covers(engine: Engine) {
+async fn suppression_stops_its_scope(engine: Engine) {
     let outbox = engine.outbox().await;
     for number in 0..4 {
         outbox.record_consents(&[consent(&reader(number))]).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_suppression_stops_what_its_scope_covers(engine: Engine) {
     assert!(matches!(outbox.enqueue(&[other], noon()).await.unwrap()[0], Enqueued::Enqueued(_)));
 }
 
-async fn who_unsubscribes_after_the_mail_was_enqueued_gets_none(engine: Engine) {
+async fn unsubscribed_after_enqueueing_is_not_sent_to(engine: Engine) {
     let (outbox, provider) = (engine.with(3).await, Memory::new());
     outbox.suppress(&[suppression(&reader(1), SuppressionScope::All)]).await.unwrap();
     let report = outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
@@ -159,7 +159,7 @@ async fn who_unsubscribes_after_the_mail_was_enqueued_gets_none(engine: Engine) 
 
 /// The batch was claimed before the wish came in; the gate before the call still sees it. Without the gate in
 /// `mark_sending` both tests fail.
-async fn a_wish_that_comes_in_between_two_calls_of_a_batch_is_heard(engine: Engine) {
+async fn suppression_between_two_calls_of_a_batch_applies(engine: Engine) {
     for (act, expected) in [
         (Act::Suppress, Counts { recipients: 4, sent: 3, suppressed: 1, ..Counts::default() }),
         (Act::Cancel, Counts { recipients: 4, sent: 1, cancelled: 3, ..Counts::default() }),
@@ -172,7 +172,7 @@ async fn a_wish_that_comes_in_between_two_calls_of_a_batch_is_heard(engine: Engi
     }
 }
 
-async fn a_wish_is_heard_before_every_call_of_a_provider_that_knows_keys_too(engine: Engine) {
+async fn suppression_applies_before_every_call_with_keys_too(engine: Engine) {
     for (act, expected) in [
         (Act::Suppress, Counts { recipients: 4, sent: 3, suppressed: 1, ..Counts::default() }),
         (Act::Cancel, Counts { recipients: 4, sent: 1, cancelled: 3, ..Counts::default() }),
