@@ -46,15 +46,16 @@ impl Message {
         let (from, to) = (mailbox(self.from())?, mailbox(self.to())?);
         let envelope = lettre::address::Envelope::new(Some(from.email.clone()), vec![to.email.clone()])
             .map_err(|_| refused("no envelope can be made"))?;
-        let mut builder = lettre::Message::builder()
-            .from(from)
-            .to(to)
-            .envelope(envelope)
+        let mut builder = lettre::Message::builder().envelope(envelope);
+        builder = addressed(builder, "From", from, lettre::message::MessageBuilder::from);
+        builder = addressed(builder, "To", to, lettre::message::MessageBuilder::to);
+        builder = builder
             .subject(self.subject().as_str())
             .date(SystemTime::from(at))
             .message_id(Some(self.message_id(key)));
         if let Some(reply_to) = self.reply_to() {
-            builder = builder.reply_to(mailbox(reply_to)?);
+            let reply_to = mailbox(reply_to)?;
+            builder = addressed(builder, "Reply-To", reply_to, lettre::message::MessageBuilder::reply_to);
         }
         if let Some(link) = self.list_unsubscribe() {
             builder = builder
@@ -115,6 +116,28 @@ fn mailbox(mailbox: &Mailbox) -> Result<lettre::message::Mailbox, Error> {
     let address = mailbox.address.as_str().parse().map_err(|_| refused("an address is not well-formed"))?;
     let name = mailbox.name.as_ref().map(|name| name.as_str().to_owned());
     Ok(lettre::message::Mailbox::new(name, address))
+}
+
+/// Adds a mailbox by `add`. lettre leaves a name such as `.` or `J.D.` unquoted, which is no phrase (RFC 5322 §3.2.5):
+/// those are quoted here.
+fn addressed(
+    builder: lettre::message::MessageBuilder,
+    header: &'static str,
+    mailbox: lettre::message::Mailbox,
+    add: impl FnOnce(
+        lettre::message::MessageBuilder,
+        lettre::message::Mailbox,
+    ) -> lettre::message::MessageBuilder,
+) -> lettre::message::MessageBuilder {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    match &mailbox.name {
+        Some(name) if name.contains('.') && name.bytes().all(plain) => {
+            let value = format!("\"{name}\" <{}>", mailbox.email);
+            let header = HeaderName::new_from_ascii_str(header);
+            builder.raw_header(HeaderValue::dangerous_new_pre_encoded(header, value.clone(), value))
+        }
+        _ => add(builder, mailbox),
+    }
 }
 
 fn header(name: &str, value: String) -> Result<HeaderValue, Error> {

@@ -18,7 +18,7 @@ async fn unwritable_path_is_one_clear_error() {
     std::fs::write(&file, "x").unwrap();
     let error = Maildir::open(file.join("mails")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage);
-    assert!(error.to_string().contains("mails cannot be made") && error.source().is_some(), "{error}");
+    assert!(error.to_string().contains("mails cannot be created") && error.source().is_some(), "{error}");
     let error = Outbox::open(file.join("mail.db")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage);
     assert!(error.to_string().contains("mail.db cannot be opened"), "{error}");
