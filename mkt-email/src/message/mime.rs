@@ -124,10 +124,7 @@ fn addressed(
     builder: lettre::message::MessageBuilder,
     header: &'static str,
     mailbox: lettre::message::Mailbox,
-    add: impl FnOnce(
-        lettre::message::MessageBuilder,
-        lettre::message::Mailbox,
-    ) -> lettre::message::MessageBuilder,
+    add: impl FnOnce(lettre::message::MessageBuilder, lettre::message::Mailbox) -> lettre::message::MessageBuilder,
 ) -> lettre::message::MessageBuilder {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     match &mailbox.name {

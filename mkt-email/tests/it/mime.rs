@@ -256,8 +256,18 @@ fn no_line_exceeds_the_smtp_limit() {
 /// RFC 5322 §3.2.5: a display name is atoms, encoded words or quoted strings. A full stop is none of the first.
 #[test]
 fn display_name_is_a_valid_phrase() {
-    for name in [".", "J.D.", "Amazon.fr", "J. Dupont", "M. de La Tour", "Martin, Zoe", "Zoe (Lyon)", "Zoe; Anna: x", "a@b", "Zoé"]
-    {
+    for name in [
+        ".",
+        "J.D.",
+        "Amazon.fr",
+        "J. Dupont",
+        "M. de La Tour",
+        "Martin, Zoe",
+        "Zoe (Lyon)",
+        "Zoe; Anna: x",
+        "a@b",
+        "Zoé",
+    ] {
         let to = Mailbox::named(reader(1), name).unwrap();
         let message = Message::builder("news@shop.example".parse().unwrap(), to, "Hello".parse().unwrap())
             .text("Hello");
