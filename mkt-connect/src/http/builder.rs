@@ -1,7 +1,7 @@
 //! Builds a client: everything that can be checked without a network is checked here.
 
 use super::address::{self, AllowedHost, PinnedResolver, Reach};
-use super::client::{Client, Inner};
+use super::client::{Client, Inner, Jitter};
 use super::rate::{Limits, RateBudget};
 use super::request::Value;
 use super::retry::Budget;
@@ -40,9 +40,6 @@ pub struct ClientBuilder {
     jitter: Jitter,
 }
 
-/// Draws an even number from 0 to 1.
-pub(super) type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
-
 /// Jitter needs no more than that clients differ: the standard library's hash keys are random.
 fn random_draw() -> f64 {
     use std::hash::{BuildHasher, RandomState};
@@ -50,8 +47,17 @@ fn random_draw() -> f64 {
     f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }
 
+impl Client {
+    /// Starts the settings of a client for `service` (the name that errors carry) at `base_url`, such as
+    /// `https://api.brevo.com/v3`.
+    #[must_use]
+    pub fn builder(service: &'static str, base_url: &str) -> ClientBuilder {
+        ClientBuilder::new(service, base_url)
+    }
+}
+
 impl ClientBuilder {
-    pub(super) fn new(service: &'static str, base_url: &str) -> Self {
+    fn new(service: &'static str, base_url: &str) -> Self {
         Self {
             service,
             base_url: base_url.trim().to_owned(),

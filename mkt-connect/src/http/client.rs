@@ -1,6 +1,5 @@
 //! The client: one exchange with the one configured host.
 
-use super::builder::{ClientBuilder, Jitter};
 use super::failure;
 use super::rate::RateBudget;
 use super::request::{Body, Method, Replay, Request, Value};
@@ -15,6 +14,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
+
+/// Draws an even number from 0 to 1.
+pub(super) type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// An HTTP client of one service at one host. Clones share connections.
 ///
@@ -40,13 +42,6 @@ pub(super) struct Inner {
 }
 
 impl Client {
-    /// Starts the settings of a client for `service` (the name that errors carry) at `base_url`, such as
-    /// `https://api.brevo.com/v3`.
-    #[must_use]
-    pub fn builder(service: &'static str, base_url: &str) -> ClientBuilder {
-        ClientBuilder::new(service, base_url)
-    }
-
     /// The name that errors carry.
     #[must_use]
     pub fn service(&self) -> &'static str {

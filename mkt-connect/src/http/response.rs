@@ -89,13 +89,10 @@ impl Response {
             .map_err(|error| self.error(ErrorKind::Protocol).with_detail(describe(&error)))
     }
 
-    /// What the answer says about when to come back: its `Retry-After` header, or else words in a short body
-    /// ([`try_again_after`](super::retry::try_again_after)).
+    /// The wait that the `Retry-After` header of the answer asks for.
     #[must_use]
     pub fn retry_advice(&self) -> Option<Duration> {
-        let from_header =
-            self.header("retry-after").and_then(|value| retry::retry_after(value, self.received_at));
-        from_header.or_else(|| retry::try_again_after(&self.text(), self.received_at))
+        self.header("retry-after").and_then(|value| retry::retry_after(value, self.received_at))
     }
 
     /// An error about this answer: service, operation, status and [`Delivery::Answered`] are filled in, and for

@@ -210,8 +210,8 @@ impl Budget {
     }
 }
 
-/// The longest wait that is believed; more is cut to it.
-const LONGEST_ADVICE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The longest wait that is believed; a longer one is cut to it.
+pub const LONGEST_ADVICE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Reads the value of a `Retry-After` header (RFC 9110, section 10.2.3): seconds, or a date. A date in the past is no
 /// wait at all; garbage is `None`; anything over 30 days is 30 days.
@@ -246,72 +246,4 @@ fn until_date(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     let date = httpdate::parse_http_date(text).ok()?;
     let wait = DateTime::<Utc>::from(date).signed_duration_since(now);
     Some(wait.to_std().unwrap_or_default().min(LONGEST_ADVICE))
-}
-
-/// Finds advice in the text of an answer: `try again after 120 seconds`, `try again after Mon, 25 Aug 2025 07:00:31
-/// UTC` (both Mailgun, which throttles in words and not in headers), `retry in 5 minutes`.
-///
-/// Only the first 4 KiB are looked at. A number without a unit is seconds.
-#[must_use]
-pub fn try_again_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
-    const PHRASES: [&str; 4] = ["try again after ", "try again in ", "retry after ", "retry in "];
-    let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= 4096).unwrap_or(text.len());
-    // ASCII lower case keeps every byte where it was.
-    let lower = text[..end].to_ascii_lowercase();
-    PHRASES.iter().find_map(|phrase| {
-        let at = lower.find(phrase)? + phrase.len();
-        amount(&lower[at..]).or_else(|| {
-            // `Mon, 25 Aug 2025 07:00:31 UTC`: an HTTP date but for the name of its zone.
-            let date = text.get(at..at + 25)?;
-            let zone = lower.get(at + 25..at + 29)?;
-            let is_utc = zone == " utc" || zone == " gmt";
-            if is_utc { until_date(&format!("{date} GMT"), now) } else { None }
-        })
-    })
-}
-
-/// `120 seconds`, `5 min`, `1h`.
-fn amount(text: &str) -> Option<Duration> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let number = text.get(..digits).filter(|digits| !digits.is_empty())?;
-    let number: u64 = number.parse().unwrap_or(u64::MAX);
-    let unit = text[digits..].trim_start();
-    let factor = match unit {
-        unit if unit.starts_with("ms") || unit.starts_with("milli") => {
-            return Some(Duration::from_millis(number).min(LONGEST_ADVICE));
-        }
-        unit if unit.starts_with("min") || unit == "m" || unit.starts_with("m ") => 60,
-        unit if unit.starts_with('h') => 3600,
-        unit if unit.starts_with("day") => 86_400,
-        _ => 1,
-    };
-    Some(Duration::from_secs(number.saturating_mul(factor)).min(LONGEST_ADVICE))
-}
-
-/// Reads Meta's `X-Business-Use-Case-Usage` header: the largest `estimated_time_to_regain_access`, which is in
-/// **minutes**. `None` when it is absent, zero or not JSON.
-///
-/// ```
-/// use mkt_connect::http::retry::regain_access;
-/// let header = r#"{"17":[{"type":"pages","call_count":100,"estimated_time_to_regain_access":7}]}"#;
-/// assert_eq!(regain_access(header), Some(std::time::Duration::from_secs(7 * 60)));
-/// ```
-#[must_use]
-pub fn regain_access(header: &str) -> Option<Duration> {
-    fn longest(value: &serde_json::Value) -> u64 {
-        match value {
-            serde_json::Value::Object(fields) => fields
-                .iter()
-                .map(|(name, value)| match value.as_u64() {
-                    Some(minutes) if name == "estimated_time_to_regain_access" => minutes,
-                    _ => longest(value),
-                })
-                .max()
-                .unwrap_or(0),
-            serde_json::Value::Array(values) => values.iter().map(longest).max().unwrap_or(0),
-            _ => 0,
-        }
-    }
-    let minutes = longest(&serde_json::from_str(header).ok()?);
-    (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)).min(LONGEST_ADVICE))
 }

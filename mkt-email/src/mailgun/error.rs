@@ -1,7 +1,7 @@
 //! What Mailgun's answers mean: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages> and
-//! <https://documentation.mailgun.com/docs/mailgun/user-manual/api-errors>, read in November 2026. It throttles in the
-//! text of a 429, a 420 or a 421 (listmonk #1250, mailgun-java #50), with seconds or a date.
+//! <https://documentation.mailgun.com/docs/mailgun/user-manual/api-errors>, read in November 2026.
 
+use super::throttle;
 use super::wire::Refused;
 use crate::provider::RejectReason;
 use mkt_connect::http::Response;
@@ -18,14 +18,14 @@ pub(super) enum Said {
 
 /// Reads an answer; `clean` takes out of the vendor's words what was said to it.
 pub(super) fn judge(response: &Response, clean: &dyn Fn(&str) -> String) -> Said {
-    let failed = |kind, detail: &str| Said::Failed(response.error(kind).with_detail(detail));
+    let failed = |kind, detail: &str| Said::Failed(throttle::error(response, kind).with_detail(detail));
     let words = response.json::<Refused>().ok().map(|body| clean(&body.message));
     let lower = words.as_deref().unwrap_or_default().to_ascii_lowercase();
     match response.status() {
         420 | 421 | 429 => failed(ErrorKind::RateLimited, "a limit of the account is reached"),
         // The same words under another status.
         400 | 403 if lower.contains("limit exceeded") && lower.contains("try again after") => {
-            let limited = response.error(ErrorKind::RateLimited);
+            let limited = throttle::error(response, ErrorKind::RateLimited);
             Said::Failed(limited.with_detail("a limit of the account is reached"))
         }
         408 | 500.. => failed(ErrorKind::Unavailable, "the server failed, or one on the way to it"),

@@ -6,6 +6,7 @@
 mod error;
 mod form;
 mod limit;
+mod throttle;
 mod wire;
 
 use crate::Message;
