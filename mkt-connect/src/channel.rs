@@ -1,10 +1,10 @@
-//! Marketing channels: one closed vocabulary, so that reports of different sources can be compared.
+//! Marketing channels: one closed vocabulary, so that reports of different sources are comparable.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Where a visitor came from. Stored and printed as the lower-case name.
+/// A marketing channel. Stored and printed as its lower-case name.
 ///
 /// The first four are the course's; a source's own grouping is kept beside it (`channel_detail`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub enum Channel {
     Organic,
     /// Paid search and paid social.
     Paid,
-    /// Links in e-mails.
+    /// Links in emails.
     Email,
     /// Unpaid posts on social networks.
     Social,
@@ -34,7 +34,7 @@ pub enum Channel {
     Video,
     /// Assistants that answer with links.
     Ai,
-    /// Known not to be any of the others, or not known.
+    /// None of the others, or unknown.
     Other,
 }
 
@@ -83,7 +83,7 @@ impl fmt::Display for Channel {
     }
 }
 
-/// A text that names no channel.
+/// An unknown channel name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a channel (one of organic, paid, email, social, direct, referral, affiliate, display, push, sms, video, ai, other)"
@@ -93,7 +93,7 @@ pub struct UnknownChannel(pub String);
 impl FromStr for Channel {
     type Err = UnknownChannel;
 
-    /// Reads the stored name; upper case and surrounding white space are forgiven.
+    /// Parses the stored name, ignoring case and surrounding white space.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wanted = text.trim();
         Self::ALL

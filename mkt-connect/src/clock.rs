@@ -1,4 +1,4 @@
-//! Time as something that is handed in, so that waiting can be tested without waiting.
+//! A clock that is passed in, so that tests of waiting do not wait.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -7,27 +7,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Tells the time and waits.
+/// A clock: gives the time and sleeps.
 #[async_trait]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The time of day, for dates that the other side names. It may jump.
+    /// The wall-clock time. It may jump.
     fn now(&self) -> DateTime<Utc>;
 
-    /// Time since some fixed moment; it never runs backwards.
+    /// Time since a fixed instant; monotonic.
     fn elapsed(&self) -> Duration;
 
     /// Returns once `duration` has passed. Dropping the future ends the wait.
     async fn sleep(&self, duration: Duration);
 }
 
-/// The system's clock and tokio's timer.
+/// The system clock and tokio's timer.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     started: tokio::time::Instant,
 }
 
 impl SystemClock {
-    /// A clock that starts to count now.
+    /// A clock whose [`elapsed`](Clock::elapsed) starts at zero now.
     #[must_use]
     pub fn new() -> Self {
         Self { started: tokio::time::Instant::now() }
@@ -56,7 +56,7 @@ impl Clock for SystemClock {
 }
 
 /// A clock for tests: time passes when [`advance`](Self::advance) says so, or, for a clock made with
-/// [`skipping`](Self::skipping), when somebody sleeps. Clones are the same clock.
+/// [`skipping`](Self::skipping), on every sleep. Clones are the same clock.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -90,12 +90,12 @@ impl ManualClock {
         Self { skips: true, ..Self::new(start) }
     }
 
-    /// Moves the time on and wakes whoever has slept long enough.
+    /// Advances the time and wakes the sleepers that are due.
     pub fn advance(&self, duration: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed = elapsed.saturating_add(duration));
     }
 
-    /// All sleeps that were begun, in their order.
+    /// The durations of all sleeps so far, in order.
     #[must_use]
     pub fn sleeps(&self) -> Vec<Duration> {
         self.sleeps.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -131,7 +131,7 @@ impl fmt::Debug for ManualClock {
     }
 }
 
-/// `at` plus `by`; the last instant that chrono can name where the sum lies beyond it.
+/// `at` plus `by`; saturates at [`DateTime::<Utc>::MAX_UTC`].
 #[must_use]
 pub fn later(at: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     let by = chrono::Duration::from_std(by).unwrap_or(chrono::Duration::MAX);

@@ -1,7 +1,7 @@
 //! The one error that connectors share.
 //!
-//! It answers three questions for whoever has to act: what kind of failure, may the call be repeated, and did the
-//! request reach the other side. It holds no URL, no header, no body, no recipient.
+//! It says what kind of failure happened, whether the call may be retried, and whether the request reached the server. It
+//! holds no URL, header, body or recipient.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,27 +12,27 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Cause = Box<dyn StdError + Send + Sync + 'static>;
 
-/// What went wrong, in the words a caller branches on.
+/// What kind of failure: what a caller branches on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The connector was built or configured wrongly (a bad base URL, a missing key).
+    /// The connector is misconfigured (a bad base URL, a missing key).
     Config,
-    /// The caller's input cannot be sent as it is.
+    /// The caller's input is invalid.
     Input,
-    /// The credentials are missing, wrong or locked out. Repeating makes it worse.
+    /// The credentials are missing, wrong or locked out. Retrying makes it worse.
     Auth,
-    /// What was asked for does not exist on the other side.
+    /// The requested resource does not exist.
     NotFound,
-    /// The other side already holds something that contradicts the request.
+    /// The request contradicts existing data.
     Conflict,
-    /// The other side asks to slow down; see [`Error::retry_after`].
+    /// A rate limit is reached; see [`Error::retry_after`].
     RateLimited,
-    /// The other side, or the way to it, does not work now.
+    /// The server, or the network to it, is unavailable at the moment.
     Unavailable,
-    /// The connector or the account cannot do this at all.
+    /// The connector or the account does not support the operation.
     Unsupported,
-    /// The answer does not follow the documented protocol.
+    /// The response does not follow the documented protocol.
     Protocol,
     /// A local resource failed: a file, a disk, a database.
     Storage,
@@ -45,15 +45,15 @@ pub enum ErrorKind {
 impl ErrorKind {
     fn clause(self) -> &'static str {
         match self {
-            Self::Config => "is not configured rightly",
-            Self::Input => "was given input it cannot use",
-            Self::Auth => "refused the credentials",
-            Self::NotFound => "did not find what was asked for",
-            Self::Conflict => "already holds something else",
-            Self::RateLimited => "asks to slow down",
-            Self::Unavailable => "is not available",
-            Self::Unsupported => "cannot do this",
-            Self::Protocol => "answered something unexpected",
+            Self::Config => "is misconfigured",
+            Self::Input => "rejected the input",
+            Self::Auth => "rejected the credentials",
+            Self::NotFound => "found nothing",
+            Self::Conflict => "found conflicting data",
+            Self::RateLimited => "is rate limited",
+            Self::Unavailable => "is unavailable",
+            Self::Unsupported => "does not support this",
+            Self::Protocol => "gave an unexpected response",
             Self::Storage => "could not read or write its storage",
             Self::Cancelled => "was cancelled",
             Self::Other => "failed",
@@ -61,16 +61,16 @@ impl ErrorKind {
     }
 }
 
-/// What is known about the request's way to the other side.
+/// Whether a request reached the server.
 ///
-/// A call that may have arrived is never repeated unless repeating is provably harmless.
+/// A call that may have arrived is retried only where a second arrival is provably harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Delivery {
     /// No byte of the request left this process, or the connection was never made.
     NotSent,
-    /// The request was (partly) written and no complete answer came back.
+    /// The request was written, at least in part, and no complete response came back.
     Unknown,
-    /// The other side answered.
+    /// The server responded.
     Answered,
 }
 
@@ -83,7 +83,7 @@ pub enum Delivery {
 ///     .delivered(Delivery::Answered)
 ///     .with_retry_after(std::time::Duration::from_secs(30))
 ///     .with_detail("HTTP 429");
-/// assert_eq!(error.to_string(), "brevo asks to slow down (send): HTTP 429");
+/// assert_eq!(error.to_string(), "brevo is rate limited (send): HTTP 429");
 /// assert!(error.is_retryable());
 /// ```
 pub struct Error(Box<Inner>);
@@ -101,8 +101,8 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `service` (a vendor's or engine's name) while doing `operation` (a verb). Nothing is taken to
-    /// have been sent until [`delivered`](Self::delivered) says so.
+    /// An error of `service` (a vendor's or engine's name) while doing `operation` (a verb). The delivery is
+    /// [`Delivery::NotSent`] until [`delivered`](Self::delivered) sets another.
     #[must_use]
     pub fn new(kind: ErrorKind, service: &'static str, operation: &'static str) -> Self {
         Self(Box::new(Inner {
@@ -118,28 +118,28 @@ impl Error {
         }))
     }
 
-    /// States what is known about delivery.
+    /// Sets the delivery.
     #[must_use]
     pub fn delivered(mut self, delivery: Delivery) -> Self {
         self.0.delivery = delivery;
         self
     }
 
-    /// Adds the wait that the other side asked for.
+    /// Adds the wait that the server asked for.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
     }
 
-    /// Adds the protocol status of the answer (HTTP or SMTP).
+    /// Adds the protocol status of the response (HTTP or SMTP).
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.0.status = Some(status);
         self
     }
 
-    /// Adds the code of the failure as the other side gives it: a SQLSTATE (`23505`), SQLite's extended result code
+    /// Adds the code of the failure as the server or engine gives it: a SQLSTATE (`23505`), SQLite's extended result code
     /// (`2067`), a vendor's own code. Decisions read this, never the text.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
@@ -147,7 +147,7 @@ impl Error {
         self
     }
 
-    /// Adds one clause for people. It must hold no secret and no personal data.
+    /// Adds one clause for the reader. It must hold no secret and no personal data.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = Some(detail.into());
@@ -161,31 +161,31 @@ impl Error {
         self
     }
 
-    /// What went wrong.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Who failed.
+    /// The vendor or engine that failed.
     #[must_use]
     pub fn service(&self) -> &'static str {
         self.0.service
     }
 
-    /// Doing what.
+    /// The operation that failed, a verb.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.0.operation
     }
 
-    /// Whether the request reached the other side.
+    /// Whether the request reached the server.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         self.0.delivery
     }
 
-    /// How long the other side asked to wait.
+    /// How long the server asked to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -203,14 +203,14 @@ impl Error {
         self.0.code.as_deref()
     }
 
-    /// The clause for people, where there is one.
+    /// The clause for the reader, where there is one.
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         self.0.detail.as_deref()
     }
 
-    /// Whether the same call may help later **and** repeating it is harmless: throttled (the other side refused to
-    /// act), or unavailable before anything was sent.
+    /// Whether a retry may succeed **and** is harmless: the server refused to act because of a rate limit, or it was
+    /// unavailable before anything was sent.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
@@ -220,11 +220,11 @@ impl Error {
         }
     }
 
-    /// Whether a request that failed so may nevertheless have been acted upon.
+    /// Whether the failed request may nevertheless have taken effect.
     ///
-    /// Not when it was not sent, and not when it was answered with a refusal. A 5xx is an answer, but a gateway gives
-    /// it too after it has passed the request on, and an answer that cannot be read may have been a yes: after
-    /// [`ErrorKind::Unavailable`], [`ErrorKind::Protocol`] and [`ErrorKind::Other`] there is doubt.
+    /// `false` where it was not sent and where the server rejected it. A gateway may give a 5xx after it passed the
+    /// request on, and a response that cannot be read may have been a success: after a response of
+    /// [`ErrorKind::Unavailable`], [`ErrorKind::Protocol`] or [`ErrorKind::Other`] the effect is unknown.
     #[must_use]
     pub fn leaves_doubt(&self) -> bool {
         match self.0.delivery {
@@ -269,10 +269,10 @@ impl StdError for Error {
     }
 }
 
-/// An error and its causes on one line, for whoever has to mend it: what a program prints before it ends.
+/// An error and its causes on one line, for a program to print before it exits.
 ///
-/// Of a connector's error about input, a file or a table, its own clause is enough: what a driver says below it is not
-/// for people, what the system says is. Control characters become spaces.
+/// An [`Error`] about input, configuration or storage is shown by its detail alone: causes below it are left out unless
+/// they are [`std::io::Error`]s. Control characters become spaces.
 ///
 /// ```
 /// use mkt_connect::{Error, ErrorKind, sentence};
@@ -328,14 +328,14 @@ mod tests {
             .with_source(std::io::Error::other("expected value at line 1"));
         assert_eq!(
             error.to_string(),
-            "matomo answered something unexpected (read visits): the answer is not JSON"
+            "matomo gave an unexpected response (read visits): the answer is not JSON"
         );
         assert!(!error.to_string().contains("expected value"));
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("expected value at line 1"));
     }
 
     #[test]
-    fn a_call_that_may_have_arrived_is_never_called_retryable() {
+    fn call_that_may_have_arrived_is_not_retryable() {
         for kind in [ErrorKind::Unavailable, ErrorKind::RateLimited, ErrorKind::Protocol] {
             let error = Error::new(kind, "brevo", "send").delivered(Delivery::Unknown);
             assert!(!error.is_retryable(), "{kind:?}");

@@ -1,21 +1,21 @@
-//! What marketing connectors share, and nothing that only one of them needs.
+//! Shared parts of marketing connectors: secrets, errors, money, campaign tags, HTTP, tables, SQL, charts.
 //!
 //! | part | what it is for | feature |
 //! |---|---|---|
-//! | [`Secret`] | a key that cannot be printed by accident | |
-//! | [`Error`], [`ErrorKind`], [`Delivery`] | what failed, whether it may be repeated, whether it arrived | |
-//! | [`Channel`] | where a visitor came from: one vocabulary | |
-//! | [`campaign`] | tags in URLs (utm, Matomo, AT Internet), and the one id of a campaign | |
-//! | [`Money`], [`Currency`] | exact amounts; two currencies are never added | |
+//! | [`Secret`] | an API key that cannot be printed by accident | |
+//! | [`Error`], [`ErrorKind`], [`Delivery`] | what failed, whether it can be retried, whether the request arrived | |
+//! | [`Channel`] | marketing channels: one closed vocabulary | |
+//! | [`campaign`] | campaign tags in URLs (UTM, Matomo, AT Internet) and the campaign id made of them | |
+//! | [`Money`], [`Currency`] | exact amounts with their currency | |
 //! | [`Stop`] | asks long work to end, in two steps | |
-//! | `clock` | time handed in, so that waiting is tested without waiting | `clock` |
-//! | `http` | requests to one host over TLS, the retry decision, rate budgets, pages as a stream | `http` |
+//! | `clock` | a clock that is passed in: the system clock, or a manual one for tests | `clock` |
+//! | `http` | HTTP client for one host, retry decision, rate limits, paging as a stream | `http` |
 //! | `sql` | errors by code, opening, migrations and locks on SQLite and PostgreSQL | `sqlite`, `postgres` |
-//! | `table` | the one reader of delimited text | `table` |
-//! | `testing` | a scripted HTTP server on loopback that can misbehave | `testing` |
-//! | `chart` | charts as SVG, and a page of them | `chart` |
+//! | `table` | reader of delimited text (CSV): encodings, header, cells, quarantined rows | `table` |
+//! | `testing` | scripted HTTP server on loopback, for tests | `testing` |
+//! | `chart` | charts as SVG (with `png` as PNG), and an HTML page | `chart`, `png` |
 //!
-//! A newsletter's link, the line of costs and the landing URL in a log are the same campaign:
+//! The link in a newsletter and the landing URL in a log have the same campaign id:
 //!
 //! ```
 //! use mkt_connect::campaign::{CampaignTags, TagFamily, campaign_id, tag_url};
@@ -27,8 +27,8 @@
 //! # Ok::<(), mkt_connect::campaign::TagError>(())
 //! ```
 //!
-//! A connector asks through `http` and says in one place what its vendor's answers mean. Whatever fails, the error
-//! tells whether the request may have arrived, so that nothing is sent twice by mistake:
+//! A connector sends requests with `http` and maps its vendor's statuses to error kinds in one closure. Each error says
+//! whether the request may have arrived, so that nothing is sent twice by mistake:
 //!
 //! ```
 //! # #[cfg(all(feature = "http", feature = "testing"))]
@@ -37,7 +37,7 @@
 //! use mkt_connect::testing::{Answer, Server};
 //! use mkt_connect::{Delivery, ErrorKind, Secret};
 //!
-//! // The vendor takes the request, and then its gateway loses the answer.
+//! // The vendor accepts the request, and its gateway loses the response.
 //! let vendor = Server::start(|_| Answer::status(502)).await?;
 //! let client = Client::builder("brevo", &vendor.url())
 //!     .allow_insecure_host(&vendor.authority()) // only because the fake speaks plain http
@@ -53,14 +53,15 @@
 //!     })
 //!     .await
 //!     .unwrap_err();
-//! assert_eq!(error.to_string(), "brevo is not available (send)");
+//! assert_eq!(error.to_string(), "brevo is unavailable (send)");
 //! assert_eq!(error.delivery(), Delivery::Answered);
-//! assert_eq!(vendor.hits(), 1); // it may have been sent: not repeated
+//! assert_eq!(vendor.hits(), 1); // it may have been sent: no retry
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
 //!
-//! What is not here: a proxy or the environment is never read, no runtime is started, nothing global is set.
+//! The crate reads no proxy settings, reads the environment only in [`Secret::from_env`], starts no runtime and sets
+//! nothing global.
 
 pub mod campaign;
 mod channel;

@@ -1,4 +1,4 @@
-//! Text that stands for itself in SVG and HTML.
+//! Escapes text for SVG and HTML.
 
 /// Appends `text` escaped for element content and for quoted attributes. Characters that XML 1.0 forbids are
 /// dropped, white space controls become spaces.

@@ -1,4 +1,4 @@
-//! Values that a notebook of the Rust kernel (evcxr_jupyter) shows by itself.
+//! Rich display in notebooks of the Rust kernel (evcxr_jupyter).
 //!
 //! The kernel calls `evcxr_display` of the last value of a cell, where its type has one, and reads what it prints between
 //! two marks (evcxr's README, "Custom display", November 2026). Charts, pages and tables of these crates have it.
@@ -17,12 +17,12 @@ pub fn content(html: &str) -> String {
     format!("EVCXR_BEGIN_CONTENT text/html\n{html}\nEVCXR_END_CONTENT\n")
 }
 
-/// Prints HTML for the kernel. An output that is closed shows nothing.
+/// Prints HTML for the kernel. A closed standard output is ignored.
 pub fn show(html: &str) {
     let _ = std::io::stdout().lock().write_all(content(html).as_bytes());
 }
 
-/// Text that stands for itself in HTML; control characters are spaces or left out.
+/// Escapes text for HTML; control characters become spaces or are dropped.
 ///
 /// ```
 /// assert_eq!(mkt_connect::notebook::escaped("a < \"b\" & 'c'"), "a &lt; &quot;b&quot; &amp; &#39;c&#39;");

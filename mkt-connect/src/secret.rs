@@ -1,4 +1,4 @@
-//! A secret as a type: what has no `Display` and no `Serialize` cannot be printed by accident.
+//! A type for secrets, without `Display` and `Serialize`, so that they are not printed by accident.
 
 use std::fmt;
 
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_does_not_shred_the_text() {
+    fn short_secret_is_not_redacted() {
         assert_eq!(Secret::new("a").redact("banana"), "banana");
     }
 }

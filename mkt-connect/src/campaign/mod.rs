@@ -1,16 +1,16 @@
-//! Campaign tags in URLs, and the one identity of a campaign.
+//! Campaign tags in URLs, and the campaign id made of them.
 //!
-//! A link in a mail, a landing URL in a log and a line of costs meet in [`campaign_id`]. Tags are rendered and parsed
+//! [`campaign_id`] joins a link in an email, a landing URL in a log and a row of costs. Tags are rendered and parsed
 //! in the spellings of three vendors:
 //!
 //! | family | spelling | source |
 //! |---|---|---|
 //! | [`TagFamily::Utm`] | `utm_source`, `utm_medium`, `utm_campaign`, `utm_term`, `utm_content`, `utm_id` | Google Analytics help, "URL builders" |
-//! | [`TagFamily::Matomo`] | `mtm_campaign`, `mtm_source`, …; the old `pk_*`, `piwik_*` are read | Matomo, "Track marketing campaigns" |
-//! | [`TagFamily::AtInternet`] | `at_medium` and `at_campaign` (both wanted), `at_*` | AT Internet / Piano Analytics, "Campaigns" |
+//! | [`TagFamily::Matomo`] | `mtm_campaign`, `mtm_source`, …; the older `pk_*` and `piwik_*` are parsed too | Matomo, "Track marketing campaigns" |
+//! | [`TagFamily::AtInternet`] | `at_medium` and `at_campaign` (both required), `at_*` | AT Internet / Piano Analytics, "Campaigns" |
 //! | [`TagFamily::Xtor`] | `xtor=EPR-300-[label]-…`, in the query or the fragment | AT Internet, "Marketing campaigns (xtor)" |
 //!
-//! Nothing here decides about channels: that is for whoever knows the site.
+//! Channels are not derived here: the rules depend on the site.
 //!
 //! ```
 //! use mkt_connect::campaign::{CampaignTags, TagFamily, campaign_id, tag_url};
@@ -35,11 +35,11 @@ pub use tagging::tag_url;
 pub use tags::{CampaignTags, TagFamily};
 pub use xtor::{Xtor, XtorElement};
 
-/// Why tags cannot be rendered or put on a URL.
+/// Why tags cannot be rendered or added to a URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TagError {
-    /// Not a URL at all.
+    /// Not an absolute URL.
     #[error("the link is not an absolute URL")]
     NotAUrl,
     /// Neither http nor https.
@@ -48,18 +48,18 @@ pub enum TagError {
     /// The URL holds a user name or a password.
     #[error("a link with a user name or password is not tagged")]
     Credentials,
-    /// The family wants a field that is not there.
+    /// The family requires a field that is missing.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// The family has no place for a field.
-    #[error("{family:?} tags have no place for the {field}")]
+    /// The family has no parameter for a field.
+    #[error("{family:?} tags have no parameter for the {field}")]
     Unsupported {
         /// The family.
         family: TagFamily,
         /// The field of [`CampaignTags`].
         field: &'static str,
     },
-    /// A text holds a character that the family cannot carry.
+    /// A field holds a character that the family does not allow.
     #[error("the {field} cannot hold {character:?} in an xtor tag")]
     Character {
         /// The field of [`CampaignTags`].
@@ -68,6 +68,6 @@ pub enum TagError {
         character: char,
     },
     /// A name of [`CampaignTags::extra`] that is not lower-case letters, digits and underscores, or is a known field's.
-    #[error("{0:?} is not a name for a further tag")]
+    #[error("{0:?} is not a valid name for an extra tag")]
     ExtraName(String),
 }

@@ -1,4 +1,4 @@
-//! The one identity of a campaign, whatever the spelling it was written with.
+//! The campaign id, independent of spelling.
 
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
@@ -9,8 +9,8 @@ const LONGEST: usize = 64;
 
 /// The id of a campaign: the [`slug`]s of source, medium and name, joined by `_`, with `-` for an empty part.
 ///
-/// Every crate uses this one function, for links in mails, landing URLs, costs and declarations. It is stable: a change
-/// would tear stored data apart. It is ASCII, never empty, at most 194 characters long. Two different triples have the
+/// Every crate uses this one function, for links in emails, landing URLs, costs and declarations. It is stable: a change
+/// would break stored data. It is ASCII, never empty, at most 194 characters long. Two different triples have the
 /// same id only if their parts differ in nothing but case, accents, punctuation and white space, or if 32 bits of
 /// SHA-256 collide (for parts that are too long or in other scripts).
 ///
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_cannot_be_shifted_into_each_other() {
+    fn ids_of_shifted_parts_differ() {
         assert_ne!(campaign_id("a", "b_c", "d"), campaign_id("a_b", "c", "d"));
         assert_ne!(campaign_id("a", "", "b"), campaign_id("a", "b", ""));
     }

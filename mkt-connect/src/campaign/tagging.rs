@@ -1,4 +1,4 @@
-//! Puts tags on a link and leaves everything else of it as it was.
+//! Adds tags to a link without changing anything else of it.
 
 use super::{CampaignTags, TagError, TagFamily};
 use url::Url;

@@ -1,4 +1,4 @@
-//! What a tagged link says about where it was placed.
+//! The campaign tags of a link.
 
 use super::xtor::{Xtor, is_xtor};
 use super::{TagError, campaign_id};
@@ -11,10 +11,10 @@ use url::form_urlencoded;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TagFamily {
-    /// `utm_*`, which everybody reads.
+    /// `utm_*`, supported by every tool.
     Utm,
     /// Matomo's `mtm_*`; of `pk_*`, `piwik_*` and `matomo_*` the names that Matomo knows are read as well, and no
-    /// other: `pk_id` is somebody's primary key.
+    /// others: `pk_id` is often a primary key.
     Matomo,
     /// AT Internet's (Piano Analytics') `at_*`.
     AtInternet,
@@ -99,9 +99,9 @@ enum Field {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CampaignTags {
-    /// Who sends the visitor: `google`, `newsletter`. In an `xtor`, the prefix: `SEC`, `EPR`.
+    /// The source of the visit: `google`, `newsletter`. In an `xtor`, the prefix: `SEC`, `EPR`.
     pub source: Option<String>,
-    /// By which means: `cpc`, `email`.
+    /// The medium: `cpc`, `email`.
     pub medium: Option<String>,
     /// The campaign's name.
     pub campaign: Option<String>,
@@ -164,7 +164,7 @@ impl CampaignTags {
         Some(campaign_id(&text(&self.source), &text(&self.medium), name))
     }
 
-    /// Reads the tags of a URL (or of a path with a query), in the first family (see [`TagFamily::ALL`]) of which a
+    /// Parses the tags of a URL (or of a path with a query), in the first family (see [`TagFamily::ALL`]) of which a
     /// known field is there, or, where there is none, of which anything is. `None` when there is no tag.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
@@ -179,7 +179,7 @@ impl CampaignTags {
             .any(Option::is_some)
     }
 
-    /// Reads the tags of one family. The query is read before the fragment (Matomo and AT Internet read both), and of
+    /// Parses the tags of one family. The query is read before the fragment (Matomo and AT Internet read both), and of
     /// several values the first that is not empty counts. Names may be in upper case.
     #[must_use]
     pub fn parse_family(url: &str, family: TagFamily) -> Option<Self> {
@@ -248,7 +248,7 @@ impl CampaignTags {
     /// The tags as parameters of a family, not yet percent-encoded, in a fixed order.
     ///
     /// # Errors
-    /// [`TagError::Missing`]: `utm` wants a source, Matomo a campaign, AT Internet a medium and a campaign, `xtor` a
+    /// [`TagError::Missing`]: `utm` requires a source, Matomo a campaign, AT Internet a medium and a campaign, `xtor` a
     /// source. [`TagError::Unsupported`] and [`TagError::Character`]: see [`Xtor::from_tags`].
     /// [`TagError::ExtraName`].
     pub fn render(&self, family: TagFamily) -> Result<Vec<(String, String)>, TagError> {

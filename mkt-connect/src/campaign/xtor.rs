@@ -1,8 +1,8 @@
 //! AT Internet's `xtor`: `prefix-id-element-…`, where an element may be a label in brackets and a label may hold `-`.
 //!
-//! The form of an e-mail's is `EPR-300-[Presentation_service]-20070304-[link]-3039@20`: prefix, campaign id, label of
+//! The form of an email's is `EPR-300-[Presentation_service]-20070304-[link]-3039@20`: prefix, campaign id, label of
 //! the mailing, date, link, recipient@list. `SEC` (sponsored links) has the platform in the third place, `AD` is
-//! display, `AL` affiliation, `EREC`, `EPR` and `ES` are mails.
+//! display, `AL` affiliation, `EREC`, `EPR` and `ES` are emails.
 
 use super::{CampaignTags, TagError, TagFamily};
 use std::fmt;
@@ -96,7 +96,7 @@ impl Xtor {
     }
 
     /// What the tags of all families have in common: source is the prefix, id and campaign are those of the first
-    /// element; where that has no label, the label of the second (the mailing of a mail), except for `SEC`, whose
+    /// element; where that has no label, the label of the second (the mailing of an email), except for `SEC`, whose
     /// second element is the platform. Content is the first label after those.
     #[must_use]
     pub fn to_tags(&self) -> CampaignTags {

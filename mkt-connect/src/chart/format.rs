@@ -30,7 +30,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The same kind of number with as many decimals as tell two ticks `step` apart.
+    /// The same kind of number with as many decimals as two ticks `step` apart need to differ.
     pub(super) fn for_step(self, step: f64) -> Self {
         let decimals = |step: f64| (0_u8..12).find(|d| has_decimals(step, *d)).unwrap_or(12);
         match self {
@@ -125,7 +125,7 @@ impl fmt::Display for Lang {
     }
 }
 
-/// A text that names no language known here.
+/// An unknown language.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a language of the report (fr or en)")]
 pub struct UnknownLang(pub String);
@@ -133,7 +133,7 @@ pub struct UnknownLang(pub String);
 impl FromStr for Lang {
     type Err = UnknownLang;
 
-    /// Reads `fr` or `en`, whatever the case.
+    /// Parses `fr` or `en`, ignoring case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim().to_ascii_lowercase().as_str() {
             "en" => Ok(Self::En),

@@ -1,4 +1,4 @@
-//! A chart as a bitmap, for mails, slides and spreadsheets that take no SVG.
+//! Charts as bitmaps, for emails, slides and spreadsheets without SVG.
 //!
 //! resvg draws it, in DejaVu Sans Condensed from the crate `dejavu`: no font, library or file of the system is asked for,
 //! so every machine draws the same bytes. The face holds Latin, Greek, Cyrillic, Armenian and Georgian letters; where it
@@ -25,7 +25,7 @@ pub enum Scheme {
     Dark,
 }
 
-/// Why there is no picture.
+/// Why a chart cannot be drawn as a bitmap.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PngError {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_light_and_a_dark_picture_have_their_backgrounds_and_their_bars() {
+    fn light_and_dark_bitmaps_have_their_backgrounds_and_bars() {
         for (scheme, surface, series) in
             [(Scheme::Light, 0xFFFFFF, 0x0072B2), (Scheme::Dark, 0x171E29, 0x58B0E8)]
         {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_would_fill_the_memory_is_refused() {
+    fn bitmap_larger_than_the_limit_is_refused() {
         let error = chart("Visits", 2_000).png(Scheme::Light, 8.0).unwrap_err();
         assert!(matches!(error, PngError::TooLarge { width: 6_080, .. }), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Which hosts and addresses a client may talk to.
+//! Which hosts and addresses a client may connect to.
 //!
 //! A base URL is configuration, and configuration may come from a form: without this check it would let its author
 //! read the cloud's metadata service or the intranet through us (server-side request forgery). Two places are
@@ -119,7 +119,7 @@ impl Reach {
     }
 }
 
-/// Checks the base URL of a client; the answer says what its name may resolve to.
+/// Checks the base URL of a client and returns what its host may resolve to.
 pub(super) fn check(base: &Url, allowed: &[AllowedHost]) -> Result<Reach, &'static str> {
     if !base.username().is_empty() || base.password().is_some() {
         return Err("the base URL holds a user name or password; give credentials to the builder");
@@ -232,20 +232,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_resolves_to_this_machine_is_dialled_only_if_it_was_named() {
+    async fn name_resolving_to_loopback_needs_an_allowed_host() {
         let refused = Err(Refused::Private.to_string());
         assert_eq!(resolve("localhost", "localhost", Reach::Public).await, refused);
         assert!(resolve("localhost", "localhost", Reach::Inside).await.is_ok_and(|count| count > 0));
     }
 
     #[tokio::test]
-    async fn no_other_name_than_the_configured_one_is_resolved() {
+    async fn only_the_configured_host_is_resolved() {
         let refused = Err(Refused::OtherHost.to_string());
         assert_eq!(resolve("api.example", "localhost", Reach::Inside).await, refused);
     }
 
     #[test]
-    fn of_a_mixed_answer_only_the_public_addresses_are_dialled() {
+    fn only_public_addresses_of_a_mixed_answer_are_used() {
         // What a rebinding name server gives: one address to pass the check, one to be dialled.
         let mixed: Vec<IpAddr> =
             ["93.184.215.14", "10.0.0.1", "::ffff:127.0.0.1"].map(|a| a.parse().unwrap()).into();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn even_a_named_host_may_not_resolve_to_a_metadata_service() {
+    fn allowed_host_must_not_resolve_to_a_metadata_service() {
         for (address, allowed) in [
             ("10.0.0.1", true),
             ("127.0.0.1", true),

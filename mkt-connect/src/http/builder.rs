@@ -18,7 +18,7 @@ const TOTAL: Duration = Duration::from_secs(120);
 const PATIENCE: Duration = Duration::from_secs(120);
 const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Short, so that a request is seldom written to a connection which the server is just closing: such a request may
-/// have arrived, and one that may not be repeated is lost in doubt.
+/// have arrived, and one that must not be retried is then lost.
 const POOL_IDLE: Duration = Duration::from_secs(10);
 
 /// Settings of a [`Client`]; start with [`Client::builder`].
@@ -129,14 +129,14 @@ impl ClientBuilder {
         self
     }
 
-    /// How long the other side may be silent: before its answer starts and between two parts of it. Default: 30 s.
+    /// The longest silence of the server, before its response starts and between two parts of it. Default: 30 s.
     #[must_use]
     pub fn read_timeout(mut self, limit: Duration) -> Self {
         self.read_idle = limit;
         self
     }
 
-    /// How long one exchange may take in all. Default: 120 s.
+    /// The longest time for one request and its response. Default: 120 s.
     #[must_use]
     pub fn total_timeout(mut self, limit: Duration) -> Self {
         self.total = limit;
@@ -150,15 +150,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Keeps to the account's budget: each request waits for its turn. Give the same budget to every client of the
-    /// account. Without this the client keeps only to the pauses that the other side asks for.
+    /// Obeys the account's rate budget: each request waits until the limits allow it. Give the same budget to every client of the
+    /// account. Without this the client obeys only the pauses that the server asks for.
     #[must_use]
     pub fn rate(mut self, budget: &RateBudget) -> Self {
         self.rate = Some(budget.clone());
         self
     }
 
-    /// How long a request waits for its turn. When it would be longer, it fails at once as
+    /// How long a request waits for the rate limit. Where it would wait longer, it fails at once as
     /// [`ErrorKind::RateLimited`], not sent. Default: 120 s.
     #[must_use]
     pub fn rate_patience(mut self, limit: Duration) -> Self {
@@ -240,7 +240,7 @@ impl ClientBuilder {
 }
 
 /// TLS on ring, verified by the platform's roots, without touching the process-wide default provider. A client of a
-/// plain-http host gets a configuration that trusts nobody, so that it starts on a machine without certificates too.
+/// plain-http host gets a configuration without trusted roots, so that it starts on a machine without certificates too.
 fn tls(needed: bool) -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))

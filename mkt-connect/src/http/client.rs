@@ -54,7 +54,7 @@ impl Client {
         self.0.base.host_str().unwrap_or_default()
     }
 
-    /// The account's budget, to be told what the other side says about it.
+    /// The account's rate budget, to which rate limits in responses are reported.
     #[must_use]
     pub fn rate(&self) -> &RateBudget {
         &self.0.rate
@@ -65,7 +65,7 @@ impl Client {
     ///
     /// # Errors
     /// The [`delivery`](Error::delivery) says whether the request may have arrived:
-    /// - [`Delivery::NotSent`]: the account's turn is too far off (`RateLimited`), it could not be written as HTTP
+    /// - [`Delivery::NotSent`]: the rate limit resets too late (`RateLimited`), it could not be written as HTTP
     ///   (`Input`), the address is refused (`Config`), no
     ///   connection could be made (`Unavailable`), TLS could not be trusted (`Protocol`);
     /// - [`Delivery::Unknown`]: the connection broke or the time ran out afterwards (`Unavailable`), or the answer
@@ -76,7 +76,7 @@ impl Client {
         self.0.rate.acquire_within(1, self.0.patience).await.map_err(|late| {
             Error::new(ErrorKind::RateLimited, self.0.service, request.operation)
                 .with_retry_after(late.wait)
-                .with_detail("the account is at rest")
+                .with_detail("the rate limit has not reset")
         })?;
         let started = std::time::Instant::now();
         let outcome = self.exchange(request.operation, prepared).await;
@@ -96,12 +96,12 @@ impl Client {
     /// Sends the request, and again where [`retry`] allows it, until `read` makes something of an answer.
     ///
     /// `read` is where a connector says what its vendor's statuses and bodies mean: it returns the value, or an error
-    /// of the right kind ([`Response::error`] fills in the rest). An error that asks for a wait rests the whole
-    /// account, so that no other request goes out before it is over.
+    /// of the right kind ([`Response::error`] fills in the rest). An error with a wait pauses the whole
+    /// account: no other request is sent before it is over.
     ///
     /// # Errors
-    /// The last attempt's error, as it was. When an earlier attempt of a request with a key is in doubt, the delivery
-    /// is [`Delivery::Unknown`] whatever became of the last one.
+    /// The last attempt's error, as it was. Where the effect of an earlier attempt of a request with a key is
+    /// unknown, the delivery is [`Delivery::Unknown`] whatever the last attempt gave.
     pub async fn send_with<T>(
         &self,
         request: &Request,
@@ -138,7 +138,7 @@ impl Client {
             tracing::debug!(service, operation, number, ?decision, "attempt failed");
             match decision {
                 Decision::Retry { after } if inner.budget.withdraw() => inner.clock.sleep(after).await,
-                // What became of the last attempt says nothing about the one that may have been acted upon.
+                // The last attempt says nothing about an earlier one that may have taken effect.
                 _ if earlier_doubt && request.replay_class() != Replay::Idempotent => {
                     return Err(error.delivered(Delivery::Unknown));
                 }
@@ -160,10 +160,7 @@ impl Client {
                 .with_detail(detail)
         };
         if status.is_redirection() {
-            return Err(answered(
-                ErrorKind::Protocol,
-                "it redirects elsewhere, which is not followed; check the base URL",
-            ));
+            return Err(answered(ErrorKind::Protocol, "redirects are not followed; check the base URL"));
         }
         let headers = answer
             .headers()
@@ -204,8 +201,7 @@ impl Client {
             Body::Unserialisable => return Err(input("the body cannot be written as JSON")),
         };
         if let Some(content_type) = content_type {
-            let value =
-                HeaderValue::from_str(content_type).map_err(|_| input("the content type is not one"))?;
+            let value = HeaderValue::from_str(content_type).map_err(|_| input("invalid content type"))?;
             prepared.headers_mut().insert(CONTENT_TYPE, value);
         }
         for headers in [&self.0.headers, &request.headers] {
@@ -229,14 +225,14 @@ impl Client {
         let mut url = self.0.base.clone();
         let path = request.path.trim_start_matches('/');
         if path.contains(['?', '#', '\\']) || path.chars().any(char::is_control) {
-            return Err("the path holds a character that ends a path");
+            return Err("the path holds ?, #, a backslash or a control character");
         }
         let is_dots = |segment: &str| {
             let plain = segment.to_ascii_lowercase().replace("%2e", ".");
             plain == "." || plain == ".."
         };
         if path.split('/').any(is_dots) {
-            return Err("the path holds a segment of dots");
+            return Err("the path holds a . or .. segment");
         }
         if !path.is_empty() {
             let joined = format!("{}/{path}", url.path().trim_end_matches('/'));
@@ -258,9 +254,9 @@ impl Client {
 }
 
 fn insert(headers: &mut HeaderMap, name: &str, value: &Value) -> Result<(), &'static str> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header's name is not one")?;
-    let mut written = HeaderValue::from_str(value.expose())
-        .map_err(|_| "a header's value holds a character that it cannot")?;
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "invalid header name")?;
+    let mut written =
+        HeaderValue::from_str(value.expose()).map_err(|_| "invalid character in a header value")?;
     written.set_sensitive(value.is_secret());
     headers.insert(name, written);
     Ok(())

@@ -8,7 +8,7 @@ use std::io;
 /// The error of an exchange that did not end with a complete answer.
 ///
 /// Before a connection stands, nothing was sent; from then on the request may have arrived, also when not all of it
-/// was written: the other side may have acted on what it had.
+/// was written: the server may have acted on what it received.
 pub(super) fn transport(service: &'static str, operation: &'static str, error: reqwest::Error) -> Error {
     // The address may hold a token or a person's name.
     let error = error.without_url();

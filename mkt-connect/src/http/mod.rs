@@ -1,13 +1,13 @@
-//! HTTP for connectors: requests as data, one exchange at a time, and always known whether it may have arrived.
+//! HTTP for connectors: requests as data, one host per client, and errors that say whether a request may have arrived.
 //!
 //! | part | what it does | what it will not do |
 //! |---|---|---|
 //! | [`Client`] | one exchange with the one configured host | follow redirects, read proxies from the environment, log a URL |
-//! | [`Request`], [`Response`] | what is asked, what was answered | decide whether a status is an error: the connector knows its vendor |
+//! | [`Request`], [`Response`] | a request and a complete response, as data | decide whether a status is an error: the connector knows its vendor |
 //! | [`retry`] | decides whether a failed request may be sent again, and when | wait or send |
-//! | [`rate`] | keeps an account within its limits and in the pauses it was given | survive a restart |
+//! | [`rate`] | keeps an account within its rate limits and pauses | persist across restarts |
 //! | [`page`] | pages as a stream that stops when dropped | follow a link |
-//! | [`address`] | which hosts and addresses may be talked to | |
+//! | [`address`] | which hosts and addresses a client may connect to | |
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -1,4 +1,4 @@
-//! Paging as a stream: a page is asked for when the reader wants it, and not before.
+//! Paging as a stream: a page is requested when the stream is polled, not before.
 //!
 //! Links to a next page are never followed, since they may hold a token or point elsewhere: a connector takes the
 //! cursor out of the answer and builds its own request.
@@ -13,13 +13,13 @@ use std::hash::{BuildHasher, RandomState};
 /// One page: its items, and the cursor of the next page where there is one. Offsets are cursors too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on it; may be empty in the middle.
+    /// Its items; a page in the middle may be empty.
     pub items: Vec<T>,
-    /// What to ask the next page with; `None` on the last page.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// The bounds of a walk through pages.
+/// The limits of reading pages.
 #[derive(Debug, Clone, Copy)]
 pub struct Paging {
     service: &'static str,
@@ -28,13 +28,13 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// A walk of at most 10 000 pages; service and operation are for the errors.
+    /// At most 10 000 pages, empty ones included; service and operation are for the errors.
     #[must_use]
     pub fn new(service: &'static str, operation: &'static str) -> Self {
         Self { service, operation, max_pages: 10_000 }
     }
 
-    /// Sets how many pages are read at most.
+    /// Sets the most pages that are read, empty ones included. A feed that answers empty pages with fresh cursors ends here.
     #[must_use]
     pub fn max_pages(mut self, count: u64) -> Self {
         self.max_pages = count;
@@ -45,7 +45,7 @@ impl Paging {
     /// per page and only when the stream is polled: a stream that is dropped asks for nothing more.
     ///
     /// The stream ends after the last page, or with the first error: what `fetch` failed with, or
-    /// [`ErrorKind::Protocol`] for a cursor that came before (it would go round for ever) and for more pages than
+    /// [`ErrorKind::Protocol`] for a cursor that was seen before (an endless loop) and for more pages than
     /// allowed. The items of a page whose cursor is refused have been given by then.
     pub fn pages<T, F, Fut>(self, fetch: F) -> impl Stream<Item = Result<Page<T>>>
     where
@@ -101,12 +101,12 @@ impl<F> Walk<F> {
         };
         // A count of its own: each of the two checks ends a walk without the other.
         if self.read >= self.paging.max_pages {
-            return Err(refuse(format!("there are more than {} pages", self.paging.max_pages)));
+            return Err(refuse(format!("more than {} pages", self.paging.max_pages)));
         }
         self.read += 1;
         // The first page counts as a cursor of its own.
         if !self.seen.insert(self.hasher.hash_one(cursor)) {
-            return Err(refuse("the cursor of the next page came before: the pages go round".to_owned()));
+            return Err(refuse("the cursor of the next page was seen before: the pages repeat".to_owned()));
         }
         Ok(())
     }

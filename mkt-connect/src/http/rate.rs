@@ -1,8 +1,8 @@
-//! How fast an account may be used: one budget, shared by everything that uses the account.
+//! Rate limits of an account: one budget, shared by every client of the account.
 //!
-//! Three limits hold together: a token bucket (so many a second, with a burst), rolling windows (so many in any 24
-//! hours) and a pause that the other side asked for. [`Meter`] is the arithmetic, without a clock; [`RateBudget`] adds
-//! the clock and the waiting. Nothing is kept across restarts: whoever needs that counts what was sent in a store.
+//! Three limits hold together: a token bucket (requests per second, with a burst), rolling windows (requests in any 24
+//! hours) and a pause that the server asked for. [`Meter`] is the arithmetic, without a clock; [`RateBudget`] adds the
+//! clock and the waiting. Nothing is persisted: a limit that must survive a restart needs a count in a store.
 
 use crate::clock::{Clock, SystemClock};
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limit but the pauses that the other side asks for.
+    /// No limit but the pauses that the server asks for.
     #[must_use]
     pub fn none() -> Self {
         Self { bucket: None, windows: Vec::new() }
@@ -34,8 +34,8 @@ impl Limits {
     }
 
     /// At most `count` in **any** window of this length (Gmail: 2 000 recipients in any 24 hours), not in calendar
-    /// ones. A count of zero is taken as one. Requests are counted when they leave; where the other side counts
-    /// arrivals, leave it a little room.
+    /// ones. A count of zero is taken as one. Requests are counted when they are sent; where the vendor counts
+    /// arrivals, choose a slightly lower count.
     #[must_use]
     pub fn window(mut self, count: u32, length: Duration) -> Self {
         self.windows.push((count.max(1), length));
@@ -136,7 +136,7 @@ impl Meter {
         }
     }
 
-    /// Takes `cost` if all limits allow it now, and otherwise says how long to wait before asking again;
+    /// Takes `cost` if all limits allow it now, and otherwise returns how long to wait before the next try;
     /// [`Duration::MAX`] when no wait would help, since the cost exceeds a window. A cost over the burst is granted by
     /// a full bucket, which then stays in debt.
     ///
@@ -181,9 +181,9 @@ impl Meter {
     }
 }
 
-/// The budget would not allow the request within the caller's patience.
+/// The limits allow the request only after a wait that is longer than the caller accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the account may not be used for another {} s", wait.as_secs())]
+#[error("the rate limit resets in {} s", wait.as_secs())]
 pub struct TooLong {
     /// How long it would have to wait from now; [`Duration::MAX`] for ever.
     pub wait: Duration,
@@ -223,7 +223,7 @@ impl RateBudget {
         self.0.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for one request's turn, however long it takes.
+    /// Waits until the limits allow one request, however long it takes.
     pub async fn acquire(&self) {
         // A cost of one fits in every window, so that it is always granted in the end.
         let _ = self.acquire_within(1, Duration::MAX).await;
@@ -253,13 +253,13 @@ impl RateBudget {
         }
     }
 
-    /// Grants nothing for this long from now: the other side asked for it.
+    /// Pauses the account for this long from now, as the server asked.
     pub fn pause_for(&self, wait: Duration) {
         let until = self.0.clock.elapsed().saturating_add(wait);
         self.meter().pause_until(until);
     }
 
-    /// Takes note of what the other side counts: with nothing remaining the account rests until the reset (Brevo:
+    /// Records the limit that a response reports: with nothing remaining the account is paused until the reset (Brevo:
     /// `x-sib-ratelimit-remaining` and `x-sib-ratelimit-reset`, in seconds from now).
     pub fn observe(&self, remaining: u64, reset: Duration) {
         if remaining == 0 {

@@ -34,19 +34,19 @@ impl Method {
     }
 }
 
-/// What happens on the other side when the same request arrives twice.
+/// The effect of a second arrival of the same request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Replay {
-    /// Nothing more than when it arrives once: it reads, or it sets.
+    /// None: the request reads, or sets a value.
     Idempotent,
-    /// Nothing more, as long as the vendor remembers the key that the request carries: this long from the first
-    /// attempt (Brevo: 15 minutes).
+    /// None while the vendor remembers the key that the request carries: this long from the first attempt (Brevo: 15
+    /// minutes).
     Keyed {
         /// How long the vendor remembers the key.
         valid_for: Duration,
     },
-    /// It is done twice (a mail is sent twice). Such a request is repeated only when the first one was provably not
-    /// acted upon.
+    /// It takes effect twice (an email is sent twice). Such a request is retried only where the first one provably had
+    /// no effect.
     Never,
 }
 
@@ -131,7 +131,7 @@ impl Request {
         Self::new(Method::Get, path)
     }
 
-    /// A POST: never repeated once it may have arrived, unless [`replay`](Self::replay) says otherwise.
+    /// A POST: never retried once it may have arrived, unless [`replay`](Self::replay) says otherwise.
     #[must_use]
     pub fn post(path: impl Into<String>) -> Self {
         Self::new(Method::Post, path)

@@ -1,4 +1,4 @@
-//! A whole answer, read into bounded memory.
+//! A complete response, read into bounded memory.
 
 use super::retry;
 use crate::{Delivery, Error, ErrorKind, Result};
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-/// A complete answer of the other side, whatever its status.
+/// A complete response, whatever its status.
 ///
 /// `Debug` shows the status and sizes, not the values: some vendors echo the caller's token.
 #[derive(Clone)]
@@ -78,7 +78,7 @@ impl Response {
         String::from_utf8_lossy(body)
     }
 
-    /// Reads the body as JSON, a byte order mark forgiven.
+    /// Parses the body as JSON; a byte order mark is skipped.
     ///
     /// # Errors
     /// [`ErrorKind::Protocol`], [`Delivery::Answered`]. The detail says where and what was expected, and never quotes
@@ -124,7 +124,7 @@ impl fmt::Debug for Response {
     }
 }
 
-/// What serde_json says, without the values that it quotes: those are the vendor's (or a person's).
+/// The message of serde_json without the values that it quotes: they may be personal data.
 fn describe(error: &serde_json::Error) -> String {
     use serde_json::error::Category;
     let place = format!("line {}, column {}", error.line(), error.column());

@@ -1,17 +1,17 @@
-//! Decides whether a failed request may be sent again, and when. Nothing here waits or sends.
+//! The retry decision: whether a failed request may be sent again, and when. Nothing here waits or sends.
 //!
 //! The rules, in the order in which they are applied:
 //!
-//! 1. Only throttling and unavailability pass with time. Wrong credentials are never tried again: Matomo locks an
-//!    address out after a few of them.
-//! 2. A request that was not sent, or that the other side refused because of its rate, was not acted upon: it may be
-//!    repeated whatever it does. Any other failed attempt leaves a doubt, and the doubt stays for all later attempts.
-//! 3. In doubt, an idempotent request is repeated, one with a key only while the vendor remembers the key, and any
-//!    other never.
-//! 4. What the other side says about when to come back is a lower bound. Beyond it the wait is drawn evenly between
-//!    zero and a bound that doubles with each attempt ("full jitter": M. Brooker, *Exponential Backoff And Jitter*,
-//!    AWS Architecture Blog, 2015), so that many clients do not come back together.
-//! 5. Repeats are at most a tenth of the requests ([`Budget`]): when everything fails, repeating makes it worse.
+//! 1. Only rate limits and unavailability are retried. Wrong credentials never are: Matomo locks an address out after a
+//!    few of them.
+//! 2. A request that was not sent, or that the server rejected because of a rate limit, had no effect: it may be retried
+//!    whatever it does. After any other failed attempt its effect is unknown, and stays unknown for all later attempts.
+//! 3. Where the effect is unknown, an idempotent request is retried, one with a key only while the vendor remembers the
+//!    key, and any other never.
+//! 4. The wait that the server asks for is a lower bound. Beyond it the wait is drawn uniformly between zero and a bound
+//!    that doubles with each attempt ("full jitter": M. Brooker, *Exponential Backoff And Jitter*,
+//!    AWS Architecture Blog, 2015), so that many clients do not retry at the same moment.
+//! 5. Retries are at most a tenth of the requests ([`Budget`]): when everything fails, they make it worse.
 
 use super::request::Replay;
 use crate::ErrorKind;
@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How patient a caller is.
+/// The limits of retrying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     max_attempts: u32,
@@ -30,7 +30,7 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// 4 attempts, jitter from 500 ms doubling up to 30 s, no single wait over 2 minutes, 10 minutes in all.
+    /// 4 attempts, jitter from 500 ms doubling up to 30 s, no single wait over 2 minutes, 10 minutes in total.
     fn default() -> Self {
         Self {
             max_attempts: 4,
@@ -43,7 +43,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// One attempt, no repeat.
+    /// One attempt, no retry.
     #[must_use]
     pub fn once() -> Self {
         Self { max_attempts: 1, ..Self::default() }
@@ -64,8 +64,8 @@ impl Policy {
         self
     }
 
-    /// The longest wait that is sat out here; when the other side asks for more, the error is returned with it
-    /// ([`Error::retry_after`](crate::Error::retry_after)) and the caller can put the work away.
+    /// The longest wait before a retry. Where the server asks for more, the error is returned with the wait
+    /// ([`Error::retry_after`](crate::Error::retry_after)), so that the caller can schedule the work for later.
     #[must_use]
     pub fn longest_wait(mut self, limit: Duration) -> Self {
         self.longest_wait = limit;
@@ -83,18 +83,18 @@ impl Policy {
 /// What is known after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// What failed.
+    /// The kind of failure.
     pub kind: ErrorKind,
-    /// Whether this attempt or an earlier one may have been acted upon; see
+    /// Whether this attempt or an earlier one may have taken effect; see
     /// [`Error::leaves_doubt`](crate::Error::leaves_doubt).
     pub in_doubt: bool,
-    /// The wait that the other side asked for.
+    /// The wait that the server asked for.
     pub retry_after: Option<Duration>,
     /// Which attempt this was, from 1.
     pub number: u32,
     /// Time since the first attempt began.
     pub elapsed: Duration,
-    /// What a second arrival does.
+    /// The effect of a second arrival.
     pub replay: Replay,
 }
 
@@ -114,22 +114,22 @@ pub enum Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Time does not heal this kind of failure.
+    /// This kind of failure is permanent.
     Lasting,
-    /// It may have been acted upon, and doing it twice would be harm.
+    /// It may have taken effect, and must not take effect twice.
     InDoubt,
-    /// It may have been acted upon, and the vendor would no longer recognise its key.
+    /// It may have taken effect, and the vendor would no longer recognise its key.
     KeyExpired,
     /// All attempts are used up.
     Exhausted,
     /// The wait is longer than the policy allows.
     TooLong,
-    /// Too large a part of the recent requests were repeats.
+    /// Too large a share of the recent requests were retries.
     BudgetSpent,
 }
 
 /// Decides about one failed attempt. `draw` is an even random number from 0 to 1 (anything else is taken as the
-/// nearest of the two), `budget_left` says whether the [`Budget`] has a repeat to give.
+/// nearest of the two), `budget_left` says whether the [`Budget`] allows a retry.
 #[must_use]
 pub fn decide(policy: &Policy, attempt: &Attempt, draw: f64, budget_left: bool) -> Decision {
     if !matches!(attempt.kind, ErrorKind::RateLimited | ErrorKind::Unavailable) {
@@ -160,7 +160,7 @@ pub fn decide(policy: &Policy, attempt: &Attempt, draw: f64, budget_left: bool) 
     Decision::Retry { after }
 }
 
-/// Keeps repeats to a share of the requests: each request pays in a part of a token, each repeat takes a whole one.
+/// Limits retries to a share of the requests: each request adds a part of a token, each retry takes a whole one.
 #[derive(Debug)]
 pub struct Budget {
     share: f64,
@@ -169,15 +169,15 @@ pub struct Budget {
 }
 
 impl Default for Budget {
-    /// One repeat for ten requests, and ten from the start, so that a short run can repeat too.
+    /// One retry for ten requests, and ten to begin with, so that a short run can retry too.
     fn default() -> Self {
         Self::new(0.1, 10)
     }
 }
 
 impl Budget {
-    /// Repeats as this share of the requests, with so many to begin with. At most ten times the reserve (and at least
-    /// ten) is saved up.
+    /// Retries as this share of the requests, with `reserve` of them to begin with. At most ten times the reserve (and at
+    /// least ten) accumulate.
     #[must_use]
     pub fn new(share: f64, reserve: u32) -> Self {
         let reserve = f64::from(reserve);
@@ -191,7 +191,7 @@ impl Budget {
         *tokens = (*tokens + self.share).min(self.most);
     }
 
-    /// Whether a repeat may be taken.
+    /// Whether a retry is allowed.
     #[must_use]
     pub fn has_left(&self) -> bool {
         // Ten deposits of 0.1 are 0.9999999999999999.

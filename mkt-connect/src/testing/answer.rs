@@ -145,7 +145,7 @@ impl Answer {
         self
     }
 
-    /// Closes the connection after this answer, and says so in a header.
+    /// Closes the connection after this response, with a `connection: close` header.
     #[must_use]
     pub fn close(mut self) -> Self {
         self.close = true;

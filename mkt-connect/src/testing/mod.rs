@@ -1,6 +1,6 @@
 //! A scripted HTTP/1.1 server on loopback: for the tests of connectors, and for examples that run without an account.
 //!
-//! It answers what it is told to, misbehaves on request (half an answer, one byte a second, a reset, an endless body)
+//! It gives scripted responses, misbehaves on request (half an answer, one byte a second, a reset, an endless body)
 //! and remembers what it was asked. It will not speak TLS or HTTP/2, and it listens on 127.0.0.1 only. Requests are
 //! bounded (64 KiB of head, 16 MiB of body, 256 connections at a time, 10 000 requests remembered) and everything it
 //! started ends when it is dropped.
@@ -142,13 +142,13 @@ impl Server {
         self.address.port()
     }
 
-    /// How many requests arrived (their head at least), in all.
+    /// The total number of requests that arrived (their head at least).
     #[must_use]
     pub fn hits(&self) -> usize {
         *self.shared.hits.borrow()
     }
 
-    /// How many connections were accepted, in all.
+    /// The total number of accepted connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
@@ -195,7 +195,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         shared.connections.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            // A broken connection is the peer's affair (and often the point of the test).
+            // A broken connection ends only itself, and is often the point of the test.
             let _ = connection::serve(stream, &shared).await;
             drop(place);
         });

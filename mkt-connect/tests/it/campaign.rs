@@ -236,7 +236,7 @@ proptest! {
 }
 
 #[test]
-fn a_parameter_that_only_looks_like_a_tag_hides_no_tags_and_is_kept() {
+fn parameter_that_resembles_a_tag_is_kept() {
     let google = CampaignTags::new("google", "cpc", "spring");
     for other in ["pk_id=12", "matomo_ignore=1", "piwik_x=1", "at_home=1", "mtm_custom=1"] {
         let url = format!("/item?{other}&utm_source=google&utm_medium=cpc&utm_campaign=spring");

@@ -76,7 +76,7 @@ async fn is_refused(names: &[&str], expired: bool) {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_signed_is_refused_even_for_a_named_host() {
+async fn self_signed_certificate_is_rejected_even_for_an_allowed_host() {
     is_refused(&["127.0.0.1"], false).await;
 }
 

@@ -43,7 +43,7 @@ fn doubtful() -> [(&'static str, Answer); 8] {
 }
 
 #[tokio::test]
-async fn a_post_that_may_have_arrived_is_not_repeated() {
+async fn post_that_may_have_arrived_is_not_retried() {
     for (name, answer) in doubtful() {
         let server = Server::scripted([answer, Answer::status(201), Answer::status(201)]).await.unwrap();
         let error = client(&server).send_with(&post(), &quick(), status).await.unwrap_err();
@@ -55,7 +55,7 @@ async fn a_post_that_may_have_arrived_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn an_idempotent_request_is_repeated_after_the_same_failures() {
+async fn idempotent_request_is_retried_after_the_same_failures() {
     for (name, answer) in doubtful() {
         let server = Server::scripted([answer, Answer::status(201)]).await.unwrap();
         let request = post().replay(Replay::Idempotent);
@@ -65,7 +65,7 @@ async fn an_idempotent_request_is_repeated_after_the_same_failures() {
 }
 
 #[tokio::test]
-async fn a_post_is_not_repeated_on_a_connection_that_served_before() {
+async fn post_on_a_reused_connection_is_not_retried() {
     // HTTP libraries like to repeat a request when a connection from their pool breaks.
     let server = Server::scripted([Answer::status(200), Answer::reset(), Answer::status(200)]).await.unwrap();
     let client = client(&server);
@@ -75,7 +75,7 @@ async fn a_post_is_not_repeated_on_a_connection_that_served_before() {
 }
 
 #[tokio::test]
-async fn a_throttled_post_was_not_acted_upon_and_is_repeated() {
+async fn rate_limited_post_is_retried() {
     let server = Server::scripted([Answer::status(429), Answer::status(201)]).await.unwrap();
     assert_eq!(client(&server).send_with(&post(), &quick(), status).await.unwrap(), 201);
     assert_eq!(server.hits(), 2);
@@ -96,7 +96,7 @@ async fn deaf_port() -> u16 {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_not_sent_and_tried_again_whatever_the_request_does() {
+async fn refused_connection_is_not_sent_and_always_retried() {
     let port = deaf_port().await;
     let clock = ManualClock::skipping("2026-03-01T12:00:00Z".parse().unwrap());
     let client = Client::builder("fake", &format!("http://127.0.0.1:{port}"))
@@ -134,7 +134,7 @@ async fn keyed(answers: Vec<Answer>, valid_for: Duration, wait: Duration) -> (Re
 }
 
 #[tokio::test]
-async fn a_key_protects_a_repeat_only_while_the_vendor_remembers_it() {
+async fn keyed_request_is_retried_only_while_the_key_is_valid() {
     let minute = Duration::from_secs(60);
     let answers = || vec![Answer::status(502), Answer::status(502), Answer::status(201)];
     let (outcome, hits) = keyed(answers(), 15 * minute, minute).await;
@@ -145,7 +145,7 @@ async fn a_key_protects_a_repeat_only_while_the_vendor_remembers_it() {
 }
 
 #[tokio::test]
-async fn the_doubt_about_an_early_attempt_outlives_the_later_ones() {
+async fn unknown_effect_of_an_early_attempt_stays_unknown() {
     // The mail of the first attempt may be on its way: the refusal of the second says nothing about it.
     let answers = vec![Answer::reset(), Answer::status(401)];
     let (outcome, hits) = keyed(answers, Duration::from_secs(900), Duration::from_secs(1)).await;
@@ -154,7 +154,7 @@ async fn the_doubt_about_an_early_attempt_outlives_the_later_ones() {
 }
 
 #[tokio::test]
-async fn an_answer_cut_anywhere_is_unknown_and_never_a_value() {
+async fn truncated_response_is_unknown_never_a_value() {
     let whole = Answer::json(r#"{"id":"0123456789"}"#);
     // 17 bytes of status line, 32 and 20 of headers, 2 of empty line: 71; then 19 of body.
     for cut in [0, 1, 9, 16, 17, 30, 60, 70, 71, 72, 80, 89] {
@@ -213,7 +213,7 @@ async fn an_endless_answer_is_refused_quickly() {
 }
 
 #[tokio::test]
-async fn a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
+async fn body_at_the_limit_is_accepted_one_byte_more_is_not() {
     for (bytes, fits) in [(1000, true), (1001, false)] {
         let server = Server::scripted([Answer::text(vec![b'a'; bytes])]).await.unwrap();
         let client = Client::builder("fake", &server.url())
@@ -226,7 +226,7 @@ async fn a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
 }
 
 #[tokio::test]
-async fn a_packed_answer_is_unpacked_and_a_broken_one_is_an_error() {
+async fn compressed_body_is_decompressed_and_a_corrupt_one_fails() {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all("bonjour à tous".as_bytes()).unwrap();
     let packed = packer.finish().unwrap();
@@ -240,7 +240,7 @@ async fn a_packed_answer_is_unpacked_and_a_broken_one_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_body_of_a_byte_now_and_then_ends_with_the_total_time() {
+async fn slow_body_ends_with_the_total_timeout() {
     let server =
         Server::scripted([Answer::text(vec![b'a'; 1000]).drip(Duration::from_millis(100))]).await.unwrap();
     let client = Client::builder("fake", &server.url())
@@ -273,7 +273,7 @@ async fn a_request_may_have_its_own_total_time() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_as_http_is_never_sent() {
+async fn request_invalid_in_http_is_not_sent() {
     let server = Server::start(|_| Answer::status(200)).await.unwrap();
     let client = client(&server);
     let unserialisable: std::collections::HashMap<(u8, u8), u8> = [((1, 2), 3)].into();
@@ -290,7 +290,7 @@ async fn what_cannot_be_written_as_http_is_never_sent() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_json_says_where_and_quotes_nothing() {
+async fn invalid_json_error_has_the_place_and_no_content() {
     #[derive(Debug, serde::Deserialize)]
     struct Visits {
         #[allow(dead_code)]

@@ -8,7 +8,7 @@ use mkt_connect::{Delivery, ErrorKind, Secret};
 use tokio::io::AsyncReadExt;
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_the_credentials_stay_here() {
+async fn redirect_is_not_followed_and_no_credentials_leave() {
     let elsewhere = Server::start(|_| Answer::status(200)).await.unwrap();
     for status in [301, 302, 303, 307, 308] {
         let target = format!("{}/stolen?canary=1", elsewhere.url());
@@ -26,7 +26,7 @@ async fn a_redirect_is_not_followed_and_the_credentials_stay_here() {
 }
 
 #[tokio::test]
-async fn plain_http_is_refused_by_default_and_allowed_for_the_named_host_only() {
+async fn plain_http_needs_an_allowed_host() {
     let server = Server::start(|_| Answer::status(200)).await.unwrap();
     let build = |allowed: &[&str]| {
         allowed
@@ -49,7 +49,7 @@ async fn plain_http_is_refused_by_default_and_allowed_for_the_named_host_only() 
 }
 
 #[test]
-fn sixty_spellings_of_inside_addresses_are_refused() {
+fn sixty_spellings_of_private_addresses_are_rejected() {
     let hosts = [
         "127.0.0.1",
         "127.1",
@@ -128,7 +128,7 @@ fn sixty_spellings_of_inside_addresses_are_refused() {
 }
 
 #[test]
-fn base_urls_with_more_than_a_place_are_refused_and_not_repeated() {
+fn base_url_with_credentials_or_query_is_rejected_unquoted() {
     for url in [
         "https://user:canary@api.example",
         "https://canary@api.example",
@@ -178,7 +178,7 @@ fn public_addresses_are_public() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_written_to_a_peer_that_cannot_do_tls() {
+async fn no_secret_is_written_to_a_peer_without_tls() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let heard = tokio::spawn(async move {

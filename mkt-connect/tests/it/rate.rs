@@ -106,7 +106,7 @@ async fn clones_share_one_budget() {
 }
 
 #[tokio::test]
-async fn a_cancelled_wait_takes_nothing_and_blocks_nobody() {
+async fn cancelled_wait_takes_nothing_and_blocks_no_one() {
     let clock = manual();
     let budget = RateBudget::with_clock(&Limits::none().per_second(1.0, 1), Arc::new(clock.clone()));
     budget.acquire().await;
@@ -154,7 +154,7 @@ async fn waiters_are_served_in_their_order() {
 }
 
 #[tokio::test]
-async fn an_account_with_nothing_remaining_rests_until_the_reset() {
+async fn account_with_nothing_remaining_pauses_until_the_reset() {
     let clock = manual();
     let budget = RateBudget::with_clock(&Limits::none(), Arc::new(clock.clone()));
     budget.observe(3, seconds(50));
@@ -166,7 +166,7 @@ async fn an_account_with_nothing_remaining_rests_until_the_reset() {
 }
 
 #[test]
-fn a_window_that_is_used_all_the_time_is_not_pushed_along() {
+fn steadily_used_window_still_frees_places() {
     let mut meter = Meter::new(&Limits::none().window(100, seconds(1000)));
     for tick in 0..100_u64 {
         assert_eq!(meter.take(Duration::from_millis(900 * tick), 1), Ok(()));

@@ -103,14 +103,14 @@ proptest! {
     }
 
     #[test]
-    fn no_advice_makes_the_readers_panic(text in "\\PC{0,60}", number in "[0-9.]{0,40}") {
+    fn no_retry_after_text_panics(text in "\\PC{0,60}", number in "[0-9.]{0,40}") {
         let now = "2026-03-01T12:00:00Z".parse().unwrap();
         let _ = (retry_after(&text, now), retry_after(&number, now));
     }
 }
 
 #[test]
-fn a_retry_after_is_seconds_or_a_date_and_garbage_is_nothing() {
+fn retry_after_is_seconds_or_a_date() {
     let now = "1994-11-15T08:12:00Z".parse().unwrap();
     for (value, expected) in [
         ("0", Some(0)),
@@ -139,7 +139,7 @@ fn a_retry_after_is_seconds_or_a_date_and_garbage_is_nothing() {
 }
 
 #[test]
-fn only_what_was_not_acted_upon_leaves_no_doubt() {
+fn rejected_and_unsent_requests_had_no_effect() {
     let doubt = |kind, delivery| Error::new(kind, "fake", "send").delivered(delivery).leaves_doubt();
     assert!(!doubt(ErrorKind::Unavailable, Delivery::NotSent));
     assert!(!doubt(ErrorKind::RateLimited, Delivery::Answered));
@@ -168,7 +168,7 @@ fn on(server: &Server, clock: &ManualClock) -> Client {
 }
 
 #[tokio::test]
-async fn no_request_leaves_inside_a_retry_after_whoever_sends_it() {
+async fn no_client_of_the_account_sends_during_retry_after() {
     for (header, wait) in [("60", 60_u64), ("Sun, 01 Mar 2026 12:00:45 GMT", 45)] {
         let server = Server::scripted([
             Answer::status(429).header("retry-after", header),
@@ -208,7 +208,7 @@ async fn no_request_leaves_inside_a_retry_after_whoever_sends_it() {
 }
 
 #[tokio::test]
-async fn a_wait_that_is_too_long_is_handed_to_the_caller_and_the_account_rests() {
+async fn too_long_wait_is_returned_and_pauses_the_account() {
     let server =
         Server::start(|_| Answer::status(429).header("retry-after", "Mon, 02 Mar 2026 12:00:00 GMT"))
             .await
@@ -223,7 +223,7 @@ async fn a_wait_that_is_too_long_is_handed_to_the_caller_and_the_account_rests()
 }
 
 #[tokio::test]
-async fn kind_status_and_advice_survive_when_all_attempts_are_used_up() {
+async fn exhausted_retries_return_kind_status_and_wait() {
     let server = Server::start(|_| Answer::status(503).header("retry-after", "7")).await.unwrap();
     let clock = ManualClock::skipping("2026-03-01T12:00:00Z".parse().unwrap());
     let request = Request::get("visits").operation("read visits");
@@ -235,7 +235,7 @@ async fn kind_status_and_advice_survive_when_all_attempts_are_used_up() {
 }
 
 #[tokio::test]
-async fn repeats_are_a_tenth_of_the_requests_when_everything_fails() {
+async fn retries_are_a_tenth_of_requests_when_all_fail() {
     let server = Server::start(|_| Answer::status(503)).await.unwrap();
     let clock = ManualClock::skipping("2026-03-01T12:00:00Z".parse().unwrap());
     let client = on(&server, &clock);

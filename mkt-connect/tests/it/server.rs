@@ -15,7 +15,7 @@ pub(crate) fn client(server: &Server) -> Client {
 }
 
 #[tokio::test]
-async fn a_form_arrives_as_it_was_given_and_the_answer_comes_back() {
+async fn form_arrives_unchanged() {
     let server = Server::start(|request| {
         assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
         Answer::json(format!(r#"{{"echo":"{}"}}"#, request.form_value("name").unwrap_or_default()))
@@ -96,7 +96,7 @@ async fn many_connections_are_served_at_once() {
 }
 
 #[tokio::test]
-async fn a_script_is_given_in_its_order_and_then_says_that_it_is_over() {
+async fn scripted_responses_come_in_order_then_500() {
     let server = Server::scripted([Answer::text("one"), Answer::status(404)]).await.unwrap();
     let client = client(&server);
     let mut seen = Vec::new();

@@ -10,7 +10,7 @@ fn client(server: &MockServer) -> mkt_connect::http::ClientBuilder {
 }
 
 #[tokio::test]
-async fn credentials_json_and_queries_arrive_as_the_vendors_want_them() {
+async fn credentials_json_and_queries_arrive_as_documented() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/v3/smtp/email"))
