@@ -161,7 +161,7 @@ async fn unreadable_file_or_header_is_an_error_of_one_sentence() {
         assert!(source(bytes).check().await.is_err(), "the check fails too");
     }
     let error = Csv::open("/nowhere/posts.csv", at("2026-06-01T00:00:00Z")).check().await.unwrap_err();
-    assert_eq!(error.to_string(), "csv did not find what was asked for (check): the file does not exist");
+    assert_eq!(error.to_string(), "csv found nothing (check): the file does not exist");
 }
 
 #[tokio::test]
@@ -293,4 +293,26 @@ async fn written_posts_are_read_back_and_guarded() {
     assert_eq!(again.observations[3].value(Metric::Reach), Value::Missing(Missing::NotSupported));
     assert_eq!(mkt_social::interactions(&again.sheet().measured()[3]), Some(3));
     assert!(!path.with_extension("part").exists());
+}
+
+#[tokio::test]
+async fn nasty_files_get_their_verdicts() {
+    use mkt_connect::table::testing::{Answer, Sample, check};
+
+    let sample = Sample::new(&["post_id", "message", "likes", "published_at"], 1, |row, note| {
+        vec![format!("p{row}"), note.to_owned(), row.to_string(), "2026-05-02T10:00:00Z".to_owned()]
+    });
+    let mut read = Vec::new();
+    for file in mkt_connect::table::testing::files(&sample) {
+        read.push(match source(&file.bytes).read_all(&Request::all()).await {
+            Ok(read) => {
+                let text = |post: &mkt_social::Post| post.text.clone().unwrap_or_default();
+                let texts = read.posts.iter().map(text).collect();
+                Answer::Read { rows: read.posts.len(), texts: Some(texts), quarantined: read.quarantined }
+            }
+            Err(error) => Answer::Refused(error.to_string()),
+        });
+    }
+    let mut read = read.into_iter();
+    check(&sample, |_| read.next().unwrap());
 }
