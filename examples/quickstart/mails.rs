@@ -100,7 +100,8 @@ fn welcome_mails(path: &Path, mails: &mut Mails) -> Step<Vec<NewEmail>> {
         let Row::Subscriber(person) = row.context(|| format!("cannot read {}", path.display()))? else {
             continue;
         };
-        let context = Welcome { first_name: person.first_name.as_ref().map(|name| name.as_str().to_owned()),
+        let context = Welcome {
+            first_name: person.first_name.as_ref().map(|name| name.as_str().to_owned()),
             site: SHOP.to_owned(),
             link: SHOP_URL.to_owned(),
         };

@@ -1,5 +1,11 @@
-//! A model's verdict as pictures: ROC, precision and recall, gain, calibration, and what moves the model.
+//! Charts of models (ROC, precision and recall, gain, calibration, what moves the model), of attribution, of uplift, of
+//! return curves and of purchases foretold.
 
+mod attribution;
+mod effect;
+
+pub use attribution::{credits, path_flow};
+pub use effect::{hold_out, qini, returns, uplift_deciles};
 use mkt_connect::chart::{Bar, Bars, Chart, Format, Lang, Line};
 
 use crate::{

@@ -8,6 +8,7 @@
 
 mod analytics;
 mod at_internet_etl;
+mod attribution;
 mod built;
 mod conversion_model;
 mod matomo_etl;

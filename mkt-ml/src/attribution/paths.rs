@@ -22,13 +22,14 @@ const MOST: f64 = 1e12;
 
 /// What a path led to, as often as it was taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Outcome {
     /// Conversions at its end.
-    pub(super) conversions: f64,
+    pub conversions: f64,
     /// Paths like this that ended without one.
-    pub(super) nulls: f64,
+    pub nulls: f64,
     /// What the conversions are worth together.
-    pub(super) value: Option<f64>,
+    pub value: Option<f64>,
 }
 
 impl Outcome {

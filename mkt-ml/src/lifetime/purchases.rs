@@ -51,7 +51,10 @@ pub struct Buyer {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Purchases {
-    end: i32,
+    /// The last day observed, where it was declared.
+    end: Option<i32>,
+    /// The last day of a purchase.
+    seen: Option<i32>,
     calibration: Option<i32>,
     any_order: bool,
     customers: HashMap<Box<str>, usize>,
@@ -76,12 +79,20 @@ struct State {
     held_out: u32,
 }
 
+impl Default for Purchases {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Purchases {
-    /// Reads purchases up to the day `end`, the last one observed.
+    /// Reads purchases; the last day observed is that of the last purchase. Where the data go on after it (a quiet week, a
+    /// holiday), declare it by [`Purchases::until`]: customers look the livelier the earlier it is.
     #[must_use]
-    pub fn until(end: i32) -> Self {
+    pub fn new() -> Self {
         Self {
-            end,
+            end: None,
+            seen: None,
             calibration: None,
             any_order: false,
             customers: HashMap::new(),
@@ -91,12 +102,30 @@ impl Purchases {
         }
     }
 
+    /// Reads purchases up to the day `end`, the last one observed.
+    #[must_use]
+    pub fn until(end: i32) -> Self {
+        Self { end: Some(end), ..Self::new() }
+    }
+
     /// Ends the calibration at the day `end`: purchases after it are counted as held out, and customers whose first
-    /// purchase comes after it are left out. The last day of the observation stays that of [`Purchases::until`].
+    /// purchase comes after it are left out.
     #[must_use]
     pub fn calibration_until(mut self, end: i32) -> Self {
-        self.calibration = Some(end.min(self.end));
+        self.calibration = Some(end);
         self
+    }
+
+    /// The last day observed: declared, or that of the last purchase so far.
+    #[must_use]
+    pub fn last_day(&self) -> Option<i32> {
+        self.end.or(self.seen)
+    }
+
+    /// Where the calibration ends.
+    fn calibrated(&self) -> i32 {
+        let all = self.end.unwrap_or(i32::MAX);
+        self.calibration.map_or(all, |end| end.min(all))
     }
 
     /// Takes purchases in any order.
@@ -118,8 +147,8 @@ impl Purchases {
         value: impl Into<Option<f64>>,
     ) -> Result<(), LifetimeError> {
         let row = self.rows + 1;
-        if day > self.end {
-            return Err(LifetimeError::AfterEnd { row, day, end: self.end });
+        if let Some(end) = self.end.filter(|end| day > *end) {
+            return Err(LifetimeError::AfterEnd { row, day, end });
         }
         let value: Option<f64> = value.into();
         if let Some(value) = value.filter(|value| value.abs() > 1e9 || !value.is_finite()) {
@@ -142,9 +171,10 @@ impl Purchases {
         if self.any_order {
             self.kept.push((at, day, value));
         } else {
-            let calibration = self.calibration.unwrap_or(self.end);
+            let calibration = self.calibrated();
             self.states[at].take(known.is_none(), day, value, calibration);
         }
+        self.seen = Some(self.seen.map_or(day, |seen| seen.max(day)));
         self.rows = row;
         Ok(())
     }
@@ -160,7 +190,7 @@ impl Purchases {
     /// # Errors
     /// None but of [`Customer::new`], which days in order do not cause.
     pub fn finish(mut self) -> Result<Vec<Buyer>, LifetimeError> {
-        let calibration = self.calibration.unwrap_or(self.end);
+        let calibration = self.calibrated().min(self.last_day().unwrap_or(0));
         self.kept.sort_unstable();
         let mut before = None;
         for (at, day, value) in &self.kept {

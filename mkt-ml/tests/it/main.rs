@@ -22,6 +22,7 @@ mod many_levels;
 mod metrics;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod path_files;
 mod persistence;
 mod pipeline;
 mod splits;
