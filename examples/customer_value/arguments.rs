@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
     /// The IANA zone that days are cut in.
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
     pub(crate) zone: Tz,
+    /// The source whose purchases count, in a warehouse with several.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
     /// The currency of a warehouse with several.
     #[arg(long, value_name = "CODE")]
     pub(crate) currency: Option<String>,

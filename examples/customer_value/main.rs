@@ -12,6 +12,7 @@ use mkt_ml::lifetime::{
     Buyer, Customer, GammaGamma, HoldOut, Horizon, Parameter, Purchasing, Span, Unit, hold_out,
 };
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -38,6 +39,9 @@ struct Told {
     expected_purchases: f64,
     expected_value: Option<f64>,
     hold_out: Option<HoldOut>,
+    /// Buyers by RFM segment, from a warehouse.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    segments: BTreeMap<String, u32>,
     notes: Vec<String>,
     /// By what they are worth, the highest first; without values by purchases.
     buyers: Vec<Line>,
@@ -112,6 +116,7 @@ async fn run(arguments: &Arguments) -> Step<Answer> {
         expected_purchases: buyers.iter().map(|line| line.expected_purchases).sum(),
         expected_value: buyers.iter().map(|line| line.expected_value).sum(),
         hold_out: judged,
+        segments: read.segments,
         notes,
         buyers,
     };
