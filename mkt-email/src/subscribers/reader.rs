@@ -35,7 +35,7 @@ const EMAIL: [&str; 12] = [
     "primary email",
     "subscriber email",
 ];
-const FIRST_NAME: [&str; 6] = ["prénom", "first name", "given name", "forename", "fname", "nom usuel"];
+const FIRST_NAME: [&str; 5] = ["prénom", "first name", "given name", "forename", "fname"];
 const SIGNED_UP_ON: [&str; 14] = [
     "date_inscription",
     "date d'inscription",
@@ -103,6 +103,22 @@ impl Options {
     pub fn signed_up_on(mut self, column: impl Into<String>) -> Self {
         self.signed_up_on = Some(column.into());
         self
+    }
+
+    /// Declares the column of a field by name, for programs with an option such as `--map Contact=email`. The fields are
+    /// `email`, `first_name` (or `prenom`) and `signed_up_on` (or `date_inscription`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] for an unknown field; the error lists the fields.
+    pub fn map(self, column: &str, field: &str) -> Result<Self> {
+        match field {
+            "email" => Ok(self.email(column)),
+            "first_name" | "prenom" => Ok(self.first_name(column)),
+            "signed_up_on" | "date_inscription" => Ok(self.signed_up_on(column)),
+            _ => Err(invalid(format!(
+                "unknown field {field:?}: expected email, first_name (prenom) or signed_up_on (date_inscription)"
+            ))),
+        }
     }
 
     /// Declares the delimiter, the encoding, lines to skip, or what happens to short rows.
@@ -360,7 +376,9 @@ impl<R: Read> Subscribers<R> {
 impl Cells {
     fn person(&self, row: &Record<'_>) -> Result<(Subscriber, Option<CellError>), Reason> {
         let rule = |code| move |error: MessageError| Reason::rule(code, error.to_string());
-        let email = EmailAddress::parse(row.cell(self.email)).map_err(rule("email"))?;
+        let address = row.cell(self.email);
+        let email = EmailAddress::parse(address)
+            .map_err(|error| Reason::rule("email", address_problem(address, &error)))?;
         let first_name = match self.first_name.map(|index| row.cell(index)) {
             Some(name) if !self.missing.is(name) && name.contains(char::is_alphabetic) => {
                 Some(DisplayName::parse(name).map_err(rule("first_name"))?)
@@ -375,6 +393,20 @@ impl Cells {
             None => (None, None),
         };
         Ok((Subscriber { line: row.line(), email, first_name, signed_up_on }, unread))
+    }
+}
+
+/// Why a cell is no address. Never repeats the cell.
+fn address_problem(cell: &str, error: &MessageError) -> String {
+    let syntax = matches!(error, MessageError::Syntax { .. });
+    if syntax && cell.matches('@').count() > 1 {
+        "several addresses in one cell: expected one".to_owned()
+    } else if syntax && (cell.contains(['<', '>']) || cell.starts_with("mailto:")) {
+        "the address is not well-formed: expected the address alone, without name, < > or mailto:".to_owned()
+    } else if syntax && !cell.contains('@') {
+        "the address is not well-formed: no @".to_owned()
+    } else {
+        error.to_string()
     }
 }
 

@@ -82,7 +82,7 @@ fn bad_row_is_quarantined_and_others_are_read() {
     assert_eq!(
         shown,
         [
-            "line 2: the address is not well-formed",
+            "line 2: the address is not well-formed: no @",
             "line 3: column \"date of sign-up\": ambiguous date; declare the date order (day first or month first) (like \"99/99/9999\")",
             "line 4: 1 fields, the header has 3",
             "line 5: column \"date of sign-up\": not a date (YYYY-MM-DD) (like \"9999-99-99\")",
@@ -236,6 +236,32 @@ fn unread_date_is_counted_and_the_person_kept() {
     reader.by_ref().for_each(drop);
     let (line, error) = reader.first_unread_date().unwrap();
     assert_eq!((line, error.problem.code()), (2, "date_order"));
+}
+
+#[test]
+fn address_that_is_refused_says_what_is_expected() {
+    for (cell, text) in [
+        ("\"a@mkt.test, b@mkt.test\"", "several addresses in one cell"),
+        ("Jean <canary@mkt.test>", "without name"),
+        ("mailto:canary@mkt.test", "mailto:"),
+        ("canary", "no @"),
+        ("canary..x@mkt.test", "not well-formed"),
+        ("", "empty"),
+    ] {
+        let (found, _) = rows(format!("email,prenom\n{cell},A\n").as_bytes());
+        let Row::Quarantined(row) = &found[0] else { panic!("{cell}: {found:?}") };
+        let shown = row.to_string();
+        assert!(shown.contains(text) && !shown.contains("canary"), "{cell}: {shown}");
+    }
+}
+
+#[test]
+fn columns_can_be_mapped_by_the_name_of_the_field() {
+    let options = Options::new().map("Contact", "email").unwrap().map("Nick", "prenom").unwrap();
+    let (found, _) = with(b"nick;contact\nJo;jo@mkt.test\n", &options);
+    assert!(matches!(&found[0], Row::Subscriber(person) if person.first_name.is_some()));
+    let error = Options::new().map("x", "mail").unwrap_err();
+    assert!(error.detail().unwrap().contains("expected email, first_name"), "{error}");
 }
 
 #[test]

@@ -143,3 +143,22 @@ async fn unreachable_server_is_reported_before_the_run_waits(engine: Engine) {
     let report = outbox.run(&provider, &clock, &RunOptions::default()).await.unwrap();
     assert_eq!(report.interruption.map(|stop| stop.reason), Some(interruption.reason.clone()));
 }
+
+#[tokio::test]
+async fn refused_connection_is_reported_with_its_cause() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let outbox = crate::help::outbox_with(2).await;
+    let smtp = mkt_email::Smtp::builder("127.0.0.1").port(port).unencrypted().build().unwrap();
+    let brevo = mkt_email::Brevo::builder(mkt_connect::Secret::new("key"))
+        .base_url(&format!("http://127.0.0.1:{port}"))
+        .build()
+        .unwrap();
+    for provider in [&smtp as &dyn EmailProvider, &brevo] {
+        let report = outbox.run(provider, &clock(), &RunOptions::default()).await.unwrap();
+        let interruption = report.interruption.unwrap();
+        assert_eq!(interruption.kind, Some(ErrorKind::Unavailable));
+        assert!(interruption.reason.to_lowercase().contains("refused"), "{interruption:?}");
+        assert!(!interruption.reason.contains("reader"), "{interruption:?}");
+    }
+    assert_eq!(counts(&outbox).await.pending, 2);
+}
