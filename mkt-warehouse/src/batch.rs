@@ -100,7 +100,7 @@ impl Batch {
         Self { key, state: SliceState::Settled, replaced: Vec::new(), upserted: Vec::new() }
     }
 
-    /// How far the slice can be trusted; settled unless told. It stands in the ledger and is no part of
+    /// How far the slice can be trusted; default settled. It stands in the ledger and is no part of
     /// [`content_hash`](Self::content_hash): the same content in another state changes the ledger row's state and
     /// nothing else.
     #[must_use]

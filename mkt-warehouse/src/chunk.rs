@@ -145,7 +145,12 @@ mod tests {
         let at = "2026-10-24T08:00:00.000001Z".parse().unwrap();
         let day = "2026-10-24".parse().unwrap();
         let rows = [
-            [Value::Text("é".to_owned()), Value::Timestamp(at), Value::Decimal(Decimal::new(-5, 1)), Value::Date(day)],
+            [
+                Value::Text("é".to_owned()),
+                Value::Timestamp(at),
+                Value::Decimal(Decimal::new(-5, 1)),
+                Value::Date(day),
+            ],
             [Value::Null, Value::Null, Value::Null, Value::Null],
         ];
         for row in rows {

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_never_ends_is_left_alone() {
+    fn unterminated_text_is_left_unchanged() {
         for sql in ["'é:1", "/* :1", "\":1", "-- :1", ":", ":x", "a :"] {
             assert_eq!(numbered(sql, '?'), (sql.to_owned(), 0), "{sql}");
         }

@@ -225,8 +225,8 @@ pub enum TableError {
     /// A column that the reader needs and the table lacks.
     #[error("the table has no column {0:?}")]
     NoColumn(String),
-    /// A null, or a text that does not read, where a value is needed.
-    #[error("row {row} of column {column:?} does not read as {wanted}")]
+    /// A null, or a text that cannot be parsed, where a value is needed.
+    #[error("row {row} of column {column:?} cannot be read as {wanted}")]
     Unreadable {
         /// Zero-based row.
         row: usize,

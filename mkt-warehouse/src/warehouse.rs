@@ -75,6 +75,17 @@ pub trait Warehouse: Debug + Send + Sync + 'static {
     /// Replaces a slice. `at` is written to the ledger when the content changed; the engine has no clock.
     async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt>;
 
+    /// Loads several batches in their order, each as [`load`](Self::load) would; one answer for each. An engine may
+    /// commit them together, which writes less. Then all of those that fit are there, or none is: a batch that does not
+    /// fit (`Input`) changes nothing and keeps no other out.
+    async fn load_all(&self, batches: &[Batch], at: DateTime<Utc>) -> Vec<Result<Receipt>> {
+        let mut receipts = Vec::with_capacity(batches.len());
+        for batch in batches {
+            receipts.push(self.load(batch, at).await);
+        }
+        receipts
+    }
+
     /// Takes the lock of a name; `None` when somebody else holds it.
     async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
         let _ = name;
@@ -112,6 +123,9 @@ macro_rules! forward {
             }
             async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
                 (**self).load(batch, at).await
+            }
+            async fn load_all(&self, batches: &[Batch], at: DateTime<Utc>) -> Vec<Result<Receipt>> {
+                (**self).load_all(batches, at).await
             }
             async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
                 (**self).exclusive(name).await

@@ -1,4 +1,4 @@
-//! Who: users, identities, and what became of their mail. No address is stored here.
+//! Users, identities, and events of emails. No address is stored here.
 
 use super::field::Json;
 use crate::{record, vocabulary};
@@ -13,7 +13,7 @@ record! {
         signed_up_at: Option<DateTime<Utc>>,
         /// ISO 639-1 language.
         language: Option<String>,
-        /// As the CRM tells it.
+        /// As the CRM has it.
         sex: Option<String>,
         /// For example `25-34`.
         age_band: Option<String>,
@@ -23,7 +23,7 @@ record! {
         segment: Option<String>,
         /// Everything else.
         attributes: Json,
-        /// Who told us.
+        /// The source.
         source: String,
         /// The site.
         site: String,
@@ -96,29 +96,29 @@ record! {
 }
 
 vocabulary! {
-    /// What became of a mail.
+    /// What happened to an email.
     EmailEventType, "an e-mail event type" {
-        /// The provider took it.
+        /// The provider accepted it.
         Accepted = "accepted",
-        /// It reached the mailbox.
+        /// It was delivered to the mailbox.
         Delivered = "delivered",
-        /// It came back.
+        /// It bounced.
         Bounced = "bounced",
         /// It was opened.
         Opened = "opened",
         /// A link was followed.
         Clicked = "clicked",
-        /// The recipient wants no more.
+        /// The recipient unsubscribed.
         Unsubscribed = "unsubscribed",
-        /// The recipient called it spam.
+        /// The recipient marked it as spam.
         Complained = "complained",
-        /// The provider refused it.
+        /// The provider rejected it.
         Rejected = "rejected",
     }
 }
 
 record! {
-    /// Something that became of a mail.
+    /// An event of an email: delivered, opened, clicked, ….
     EmailEvent in "email_events" sliced, key [event_id] {
         /// Stable hash of (source, site, native id).
         event_id: i64,
@@ -134,9 +134,9 @@ record! {
         campaign_id: Option<String>,
         /// The link of a click.
         url: Option<String>,
-        /// The vendor's own words.
+        /// The vendor's own text.
         detail: Option<String>,
-        /// Who told us: `brevo`, `mailgun`, ….
+        /// The source: `brevo`, `mailgun`, ….
         source: String,
         /// The site.
         site: String,

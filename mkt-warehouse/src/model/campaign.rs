@@ -24,7 +24,7 @@ record! {
         first_seen: DateTime<Utc>,
         /// The vendor's own id.
         vendor_ref: Option<String>,
-        /// Who told us.
+        /// The source.
         source: String,
         /// The site.
         site: String,
@@ -50,7 +50,7 @@ record! {
         cost: Amount,
         /// Its currency.
         currency: Currency,
-        /// Who told us.
+        /// The source.
         source: String,
         /// The site.
         site: String,

@@ -44,7 +44,7 @@ pub trait Field: Sized {
     /// Reads from a column.
     ///
     /// # Errors
-    /// What was wanted, when the cell does not read.
+    /// What was expected, when the cell cannot be read.
     fn get(column: &Column, row: usize) -> Result<Self, &'static str>;
 }
 

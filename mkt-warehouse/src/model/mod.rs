@@ -17,7 +17,7 @@
 //! | [`Cost`] | `costs` | what a campaign cost on a day |
 //! | [`Post`] | `posts` | a post on a social network |
 //! | [`Observation`] | `observations` | what a metric of a post was at an instant |
-//! | [`EmailEvent`] | `email_events` | what became of a mail |
+//! | [`EmailEvent`] | `email_events` | an event of an email |
 //! | [`Site`] | `sites` | a site: zone, currency, system of record, conversion set |
 //! | [`ZoneOffset`] | `zone_offsets` | the UTC offset of a zone between two instants |
 //! | [`Load`] | `loads` | a slice that was loaded: its hash and counts |

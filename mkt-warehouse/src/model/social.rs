@@ -25,7 +25,7 @@ record! {
         paid: Option<bool>,
         /// The campaign it promotes.
         campaign_id: Option<String>,
-        /// Who told us.
+        /// The source.
         source: String,
         /// The site or brand.
         site: String,
@@ -119,9 +119,9 @@ record! {
         native_metric: Option<String>,
         /// When it was read, UTC.
         observed_at: DateTime<Utc>,
-        /// The API version that told.
+        /// The API version it was read with.
         api_version: Option<String>,
-        /// Who told us.
+        /// The source.
         source: String,
         /// The site or brand.
         site: String,

@@ -115,7 +115,7 @@ record! {
         /// `url, referrer, items[{sku, name, category, price, quantity}], order_id, cart_id, goal_id` and what else the
         /// source tells.
         properties: Json,
-        /// The session, where the source tells or sessionisation found it.
+        /// The session, where the source has one or sessionisation found it.
         session_id: Option<String>,
         /// The campaign (`mkt_connect`'s slug).
         campaign_id: Option<String>,
@@ -214,7 +214,7 @@ record! {
         bot: Option<String>,
         /// As [`Event::seq`], between sessions that start at one timestamp, before `session_id`.
         seq: i64,
-        /// Who told us.
+        /// The source.
         source: String,
         /// The site.
         site: String,
@@ -273,11 +273,11 @@ record! {
         sessions: i64,
         /// Those of them that converted.
         converted_sessions: i64,
-        /// Who told us.
+        /// The source.
         source: String,
         /// The site.
         site: String,
-        /// The site-local day, as the sessions tell it.
+        /// The site-local day, as in the sessions.
         day: NaiveDate,
     }
 }
@@ -331,7 +331,7 @@ record! {
         currency: Option<Currency>,
         /// Completeness of the day.
         state: SliceState,
-        /// Who told us.
+        /// The source.
         source: String,
         /// The site.
         site: String,
@@ -356,7 +356,7 @@ record! {
         metric: String,
         /// How it adds up, over days and over the rows of the report.
         kind: MetricKind,
-        /// The value; null where the source tells none, or its denominator is empty.
+        /// The value; null where the source has none, or its denominator is empty.
         value: Option<Measure>,
         /// Of a ratio.
         numerator: Option<Measure>,
@@ -368,7 +368,7 @@ record! {
         is_rest: bool,
         /// Completeness of the day.
         state: SliceState,
-        /// Who told us.
+        /// The source.
         source: String,
         /// The site.
         site: String,

@@ -37,13 +37,13 @@ pub(super) async fn insert(
     load_id: i64,
 ) -> Result<BTreeSet<i64>> {
     let schema = &rows.schema;
-    let mut robbed = BTreeSet::new();
+    let mut lost_rows = BTreeSet::new();
     if key == Key::Moves
         && rows.table.rows() >= COPY_FROM
         && copy::understands(connection, schema).await?
         && copy::copy(connection, rows).await? == Copied::All
     {
-        return Ok(robbed);
+        return Ok(lost_rows);
     }
     let all: Vec<usize> = (0..schema.columns.len()).collect();
     let into = format!("{} select {} from {}", head(schema), casts(schema, &all), unnest(schema, &all));
@@ -60,11 +60,11 @@ pub(super) async fn insert(
         let wanted = range.len() as u64;
         if run(connection, &skip, rows, &all, range.clone()).await? < wanted {
             // Some keys are held by other slices, which no longer are what their hash says.
-            robbed.extend(disown(connection, rows, range.clone(), load_id).await?);
+            lost_rows.extend(disown(connection, rows, range.clone(), load_id).await?);
             run(connection, &over, rows, &all, range).await?;
         }
     }
-    Ok(robbed)
+    Ok(lost_rows)
 }
 
 fn end_of_chunk(rows: &TableRows, from: usize) -> usize {
@@ -149,16 +149,16 @@ async fn disown(
     );
     let mut arguments = bound(rows, &indexes, range)?;
     arguments.add(load_id).map_err(|_| unbindable(schema.name))?;
-    let robbed: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(held), arguments)
+    let lost_rows: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(held), arguments)
         .fetch_all(&mut *connection)
         .await
         .map_err(|cause| storage("load", &cause))?;
     sqlx::query("update loads set content_hash = '' where load_id = any ($1)")
-        .bind(&robbed)
+        .bind(&lost_rows)
         .execute(connection)
         .await
         .map_err(|cause| storage("load", &cause))?;
-    Ok(robbed)
+    Ok(lost_rows)
 }
 
 /// Runs a statement over the columns of a range of rows; gives the number of rows written.

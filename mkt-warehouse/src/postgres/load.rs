@@ -67,9 +67,9 @@ async fn write(
         receipt.removed = remove(connection, load_id).await?;
         let mut recount = BTreeSet::from([load_id]);
         for rows in batch.replaced() {
-            let robbed = insert::insert(connection, rows, Key::Moves, load_id).await?;
+            let lost_rows = insert::insert(connection, rows, Key::Moves, load_id).await?;
             if rows.schema.name == quarters::OF {
-                recount.extend(robbed);
+                recount.extend(lost_rows);
             }
             receipt.written += rows.table.rows() as u64;
         }

@@ -47,7 +47,7 @@ record! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CampaignOptions {
     /// The most time from a session through a campaign to the direct conversion that it is credited with, in whole
-    /// seconds up to 366 days: 30 days unless told. Zero credits sessions with their own conversions alone.
+    /// seconds up to 366 days: default 30 days. Zero credits sessions with their own conversions alone.
     pub look_back: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Who left something in the cart, and what they had looked at.
+//! Abandoned carts, and the products viewed before.
 
 use super::{Answer, Definition, Scope, asked, fold, unreadable};
 use crate::id;
@@ -30,7 +30,7 @@ record! {
         last_added_at: DateTime<Utc>,
         /// The value of the products in it, where every one of them has a price in one currency.
         value: Option<Amount>,
-        /// Its currency; null where neither event nor site tells it, or where they are several.
+        /// Its currency; null where neither event nor site has one, or where they are several.
         currency: Option<Currency>,
         /// Up to six products as JSON, see [`AbandonedCart::products`].
         items: Json,
@@ -46,7 +46,7 @@ pub struct CartItem {
     pub name: Option<String>,
     /// Its price, as the source wrote it.
     pub price: Option<Decimal>,
-    /// How many; 1 where the source does not tell a whole number.
+    /// How many; 1 where the source has none a whole number.
     pub quantity: i64,
     /// Whether it is in the cart, rather than only looked at.
     pub in_cart: bool,
@@ -64,9 +64,9 @@ impl AbandonedCart {
 /// When a cart counts as abandoned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CartOptions {
-    /// How long it must have been left alone: one hour unless told.
+    /// How long it must have been left alone: default one hour.
     pub idle: Duration,
-    /// The instant of asking; the scope's end unless told.
+    /// The instant of asking; default the scope's end.
     pub now: Option<DateTime<Utc>>,
 }
 
@@ -275,7 +275,8 @@ impl Cart {
     fn remove(&mut self, removed: &Listed) {
         let mut left = removed.quantity.filter(|_| removed.counted);
         for index in (0..self.listed.len()).rev() {
-            let Some(held) = self.listed.get_mut(index).filter(|held| held.item.is_same(&removed.item)) else {
+            let Some(held) = self.listed.get_mut(index).filter(|held| held.item.is_same(&removed.item))
+            else {
                 continue;
             };
             match (&mut left, held.quantity) {
@@ -418,7 +419,9 @@ fn text(value: &serde_json::Value) -> Option<String> {
 }
 
 fn value(cart: &[Listed]) -> Option<Amount> {
-    let mut sum = cart.iter().try_fold(Decimal::ZERO, |sum, listed| sum.checked_add(listed.item.price?.checked_mul(listed.quantity?)?))?;
+    let mut sum = cart.iter().try_fold(Decimal::ZERO, |sum, listed| {
+        sum.checked_add(listed.item.price?.checked_mul(listed.quantity?)?)
+    })?;
     sum.rescale(2);
     Some(Amount(sum))
 }

@@ -21,7 +21,7 @@ record! {
         converted: i64,
         /// Percent of paths that end with a conversion.
         conversion_rate: Option<f64>,
-        /// The currency of the value; null where there is no sale, or where neither event nor site tells it.
+        /// The currency of the value; null where there is no sale, or where neither event nor site has one.
         currency: Option<Currency>,
         /// Purchases less refunds that belong to the conversions.
         value: Amount,
@@ -31,7 +31,7 @@ record! {
 /// How far paths reach back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelSetOptions {
-    /// As [`PathOptions::look_back`](super::PathOptions::look_back): 30 days unless told.
+    /// As [`PathOptions::look_back`](super::PathOptions::look_back): default 30 days.
     pub look_back: Duration,
 }
 

@@ -1,6 +1,6 @@
-//! Answers as pictures.
+//! Charts of answers.
 //!
-//! | report | picture |
+//! | report | chart |
 //! |---|---|
 //! | `conversion_by_channel`, `channel_sets`, `training_set`, `top_hours` | conversion rates as bars, with n |
 //! | `arpu`, `arpu_by_channel`, `arpu_by_month` | revenue per user as bars |

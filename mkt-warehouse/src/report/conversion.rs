@@ -1,4 +1,4 @@
-//! Which share of each channel's users converted.
+//! Conversion rate by channel.
 
 use super::{Answer, Definition, Scope, answer, fold};
 use crate::record;

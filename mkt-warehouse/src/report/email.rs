@@ -1,4 +1,4 @@
-//! What became of the mails of a campaign.
+//! Email performance by campaign.
 
 use super::{Answer, Definition, Scope, answer};
 use crate::record;

@@ -53,7 +53,7 @@ record! {
 /// When the question is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EtlOptions {
-    /// The instant to count hours to; the scope's end unless told.
+    /// The instant to count hours to; default the scope's end.
     pub now: Option<DateTime<Utc>>,
 }
 

@@ -1,4 +1,4 @@
-//! How many people go all the way, and where the others stop.
+//! Funnels: how many people reach each step.
 
 use super::journey::whole_seconds;
 use super::scope::input;
@@ -36,7 +36,7 @@ pub struct FunnelOptions {
     /// Two to eight event types; one may stand there several times. A product seen, put in the cart and bought, unless
     /// told.
     pub steps: Vec<EventType>,
-    /// The most time from the entry to the last step, in whole seconds up to 366 days: seven days unless told.
+    /// The most time from the entry to the last step, in whole seconds up to 366 days: default seven days.
     pub window: Duration,
 }
 

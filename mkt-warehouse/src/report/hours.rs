@@ -25,7 +25,7 @@ record! {
 pub struct HourOptions {
     /// Rows at most: 5 as in the course.
     pub hours: u32,
-    /// Sessions that an hour needs to be listed: 1 unless told. One converted session of one is 100 percent, and says
+    /// Sessions that an hour needs to be listed: default 1. One converted session of one is 100 percent, and says
     /// little; with real traffic 30 is a sensible floor.
     pub minimum: u32,
 }

@@ -1,25 +1,25 @@
-//! The questions: each a typed function, a definition in words, and a text of SQL per engine.
+//! Reports: each a typed function, a definition in words, and a SQL text per engine.
 //!
 //! | report | answers |
 //! |---|---|
-//! | [`conversion_by_channel`] | which share of each channel's users converted |
-//! | [`arpu`] | what a user brings in |
+//! | [`conversion_by_channel`] | the share of each channel's users that converted |
+//! | [`arpu`] | average revenue per user |
 //! | [`arpu_by_channel`], [`arpu_by_month`] | the same by channel and by local month |
-//! | [`top_hours`] | at which local hours visits convert best |
-//! | [`cohort_retention`] | who comes back, month by month after sign-up |
-//! | [`funnel`] | how many people go all the way, and where the others stop |
+//! | [`top_hours`] | the local hours in which visits convert best |
+//! | [`cohort_retention`] | the share of users that come back, month by month after sign-up |
+//! | [`funnel`] | how many people reach each of a series of steps |
 //! | [`campaign_performance`] | what each campaign cost and brought in |
-//! | [`paths()`] | through which channels people came before they converted, and when they did not |
+//! | [`paths()`] | the channels of people's sessions up to a conversion, and of paths without one |
 //! | [`channel_sets`] | which combinations of channels convert |
-//! | [`abandoned_carts`] | who left something in the cart, and what they had looked at |
+//! | [`abandoned_carts`] | carts that were left, with the products in them and those viewed |
 //! | [`daily_series`] | visits, conversions and revenue of every day |
-//! | [`rfm`] | who bought last when, how often, for how much, and what that makes them |
-//! | [`email_performance`] | what became of the mails of a campaign |
-//! | [`etl_status`] | how far each source was loaded, and how far that can be trusted |
+//! | [`rfm`] | recency, frequency and monetary value of buyers, with a segment |
+//! | [`email_performance`] | deliveries, opens, clicks and complaints by campaign |
+//! | [`etl_status`] | how far each source was loaded, and how complete that is |
 //! | [`training_set`] | sessions as rows for a conversion model |
 //!
 //! What all of them share:
-//! - **Traffic** is what each site's system of record told (`sites.record_source`), unless [`Scope::source`] names
+//! - **Traffic** is that of each site's system of record (`sites.record_source`), unless [`Scope::source`] names
 //!   another source. A site that `sites` does not list counts with all its sources.
 //! - **Robots**: sessions with `bot` set, and events of such sessions, are left out.
 //! - **A user** is `identities.person_id` where it is known, else `user_id`. An event that names a known session is one of
@@ -251,7 +251,9 @@ impl Report {
             Self::TopHours => top_hours(warehouse, scope, HourOptions::default()).await?.table,
             Self::CohortRetention => cohort_retention(warehouse, scope).await?.table,
             Self::Funnel => funnel(warehouse, scope, &FunnelOptions::default()).await?.table,
-            Self::CampaignPerformance => campaign_performance(warehouse, scope, CampaignOptions::default()).await?.table,
+            Self::CampaignPerformance => {
+                campaign_performance(warehouse, scope, CampaignOptions::default()).await?.table
+            }
             Self::Paths => paths(warehouse, scope, PathOptions::default()).await?.table,
             Self::ChannelSets => channel_sets(warehouse, scope, ChannelSetOptions::default()).await?.table,
             Self::AbandonedCarts => abandoned_carts(warehouse, scope, CartOptions::default()).await?.table,
@@ -361,12 +363,12 @@ async fn asked<R: Record, W: Warehouse + ?Sized>(
 /// SQLite would find nothing by a NUL, and PostgreSQL refuse it in words of its own.
 fn readable_values(values: &[(&'static str, Value)]) -> Result<()> {
     match values.iter().any(|(_, value)| matches!(value, Value::Text(text) if text.contains('\0'))) {
-        true => Err(scope::input("a name in the scope has a NUL character")),
+        true => Err(scope::input("a name of the scope contains a NUL character")),
         false => Ok(()),
     }
 }
 
-/// An answer that does not read: the tables hold what the model does not allow.
+/// An answer that cannot be read: the tables hold what the model does not allow.
 fn unreadable(report: &'static str, cause: crate::table::TableError) -> Error {
     Error::new(ErrorKind::Protocol, "report", report).with_source(cause)
 }

@@ -22,7 +22,7 @@ record! {
         converted: i64,
         /// Paths like this that do not.
         not_converted: i64,
-        /// The currency of the value; null where there is no sale, or where neither event nor site tells it.
+        /// The currency of the value; null where there is no sale, or where neither event nor site has one.
         currency: Option<Currency>,
         /// Purchases less refunds that belong to the conversions.
         value: Amount,
@@ -43,11 +43,11 @@ pub enum Repeats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathOptions {
     /// The most time from the start of a session to that of the conversion which it led to, in whole seconds up to 366
-    /// days: 30 days unless told. Zero leaves the converted session alone.
+    /// days: default 30 days. Zero leaves the converted session alone.
     pub look_back: Duration,
-    /// Repeats of a channel: kept unless told.
+    /// Repeats of a channel: default kept.
     pub repeats: Repeats,
-    /// Paths at most, for display: all unless told, which is what attribution needs.
+    /// Paths at most, for display: default all, which is what attribution needs.
     pub limit: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! What a user brings in: over the period, by channel, by month.
+//! Average revenue per user: over the period, by channel, by month.
 
 use super::{Answer, Definition, Scope, answer, fold};
 use crate::model::{Amount, Measure};
@@ -10,7 +10,7 @@ use mkt_connect::{Channel, Currency, Result};
 record! {
     /// Revenue and users, in one currency.
     Arpu in "arpu" upserted, key [currency] {
-        /// The currency; null where there is no revenue at all, or where neither event nor site tells it.
+        /// The currency; null where there is no revenue at all, or where neither event nor site has one.
         currency: Option<Currency>,
         /// Purchases less refunds.
         revenue: Amount,
@@ -69,7 +69,7 @@ record! {
     ChannelArpu in "arpu_by_channel" upserted, key [channel, currency] {
         /// The channel.
         channel: Channel,
-        /// The currency; null where the channel has no revenue, or where neither event nor site tells it.
+        /// The currency; null where the channel has no revenue, or where neither event nor site has one.
         currency: Option<Currency>,
         /// Purchases less refunds.
         revenue: Amount,
@@ -138,7 +138,7 @@ record! {
     MonthArpu in "arpu_by_month" upserted, key [month, currency] {
         /// The first day of the local month.
         month: NaiveDate,
-        /// The currency; null where the month has no revenue, or where neither event nor site tells it.
+        /// The currency; null where the month has no revenue, or where neither event nor site has one.
         currency: Option<Currency>,
         /// Purchases less refunds.
         revenue: Amount,

@@ -1,4 +1,4 @@
-//! Who bought last when, how often, and for how much.
+//! RFM: recency, frequency and monetary value of buyers.
 
 use super::scope::input;
 use super::{Answer, Definition, Scope, answer};
@@ -39,7 +39,7 @@ record! {
     Buyer in "rfm" upserted, key [person, currency] {
         /// The person.
         person: String,
-        /// The currency; null where neither event nor site tells it.
+        /// The currency; null where neither event nor site has one.
         currency: Option<Currency>,
         /// Days from the local day of the last purchase, in any currency, to the period's last day.
         recency_days: i64,
@@ -61,7 +61,7 @@ record! {
 /// How finely buyers are scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RfmOptions {
-    /// Scores run from 1 to this: 5 unless told, from 2 to 100. Segments are cut by fifths whatever it is.
+    /// Scores run from 1 to this: default 5, from 2 to 100. Segments are cut by fifths whatever it is.
     pub quantiles: u32,
 }
 

@@ -226,7 +226,7 @@ fn first_of_month(day: NaiveDate) -> NaiveDate {
 pub(super) fn parse_zone(zone: &str) -> Result<Tz> {
     zone.parse().map_err(|_| {
         let shown: String = zone.chars().take(40).collect();
-        input(format!("{shown:?} is not a time zone of the IANA database"))
+        input(format!("{shown:?} is not an IANA time zone: expected a name such as Europe/Paris"))
     })
 }
 
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_would_be_two_is_refused() {
+    fn filter_name_with_a_comma_is_refused() {
         let scope = || Scope::days("UTC", day(2026, 1, 1), day(2026, 1, 2)).unwrap();
         assert!(scope().devices(["desktop", "a,b"]).is_err());
         assert!(scope().campaigns([""]).is_err());

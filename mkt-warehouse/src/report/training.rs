@@ -16,7 +16,7 @@ record! {
         pages_viewed: i64,
         /// The channel.
         source: Channel,
-        /// The device; null where the source does not tell.
+        /// The device; null where the source has none.
         device: Option<String>,
         /// Whether it converted.
         converted: bool,

@@ -78,11 +78,14 @@ impl Piece for Chunk {
                 (ColumnType::Text | ColumnType::Json | ColumnType::Date, ValueRef::Text(bytes)) => {
                     self.push_text(index, Some(std::str::from_utf8(bytes).ok()?))
                 }
-                (ColumnType::Text | ColumnType::Json | ColumnType::Date | ColumnType::Float, ValueRef::Null) => {
-                    self.push_text(index, None)
-                }
+                (
+                    ColumnType::Text | ColumnType::Json | ColumnType::Date | ColumnType::Float,
+                    ValueRef::Null,
+                ) => self.push_text(index, None),
                 (ColumnType::Float, ValueRef::Real(value)) => self.push_text(index, Some(&value.to_string())),
-                (ColumnType::Float, ValueRef::Integer(value)) => self.push_text(index, Some(&value.to_string())),
+                (ColumnType::Float, ValueRef::Integer(value)) => {
+                    self.push_text(index, Some(&value.to_string()))
+                }
                 (ColumnType::Bool, ValueRef::Integer(whole)) if !(0..=1).contains(&whole) => None,
                 (_, ValueRef::Integer(whole)) => self.push_number(index, Some(whole)),
                 (_, ValueRef::Null) => self.push_number(index, None),

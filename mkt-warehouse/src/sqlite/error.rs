@@ -29,8 +29,7 @@ pub(super) fn refused(operation: &'static str, cause: rusqlite::Error) -> Error 
 }
 
 pub(super) fn saturated(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Storage, SERVICE, operation)
-        .with_detail("timed out waiting for a free connection")
+    Error::new(ErrorKind::Storage, SERVICE, operation).with_detail("timed out waiting for a free connection")
 }
 
 pub(super) fn closed(operation: &'static str) -> Error {

@@ -6,58 +6,75 @@
 //! (`primary key` in its text) stay.
 
 use super::error::storage;
-use super::insert::refused;
-use crate::batch::TableRows;
 use crate::statement::quote;
-use mkt_connect::Result;
+use mkt_connect::{ErrorKind, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
 /// Rows from which on it is worth the change of the schema, after which every connection prepares its statements anew.
 const LARGE: usize = 10_000;
 
-/// The texts of indexes that were set aside.
-#[derive(Debug)]
-pub(super) struct Aside(Vec<String>);
-
-/// Drops the indexes of the rows' table, if it is empty and the rows are many.
-pub(super) async fn set_aside(connection: &mut SqliteConnection, rows: &TableRows) -> Result<Aside> {
-    if rows.table.rows() < LARGE {
-        return Ok(Aside(Vec::new()));
-    }
-    let table = rows.schema.name;
-    let empty: bool =
-        sqlx::query_scalar(AssertSqlSafe(format!("select not exists (select 1 from {})", quote(table))))
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|cause| storage("load", cause))?;
-    if !empty {
-        return Ok(Aside(Vec::new()));
-    }
-    let indexes: Vec<(String, String)> = sqlx::query_as(
-        "select name, sql from sqlite_master where type = 'index' and lower(tbl_name) = lower(?) \
-         and sql is not null order by rowid",
-    )
-    .bind(table)
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(|cause| storage("load", cause))?;
-    let mut texts = Vec::with_capacity(indexes.len());
-    for (name, text) in indexes {
-        execute(connection, format!("drop index {}", quote(&name)))
-            .await
-            .map_err(|cause| storage("load", cause))?;
-        texts.push(text);
-    }
-    Ok(Aside(texts))
+/// Indexes that were dropped: their tables and texts.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    looked_at: Vec<&'static str>,
+    dropped: Vec<(&'static str, String)>,
 }
 
-/// Makes them again. A unique index of somebody's own may refuse the rows here.
-pub(super) async fn build(connection: &mut SqliteConnection, rows: &TableRows, aside: Aside) -> Result<()> {
-    for text in aside.0 {
-        execute(connection, text).await.map_err(|cause| refused(rows, cause))?;
+impl Aside {
+    /// Whether no index is missing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.dropped.is_empty()
     }
-    Ok(())
+
+    /// Drops the indexes of a table, if it is empty and so many rows are coming in the transaction that it pays. Each
+    /// table is looked at once.
+    pub(super) async fn drop_of_empty(
+        &mut self,
+        connection: &mut SqliteConnection,
+        table: &'static str,
+        coming: Option<usize>,
+    ) -> Result<()> {
+        if coming.is_none_or(|coming| coming < LARGE) || self.looked_at.contains(&table) {
+            return Ok(());
+        }
+        self.looked_at.push(table);
+        let failed = |cause| storage("load", cause);
+        let text = format!("select not exists (select 1 from {})", quote(table));
+        let empty: bool =
+            sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(&mut *connection).await.map_err(failed)?;
+        if !empty {
+            return Ok(());
+        }
+        let indexes: Vec<(String, String)> = sqlx::query_as(
+            "select name, sql from sqlite_master where type = 'index' and lower(tbl_name) = lower(?) \
+             and sql is not null order by rowid",
+        )
+        .bind(table)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?;
+        for (name, text) in indexes {
+            execute(connection, format!("drop index {}", quote(&name))).await.map_err(failed)?;
+            self.dropped.push((table, text));
+        }
+        Ok(())
+    }
+
+    /// Makes them again. A unique index may refuse the rows here.
+    pub(super) async fn build(self, connection: &mut SqliteConnection) -> Result<()> {
+        for (table, text) in self.dropped {
+            execute(connection, text).await.map_err(|cause| {
+                let error = storage("load", cause);
+                let clause = error.detail().unwrap_or_default().to_owned();
+                match error.kind() {
+                    ErrorKind::Input => error.with_detail(format!("a row of {table} does not fit: {clause}")),
+                    _ => error,
+                }
+            })?;
+        }
+        Ok(())
+    }
 }
 
 async fn execute(connection: &mut SqliteConnection, sql: String) -> Result<(), sqlx::Error> {

@@ -35,7 +35,7 @@ pub(super) async fn insert(
     rows: &TableRows,
     key: Key,
 ) -> Result<BTreeSet<i64>> {
-    let mut robbed = BTreeSet::new();
+    let mut lost_rows = BTreeSet::new();
     let schema = &rows.schema;
     let count = rows.table.rows();
     let step = (VALUES_PER_STATEMENT / schema.columns.len().max(1)).max(1);
@@ -54,7 +54,7 @@ pub(super) async fn insert(
             Ok(()) => {}
             // Keys held by another slice are rare: the statement that fails changes nothing, and is repeated.
             Err(cause) if key == Key::Moves && is_unique_violation(&cause) => {
-                robbed.extend(disown(connection, rows, range.clone()).await?);
+                lost_rows.extend(disown(connection, rows, range.clone()).await?);
                 let bound = arguments(rows, range.clone(), &mut texts)?;
                 run(connection, over.rows(range.len()), bound).await.map_err(|cause| refused(rows, cause))?;
             }
@@ -62,7 +62,7 @@ pub(super) async fn insert(
         }
         (range, bound) = (next, following?);
     }
-    Ok(robbed)
+    Ok(lost_rows)
 }
 
 fn is_unique_violation(cause: &sqlx::Error) -> bool {
@@ -99,7 +99,11 @@ impl Statements {
 }
 
 /// The slices that hold keys of these rows are no longer what their hash says: their next load is no replay. Gives them.
-async fn disown(connection: &mut SqliteConnection, rows: &TableRows, range: Range<usize>) -> Result<Vec<i64>> {
+async fn disown(
+    connection: &mut SqliteConnection,
+    rows: &TableRows,
+    range: Range<usize>,
+) -> Result<Vec<i64>> {
     let schema = &rows.schema;
     let keys: Vec<String> = schema.primary_key.iter().map(|key| quote(key)).collect();
     let marks = format!("({})", vec!["?"; keys.len()].join(","));
@@ -115,23 +119,23 @@ async fn disown(connection: &mut SqliteConnection, rows: &TableRows, range: Rang
             bind(&mut arguments, &rows.table.value(row, key))?;
         }
     }
-    let robbed: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(sql), arguments)
+    let lost_rows: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(sql), arguments)
         .persistent(false)
         .fetch_all(&mut *connection)
         .await
         .map_err(|cause| storage("load", cause))?;
-    for slice in &robbed {
+    for slice in &lost_rows {
         sqlx::query("update loads set content_hash = '' where load_id = ?")
             .bind(slice)
             .execute(&mut *connection)
             .await
             .map_err(|cause| storage("load", cause))?;
     }
-    Ok(robbed)
+    Ok(lost_rows)
 }
 
 /// A constraint of the table that `fit` does not know: says where.
-pub(super) fn refused(rows: &TableRows, cause: sqlx::Error) -> Error {
+fn refused(rows: &TableRows, cause: sqlx::Error) -> Error {
     let error = storage("load", cause);
     let clause = error.detail().unwrap_or_default().to_owned();
     match error.kind() {

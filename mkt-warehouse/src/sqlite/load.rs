@@ -1,7 +1,7 @@
-//! Replaces a slice: rows and ledger in one immediate transaction.
+//! Replaces slices: rows and ledger in one immediate transaction.
 
 use super::error::{SERVICE, storage};
-use super::indexes;
+use super::indexes::Aside;
 use super::insert::{self, Key};
 use crate::batch::Batch;
 use crate::dialect::Dialect;
@@ -14,46 +14,150 @@ use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 pub(super) async fn load(pool: &SqlitePool, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
-    fit::check(batch).map_err(|misfit| misfit.into_error(SERVICE))?;
-    let hash = batch.content_hash();
-    // IMMEDIATE: the write lock is taken before the ledger is read, so that loads of one key are serialised. A dropped
-    // future drops the transaction, which sqlx then rolls back before the connection is used again.
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| storage("load", cause))?;
-    let receipt = write(&mut transaction, batch, &hash, at).await?;
-    transaction.commit().await.map_err(|cause| storage("load", cause))?;
-    tracing::debug!(slice = %batch.key(), written = receipt.written, replayed = receipt.replayed, "loaded");
-    Ok(receipt)
+    let mut receipts = load_all(pool, std::slice::from_ref(batch), at).await;
+    receipts.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Other, SERVICE, "load")))
 }
 
+/// Loads batches in one transaction, each under a savepoint.
+pub(super) async fn load_all(
+    pool: &SqlitePool,
+    batches: &[Batch],
+    at: DateTime<Utc>,
+) -> Vec<Result<Receipt>> {
+    let hash = |batch: &Batch| {
+        fit::check(batch).map_err(|misfit| misfit.into_error(SERVICE))?;
+        Ok(batch.content_hash())
+    };
+    let hashed: Vec<Result<String>> = batches.iter().map(hash).collect();
+    let fitting: Vec<Fitting<'_>> = batches
+        .iter()
+        .zip(&hashed)
+        .filter_map(|(batch, hash)| hash.as_ref().ok().map(|hash| Fitting { batch, hash }))
+        .collect();
+    let mut together = match fitting.is_empty() {
+        true => Ok(Vec::new()),
+        false => transaction(pool, &fitting, at, Secondary::AfterTheRows).await,
+    };
+    // A row that does not fit, or one key in two slices, which an index that is built after the rows cannot let move.
+    if fitting.len() > 1 && together.as_ref().is_err_and(|cause| cause.kind() == ErrorKind::Input) {
+        together = transaction(pool, &fitting, at, Secondary::KeptUp).await;
+    }
+    let mut receipts = together.map(Vec::into_iter);
+    hashed
+        .into_iter()
+        .map(|hash| match (hash, &mut receipts) {
+            (Err(misfit), _) => Err(misfit),
+            (Ok(_), Ok(receipts)) => {
+                receipts.next().unwrap_or_else(|| Err(Error::new(ErrorKind::Other, SERVICE, "load")))
+            }
+            (Ok(_), Err(cause)) => Err(again(cause)),
+        })
+        .collect()
+}
+
+/// One error of a transaction is that of each of its loads.
+pub(super) fn again(cause: &Error) -> Error {
+    let mut error = Error::new(cause.kind(), SERVICE, "load").delivered(cause.delivery());
+    if let Some(detail) = cause.detail() {
+        error = error.with_detail(detail);
+    }
+    match cause.code() {
+        Some(code) => error.with_code(code),
+        None => error,
+    }
+}
+
+/// A batch that was checked, with its hash.
+struct Fitting<'a> {
+    batch: &'a Batch,
+    hash: &'a str,
+}
+
+/// When the indexes of an empty table are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secondary {
+    AfterTheRows,
+    KeptUp,
+}
+
+async fn transaction(
+    pool: &SqlitePool,
+    fitting: &[Fitting<'_>],
+    at: DateTime<Utc>,
+    secondary: Secondary,
+) -> Result<Vec<Result<Receipt>>> {
+    let failed = |cause| storage("load", cause);
+    // IMMEDIATE: the write lock is taken before the ledger is read, so that loads of one key are serialised. A dropped
+    // future drops the transaction, which sqlx then rolls back before the connection is used again.
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let mut aside = Aside::default();
+    let mut coming: HashMap<&'static str, usize> = HashMap::new();
+    if secondary == Secondary::AfterTheRows {
+        for rows in fitting.iter().flat_map(|fitting| fitting.batch.replaced()) {
+            *coming.entry(rows.schema.name).or_default() += rows.table.rows();
+        }
+    }
+    let mut recount = BTreeSet::new();
+    let mut receipts = Vec::with_capacity(fitting.len());
+    for Fitting { batch, hash } in fitting {
+        sqlx::raw_sql("savepoint slice").execute(&mut *transaction).await.map_err(failed)?;
+        let written = write(&mut transaction, batch, hash, at, &coming, &mut aside).await;
+        match written {
+            Ok((receipt, slices)) => {
+                sqlx::raw_sql("release slice").execute(&mut *transaction).await.map_err(failed)?;
+                recount.extend(slices);
+                tracing::debug!(slice = %batch.key(), written = receipt.written, replayed = receipt.replayed, "loading");
+                receipts.push(Ok(receipt));
+            }
+            Err(misfit) if misfit.kind() == ErrorKind::Input && fitting.len() > 1 && aside.is_empty() => {
+                let undo = "rollback to slice; release slice";
+                sqlx::raw_sql(undo).execute(&mut *transaction).await.map_err(failed)?;
+                receipts.push(Err(misfit));
+            }
+            Err(cause) => return Err(cause),
+        }
+    }
+    aside.build(&mut transaction).await?;
+    for slice in recount {
+        add_up(&mut transaction, slice).await?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(receipts)
+}
+
+/// Writes a slice; gives the slices whose sums are to be counted again too.
 async fn write(
     connection: &mut SqliteConnection,
     batch: &Batch,
     hash: &str,
     at: DateTime<Utc>,
-) -> Result<Receipt> {
+    coming: &HashMap<&'static str, usize>,
+    aside: &mut Aside,
+) -> Result<(Receipt, BTreeSet<i64>)> {
     let load_id = batch.key().load_id();
     let held = ledger(connection, batch, load_id).await?;
     let revision = held.as_ref().map_or(0, |held| held.revision);
     let replayed = held.as_ref().is_some_and(|held| held.hash == hash);
+    // A slice's rows and its row of the ledger commit together: one that is not there has no rows.
+    let known = held.is_some();
     let restated = held.is_some_and(|held| held.state != batch.slice_state().as_str());
     let mut receipt = Receipt { replayed, written: 0, removed: 0, revision };
+    let mut recount = BTreeSet::new();
     if !replayed {
-        receipt.removed = remove(connection, load_id).await?;
-        let mut recount = BTreeSet::from([load_id]);
-        for rows in batch.replaced() {
-            let aside = indexes::set_aside(connection, rows).await?;
-            let robbed = insert::insert(connection, rows, Key::Moves).await?;
-            if rows.schema.name == quarters::OF {
-                recount.extend(robbed);
-            }
-            indexes::build(connection, rows, aside).await?;
-            receipt.written += rows.table.rows() as u64;
+        if known {
+            receipt.removed = remove(connection, load_id).await?;
         }
-        for slice in recount {
-            add_up(connection, slice).await?;
+        recount.insert(load_id);
+        for rows in batch.replaced() {
+            aside.drop_of_empty(connection, rows.schema.name, coming.get(rows.schema.name).copied()).await?;
+            let lost_rows = insert::insert(connection, rows, Key::Moves).await?;
+            if rows.schema.name == quarters::OF {
+                recount.extend(lost_rows);
+            }
+            receipt.written += rows.table.rows() as u64;
         }
         receipt.revision += 1;
     }
@@ -65,7 +169,7 @@ async fn write(
     } else if restated {
         restate(connection, batch, load_id).await?;
     }
-    Ok(receipt)
+    Ok((receipt, recount))
 }
 
 /// What the ledger says of a slice.

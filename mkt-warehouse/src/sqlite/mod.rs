@@ -196,7 +196,11 @@ impl Warehouse for Sqlite {
             return Ok(());
         }
         let held = self.count("select coalesce(max(version), 0) from warehouse_migrations").await?;
-        if matches!(held, Value::Int(held) if held > known) { Err(sql::newer(SERVICE, "check")) } else { Ok(()) }
+        if matches!(held, Value::Int(held) if held > known) {
+            Err(sql::newer(SERVICE, "check"))
+        } else {
+            Ok(())
+        }
     }
 
     async fn migrate(&self, schema: &Schema) -> Result<()> {
@@ -208,6 +212,13 @@ impl Warehouse for Sqlite {
     async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
         let _turn = self.read.alone("load").await?;
         load::load(&self.write, batch, at).await
+    }
+
+    async fn load_all(&self, batches: &[Batch], at: DateTime<Utc>) -> Vec<Result<Receipt>> {
+        match self.read.alone("load").await {
+            Ok(_turn) => load::load_all(&self.write, batches, at).await,
+            Err(error) => batches.iter().map(|_| Err(load::again(&error))).collect(),
+        }
     }
 
     async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {

@@ -138,7 +138,7 @@ struct Answer<T> {
 enum Running {
     NotYet,
     Here(InterruptHandle),
-    /// The connection serves somebody else, or the asker is gone.
+    /// The connection serves somebody else, or the caller is gone.
     NoMore,
 }
 

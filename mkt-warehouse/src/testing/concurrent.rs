@@ -72,8 +72,9 @@ pub(super) async fn large_loads_of_different_keys_at_once_fill_an_empty_table(
     ensure([(LARGE, 0), (0, LARGE)].contains(&(of(0), of(3))), || {
         format!("keys of two slices are held by {} and {} of them", of(0), of(3))
     })?;
-    let robbed = rows::<Load>(&warehouse).await?.iter().filter(|load| load.content_hash.is_empty()).count();
-    equal("slices that lost their rows", &robbed, &1)
+    let lost_rows =
+        rows::<Load>(&warehouse).await?.iter().filter(|load| load.content_hash.is_empty()).count();
+    equal("slices that lost their rows", &lost_rows, &1)
 }
 
 pub(super) async fn readers_see_nothing_of_a_large_first_load_before_its_end(

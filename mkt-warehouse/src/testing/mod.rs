@@ -58,7 +58,7 @@ impl From<mkt_connect::Error> for Failure {
 
 impl From<crate::table::TableError> for Failure {
     fn from(error: crate::table::TableError) -> Self {
-        Self(format!("a row does not read: {error}"))
+        Self(format!("a row cannot be read: {error}"))
     }
 }
 
@@ -115,6 +115,7 @@ checks! {
     content::a_scan_may_be_dropped,
     slices::migrating_twice_changes_nothing,
     slices::replay_changes_nothing,
+    slices::batches_loaded_together_are_as_one_after_the_other,
     slices::a_state_changes_only_the_ledger,
     slices::changed_content_replaces_the_slice,
     slices::an_empty_batch_empties_the_slice,
@@ -154,6 +155,7 @@ macro_rules! conformance {
             a_scan_may_be_dropped,
             migrating_twice_changes_nothing,
             replay_changes_nothing,
+            batches_loaded_together_are_as_one_after_the_other,
             a_state_changes_only_the_ledger,
             changed_content_replaces_the_slice,
             an_empty_batch_empties_the_slice,

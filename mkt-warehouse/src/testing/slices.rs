@@ -48,6 +48,31 @@ pub(super) async fn replay_changes_nothing(warehouse: Arc<dyn Warehouse>) -> Res
     equal("content hash in the ledger", &after.1[0].content_hash, &batch.content_hash())
 }
 
+pub(super) async fn batches_loaded_together_are_as_one_after_the_other(
+    warehouse: Arc<dyn Warehouse>,
+) -> Result<(), Failure> {
+    ready(&warehouse).await?;
+    let twice = Batch::new(slice(2)).replace([Probe::new("x", 1), Probe::new("x", 2)]);
+    let batches = [
+        Batch::new(slice(0)).replace(Probe::many("a", 1, 12_000)),
+        Batch::new(slice(1)).replace([Probe::new("b", 1)]),
+        twice,
+        // Takes a row of the first.
+        Batch::new(slice(3)).replace([Probe::many("a", 2, 1).remove(0), Probe::new("c", 1)]),
+    ];
+    let receipts = warehouse.load_all(&batches, instant(0)).await;
+    let written: Vec<Option<u64>> =
+        receipts.iter().map(|receipt| receipt.as_ref().ok().map(|r| r.written)).collect();
+    equal("rows written by each", &written, &vec![Some(12_000), Some(1), None, Some(2)])?;
+    let kind = receipts.get(2).and_then(|receipt| receipt.as_ref().err()).map(mkt_connect::Error::kind);
+    equal("the batch that does not fit", &kind, &Some(ErrorKind::Input))?;
+    equal("rows", &rows::<Probe>(&warehouse).await?.len(), &12_002)?;
+    let lost = rows::<Load>(&warehouse).await?.iter().filter(|load| load.content_hash.is_empty()).count();
+    equal("slices that lost rows", &lost, &1)?;
+    let again = warehouse.load_all(&batches[1..2], instant(60)).await;
+    equal("the second again: replayed", &again.iter().all(|r| r.as_ref().is_ok_and(|r| r.replayed)), &true)
+}
+
 pub(super) async fn a_state_changes_only_the_ledger(warehouse: Arc<dyn Warehouse>) -> Result<(), Failure> {
     ready(&warehouse).await?;
     let batch = Batch::new(slice(0)).replace(Probe::many("a", 1, 3));
@@ -170,7 +195,7 @@ pub(super) async fn keys_that_others_hold_move_to_a_large_load(
     equal("rows, of which moved", &(found.len(), moved), &(LARGE + 40, 10))?;
     let again = warehouse.load(&first, instant(2)).await?;
     equal(
-        "the robbed slice again: replayed, removed, written",
+        "the slice that lost rows again: replayed, removed, written",
         &(again.replayed, again.removed, again.written),
         &(false, 30, 40),
     )?;
@@ -212,7 +237,7 @@ pub(super) async fn a_row_moves_between_slices(warehouse: Arc<dyn Warehouse>) ->
     equal("rows removed with the second slice", &third.removed, &2)?;
     // And the first slice is no longer what its hash said: loading it again is no replay.
     let again = warehouse.load(&first, instant(180)).await?;
-    equal("loading the robbed slice again: replayed", &again.replayed, &false)?;
+    equal("loading the slice that lost rows again: replayed", &again.replayed, &false)?;
     equal("rows at the end", &rows(&warehouse).await?, &vec![Probe::new("both", 1), Probe::new("first", 1)])
 }
 

@@ -61,7 +61,7 @@ async fn a_cart_is_what_was_added_since_the_last_purchase() {
 }
 
 #[tokio::test]
-async fn what_went_in_or_was_seen_at_the_instant_of_a_purchase_was_bought() {
+async fn event_at_the_timestamp_of_a_purchase_is_not_in_the_cart() {
     let found = carts(vec![
         with("u1", EventType::ADD_TO_CART, "10:00", item("A", "1")),
         with("u1", EventType::PURCHASE, "10:00", json!({})),
@@ -77,7 +77,7 @@ async fn what_went_in_or_was_seen_at_the_instant_of_a_purchase_was_bought() {
 }
 
 #[tokio::test]
-async fn events_of_one_instant_come_in_the_order_of_their_ids() {
+async fn equal_timestamps_and_seq_are_ordered_by_event_id() {
     let view = |event_id, sku: &str| Event {
         event_id,
         ..with("u1", EventType::PRODUCT_VIEW, "12:10", item(sku, "1"))
@@ -155,7 +155,7 @@ async fn the_sources_own_list_and_id_win() {
 }
 
 #[tokio::test]
-async fn a_product_without_a_price_leaves_the_value_unknown_and_six_are_enough() {
+async fn product_without_price_makes_the_value_null() {
     let eight: Vec<Value> = (0..8).map(|n| json!({"sku": n.to_string()})).collect();
     let found = carts(vec![
         with("u5", EventType::ADD_TO_CART, "10:00", json!({})),
@@ -234,7 +234,7 @@ async fn robots_have_no_cart_and_filters_ask_the_session() {
 }
 
 #[tokio::test]
-async fn what_came_after_the_instant_of_asking_is_not_shown() {
+async fn events_after_now_are_not_shown() {
     let found = carts(vec![
         with("u1", EventType::ADD_TO_CART, "10:00", item("A", "10")),
         with("u1", EventType::PRODUCT_VIEW, "14:30", item("V", "1")),

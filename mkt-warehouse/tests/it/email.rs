@@ -148,7 +148,7 @@ async fn mails_are_chosen_by_the_campaign_that_any_of_their_events_names() {
 
 /// `MKT_TEST_SEED` chooses other events, `MKT_TEST_WORLDS` more of them.
 #[tokio::test]
-async fn random_events_are_counted_as_plain_rust_counts_them() {
+async fn email_performance_of_random_events_equals_plain_rust() {
     let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (seed, worlds): (u64, u64) = (number("MKT_TEST_SEED", 1), number("MKT_TEST_WORLDS", 3));
     for seed in seed..seed + worlds {

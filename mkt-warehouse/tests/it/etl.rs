@@ -88,7 +88,7 @@ async fn days_that_no_slice_holds_are_missing_and_days_loaded_twice_count_once()
 
 /// `MKT_TEST_SEED` chooses another ledger, `MKT_TEST_WORLDS` more of them.
 #[tokio::test]
-async fn random_ledgers_are_told_as_plain_rust_tells_them() {
+async fn random_ledgers_give_the_status_of_plain_rust() {
     let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (seed, worlds): (u64, u64) = (number("MKT_TEST_SEED", 1), number("MKT_TEST_WORLDS", 1));
     for seed in seed..seed + worlds {

@@ -77,7 +77,7 @@ async fn everybody_counts_once_with_the_entry_that_leads_furthest() {
 }
 
 #[tokio::test]
-async fn events_of_one_instant_come_in_the_order_of_their_ids() {
+async fn equal_timestamps_and_seq_are_ordered_by_event_id() {
     let world = numbered(vec![
         event("u1", CART, "2026-10-05T10:00:00Z"),
         event("u1", VIEW, "2026-10-05T10:00:00Z"),
@@ -165,7 +165,7 @@ async fn steps_that_nobody_reached_have_a_row_without_rates() {
 }
 
 #[tokio::test]
-async fn funnels_that_are_none_are_refused() {
+async fn invalid_funnel_options_are_refused() {
     let engine = engines::memory().await;
     engine.migrate(&mkt_warehouse::model::SCHEMA).await.unwrap();
     let week = Duration::from_secs(604_800);
@@ -199,7 +199,12 @@ async fn equal_timestamps_are_ordered_as_in_the_source() {
     for engine in engines::all().await {
         world.load_into(&engine).await;
         let found = asked(&engine, &october(), &FunnelOptions::default()).await;
-        assert_eq!(found.iter().map(|row| row.0).collect::<Vec<_>>(), [600, 600, 600], "{}", engine.dialect());
+        assert_eq!(
+            found.iter().map(|row| row.0).collect::<Vec<_>>(),
+            [600, 600, 600],
+            "{}",
+            engine.dialect()
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Content that breaks databases: names that are SQL, documents of 16 MiB, texts that are too large.
 
 use super::engines;
-use super::rows::{World, at, day, event};
+use super::rows::{World, at, day, event, sale};
 use mkt_connect::ErrorKind;
 use mkt_warehouse::model::{Event, EventType, Json, Site};
 use mkt_warehouse::report::{Report, Scope};
@@ -149,5 +149,25 @@ async fn documents_of_16_mib_are_kept_and_texts_beyond_64_mib_refused() {
             "{error}"
         );
         assert!(engine.query(&Query::table(&Event::SCHEMA)).await.unwrap() == before);
+    }
+}
+
+/// Amounts that no column holds are refused before anything is written, the least and the largest number included.
+#[tokio::test]
+async fn amount_out_of_range_is_refused_and_never_panics() {
+    use mkt_warehouse::model::Amount;
+    use rust_decimal::Decimal;
+    let key = SliceKey::day("csv", "events", "shop", day("2026-10-25"));
+    for engine in engines::all().await {
+        engine.migrate(&mkt_warehouse::model::SCHEMA).await.unwrap();
+        let beyond = [Decimal::MIN, Decimal::MAX, Decimal::new(i64::MIN, 2), Decimal::new(10_000_000_000, 2)];
+        for amount in beyond {
+            let event = sale("u1", "2026-10-25T10:00:00Z", "1", None);
+            let event = Event { revenue: Amount(amount), ..event };
+            let error = engine.load(&Batch::new(key.clone()).replace([event]), at("2026-11-01T00:00:00Z")).await;
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Input, "{amount}");
+            assert!(error.detail().unwrap().contains("DECIMAL(10,2)"), "{error}");
+        }
     }
 }

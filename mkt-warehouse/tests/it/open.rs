@@ -17,7 +17,7 @@ async fn a_url_names_the_engine() {
 }
 
 #[tokio::test]
-async fn a_url_that_names_nothing_is_a_configuration_error_without_its_secrets() {
+async fn invalid_url_is_a_config_error_without_secrets() {
     for url in [
         "",
         "w.db",

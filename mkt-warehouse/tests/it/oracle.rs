@@ -357,8 +357,9 @@ fn carts(oracle: &Oracle, kept: &[Event], now: DateTime<Utc>, idle: TimeDelta) -
         let of = |wanted: EventType| events.iter().filter(move |e| e.event_type == wanted);
         let bought = of(EventType::PURCHASE).map(|e| (e.timestamp, e.seq)).max();
         // A touch after the period keeps a cart alive, and is not shown.
-        let touched: Vec<_> =
-            of(EventType::ADD_TO_CART).filter(|e| bought.is_none_or(|bought| (e.timestamp, e.seq) > bought)).collect();
+        let touched: Vec<_> = of(EventType::ADD_TO_CART)
+            .filter(|e| bought.is_none_or(|bought| (e.timestamp, e.seq) > bought))
+            .collect();
         let added: Vec<_> = touched.iter().filter(|e| e.timestamp < oracle.until).collect();
         let times = || added.iter().map(|e| e.timestamp);
         if let (Some(first), Some(last)) = (times().min(), times().max())
@@ -477,7 +478,7 @@ async fn compare(
 
 /// `MKT_TEST_SEED` chooses another first world, `MKT_TEST_WORLDS` more of them.
 #[tokio::test]
-async fn random_worlds_are_answered_as_plain_rust_answers_them() {
+async fn reports_of_random_worlds_equal_plain_rust() {
     let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (seed, worlds): (u64, u64) = (number("MKT_TEST_SEED", 1), number("MKT_TEST_WORLDS", 3));
     for seed in seed..seed + worlds {

@@ -76,7 +76,7 @@ async fn compare(
 
 /// `MKT_TEST_SEED` chooses another first world, `MKT_TEST_WORLDS` more of them.
 #[tokio::test]
-async fn funnels_of_random_worlds_are_answered_as_plain_rust_answers_them() {
+async fn funnels_of_random_worlds_equal_plain_rust() {
     use EventType as E;
     let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (seed, worlds): (u64, u64) = (number("MKT_TEST_SEED", 1), number("MKT_TEST_WORLDS", 3));

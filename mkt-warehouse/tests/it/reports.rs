@@ -284,7 +284,7 @@ async fn the_last_month_is_complete_at_its_end() {
 }
 
 #[tokio::test]
-async fn a_training_row_has_the_time_between_first_and_last_event_where_the_source_does_not_tell() {
+async fn missing_time_on_site_is_taken_from_start_and_end() {
     let mut told = session("told", "u1", "2026-10-25T10:00:00Z", Channel::Email, true);
     told.time_on_site = Some(7);
     told.device = None;
@@ -384,7 +384,10 @@ async fn every_report_runs_by_name_and_says_what_it_is() {
         }
     }
     let unknown = "nothing".parse::<report::Report>().unwrap_err().to_string();
-    assert!(unknown.starts_with("unknown report \"nothing\": expected one of conversion_by_channel, arpu, "), "{unknown}");
+    assert!(
+        unknown.starts_with("unknown report \"nothing\": expected one of conversion_by_channel, arpu, "),
+        "{unknown}"
+    );
     assert_eq!(Dialect::ALL.len(), 5);
 }
 

@@ -180,7 +180,7 @@ fn expected(oracle: &Oracle, last_day: chrono::NaiveDate, quantiles: usize) -> V
 
 /// `MKT_TEST_SEED` chooses another first world, `MKT_TEST_WORLDS` more of them.
 #[tokio::test]
-async fn random_worlds_are_scored_as_plain_rust_scores_them() {
+async fn rfm_of_random_worlds_equals_plain_rust() {
     let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (seed, worlds): (u64, u64) = (number("MKT_TEST_SEED", 1), number("MKT_TEST_WORLDS", 3));
     let mut segments = BTreeSet::new();

@@ -61,7 +61,7 @@ async fn a_fresh_file_can_be_opened_and_filled_by_many_at_once() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_opened_is_said_in_one_sentence() {
+async fn open_error_is_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "this is no database, but long enough to look at: ".repeat(100)).unwrap();
@@ -109,7 +109,7 @@ async fn a_query_cannot_write() {
 
 /// More of them than there are connections for reading: each gives its own back.
 #[tokio::test]
-async fn a_query_that_nobody_waits_for_any_more_is_interrupted() {
+async fn dropped_query_is_interrupted() {
     let folder = tempfile::tempdir().unwrap();
     let warehouse = Sqlite::open(folder.path().join("w.db")).await.unwrap();
     let numbers = |last: u64| {

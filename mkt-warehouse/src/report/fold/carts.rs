@@ -79,7 +79,8 @@ pub(crate) async fn carts<W: Warehouse + ?Sized>(
     let (mut people, mut touches, mut kept) = (People::default(), Vec::new(), Vec::new());
     // From the first event that may be in a cart on, the carts are known.
     let mut carts: Option<Carts> = None;
-    let statement = people_sessions_and(["timestamp", "seq", "number", "currency", "properties", "session"], PARTS);
+    let statement =
+        people_sessions_and(["timestamp", "seq", "number", "currency", "properties", "session"], PARTS);
     read(&REPORT, warehouse, scope, &statement, &COLUMNS, values, |row| {
         let part = row.int(0)?;
         if part < ACTS && carts.is_some() {
@@ -103,7 +104,8 @@ pub(crate) async fn carts<W: Warehouse + ?Sized>(
             return Ok(());
         }
         let (currency, event_id) = (row.parsed_or_null(8, "a currency")?, row.int(7)?);
-        let (user_id, event_type, properties) = (user.to_owned(), row.text(4)?.to_owned(), row.text(9)?.to_owned());
+        let (user_id, event_type, properties) =
+            (user.to_owned(), row.text(4)?.to_owned(), row.text(9)?.to_owned());
         kept.push(Kept { owner, at, event_id, user_id, event_type, currency, properties });
         Ok(())
     })
@@ -162,7 +164,9 @@ impl Carts {
                 cart.chosen |= touch.chosen;
             }
         }
-        carts.retain(|_, cart| cart.chosen && cart.last_touched.is_some_and(|touched| touched.0 <= idle_since.timestamp_micros()));
+        carts.retain(|_, cart| {
+            cart.chosen && cart.last_touched.is_some_and(|touched| touched.0 <= idle_since.timestamp_micros())
+        });
         let last_bought = carts.into_iter().map(|(owner, cart)| (owner, cart.last_bought)).collect();
         Self { last_bought, counted }
     }

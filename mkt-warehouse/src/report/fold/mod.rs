@@ -201,7 +201,7 @@ impl Names {
     }
 }
 
-/// Somebody as one source knows them on one site: the number of the two, and that of the user id.
+/// A visitor as one source knows them on one site: the number of the two, and that of the user id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Visitor {
     origin: u32,
@@ -214,7 +214,7 @@ struct Origin {
     site: u32,
 }
 
-/// Who is whom, and whose word counts: what the joins of `identities` and `sites` are in the reports' texts.
+/// Who is whom, and whose rows count: what the joins of `identities` and `sites` are in the reports' texts.
 #[derive(Default)]
 struct People {
     origins: Vec<Origin>,
@@ -257,7 +257,13 @@ impl People {
 
     /// Whose event it is: the user of the session that it names, where this is known, else its own; `None` for a
     /// robot's.
-    fn of_event(&mut self, user_id: &str, source: &str, site: &str, session: Option<&str>) -> Option<Visitor> {
+    fn of_event(
+        &mut self,
+        user_id: &str,
+        source: &str,
+        site: &str,
+        session: Option<&str>,
+    ) -> Option<Visitor> {
         let session = session.and_then(|session| self.sessions.find(session));
         let user = match session.and_then(|session| self.session_users.get(session as usize)) {
             Some(user) => (*user)?,
@@ -291,8 +297,8 @@ impl People {
         self.origins.get(visitor.origin as usize).map_or(u32::MAX, |origin| origin.site)
     }
 
-    /// Whether the word of each origin counts, by number: the source that the scope names, else the site's system of
-    /// record, else everybody.
+    /// Whether the rows of each origin count, by number: the source that the scope names, else the site's system of
+    /// record, else all.
     fn counted(&self, scope: &Scope) -> Vec<bool> {
         let counts = |origin: &Origin| match (scope.only_source(), self.records.get(&origin.site)) {
             (Some(source), _) => origin.source == source,
