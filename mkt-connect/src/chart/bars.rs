@@ -2,10 +2,10 @@
 
 use super::axis::{Axis, drawable};
 use super::canvas::{Anchor, Canvas, Drawn, Ink, Swatch, WIDTH, compose, empty, width_of};
+use super::curve::grid;
 use super::palette::{FAINT, INK, MUTED, SERIES};
 use super::rows::{self, Rows};
 use super::text::shortened;
-use super::trend::grid;
 use super::{Caption, caption_methods};
 
 /// More bars than this are not drawn; the description counts them.

@@ -46,6 +46,7 @@
 mod axis;
 mod bars;
 mod canvas;
+mod curve;
 mod distributions;
 mod flow;
 mod format;

@@ -4,8 +4,8 @@ use chrono::NaiveDate;
 
 use super::axis::{Axis, day_number, day_ticks, drawable};
 use super::canvas::{Anchor, Canvas, Drawn, Ink, RANGE_OPACITY, Swatch, WIDTH, compose, empty, width_of};
-use super::line::{runs, thinned};
-use super::palette::{FAINT, GRID, INK, MUTED, Role, SERIES};
+use super::curve::{draw_run, grid, runs, thinned};
+use super::palette::{FAINT, INK, MUTED, SERIES};
 use super::text::shortened;
 use super::{Caption, caption_methods};
 
@@ -238,23 +238,5 @@ impl Trend {
             }
         }
         words
-    }
-}
-
-/// The horizontal lines of a scale and their labels.
-pub(super) fn grid(canvas: &Canvas<'_>, y: &Axis, left: f64, right: f64) -> Drawn {
-    for (value, label) in &y.ticks {
-        let at = y.place(*value);
-        canvas.line(&[(left, at), (right, at)], GRID, 1.0)?;
-        canvas.text(label, (left - 8.0, at), Ink::new(MUTED, 12.0, Anchor::End))?;
-    }
-    Ok(())
-}
-
-/// A run of a line; a point alone between two gaps is a dot.
-pub(super) fn draw_run(canvas: &Canvas<'_>, run: &[(f64, f64)], role: Role) -> Drawn {
-    match run {
-        [only] => canvas.dot(*only, 2.6, role),
-        _ => canvas.line(run, role, 2.2),
     }
 }
