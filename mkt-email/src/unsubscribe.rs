@@ -54,7 +54,7 @@ impl From<UnsubscribeScope> for crate::outbox::SuppressionScope {
     }
 }
 
-/// What a link says when its signature is right: who leaves what, and which email said so.
+/// The content of a signed link: who unsubscribes from what, and the campaign of the email.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct UnsubscribeClaim {
     person: [u8; DIGEST],
@@ -64,8 +64,8 @@ pub struct UnsubscribeClaim {
 }
 
 impl UnsubscribeClaim {
-    /// Somebody may leave all marketing email by an email of this campaign. The link does not expire: readers keep emails
-    /// for years, and a link that stopped working is answered with a complaint.
+    /// Unsubscribes from all marketing email, by an email of this campaign. The link does not expire: readers keep emails for
+    /// years, and a dead link leads to complaints.
     #[must_use]
     pub fn marketing(address: &EmailAddress, campaign: impl Into<String>) -> Self {
         let (person, campaign) = (address.digest(), campaign.into());
@@ -78,14 +78,14 @@ impl UnsubscribeClaim {
         Self { scope: UnsubscribeScope::List(list.into()), ..Self::marketing(address, campaign) }
     }
 
-    /// Lets the link end at an instant (counted in whole seconds).
+    /// Sets the expiry of the link, in whole seconds.
     #[must_use]
     pub fn until(mut self, at: DateTime<Utc>) -> Self {
         self.expires_at = DateTime::from_timestamp(at.timestamp(), 0);
         self
     }
 
-    /// Who leaves: [`EmailAddress::key`] of the address, under which suppressions and emails are kept.
+    /// The recipient: [`EmailAddress::key`] of the address, the key of suppressions and emails.
     #[must_use]
     pub fn address_key(&self) -> String {
         crate::id::hex(&self.person)
@@ -97,19 +97,19 @@ impl UnsubscribeClaim {
         self.person == address.digest()
     }
 
-    /// What they leave.
+    /// The scope.
     #[must_use]
     pub fn scope(&self) -> &UnsubscribeScope {
         &self.scope
     }
 
-    /// The campaign whose email carried the link.
+    /// The campaign of the email with the link.
     #[must_use]
     pub fn campaign(&self) -> &str {
         &self.campaign
     }
 
-    /// When the link ends, if it does.
+    /// The expiry of the link, if any.
     #[must_use]
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.expires_at
@@ -177,7 +177,7 @@ impl fmt::Debug for UnsubscribeClaim {
     }
 }
 
-/// Why a link is not believed. It never repeats the link.
+/// The reason for refusing a link. It does not contain the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsubscribeRefusal {
@@ -185,15 +185,15 @@ pub enum UnsubscribeRefusal {
     /// retired key.
     #[error("the unsubscribe link is not one of ours, or not whole")]
     Forged,
-    /// Signed by us, and over.
+    /// Signed, but expired.
     #[error("the unsubscribe link has ended")]
     Expired,
 }
 
 /// Signs and verifies unsubscribe links.
 ///
-/// The first key signs; links signed with the others are still believed, so that a key can be replaced without a day
-/// on which old links fail. Retire a key when the last email signed with it is some years old.
+/// The first key signs; links signed with the others are still accepted, so that a key can be rotated while old links keep
+/// working. Retire a key some years after the last email signed with it.
 ///
 /// ```
 /// use mkt_email::EmailAddress;
@@ -222,7 +222,7 @@ impl fmt::Debug for UnsubscribeKeys {
 }
 
 impl UnsubscribeKeys {
-    /// One key, which signs and verifies.
+    /// One key that signs and verifies.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a secret of fewer than 24 bytes.
@@ -230,7 +230,7 @@ impl UnsubscribeKeys {
         Self { keys: Vec::new() }.accepting(secret)
     }
 
-    /// Also believes what was signed with an earlier key.
+    /// Accepts links signed with an earlier key too.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a secret of fewer than 24 bytes, or a ninth key.
@@ -267,9 +267,14 @@ impl UnsubscribeKeys {
     /// `base` with the token as query parameter `u`. Other parameters of `base` stay.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when `base` is not an `https` link without credentials, when the whole is longer than 900
-    /// bytes, or as [`token`](Self::token).
+    /// [`ErrorKind::Input`] if `base` is not an `https` link without credentials, or has a parameter `u`, if the whole is
+    /// longer than 900 bytes, or as [`token`](Self::token).
     pub fn link(&self, base: &Url, claim: &UnsubscribeClaim) -> Result<ListUnsubscribe> {
+        if base.query_pairs().any(|(name, _)| name == PARAMETER) {
+            // `verify_link` wants exactly one.
+            return Err(Error::new(ErrorKind::Input, SERVICE, "make a link")
+                .with_detail(format!("the base URL already has the query parameter {PARAMETER}")));
+        }
         let mut link = base.clone();
         link.query_pairs_mut().append_pair(PARAMETER, &self.token(claim)?);
         ListUnsubscribe::one_click(link).map_err(|cause| {

@@ -134,6 +134,20 @@ pub(crate) fn lost_or(error: Error, group: &Group) -> Result<Vec<Outcome>> {
     if error.delivery() == Delivery::Unknown { Ok(lost(group)) } else { Err(error) }
 }
 
+/// The outcomes of a call that the vendor answered with a failure of its own. A 5xx may come after the emails were taken,
+/// from the vendor or a gateway: it is a lost answer. The time that the vendor asks to wait pauses all calls of the client.
+/// Other failures keep their error.
+pub(crate) fn failed(error: Error, client: &Client, group: &Group) -> Result<Vec<Outcome>> {
+    if error.kind() != ErrorKind::Unavailable || !error.leaves_doubt() {
+        return Err(error);
+    }
+    if let Some(wait) = error.retry_after() {
+        client.rate().pause_for(wait);
+    }
+    tracing::warn!(%error, "the outcome of the call is unknown");
+    Ok(lost(group))
+}
+
 /// All outcomes unknown.
 pub(crate) fn lost(group: &Group) -> Vec<Outcome> {
     vec![Outcome::Unknown { stage: Stage::AwaitingAnswer }; group.emails().len()]
@@ -183,22 +197,6 @@ pub(crate) fn quote(clean: &str) -> String {
     clean.chars().filter(|c| !c.is_control()).take(QUOTED).collect()
 }
 
-/// Escapes everything beyond ASCII as `\uXXXX`.
-pub(crate) fn ascii_json(json: &str) -> String {
-    let mut ascii = String::with_capacity(json.len());
-    let mut units = [0; 2];
-    for c in json.chars() {
-        if c.is_ascii() {
-            ascii.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut units) {
-                ascii.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    ascii
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,13 +220,5 @@ mod tests {
         assert_eq!(quoted, "to … <…> … … … … is bad");
         assert_eq!(clean("see /u?a=eve%40else.example now", &Secret::new("key"), &group), "see … now");
         assert_eq!(quote(&"é".repeat(500)).chars().count(), QUOTED);
-    }
-
-    #[test]
-    fn json_beyond_ascii_is_escaped() {
-        let json = serde_json::to_string("été 🎉").unwrap();
-        let ascii = ascii_json(&json);
-        assert!(ascii.is_ascii(), "{ascii}");
-        assert_eq!(serde_json::from_str::<String>(&ascii).unwrap(), "été 🎉");
     }
 }

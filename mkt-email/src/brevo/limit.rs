@@ -110,8 +110,7 @@ fn shared(message: &Message, own_headers: bool) -> String {
     let headers = if own_headers { None } else { Some(wire::custom_headers(message)) };
     let template = message.template().map(crate::message::VendorTemplate::id);
     let with_text = !message.text().trim().is_empty();
-    let key =
-        (from, message.tags(), message.metadata(), message.send_at(), headers, files, template, with_text);
+    let key = (from, message.tags(), message.send_at(), headers, files, template, with_text);
     // A tuple of texts and maps of texts is always JSON.
     serde_json::to_string(&key).unwrap_or_default()
 }

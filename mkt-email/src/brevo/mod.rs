@@ -36,7 +36,7 @@ const KEY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// | a lost answer | `idempotencyKey` in the body's `headers`; a repetition is answered `duplicate_parameter` and not processed. That a refused call's key is not remembered is assumed. The guide says for 30 minutes (<https://developers.brevo.com/docs/heterogenous-versions-batch-emails>), the change log of 10 November 2021 says 15: 15 are relied upon |
 /// | throttling | `x-sib-ratelimit-*` headers, 429: <https://developers.brevo.com/docs/limit-headers> |
 /// | sandbox | `X-Sib-Sandbox: drop`: <https://developers.brevo.com/docs/using-sandbox-mode> |
-/// | metadata | the header `X-Mailin-custom`, as JSON. **Recipients can read it**, and tags and headers too |
+/// | metadata | the header `X-Mailin-custom`, as JSON in UTF-8; of each version where the emails of a call differ, as django-anymail 15 writes it. **Recipients can read it**, and tags and headers too |
 ///
 /// In doubt: whether `List-Unsubscribe` in `headers` reaches the recipient ("standard email headers are not
 /// supported"); look at a first email before a campaign. Headers belong to the call, not to the version, by the
@@ -104,7 +104,7 @@ impl Brevo {
             Said::Arrived => Ok(arrived(group)),
             Said::Unclear => Ok(vendor::lost(group)),
             Said::Refused(reason, words) => Ok(vendor::refused(group, reason, &vendor::quote(&words))),
-            Said::Failed(error) => Err(error),
+            Said::Failed(error) => vendor::failed(error, &self.client, group),
         }
     }
 }
@@ -187,7 +187,12 @@ impl EmailProvider for Brevo {
         // Its count of calls is not that of sending.
         let response = self.client.send(&Request::get("account").operation("check")).await?;
         if response.is_success() {
-            return Ok(());
+            // A proxy's page, or another service at this address, is a success too.
+            let is_account =
+                response.json::<wire::Account>().is_ok_and(|account| account.email.contains('@'));
+            let other =
+                || response.error(ErrorKind::Protocol).with_detail("the answer is not a Brevo account");
+            return if is_account { Ok(()) } else { Err(other()) };
         }
         match error::judge(&response, &str::to_owned) {
             Said::Failed(error) => Err(error),

@@ -3,7 +3,6 @@
 
 use super::limit;
 use crate::provider::{Group, Outgoing};
-use crate::vendor::ascii_json;
 use crate::{Mailbox, Message};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -96,6 +95,12 @@ impl Sent {
     }
 }
 
+/// The answer to `GET /account`, as far as it is needed.
+#[derive(Deserialize)]
+pub(super) struct Account {
+    pub(super) email: String,
+}
+
 /// The body of every refusal; the code is optional in the vendor's description.
 #[derive(Deserialize)]
 pub(super) struct Refused {
@@ -118,7 +123,8 @@ impl<'a> SendEmail<'a> {
         let several = group.emails().len() > 1;
         let mut headers = if several && own_headers { BTreeMap::new() } else { custom_headers(message) };
         headers.insert("idempotencyKey".to_owned(), group.key().to_string());
-        if let Some(metadata) = metadata(message) {
+        let same_metadata = group.emails().iter().all(|email| email.message.metadata() == message.metadata());
+        if same_metadata && let Some(metadata) = metadata(message) {
             headers.insert("X-Mailin-custom".to_owned(), metadata);
         }
         if sandbox {
@@ -128,9 +134,13 @@ impl<'a> SendEmail<'a> {
             to: [contact(email.message.to())],
             reply_to: email.message.reply_to().map(contact),
             content: content(&email.message),
-            headers: own_headers
-                .then(|| custom_headers(&email.message))
-                .filter(|headers| !headers.is_empty()),
+            headers: {
+                let mut headers = if own_headers { custom_headers(&email.message) } else { BTreeMap::new() };
+                if !same_metadata && let Some(metadata) = metadata(&email.message) {
+                    headers.insert("X-Mailin-custom".to_owned(), metadata);
+                }
+                Some(headers).filter(|headers| !headers.is_empty())
+            },
         };
         Self {
             sender: contact(message.from()),
@@ -212,12 +222,12 @@ fn title_case(name: &str) -> String {
     name.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
-/// The value of `X-Mailin-custom`: JSON in ASCII. Recipients can read it.
+/// The value of `X-Mailin-custom`: JSON in UTF-8. Recipients can read it.
 pub(super) fn metadata(message: &Message) -> Option<String> {
     if message.metadata().is_empty() {
         return None;
     }
-    serde_json::to_string(message.metadata()).ok().map(|json| ascii_json(&json))
+    serde_json::to_string(message.metadata()).ok()
 }
 
 /// The bytes that an email's parameters take in the vendor's count.

@@ -197,7 +197,7 @@ impl EmailProvider for Mailgun {
         }
         match error::judge(&response, &|words| vendor::clean(words, &self.key, group)) {
             Said::Refused(reason, words) => Ok(vendor::refused(group, reason, &vendor::quote(&words))),
-            Said::Failed(error) => Err(error),
+            Said::Failed(error) => vendor::failed(error, &self.client, group),
         }
     }
 
@@ -236,8 +236,15 @@ impl EmailProvider for Mailgun {
     async fn check(&self) -> Result<()> {
         let path = format!("v4/domains/{}", path_segment(&self.domain));
         let response = self.client.send(&Request::get(path).operation("check")).await?;
-        if response.is_success() && response.is_type("application/json") {
-            return Ok(());
+        if response.is_success() {
+            let is_domain = |found: wire::DomainAnswer| found.domain.name.eq_ignore_ascii_case(&self.domain);
+            if response.json::<wire::DomainAnswer>().is_ok_and(is_domain) {
+                return Ok(());
+            }
+            if !response.text().contains("Magnificent API") {
+                let error = response.error(ErrorKind::Protocol);
+                return Err(error.with_detail("the answer is not the Mailgun domain"));
+            }
         }
         match error::judge(&response, &str::to_owned) {
             Said::Failed(error) => Err(error),

@@ -17,6 +17,18 @@ pub(super) const CALL: &str = "mkt-call";
 
 const ONE_CLICK: (&str, &str) = ("h:List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
 
+/// The answer to `GET /v4/domains/{name}`, as far as it is needed.
+#[derive(Deserialize)]
+pub(super) struct DomainAnswer {
+    pub(super) domain: DomainName,
+}
+
+/// See [`DomainAnswer`].
+#[derive(Deserialize)]
+pub(super) struct DomainName {
+    pub(super) name: String,
+}
+
 /// The answer to a message: one id for all its recipients.
 #[derive(Deserialize)]
 pub(super) struct Queued {

@@ -1,6 +1,6 @@
-//! Proving who sends: AUTH PLAIN (RFC 4616), LOGIN, and XOAUTH2
-//! (<https://developers.google.com/gmail/imap/xoauth2-protocol>, 2026-11). Credentials are written here and nowhere
-//! else; what a server answers to them is shown as a code only, since it may echo them.
+//! Authentication: AUTH PLAIN (RFC 4616), LOGIN, and XOAUTH2
+//! (<https://developers.google.com/gmail/imap/xoauth2-protocol>, 2026-11). Credentials are written
+//! only here; the server's answers to them are reported as codes only, since it may echo them.
 
 use super::SERVICE;
 use super::error::{code, unreachable, unwilling};
@@ -17,13 +17,13 @@ use tokio::time::timeout;
 
 const AUTH: &str = "authenticate";
 
-/// Hands out OAuth 2 access tokens. It is asked once for every connection that is made, so it should keep a token until
-/// shortly before it runs out. It is waited for as long as for a reply.
+/// A source of OAuth 2 access tokens. It is called once per new connection and should cache a token until shortly before
+/// it expires. The time limit is that of a command.
 ///
-/// A [`Secret`] is a source of itself, for tokens that outlive the process.
+/// A [`Secret`] is a source of itself, for tokens that do not expire before the process ends.
 #[async_trait]
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
-    /// A token that is valid now.
+    /// Returns a token that is valid now.
     async fn token(&self) -> Result<Secret>;
 }
 
@@ -34,7 +34,7 @@ impl TokenSource for Secret {
     }
 }
 
-/// Who sends, and how that is proved.
+/// User and authentication method.
 #[derive(Clone)]
 pub(super) enum Credentials {
     Password { user: String, password: Secret },
@@ -48,7 +48,7 @@ impl Credentials {
         }
     }
 
-    /// Whether they can be written at all.
+    /// Whether the credentials can be written.
     pub(super) fn are_writable(&self) -> bool {
         let password = match self {
             Self::Password { password, .. } => password.expose(),
@@ -70,7 +70,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Ways to prove it that the server offers.
+/// The authentication methods that the server offers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Mechanisms {
     pub(super) plain: bool,
@@ -78,7 +78,7 @@ pub(super) struct Mechanisms {
     pub(super) xoauth2: bool,
 }
 
-/// One conversation about credentials.
+/// One authentication exchange.
 struct Conversation<'a> {
     wire: &'a mut Wire,
     within: Duration,

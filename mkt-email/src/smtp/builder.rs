@@ -1,4 +1,4 @@
-//! Setting up an [`Smtp`] provider: from a host, a URL or a preset.
+//! The builder of [`Smtp`]: from a host, a URL or a preset.
 
 use super::auth::{Credentials, TokenSource};
 use super::pool::{Pool, Wear};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-/// Puts an [`Smtp`] provider together. Made by [`Smtp::builder`], [`Smtp::from_url`] and the presets.
+/// Builder of [`Smtp`]. Created by [`Smtp::builder`], [`Smtp::from_url`] and the presets.
 #[derive(Clone)]
 #[must_use]
 pub struct SmtpBuilder {
@@ -95,109 +95,108 @@ impl SmtpBuilder {
         Ok(builder)
     }
 
-    /// Sets the port. Without it: 587, 465 with [`implicit_tls`](Self::implicit_tls), 25 when
+    /// Sets the port. Default: 587, 465 with [`implicit_tls`](Self::implicit_tls), 25 when
     /// [`unencrypted`](Self::unencrypted).
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// TLS from the first byte, as on port 465 (RFC 8314). Otherwise the connection begins in the clear and must turn
-    /// to TLS by STARTTLS before anything of worth is said; a server that does not offer it is not used.
+    /// Enables implicit TLS, as on port 465 (RFC 8314). Default: STARTTLS is required before credentials and emails; a
+    /// server that does not offer it is refused.
     pub fn implicit_tls(mut self) -> Self {
         self.security = Security::Implicit;
         self
     }
 
-    /// No encryption: for servers on this machine or in a network that is trusted. Whoever listens on the way reads
-    /// every email. Credentials are not sent so, unless [`credentials_in_the_clear`](Self::credentials_in_the_clear).
+    /// Disables encryption: for servers on this machine or in a trusted network, since every email can be read on the way.
+    /// Credentials are refused, unless [`credentials_in_the_clear`](Self::credentials_in_the_clear).
     pub fn unencrypted(mut self) -> Self {
         self.security = Security::Unencrypted;
         self
     }
 
-    /// Proves who sends by a password (AUTH PLAIN, or LOGIN where that is all there is).
+    /// Authenticates with a password (AUTH PLAIN, or LOGIN if the server offers nothing else).
     pub fn login(mut self, user: &str, password: Secret) -> Self {
         self.credentials = Some(Credentials::Password { user: user.to_owned(), password });
         self
     }
 
-    /// Proves who sends by an OAuth 2 access token (AUTH XOAUTH2).
+    /// Authenticates with an OAuth 2 access token (AUTH XOAUTH2).
     pub fn xoauth2(mut self, user: &str, source: impl TokenSource) -> Self {
         self.credentials = Some(Credentials::Token { user: user.to_owned(), source: Arc::new(source) });
         self
     }
 
-    /// Lets credentials go over an [`unencrypted`](Self::unencrypted) connection. For a server on this machine.
+    /// Allows credentials over an [`unencrypted`](Self::unencrypted) connection. For a server on this machine.
     pub fn credentials_in_the_clear(mut self) -> Self {
         self.in_the_clear = true;
         self
     }
 
-    /// Trusts these certificate authorities (PEM) and no others: for a server whose certificate the platform does not
-    /// know.
+    /// Sets the only trusted certificate authorities (PEM). Default: those of the platform.
     pub fn trust_only(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.trusted = Some(pem.into());
         self
     }
 
-    /// The name given in `EHLO`; without it the address of this end of the connection.
+    /// Sets the host name in `EHLO`. Default: the local address of the connection.
     pub fn hello_name(mut self, name: &str) -> Self {
         self.hello_name = Some(name.to_owned());
         self
     }
 
-    /// Where bounces go (the envelope's sender); without it the sender of each message.
+    /// Sets the envelope sender, which receives bounces. Default: the sender of each message.
     pub fn bounces_to(mut self, address: EmailAddress) -> Self {
         self.bounces_to = Some(address);
         self
     }
 
-    /// Writes tags and metadata as `X-Mkt-Tag` and `X-Mkt-Meta-*` headers, **which recipients can read**. Without this
-    /// a message that has any is refused: SMTP has no other place for them.
+    /// Writes tags and metadata as `X-Mkt-Tag` and `X-Mkt-Meta-*` headers, **which recipients can read**. Default: messages
+    /// with tags or metadata are rejected, since SMTP has no other place for them.
     pub fn labels_in_headers(mut self) -> Self {
         self.labels_in_headers = true;
         self
     }
 
-    /// The most connections at a time (4, at least 1); further calls wait.
+    /// Sets the largest number of connections; further calls wait. Default 4, at least 1.
     pub fn connections(mut self, most: usize) -> Self {
         self.connections = most.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
         self
     }
 
-    /// Emails that one call carries, one after the other over one connection (1). An outbox marks a call's emails as
-    /// sending together: with more than one it commits less often, and a killed process leaves as many unknown.
+    /// Sets the emails per call, sent one after the other over one connection. Default 1. An outbox marks the emails of a
+    /// call as sending together: with more than one it commits less often, and a killed process leaves as many unknown.
     pub fn mails_per_call(mut self, most: usize) -> Self {
         self.mails_per_call = most.max(1);
         self
     }
 
-    /// The most bytes of a message, refused before any call. The server's own limit is respected in any case.
+    /// Sets the largest message in bytes; larger ones are rejected before any call. The server's limit applies in any case.
     pub fn max_message_bytes(mut self, most: usize) -> Self {
         self.max_message_bytes = Some(most);
         self
     }
 
-    /// Emails after which a connection is replaced (500, at least 1).
+    /// Sets the number of emails after which a connection is replaced. Default 500, at least 1.
     pub fn mails_per_connection(mut self, most: u32) -> Self {
         self.wear.emails = most.max(1);
         self
     }
 
-    /// How long a connection may rest before it is replaced (30 s), and how old it may grow (5 minutes).
+    /// Sets the longest idle time (default 30 s) and the longest life (default 5 minutes) of a connection.
     pub fn keep_connections(mut self, idle: Duration, age: Duration) -> Self {
         (self.wear.idle, self.wear.age) = (idle, age);
         self
     }
 
-    /// How long to wait for what.
+    /// Sets the time limits.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
 
-    /// Checks the settings. No connection is made: see [`check`](crate::EmailProvider::check).
+    /// Validates the settings. Opens no connection: see [`check`](crate::EmailProvider::check).
     ///
     /// # Errors
     /// [`ErrorKind::Config`]: no host, credentials that cannot be written or would go unencrypted, a name for `EHLO`

@@ -1,5 +1,5 @@
-//! Making a connection over which emails may go: TCP, TLS, `EHLO`, credentials, in that order and no other. No byte of a
-//! credential is written before the peer has proved that it is the host which was asked for.
+//! Opens a connection: TCP, TLS, `EHLO`, credentials, in this order. No credential is written before the certificate of the
+//! host is verified.
 
 use super::SERVICE;
 use super::auth::{Mechanisms, authenticate};
@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 
 const CONNECT: &str = "connect";
 
-/// What a server offers (RFC 5321 §4.1.1.1). Unknown keywords are passed over.
+/// The extensions that a server offers (RFC 5321 §4.1.1.1). Unknown keywords are ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Offers {
     pub(super) pipelining: bool,
@@ -69,12 +69,14 @@ impl Offers {
 pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) offers: Offers,
-    /// Whether an email was begun and not ended, so that the next one has to reset.
+    /// Whether a transaction is open, so that the next one needs RSET.
     pub(super) begun: bool,
-    /// Whether it may be used for another email.
+    /// Whether the connection can be reused.
     pub(super) sound: bool,
-    /// Whether an email went over it before.
+    /// Emails sent over it.
     pub(super) emails: u32,
+    /// Negative replies on it.
+    pub(super) errors: u32,
     pub(super) opened: Instant,
     pub(super) rested: Instant,
 }
@@ -113,10 +115,10 @@ impl Connection {
             authenticate(&mut wire, offers.auth, credentials, times.command).await?;
         }
         let now = Instant::now();
-        Ok(Self { wire, offers, begun: false, sound: true, emails: 0, opened: now, rested: now })
+        Ok(Self { wire, offers, begun: false, sound: true, emails: 0, errors: 0, opened: now, rested: now })
     }
 
-    /// Says goodbye. Waits for the answer no longer than told, and for nothing else.
+    /// Sends QUIT and waits at most this long for the answer.
     pub(super) async fn quit(mut self, wait: Duration) {
         let farewell = async {
             self.wire.write(b"QUIT\r\n", wait).await?;
@@ -130,7 +132,7 @@ impl Connection {
     }
 }
 
-/// The name of a host that has none: its address (RFC 5321 §4.1.3).
+/// The address literal of a host without a name (RFC 5321 §4.1.3).
 fn literal(address: Option<SocketAddr>) -> String {
     match address {
         Some(SocketAddr::V6(address)) => format!("[IPv6:{}]", address.ip()),

@@ -1,4 +1,4 @@
-//! What the replies of servers mean for an email, in one place. Pure.
+//! The meaning of server replies for an email. Pure.
 //!
 //! Codes: RFC 5321 §4.2.3, enhanced codes: RFC 3463 and the IANA registry "SMTP Enhanced Status Codes". Gmail's limits
 //! and their replies: <https://support.google.com/a/answer/166852> (2026-11).
@@ -14,21 +14,21 @@ use mkt_connect::clock::later;
 use mkt_connect::{Delivery, Error, ErrorKind};
 use std::time::Duration;
 
-/// The rest of an account that is told to slow down, or of a server that is going down.
+/// The delay of an account that is throttled, or of a server that is going down.
 const MINUTE: Duration = Duration::from_mins(1);
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
-/// Greylisting lets an email pass after 5 to 15 minutes (Postgrey's default is 5).
+/// Greylisting accepts an email after 5 to 15 minutes (Postgrey's default is 5).
 const QUARTER: Duration = Duration::from_mins(15);
 /// A full mailbox is not emptied at once.
 const FOUR_HOURS: Duration = Duration::from_hours(4);
 /// Daily limits count a window of 24 hours.
 const DAY: Duration = Duration::from_hours(24);
-/// The most that a server may ask for.
+/// The longest delay that a server can request.
 const LONGEST: Duration = Duration::from_hours(48);
-/// What is kept of a server's words.
+/// Characters kept of a server's text.
 const MAX_TOLD: usize = 200;
 
-/// How far an email had come.
+/// The step of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// The sender was named.
@@ -41,16 +41,16 @@ pub(super) enum Step {
     Content,
 }
 
-/// What a 4yz or 5yz means.
+/// The meaning of a 4yz or 5yz.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// This email is refused for good.
+    /// The email is rejected.
     Never(RejectReason),
-    /// Not now.
+    /// The email is deferred.
     Later(Duration, Scope),
-    /// The server wants other credentials, or other encryption: no email will pass.
+    /// The server requires other credentials or encryption: no email passes.
     Credentials,
-    /// The server thinks that the dialogue is elsewhere.
+    /// The server has lost the state of the dialogue.
     Astray,
 }
 
@@ -89,8 +89,12 @@ type About = Option<(u16, u16)>;
 
 fn not_now(step: Step, code: u16, about: About, says: &dyn Fn(&[&str]) -> bool) -> Meaning {
     let greylisted = says(&["greylist", "graylist", "grey list", "recipient address rejected"]);
+    // Postfix writes "Recipient address rejected" before the words of any refusal of a recipient, a full mailbox too.
+    let full =
+        about == Some((2, 2)) || says(&["mailbox full", "mailbox is full", "over quota", "quota exceeded"]);
     let (wait, scope) = match (code, about) {
         (421, _) => (MINUTE, Scope::Account),
+        _ if full && step == Step::Recipient => (FOUR_HOURS, Scope::Recipient),
         _ if greylisted => (QUARTER, Scope::Recipient),
         // 454 stands for a temporary failure of authentication (RFC 4954) and of TLS (RFC 3207).
         (454, _) => (FIVE_MINUTES, Scope::Account),
@@ -150,11 +154,11 @@ fn never(step: Step, code: u16, about: About, says: &dyn Fn(&[&str]) -> bool) ->
     }
 }
 
-/// What a refusal makes of an email.
+/// The outcome of an email after a refusal.
 ///
 /// # Errors
-/// [`ErrorKind::Auth`] when it concerns the credentials, [`ErrorKind::Protocol`] when the server has lost the thread: no
-/// email of the account would pass.
+/// [`ErrorKind::Auth`] if it concerns the credentials, [`ErrorKind::Protocol`] if the server has lost the state of the
+/// dialogue: no email of the account would pass.
 pub(super) fn outcome(
     step: Step,
     reply: &Reply,
@@ -180,14 +184,14 @@ pub(super) fn outcome(
     }
 }
 
-/// An email whose connection was lost before its end was written: it was not accepted. The email waits and not the
-/// account, since it may be the email that breaks the connection; where it is the server, the next one cannot connect.
+/// An email whose connection was lost before its end was written: it was not accepted. The email is deferred, not the
+/// account, since the email may be the cause; if the server is, the next email cannot connect.
 pub(super) fn cut_off(fault: &Fault, at: DateTime<Utc>) -> Outcome {
     let detail = format!("{} before the mail was handed over", fault.clause());
     Outcome::Deferred { retry_at: later(at, MINUTE), scope: Scope::Recipient, detail }
 }
 
-/// A refusal while the connection is set up: nothing was said about an email yet.
+/// A refusal while the connection is opened, before any email.
 pub(super) fn unwilling(operation: &'static str, reply: &Reply) -> Error {
     let kind = match reply.class() {
         4 => ErrorKind::Unavailable,
@@ -201,7 +205,7 @@ pub(super) fn unwilling(operation: &'static str, reply: &Reply) -> Error {
     }
 }
 
-/// A connection that failed while it was set up.
+/// A failure while the connection is opened.
 pub(super) fn unreachable(operation: &'static str, fault: Fault) -> Error {
     let kind = match &fault {
         Fault::Garbage(_) => ErrorKind::Protocol,
@@ -214,7 +218,7 @@ pub(super) fn unreachable(operation: &'static str, fault: Fault) -> Error {
     }
 }
 
-/// The code and the enhanced code, without words: for replies to credentials, which servers may echo.
+/// The code and the enhanced code, without the text: servers may echo credentials.
 pub(super) fn code(reply: &Reply) -> String {
     match reply.enhanced {
         Some(Enhanced(subject, detail)) => {
@@ -224,8 +228,8 @@ pub(super) fn code(reply: &Reply) -> String {
     }
 }
 
-/// The server's words without what names a person: servers like to repeat the address, plain or in a link. Words with
-/// an `@` go, and so do the recipient's local part and name where they stand as words.
+/// The server's text without personal data: servers repeat the address, plain or in a link. Words with an `@` are removed,
+/// and so are the recipient's local part and name.
 fn told(reply: &Reply, message: &Message) -> String {
     let to = message.to();
     let local = to.address.as_str().rsplit_once('@').map_or("", |(local, _)| local);
@@ -272,7 +276,7 @@ fn without_word(text: &str, word: &str) -> String {
     kept
 }
 
-/// How long the server asks to wait, where it says so: "try again after 120 seconds", "try again in 5 minutes", "try
+/// The delay that the server requests, if any: "try again after 120 seconds", "try again in 5 minutes", "try
 /// again after Mon, 25 Aug 2025 07:00:31 UTC" (Mailgun writes the first and the last).
 fn asked_wait(text: &str, at: Option<DateTime<Utc>>) -> Option<Duration> {
     let lower = text.to_ascii_lowercase();
@@ -384,6 +388,18 @@ mod tests {
                 Scope::Recipient,
             ),
             (Step::Recipient, "452 4.2.2 The email account is over quota", FOUR_HOURS, Scope::Recipient),
+            (
+                Step::Recipient,
+                "452 4.2.2 <a@b.example>: Recipient address rejected: Mailbox full",
+                FOUR_HOURS,
+                Scope::Recipient,
+            ),
+            (
+                Step::Recipient,
+                "450 4.2.0 <a@b.example>: Recipient address rejected: Greylisted",
+                QUARTER,
+                Scope::Recipient,
+            ),
             (Step::Recipient, "450 4.2.1 The user is receiving mail too quickly", QUARTER, Scope::Recipient),
             (
                 Step::Recipient,

@@ -1,15 +1,15 @@
-//! SMTP: any server that takes emails, and Gmail. The dialogue is our own, over kept connections; lettre builds the
-//! emails, rustls encrypts. What it will not do: look up who receives email for a domain (it talks to one server), send
-//! to several recipients at once, or go on in the clear where TLS was asked for.
+//! SMTP: any submission server, and Gmail. An own client over pooled connections; lettre builds the messages, rustls
+//! encrypts. Limits: no MX look-up (it connects to one server), one recipient per transaction, no fallback to plain text
+//! where TLS is required.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | `builder`, `settings` | where to send, as whom, how long to wait |
-//! | `wire`, `reply`, `content` | bytes: replies in, emails out |
+//! | `builder`, `settings` | host, credentials, time limits |
+//! | `wire`, `reply`, `content` | bytes: replies are read, content is written |
 //! | `connection`, `auth` | TCP, TLS, `EHLO`, credentials |
 //! | `transaction` | one email |
-//! | `error` | what a reply means |
-//! | `pool` | connections kept for the next email |
+//! | `error` | the meaning of replies |
+//! | `pool` | reused connections |
 
 mod auth;
 mod builder;
@@ -44,10 +44,10 @@ use std::time::Duration;
 use transaction::{End, Parcel};
 
 const SERVICE: &str = "smtp";
-/// How long the rest of a call waits when the server fails in the middle of it.
+/// The delay of the rest of a call if the server fails in the middle of it.
 const REST: Duration = Duration::from_mins(1);
 
-/// Sends emails to an SMTP server, one transaction each, over connections that it keeps.
+/// An SMTP provider: one transaction per email, over pooled connections.
 ///
 /// ```
 /// use mkt_connect::Secret;
@@ -59,24 +59,24 @@ const REST: Duration = Duration::from_mins(1);
 /// # Ok::<(), mkt_connect::Error>(())
 /// ```
 ///
-/// # What an answer is worth
+/// # Delivery
 ///
-/// - Before the end of an email is written, nothing was accepted: a connection that is lost there, or a silence, gives
+/// - Until the end of the content is written, nothing was accepted: a lost connection or a time-out gives
 ///   [`Outcome::Deferred`].
 /// - After it, only the server knows: [`Outcome::Unknown`] with [`Stage::AwaitingAnswer`](crate::provider::Stage), and
-///   [`settle`](EmailProvider::settle) never finds out more (RFC 1047). An outbox does not send such an email again. All
-///   attempts of an email differ in their `Message-ID`; whoever repeats one by hand should do so with the same key, by
-///   which most receivers recognise it.
-/// - 4yz and 5yz are told apart by their enhanced codes (RFC 3463) and by who was concerned: the recipient, or the
-///   account (421, 4.7.x, Gmail's 5.4.5), with which the rest of a call waits too. Wrong credentials are an error of the
-///   call, and no email's fault.
-/// - A kept connection that the server closed in the meantime is replaced once per email, before the server has seen
-///   anything of it but a sender.
+///   [`settle`](EmailProvider::settle) cannot find out more (RFC 1047). An outbox does not send such an email again. The
+///   attempts of an email differ in their `Message-ID`; repeat one by hand with the same key, by which most receivers
+///   recognise it.
+/// - 4yz and 5yz are classified by their enhanced codes (RFC 3463) and by scope: the recipient, or the account (421, 4.7.x,
+///   Gmail's 5.4.5), which defers the rest of a call too. Wrong credentials are an error of the call.
+/// - A reused connection is replaced once per email if the server closed it in the meantime, or answers 4yz to the sender:
+///   nothing but a sender was given to it by then.
+/// - A connection is replaced after eight negative replies, before Postfix slows it down.
 ///
 /// The id of an accepted email is its `Message-ID`: queue numbers have no common form.
 ///
-/// Clones share the connections. An outbox makes use of several where its `RunOptions::calls_in_flight` says so, and
-/// prolongs its lease while a call lasts, however long (see [`Timeouts`]).
+/// Clones share the connections. An outbox uses several according to its `RunOptions::calls_in_flight`, and renews its
+/// lease while a call lasts (see [`Timeouts`]).
 #[derive(Clone)]
 pub struct Smtp(Arc<Inner>);
 
@@ -88,18 +88,18 @@ struct Inner {
 }
 
 impl Smtp {
-    /// A server: STARTTLS on port 587 unless told otherwise.
+    /// A server by its host. Default: STARTTLS on port 587.
     pub fn builder(host: &str) -> SmtpBuilder {
         SmtpBuilder::new(host)
     }
 
-    /// A server by its URL: `smtps://user:password@host:465` for TLS from the first byte,
+    /// A server by its URL: `smtps://user:password@host:465` for implicit TLS,
     /// `smtp://user:password@host:587` for STARTTLS, which is required; `smtp://host:25?tls=none` for no encryption,
     /// with credentials only on this machine. Characters such as `@` and `:` in the user or the password are
     /// percent-encoded.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`], which never repeats the URL.
+    /// [`ErrorKind::Config`]; the error does not contain the URL.
     pub fn from_url(url: &Secret) -> Result<SmtpBuilder> {
         SmtpBuilder::from_url(url)
     }
@@ -121,23 +121,23 @@ impl Smtp {
     }
 
     fn google() -> SmtpBuilder {
-        // Google counts connections too; a few are plenty for a few thousand emails a day.
+        // Google limits connections too; two are enough for a few thousand emails a day.
         Self::builder("smtp.gmail.com").port(465).implicit_tls().connections(2)
     }
 
-    /// Says goodbye on all connections and waits for the answers, two seconds at most. Later calls fail; without it
-    /// connections end when the last clone is dropped, without a word.
+    /// Sends QUIT on all connections and waits up to two seconds for the answers. Later calls fail. Without it,
+    /// connections are closed without QUIT when the last clone is dropped.
     pub async fn close(&self) {
         self.0.pool.close().await;
     }
 
-    /// How many connections are kept and not in use.
+    /// The number of idle connections.
     #[must_use]
     pub fn resting_connections(&self) -> usize {
         self.0.pool.resting()
     }
 
-    /// Hands one email over, on the connection in hand, a kept one or a new one.
+    /// Sends one email, on the connection in hand, an idle one or a new one.
     async fn carry(
         &self,
         email: &Outgoing,
@@ -149,7 +149,7 @@ impl Smtp {
         let own = if settings.labels_in_headers { labels(message) } else { Vec::new() };
         let bytes = match message.to_mime_with(email.key, at, &own) {
             Ok(bytes) => bytes,
-            // The message's trouble, not the server's.
+            // The message is at fault, not the server.
             Err(error) => {
                 let detail = error.detail().unwrap_or("the mail cannot be built").to_owned();
                 return Ok(Outcome::Rejected { reason: RejectReason::Other, detail });
@@ -171,15 +171,20 @@ impl Smtp {
                 None => (Box::pin(Connection::open(settings)).await?, false),
             };
             let end = connection.hand_over(&parcel, &settings.timeouts).await;
-            if connection.sound {
-                *hand = Some(connection);
-            }
-            match end? {
-                End::Answered(outcome) => return Ok(outcome),
+            match end {
                 // The next turn has a new connection, so there is no third.
-                End::Stale(_) if reused => tracing::debug!("a kept connection was closed, making a new one"),
-                End::Stale(fault) => return Ok(cut_off(&fault, at)),
+                Ok(End::Stale(_)) if reused => {
+                    tracing::debug!("the server is done with a reused connection, opening a new one");
+                    connection.quit(Duration::ZERO).await;
+                    continue;
+                }
+                _ if connection.sound => *hand = Some(connection),
+                _ => {}
             }
+            return match end? {
+                End::Answered(outcome) => Ok(outcome),
+                End::Stale(fault) => Ok(cut_off(&fault, at)),
+            };
         }
     }
 }
@@ -219,7 +224,7 @@ impl EmailProvider for Smtp {
         let mut hand = None;
         for email in group.emails() {
             match self.carry(email, group.at(), &mut hand).await {
-                // Whoever is told to slow down does not go on with the rest, which was never offered.
+                // The account is deferred: the rest of the call is not offered.
                 Ok(Outcome::Deferred { scope: Scope::Account, retry_at, detail }) => {
                     let unoffered = Outcome::NotOffered { retry_at, detail: detail.clone() };
                     outcomes.push(Outcome::Deferred { scope: Scope::Account, retry_at, detail });
@@ -228,8 +233,8 @@ impl EmailProvider for Smtp {
                 }
                 Ok(outcome) => outcomes.push(outcome),
                 Err(error) if outcomes.is_empty() => return Err(error),
-                // Emails before this one have their answers, so the call as a whole cannot fail; for this one and those
-                // after it, it did.
+                // Earlier emails have their outcomes, so the call as a whole cannot fail; this email and those after it
+                // were not offered.
                 Err(error) => {
                     let retry_at = later(group.at(), error.retry_after().unwrap_or(REST));
                     let unoffered = Outcome::NotOffered { retry_at, detail: error.to_string() };
@@ -244,7 +249,7 @@ impl EmailProvider for Smtp {
         Ok(outcomes)
     }
 
-    /// Connects, proves who it is, says `NOOP` and goodbye.
+    /// Connects, authenticates, sends `NOOP` and `QUIT`.
     async fn check(&self) -> Result<()> {
         const CHECK: &str = "check";
         let settings = &self.0.settings;
@@ -253,7 +258,7 @@ impl EmailProvider for Smtp {
                 Error::new(ErrorKind::Cancelled, SERVICE, CHECK).with_detail("the provider is closed")
             );
         };
-        // The place in hand may be that of a connection which rests.
+        // The permit may belong to an idle connection.
         if let Some(resting) = self.0.pool.take().await {
             resting.quit(Duration::ZERO).await;
         }

@@ -1,5 +1,5 @@
-//! Connections kept for the next email. There are never more than the limit, and none is asked whether it still lives
-//! before it is used: a `NOOP` costs a round trip per email, and proves nothing about the moment after.
+//! The pool of connections. No `NOOP` is sent before a connection is reused: it costs a round trip per email and proves
+//! nothing about the moment after.
 
 use super::connection::Connection;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,15 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-/// How long to wait for goodbyes when everything is closed.
+/// The longest wait for the answers to QUIT when the pool is closed.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// When a connection is not used any more.
+/// Negative replies after which a connection is replaced. Postfix delays every answer of a session after 10
+/// (`smtpd_soft_error_limit`) and ends it at 20 (`smtpd_hard_error_limit`); one email costs at most three: sender, recipient
+/// and `DATA` are refused together where they are pipelined.
+const MAX_ERRORS: u32 = 7;
+
+/// When a connection is replaced.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wear {
     pub(super) idle: Duration,
@@ -20,7 +25,7 @@ pub(super) struct Wear {
 
 pub(super) struct Pool {
     places: Semaphore,
-    /// The one used last is taken first, so that the others can grow old.
+    /// Idle connections; the one used last is taken first, so that the others can expire.
     resting: Mutex<Vec<Connection>>,
     wear: Wear,
 }
@@ -30,12 +35,12 @@ impl Pool {
         Self { places: Semaphore::new(most), resting: Mutex::default(), wear }
     }
 
-    /// Waits until a connection may be used or made. `None` when the pool is closed.
+    /// Waits for a permit to use or open a connection. `None` if the pool is closed.
     pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
         self.places.acquire().await.ok()
     }
 
-    /// A kept connection that is worth a try, with a place in hand.
+    /// Takes an idle connection; needs a permit.
     pub(super) async fn take(&self) -> Option<Connection> {
         loop {
             let mut connection = self.lock().pop()?;
@@ -44,19 +49,20 @@ impl Pool {
             } else if connection.wire.is_quiet().await {
                 return Some(connection);
             }
-            // Otherwise the server has said something unasked, or gone: it is closed by being dropped.
+            // Otherwise the server has sent something unexpected or closed: dropping the connection closes it.
         }
     }
 
-    /// Whether it should not carry another email.
+    /// Whether a connection is to be replaced.
     pub(super) fn is_worn(&self, connection: &Connection) -> bool {
         let now = Instant::now();
         connection.emails >= self.wear.emails
+            || connection.errors > MAX_ERRORS
             || now.duration_since(connection.rested) > self.wear.idle
             || now.duration_since(connection.opened) > self.wear.age
     }
 
-    /// Keeps a connection for later, or says goodbye where it has done enough.
+    /// Returns a connection to the pool, or quits it if it is to be replaced.
     pub(super) async fn keep(&self, mut connection: Connection) {
         connection.rested = Instant::now();
         if self.is_worn(&connection) || self.places.is_closed() {
@@ -66,7 +72,7 @@ impl Pool {
         }
     }
 
-    /// Says goodbye on all connections at once. Those in use end when their email has its answer.
+    /// Quits all idle connections at once. Those in use end with their email.
     pub(super) async fn close(&self) {
         self.places.close();
         let resting = std::mem::take(&mut *self.lock());
@@ -77,7 +83,7 @@ impl Pool {
         while farewells.join_next().await.is_some() {}
     }
 
-    /// How many connections rest.
+    /// The number of idle connections.
     pub(super) fn resting(&self) -> usize {
         self.lock().len()
     }

@@ -1,5 +1,4 @@
-//! What a server answers (RFC 5321 §4.2), read from bytes strictly and within bounds. What it means is decided in
-//! `error.rs`.
+//! A server's reply (RFC 5321 §4.2), parsed strictly and within size limits. Its meaning is decided in `error.rs`.
 
 use std::fmt;
 
@@ -13,19 +12,19 @@ const MAX_LINES: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Enhanced(pub(super) u16, pub(super) u16);
 
-/// A whole reply.
+/// A complete reply.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Reply {
     /// Three digits.
     pub(super) code: u16,
-    /// From the first line, where there is one.
+    /// The enhanced code of the first line, if any.
     pub(super) enhanced: Option<Enhanced>,
     /// The lines without their codes, separated by `\n`. Servers echo addresses here.
     pub(super) text: String,
 }
 
 impl Reply {
-    /// The first digit: 2 is yes, 3 is go on, 4 is not now, 5 is no.
+    /// The first digit: 2 success, 3 continue, 4 temporary failure, 5 permanent failure.
     pub(super) fn class(&self) -> u16 {
         self.code / 100
     }
@@ -45,7 +44,7 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// Puts a reply together from its lines.
+/// Assembles a reply from its lines.
 #[derive(Default)]
 pub(super) struct Assembly {
     code: Option<u16>,

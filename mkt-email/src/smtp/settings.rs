@@ -1,4 +1,4 @@
-//! Where to send, as whom, and how long to wait: what is fixed once a provider is built.
+//! The settings of a built provider: host, credentials, time limits.
 
 use super::SERVICE;
 use super::auth::Credentials;
@@ -11,24 +11,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long to wait for what. The defaults are those of RFC 5321 §4.5.3.2, and half a minute to connect.
+/// Time limits. The defaults are those of RFC 5321 §4.5.3.2, and 30 s to connect.
 ///
-/// The time for a reply is for the whole reply; a server that sends a byte now and then does not prolong it.
+/// The limit of a reply is for the whole reply: single bytes do not extend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// For the TCP connection, the look-up of the host included (30 s).
+    /// TCP connection, including the look-up of the host (30 s).
     pub connect: Duration,
-    /// For the server's first line, and for the TLS handshake (5 minutes).
+    /// The greeting, and the TLS handshake (5 minutes).
     pub greeting: Duration,
-    /// For the reply to any other command (5 minutes).
+    /// The reply to any other command (5 minutes).
     pub command: Duration,
-    /// For the reply to `DATA` (2 minutes).
+    /// The reply to `DATA` (2 minutes).
     pub data_start: Duration,
-    /// For each 64 KiB of the content to be taken (3 minutes).
+    /// Writing 64 KiB of content (3 minutes).
     pub data_block: Duration,
-    /// For the reply to the end of the content (10 minutes). Whoever gives up earlier does not know whether the email
-    /// was accepted.
+    /// The reply to the end of the content (10 minutes). With a shorter limit more outcomes are unknown.
     pub data_end: Duration,
 }
 
@@ -46,7 +45,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The same for everything.
+    /// One limit for everything.
     #[must_use]
     pub fn all(time: Duration) -> Self {
         Self {
@@ -60,7 +59,7 @@ impl Timeouts {
     }
 }
 
-/// How the way to the server is protected.
+/// The encryption of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Security {
     /// TLS from the first byte (RFC 8314).
@@ -76,7 +75,7 @@ pub(super) struct Settings {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) security: Security,
-    /// There unless unencrypted.
+    /// `None` if unencrypted.
     pub(super) tls: Option<Arc<ClientConfig>>,
     pub(super) credentials: Option<Credentials>,
     pub(super) hello_name: Option<String>,
@@ -91,7 +90,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// TLS on ring: trust in the platform's roots, or in nobody but the given ones.
+/// TLS on ring, with the platform's trusted roots, or only the given ones.
 pub(super) fn tls(trusted: Option<&[u8]>) -> Result<Arc<ClientConfig>> {
     let fail = |detail: &'static str| Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail);
     let provider = Arc::new(rustls::crypto::ring::default_provider());

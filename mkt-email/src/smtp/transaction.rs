@@ -1,5 +1,5 @@
-//! One email over one connection: who from, who to, what. It knows at every moment whether the end of the email was
-//! written, since that decides whether a lost connection leaves a doubt.
+//! One transaction: sender, recipient, content. Whether the end of the content was written decides whether the outcome of a
+//! lost connection is unknown.
 
 use super::SERVICE;
 use super::connection::Connection;
@@ -16,26 +16,26 @@ use mkt_connect::{Delivery, Error, ErrorKind, Result};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// How long to listen, after a write failed, for what the server said before it closed.
+/// How long to read, after a failed write, the reply that the server sent before it closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// An email as it goes out.
+/// An email on the wire.
 pub(super) struct Parcel<'a> {
     pub(super) message: &'a Message,
     /// The envelope's sender.
     pub(super) sender: &'a str,
     /// The email, without the dots of the wire.
     pub(super) bytes: &'a [u8],
-    /// What it is called once it is accepted.
+    /// The id once accepted.
     pub(super) id: String,
     pub(super) at: DateTime<Utc>,
 }
 
-/// What came of it.
+/// The end of a transaction.
 pub(super) enum End {
-    /// The email has its answer.
+    /// The email has its outcome.
     Answered(Outcome),
-    /// The connection was over before the server took notice of the email.
+    /// The server ended the connection before it processed the email.
     Stale(Fault),
 }
 
@@ -66,7 +66,7 @@ impl Lost {
 }
 
 impl Connection {
-    /// Hands one email over.
+    /// Sends one email.
     ///
     /// # Errors
     /// When the server does not speak the protocol or wants other credentials; the email was not accepted.
@@ -74,7 +74,7 @@ impl Connection {
         if let Some(refusal) = self.beyond_offers(parcel) {
             return Ok(End::Answered(refusal));
         }
-        // Until a good end is seen there is none: a caller who drops this future leaves the connection in the middle.
+        // False until a good end: a caller that drops this future leaves the transaction open.
         self.sound = false;
         let reused = self.emails > 0;
         self.emails += 1;
@@ -84,8 +84,11 @@ impl Connection {
             Err(Lost::After(Fault::Garbage(what))) => return Err(nonsense(what)),
             Err(Lost::After(fault)) => return Ok(End::Answered(cut_off(&fault, parcel.at))),
         };
-        if envelope.sender.code == 421 && reused {
-            // It has had enough of this connection; another one may do.
+        let refused = [Some(&envelope.sender), envelope.recipient.as_ref(), envelope.announced.as_ref()];
+        self.errors += refused.iter().flatten().filter(|reply| matches!(reply.class(), 4 | 5)).count() as u32;
+        if envelope.sender.class() == 4 && reused {
+            // The server ends its service on this connection (421), or limits the emails of one: OpenSMTPD answers
+            // `452 4.5.3` after 100, and serves a new connection at once.
             return Ok(End::Stale(Fault::Closed));
         }
         let steps = [
@@ -222,6 +225,7 @@ impl Connection {
             }
             Ok(reply) if matches!(reply.class(), 4 | 5) => {
                 self.sound = reply.code != 421;
+                self.errors += 1;
                 outcome(Step::Content, &reply, parcel.message, parcel.at)
             }
             // RFC 1047: from here on only the server knows.

@@ -1,5 +1,4 @@
-//! Bytes to and from a server: replies read within bounds and deadlines, commands written whole. It does not know what
-//! is said.
+//! Bytes to and from a server: replies are read within size limits and deadlines, commands are written whole.
 
 use super::reply::{Assembly, MAX_LINE, Reply};
 use std::io;
@@ -11,20 +10,20 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-/// How much is written within one deadline: whoever reads slower than this is not waited for.
+/// Bytes that must be written within one deadline.
 const BLOCK: usize = 64 * 1024;
 const READ: usize = 4 * 1024;
 
 /// How a connection failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The other side closed it.
+    /// The peer closed the connection.
     Closed,
-    /// It broke.
+    /// An I/O error.
     Broken(io::Error),
-    /// Nothing came, or not enough, within the time given.
+    /// A time-out.
     Silent,
-    /// What came is no SMTP.
+    /// The peer does not speak SMTP.
     Garbage(&'static str),
 }
 
@@ -94,7 +93,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A connection, and what was read from it and not yet used.
+/// A connection with its read buffer.
 pub(super) struct Wire {
     stream: Stream,
     buffer: Vec<u8>,

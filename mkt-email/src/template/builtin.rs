@@ -1,5 +1,4 @@
-//! The emails that come with the crate: the welcome of the course and the first relaunch of an abandoned cart, in
-//! French and in English.
+//! The built-in templates, in French and English: the welcome email, and the first reminder of an abandoned cart.
 
 use super::{Template, TemplateError};
 use mkt_connect::{Currency, Money};
@@ -47,7 +46,7 @@ impl FromStr for Language {
     }
 }
 
-/// What the welcome templates need.
+/// The values of the welcome templates.
 #[derive(Clone, Serialize)]
 pub struct Welcome {
     /// The first name (`prenom` in the template). Without it rendering fails, so that "Bienvenue  !" is never sent.
@@ -59,21 +58,21 @@ pub struct Welcome {
     pub link: String,
 }
 
-/// The most products that a relaunch shows.
+/// The largest number of products in a reminder.
 pub const MAX_ITEMS: usize = 6;
 
 /// A product left in a cart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CartItem {
-    /// Its name.
+    /// Name of the product.
     pub name: String,
-    /// How many.
+    /// Quantity.
     pub quantity: u32,
-    /// The price of one, written for the reader; see [`format_money`].
+    /// Unit price as text; see [`format_money`].
     pub price: String,
 }
 
-/// What the relaunch templates need. Made by [`CartRelaunch::new`].
+/// The values of the reminder templates. Created by [`CartRelaunch::new`].
 #[derive(Clone, Serialize)]
 pub struct CartRelaunch {
     #[serde(rename = "prenom", skip_serializing_if = "Option::is_none")]
@@ -85,7 +84,7 @@ pub struct CartRelaunch {
 }
 
 impl CartRelaunch {
-    /// Shows the first [`MAX_ITEMS`] products and how many more there are.
+    /// Shows the first [`MAX_ITEMS`] products, and the number of further ones.
     #[must_use]
     pub fn new(first_name: Option<&str>, site: &str, link: &str, mut items: Vec<CartItem>) -> Self {
         let more = items.len().saturating_sub(MAX_ITEMS);
@@ -112,7 +111,7 @@ impl Template {
     /// The welcome email ("Bienvenue Jean !"); rendered with [`Welcome`].
     ///
     /// # Errors
-    /// None in practice: the templates are compiled by a test.
+    /// None: the templates are compiled by a test.
     pub fn welcome(language: Language) -> Result<Self, TemplateError> {
         match language {
             Language::French => Self::new(
@@ -131,7 +130,7 @@ impl Template {
     /// The first email about an abandoned cart; rendered with [`CartRelaunch`].
     ///
     /// # Errors
-    /// None in practice: the templates are compiled by a test.
+    /// None: the templates are compiled by a test.
     pub fn cart_relaunch(language: Language) -> Result<Self, TemplateError> {
         match language {
             Language::French => Self::new(
@@ -150,7 +149,7 @@ impl Template {
     }
 }
 
-/// An amount as readers of the language write it: `19,90 €` with a no-break space, `€19.90`. Currencies without a
+/// Formats an amount for a language: `19,90 €` with a no-break space, `€19.90`. Currencies without a
 /// common sign keep their code.
 #[must_use]
 pub fn format_money(money: Money, language: Language) -> String {

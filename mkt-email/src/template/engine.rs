@@ -1,21 +1,23 @@
 //! Compiling and rendering templates with minijinja.
 
+use super::limits::{self, MAX_DEPTH, MAX_INDENT};
 use super::links;
 #[cfg(feature = "mjml")]
 use super::mjml;
 #[cfg(feature = "css-inline")]
 use super::style;
 use crate::message::{MessageError, Subject, text_of_html};
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::value::{Kwargs, Serde};
+use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value, escape_formatter};
 use mkt_connect::campaign::{CampaignTags, TagFamily};
 use serde::Serialize;
 use std::fmt;
+use std::io;
 
-/// Enough for an email of some thousand loops; a runaway template ends after milliseconds.
+/// Enough for an email of some thousand loops; an endless template ends after milliseconds.
 const FUEL: u64 = 500_000;
 const RECURSION: usize = 50;
-/// Larger emails are cut by readers (Gmail clips HTML at 102 kB) and refused by providers.
+/// Larger emails are clipped by readers (Gmail clips HTML at 102 kB) and rejected by providers.
 const MAX_RENDERED: usize = 2_000_000;
 
 const SUBJECT: &str = "subject";
@@ -24,49 +26,49 @@ const TEXT: &str = "text";
 #[cfg(feature = "mjml")]
 pub(super) const MJML: &str = "mjml";
 
-/// Why a template or one email made with it was refused. Values never appear: they may be personal.
+/// The error of a template, or of one email rendered with it. Values never appear: they may be personal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TemplateError {
-    /// The template itself is wrong.
+    /// The template is invalid.
     #[error("the template's {part} does not compile (line {line}): {reason}")]
     Syntax {
         /// `subject`, `html`, `text` or `mjml`.
         part: &'static str,
         /// The line in that part.
         line: usize,
-        /// What the compiler says.
+        /// The compiler's reason, or the limit that the source exceeds.
         reason: String,
     },
-    /// The template uses a value that this email does not have.
+    /// The template uses a value that the context does not have.
     #[error("the template's {part} needs {name}, which is missing (line {line})")]
     Missing {
         /// `subject`, `html` or `text`.
         part: &'static str,
-        /// The name of the value, as far as it can be told.
+        /// The name of the value, if known.
         name: String,
         /// The line in that part.
         line: usize,
     },
-    /// Rendering failed in another way.
+    /// Rendering failed for another reason.
     #[error("the template's {part} cannot be rendered (line {line}): {reason}")]
     Render {
         /// `subject`, `html` or `text`.
         part: &'static str,
         /// The line in that part.
         line: usize,
-        /// Which kind of failure.
+        /// The kind of failure.
         reason: String,
     },
-    /// The rendered subject cannot stand in a header.
-    #[error("the rendered subject cannot be used")]
+    /// The rendered subject is not a valid header.
+    #[error("invalid rendered subject")]
     Subject(#[source] MessageError),
-    /// The rendered body is larger than an email should be.
-    #[error("the rendered {part} has {got} bytes, {max} is the most")]
+    /// The rendered part exceeds the limit; rendering ended there.
+    #[error("the rendered {part} is too large: {got} bytes or more, at most {max}")]
     TooLarge {
-        /// `html` or `text`.
+        /// `subject`, `html` or `text`.
         part: &'static str,
-        /// The size.
+        /// The size at which rendering ended.
         got: usize,
         /// The limit.
         max: usize,
@@ -82,14 +84,14 @@ impl From<TemplateError> for mkt_connect::Error {
     }
 }
 
-/// What a template gives for one person.
+/// An email rendered for one recipient.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// The subject line.
     pub subject: Subject,
     /// The HTML body.
     pub html: String,
-    /// The plain text: the template's own, or derived from the HTML.
+    /// The plain text: that of the template, or derived from the HTML.
     pub text: String,
 }
 
@@ -131,10 +133,11 @@ impl fmt::Debug for Template {
 }
 
 impl Template {
-    /// Compiles a template of a subject, an HTML body and, if there is one, a plain text.
+    /// Compiles a template of a subject, an HTML body and, optionally, a plain text.
     ///
     /// # Errors
-    /// [`TemplateError::Syntax`].
+    /// [`TemplateError::Syntax`], also beyond the limits of a source: 500 000 bytes per part, 2 000 bytes per expression, 100
+    /// `elif` branches; and if the compiler panics.
     pub fn new(subject: &str, html: &str, text: Option<&str>) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -143,16 +146,25 @@ impl Template {
         // minijinja would decide by file extension; here there is no file.
         environment
             .set_auto_escape_callback(|name| if name == HTML { AutoEscape::Html } else { AutoEscape::None });
+        environment.set_formatter(write_value);
+        environment.add_filter("indent", indent);
         environment.add_filter("safe_url", |link: &str| links::safe(link).map(String::from));
         environment.add_filter("tag", |link: &str| links::safe(link).map(String::from));
         for (part, source) in [(SUBJECT, Some(subject)), (HTML, Some(html)), (TEXT, text)] {
             let Some(source) = source else { continue };
-            environment.add_template_owned(part, source.to_owned()).map_err(|error| {
-                TemplateError::Syntax {
-                    part,
-                    line: error.line().unwrap_or(0),
-                    reason: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
-                }
+            if let Some((line, reason)) = limits::exceeded(source) {
+                return Err(TemplateError::Syntax { part, line, reason });
+            }
+            let compiled = limits::caught(|| environment.add_template_owned(part, source.to_owned()));
+            let compiled = compiled.ok_or_else(|| TemplateError::Syntax {
+                part,
+                line: 0,
+                reason: "the compiler failed".to_owned(),
+            })?;
+            compiled.map_err(|error| TemplateError::Syntax {
+                part,
+                line: error.line().unwrap_or(0),
+                reason: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
             })?;
         }
         Ok(Self {
@@ -188,7 +200,8 @@ impl Template {
     }
 
     /// Moves the rules of `<style>` elements into `style` attributes of every email, for readers that drop style sheets
-    /// (feature `css-inline`). `@media` rules stay where they are; nothing is loaded from a disk or the network.
+    /// (feature `css-inline`). At-rules (`@media`) and rules with a pseudo-class (`a:hover`) stay in a `<style>` element;
+    /// nothing is loaded from a disk or the network.
     #[cfg(feature = "css-inline")]
     #[must_use]
     pub fn inlining_css(mut self) -> Self {
@@ -207,10 +220,10 @@ impl Template {
         self
     }
 
-    /// Renders the email of one person.
+    /// Renders the email of one recipient.
     ///
     /// # Errors
-    /// [`TemplateError`]; the person is to be set aside with it, others are not concerned.
+    /// [`TemplateError`]; it concerns this recipient only.
     pub fn render<C: Serialize + ?Sized>(&self, context: &C) -> Result<Rendered, TemplateError> {
         let context = Value::from(Serde(context));
         let subject = self.part(SUBJECT, &context)?;
@@ -230,12 +243,18 @@ impl Template {
             }
             TemplateError::Render { part, line, reason: links::reason(error) }
         };
-        let rendered = self
+        // Counted while it is written: a template of a few lines can write gigabytes.
+        let mut bounded = Bounded::default();
+        let written = self
             .environment
             .get_template(part)
-            .and_then(|template| template.render(context))
-            .map_err(|error| fail(&error))?;
-        within_limit(part, rendered)
+            .and_then(|template| template.render_captured_to(context, &mut bounded).map(|_| ()));
+        if bounded.wanted > MAX_RENDERED {
+            return Err(TemplateError::TooLarge { part, got: bounded.wanted, max: MAX_RENDERED });
+        }
+        written.map_err(|error| fail(&error))?;
+        // minijinja writes text.
+        Ok(String::from_utf8_lossy(&bounded.bytes).into_owned())
     }
 
     /// The first name, in alphabetical order, that a part uses and the context lacks.
@@ -255,6 +274,84 @@ impl Template {
     }
 }
 
+/// Output that ends at the limit.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    /// Bytes that were to be written.
+    wanted: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wanted = self.wanted.saturating_add(bytes.len());
+        if self.wanted > MAX_RENDERED {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes a value, escaped for HTML in the HTML part. minijinja escapes `/` too, which makes every link unreadable in the
+/// source (`https:&#x2f;&#x2f;`) and protects from nothing that the other five do not: `</` cannot be written without `<`.
+fn write_value(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), minijinja::Error> {
+    let text = value.as_str().filter(|_| !value.is_safe() && matches!(state.auto_escape(), AutoEscape::Html));
+    let Some(text) = text else { return escape_formatter(out, state, value) };
+    let mut rest = text;
+    let written = loop {
+        let Some(at) = rest.find(['<', '>', '&', '"', '\'']) else { break out.write_str(rest) };
+        let (plain, special) = rest.split_at(at);
+        let escaped = match special.as_bytes().first() {
+            Some(b'<') => "&lt;",
+            Some(b'>') => "&gt;",
+            Some(b'&') => "&amp;",
+            Some(b'"') => "&quot;",
+            _ => "&#x27;",
+        };
+        if let Err(error) = out.write_str(plain).and_then(|()| out.write_str(escaped)) {
+            break Err(error);
+        }
+        rest = special.get(1..).unwrap_or_default();
+    };
+    written.map_err(minijinja::Error::from)
+}
+
+/// The filter `indent` as minijinja has it, with a limit of its width.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of a filter")]
+fn indent(
+    text: &str,
+    width: Option<usize>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<String, minijinja::Error> {
+    let width = width.or(options.get::<Option<usize>>("width")?).unwrap_or(4);
+    let first = first.or(options.get::<Option<bool>>("first")?).unwrap_or(false);
+    let blank = blank.or(options.get::<Option<bool>>("blank")?).unwrap_or(false);
+    options.assert_all_used()?;
+    if width > MAX_INDENT {
+        return Err(minijinja::Error::new(
+            minijinja::ErrorKind::InvalidOperation,
+            "an indentation is too wide",
+        ));
+    }
+    let indented = text.lines().enumerate().map(|(number, line)| {
+        let wanted = if number == 0 { first } else { blank || !line.is_empty() };
+        format!("{}{line}", " ".repeat(if wanted { width } else { 0 }))
+    });
+    Ok(indented.collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(feature = "css-inline")]
 fn within_limit(part: &'static str, rendered: String) -> Result<String, TemplateError> {
     match rendered.len() {
         got if got > MAX_RENDERED => Err(TemplateError::TooLarge { part, got, max: MAX_RENDERED }),
@@ -264,11 +361,15 @@ fn within_limit(part: &'static str, rendered: String) -> Result<String, Template
 
 #[cfg(feature = "css-inline")]
 fn with_css_inlined(html: &str) -> Result<String, TemplateError> {
-    let reason = || "its style sheet cannot be moved into attributes".to_owned();
-    style::inlined(html).ok_or_else(|| TemplateError::Render { part: HTML, line: 0, reason: reason() })
+    let failed = |reason: &str| TemplateError::Render { part: HTML, line: 0, reason: reason.to_owned() };
+    if limits::depth(html) > MAX_DEPTH {
+        return Err(failed("its elements are nested too deeply to move the style sheet into attributes"));
+    }
+    let inlined = limits::caught(|| style::inlined(html)).flatten();
+    inlined.ok_or_else(|| failed("its style sheet cannot be moved into attributes"))
 }
 
-/// Line ends and tabs stay; whatever else could steer a terminal or an email program goes.
+/// Removes control characters other than line ends and tabs: they could control a terminal or an email program.
 fn without_controls(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t')).collect()
 }

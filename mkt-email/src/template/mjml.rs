@@ -1,7 +1,11 @@
-//! MJML: the markup of which email programs show the same thing, compiled to HTML before any value is known.
+//! MJML, a markup for emails, compiled to HTML before any value is known.
+//!
+//! mrml 6 reads MJML with an XML tokenizer (htmlparser 0.2.1) that panics at some characters beyond ASCII: the panic is caught
+//! and reported as a syntax error. Its recursion over nested elements is bounded by [`limits::MAX_DEPTH`]. With both, no input
+//! of this crate's property tests ends the process; a program built with `panic = "abort"` is not protected from the first.
 
-use super::TemplateError;
 use super::engine::MJML;
+use super::{TemplateError, limits};
 use mrml::prelude::parser::noop_loader::NoopIncludeLoader;
 use mrml::prelude::parser::{Error, ParserOptions, Span};
 use mrml::prelude::render::RenderOptions;
@@ -15,6 +19,20 @@ pub(super) fn to_html(source: &str) -> Result<String, TemplateError> {
             at.and_then(|span| source.get(..span.start)).map_or(0, |before| 1 + before.matches('\n').count());
         TemplateError::Syntax { part: MJML, line, reason }
     };
+    if let Some((line, reason)) = limits::exceeded(source) {
+        return Err(TemplateError::Syntax { part: MJML, line, reason });
+    }
+    if limits::depth(source) > limits::MAX_DEPTH {
+        return Err(refused(None, format!("more than {} elements inside of each other", limits::MAX_DEPTH)));
+    }
+    limits::caught(|| compiled(source, &refused))
+        .unwrap_or_else(|| Err(refused(None, "the MJML parser failed".to_owned())))
+}
+
+fn compiled(
+    source: &str,
+    refused: &dyn Fn(Option<Span>, String) -> TemplateError,
+) -> Result<String, TemplateError> {
     let options = ParserOptions { include_loader: Box::new(NoopIncludeLoader) };
     let parsed = mrml::parse_with_options(source, &options)
         .map_err(|error| refused(span(&error), reason(&error).to_owned()))?;
@@ -37,13 +55,13 @@ fn span(error: &Error) -> Option<Span> {
 
 fn reason(error: &Error) -> &'static str {
     match error {
-        Error::UnexpectedElement { .. } => "an element stands where it may not",
-        Error::UnexpectedToken { .. } => "something stands where it may not",
-        Error::MissingAttribute { .. } => "an element lacks an attribute",
-        Error::InvalidAttribute { .. } => "an attribute is not valid",
+        Error::UnexpectedElement { .. } => "unexpected element",
+        Error::UnexpectedToken { .. } => "unexpected token",
+        Error::MissingAttribute { .. } => "missing attribute",
+        Error::InvalidAttribute { .. } => "invalid attribute",
         Error::IncludeLoaderError { .. } => "mj-include is not supported: a template is one text",
-        Error::EndOfStream { .. } => "it ends in the middle of an element",
-        Error::NoRootNode => "there is no mjml element",
-        _ => "it is not MJML",
+        Error::EndOfStream { .. } => "unclosed element",
+        Error::NoRootNode => "missing mjml element",
+        _ => "not MJML",
     }
 }

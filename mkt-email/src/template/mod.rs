@@ -10,6 +10,7 @@
 
 mod builtin;
 pub(crate) mod engine;
+mod limits;
 mod links;
 #[cfg(feature = "mjml")]
 mod mjml;

@@ -191,3 +191,16 @@ async fn marketing_email_without_link_is_refused() {
     assert!(error.to_string().contains("MessageBuilder::list_unsubscribe"), "{error}");
     assert_eq!(outbox.counts(None).await.unwrap().recipients, 0, "all or none");
 }
+
+#[test]
+fn base_with_a_parameter_of_the_same_name_is_refused() {
+    for base in [
+        "https://shop.example/leave?u=1",
+        "https://shop.example/leave?lang=fr&u=",
+        "https://shop.example/?%75=x",
+    ] {
+        let failed = keys(NEW).link(&base.parse().unwrap(), &claim()).unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Input, "{base}");
+        assert_eq!(failed.detail(), Some("the base URL already has the query parameter u"));
+    }
+}

@@ -246,7 +246,8 @@ impl Vendor {
         }
         let mut common = FakeEmail::new(nobody()?, String::new());
         for (name, value) in headers {
-            let Some(value) = value.as_str().filter(|value| value.is_ascii()) else {
+            let Some(value) = value.as_str().filter(|value| value.is_ascii() || name == "X-Mailin-custom")
+            else {
                 return invalid(format!("header {name} is not a string of ASCII"));
             };
             match name.as_str() {
@@ -287,8 +288,13 @@ impl Vendor {
         for version in versions {
             let version = version.as_object().map_or_else(|| invalid("a version is not an object"), Ok)?;
             let mut fields = VERSION_FIELDS.to_vec();
-            fields.extend(self.headers_per_version.then_some("headers"));
+            fields.push("headers");
             known(version, &fields)?;
+            // Metadata of a version are taken, as django-anymail sends them; other headers only where they are switched on.
+            let only_metadata = object(version, "headers")?.keys().all(|name| name == "X-Mailin-custom");
+            if !only_metadata && !self.headers_per_version {
+                return invalid("a version has headers");
+            }
             let bodies = global.html.is_some() || global.text.is_some();
             if !bodies && (version.contains_key("htmlContent") || version.contains_key("textContent")) {
                 return invalid("a version has a body and there is no global one");
@@ -296,6 +302,10 @@ impl Vendor {
             params += version.get("params").map_or(0, |params| params.to_string().len());
             let mut own = global.clone();
             for (name, value) in object(version, "headers")? {
+                if name == "X-Mailin-custom" {
+                    own.metadata = serde_json::from_str(text(value, "headers")?).unwrap_or_default();
+                    continue;
+                }
                 own.headers.insert(name.clone(), text(value, "headers")?.to_owned());
             }
             let own = self.content(own, version, template)?;

@@ -53,7 +53,7 @@ async fn a_token_that_is_refused_gives_the_reason_of_the_challenge() {
     let error = send_one(&smtp.build().unwrap(), 1).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "smtp refused the credentials (authenticate): the server answered 535 5.7.8 (OAuth status 400)"
+        "smtp rejected the credentials (authenticate): the server answered 535 5.7.8 (OAuth status 400)"
     );
     assert_eq!(
         (error.kind(), error.delivery(), error.status()),

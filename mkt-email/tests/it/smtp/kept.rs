@@ -249,3 +249,55 @@ async fn a_check_does_not_make_a_connection_too_many() {
     );
     assert!(is_accepted(&send_one(&smtp, 1).await.unwrap()));
 }
+
+/// OpenSMTPD: 100 emails on a connection, then 452 to the sender; a new connection is served at once.
+#[tokio::test]
+async fn limit_of_emails_per_connection_costs_one_reconnect_and_no_email() {
+    let server = SmtpServer::builder()
+        .behave(|seen: &Seen| {
+            let over = seen.step == Step::Sender && seen.email > 10;
+            over.then(|| Act::reply("452 4.5.3 Too many recipients: Too many messages sent"))
+        })
+        .start()
+        .unwrap();
+    let smtp = to(&server).connections(1).build().unwrap();
+    let outcomes = send_many(&smtp, 0..35).await;
+    assert!(outcomes.iter().all(is_accepted), "{outcomes:?}");
+    assert_eq!((server.emails().len(), server.connections()), (35, 4));
+}
+
+/// The same reply on a new connection is about the account, and is not retried.
+#[tokio::test]
+async fn refused_sender_on_a_new_connection_is_not_retried() {
+    let server = at(Step::Sender, Act::reply("452 4.5.3 Too many recipients: Too many messages sent"));
+    let smtp = to(&server).build().unwrap();
+    let outcome = send_one(&smtp, 0).await.unwrap();
+    assert!(matches!(outcome, Outcome::Deferred { scope: Scope::Account, .. }), "{outcome:?}");
+    assert_eq!(server.connections(), 1);
+}
+
+/// Postfix delays answers after 10 errors of a session and ends it at 20.
+#[tokio::test]
+async fn connection_is_replaced_before_postfix_slows_it_down() {
+    let errors = std::sync::Arc::new(std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new()));
+    let counted = std::sync::Arc::clone(&errors);
+    let server = SmtpServer::builder()
+        .behave(move |seen: &Seen| {
+            if seen.step == Step::Recipient || seen.step == Step::Data {
+                *counted.lock().unwrap().entry(seen.connection).or_default() += 1;
+            }
+            match seen.step {
+                Step::Recipient => Some(Act::reply("550 5.1.1 unknown user")),
+                Step::Data => Some(Act::reply("554 5.5.1 Error: no valid recipients")),
+                _ => None,
+            }
+        })
+        .start()
+        .unwrap();
+    let smtp = to(&server).connections(1).build().unwrap();
+    let outcomes = send_many(&smtp, 0..60).await;
+    assert!(outcomes.iter().all(|one| matches!(one, Outcome::Rejected { .. })), "{outcomes:?}");
+    let errors = errors.lock().unwrap();
+    assert!(errors.values().all(|count| *count <= 10), "{errors:?}");
+    assert!(errors.len() >= 6, "{errors:?}");
+}

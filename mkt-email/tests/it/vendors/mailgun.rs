@@ -336,8 +336,45 @@ async fn a_log_that_cannot_be_read_settles_nothing() {
 }
 
 #[tokio::test]
+async fn server_errors_are_lost_answers() {
+    for answer in [
+        Answer::status(408),
+        Answer::html("<h1>oops</h1>").with_status(500),
+        Answer::status(502),
+        Answer::status(503).header("retry-after", "30"),
+    ] {
+        let pauses = format!("{answer:?}").contains("retry-after");
+        let server = Server::start(move |_| answer.clone()).await.unwrap();
+        let provider = Mailgun::builder(Secret::new("k"), "mg.shop.example").base_url(&server.url());
+        let provider = provider.build().unwrap();
+        let outcomes = provider.send(&group(vec![common(1), common(2)])).await.unwrap();
+        assert!(outcomes.iter().all(|one| matches!(one, Outcome::Unknown { .. })), "{outcomes:?}");
+        let next = provider.send(&group(vec![common(3)])).await;
+        assert_eq!(next.is_err_and(|error| error.kind() == ErrorKind::RateLimited), pauses);
+    }
+}
+
+#[tokio::test]
+async fn check_accepts_only_the_domain() {
+    for body in ["{}", r#"{"domain":{"name":"other.example"}}"#, "<html>", ""] {
+        let server = Server::start(move |_| Answer::json(body)).await.unwrap();
+        let provider = Mailgun::builder(Secret::new("k"), "mg.shop.example").base_url(&server.url());
+        assert_eq!(
+            provider.build().unwrap().check().await.unwrap_err().kind(),
+            ErrorKind::Protocol,
+            "{body}"
+        );
+    }
+    let server =
+        Server::start(|_| Answer::json(r#"{"domain":{"name":"mg.shop.example","state":"active"}}"#)).await;
+    let server = server.unwrap();
+    let provider = Mailgun::builder(Secret::new("k"), "mg.shop.example").base_url(&server.url());
+    provider.build().unwrap().check().await.unwrap();
+}
+
+#[tokio::test]
 async fn every_documented_refusal_has_its_meaning() {
-    use ErrorKind::{Auth, Config, NotFound, Protocol, Unavailable, Unsupported};
+    use ErrorKind::{Auth, Config, NotFound, Protocol, Unsupported};
     let says =
         |status: u16, words: &str| Answer::json(json!({"message": words}).to_string()).with_status(status);
     let errors = [
@@ -355,9 +392,6 @@ async fn every_documented_refusal_has_its_meaning() {
             false,
         ),
         (Answer::html("<h1>Bad Request</h1>").with_status(400), Protocol, true),
-        (Answer::status(408), Unavailable, true),
-        (Answer::html("<h1>oops</h1>").with_status(500), Unavailable, true),
-        (Answer::status(502), Unavailable, true),
         (Answer::status(302).header("location", "https://example.com/"), Protocol, true),
     ];
     let provider = |server: &Server| {
