@@ -1,4 +1,4 @@
-//! Makes scores mean what they say: learnt on rows that the model did not see.
+//! Calibration of probabilities, fitted on rows that the model did not see: Platt scaling and isotonic regression.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::{
 /// Probabilities are held this far from 0 and 1 before their log odds are taken.
 pub(crate) const EDGE: f64 = 1e-15;
 
-/// How to correct.
+/// A calibration method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -22,7 +22,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// Learns the correction.
+    /// Fits the calibration on labels and the model's probabilities of the same rows.
     ///
     /// # Errors
     /// As [`Calibration::platt`].
@@ -34,7 +34,7 @@ impl Method {
     }
 }
 
-/// A fitted correction of probabilities; it never changes their order (isotonic steps may make neighbours equal).
+/// A fitted calibration. It never reverses the order of two probabilities; isotonic steps may make them equal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -42,24 +42,24 @@ pub enum Calibration {
     /// 1 ÷ (1 + exp(−(`slope` · log odds + `intercept`))) (Platt: "Probabilistic outputs for support vector
     /// machines", 1999).
     Platt {
-        /// 1 for probabilities that need no correction.
+        /// Slope on the log odds; 1 where no correction is needed.
         slope: f64,
-        /// 0 for those.
+        /// Intercept; 0 where no correction is needed.
         intercept: f64,
     },
-    /// A line through the points of the pool-adjacent-violators fit (Zadrozny, Elkan, 2002), level beyond both
-    /// ends.
+    /// Linear interpolation between the points of the pool-adjacent-violators fit (Zadrozny, Elkan, 2002), constant
+    /// beyond both ends.
     Isotonic {
         /// Ascending probabilities of the model.
         scores: Vec<f64>,
-        /// What they are corrected to, not falling.
+        /// The calibrated probabilities, never falling.
         probabilities: Vec<f64>,
     },
 }
 
 impl Calibration {
     /// Platt scaling by Newton's method, with Platt's softened targets (n₊ + 1) ÷ (n₊ + 2) and 1 ÷ (n₋ + 2), which
-    /// keep it finite on rows that are told apart completely.
+    /// keep it finite on perfectly separated rows.
     ///
     /// # Errors
     /// No rows, different lengths, a probability outside 0..=1, one outcome only.
@@ -121,7 +121,7 @@ impl Calibration {
         Ok(Self::Platt { slope, intercept })
     }
 
-    /// Isotonic regression: the nearest non-falling steps by squared distance.
+    /// Isotonic regression: the non-decreasing step function with the least squared error.
     ///
     /// # Errors
     /// As [`Calibration::platt`].
@@ -168,7 +168,7 @@ impl Calibration {
         Ok(Self::Isotonic { scores, probabilities: fitted })
     }
 
-    /// Whether a stored correction is one that could have been fitted.
+    /// Whether a stored calibration is one that could have been fitted.
     pub(crate) fn is_sound(&self) -> bool {
         match self {
             Self::Platt { slope, intercept } => slope.is_finite() && *slope >= 0.0 && intercept.is_finite(),
@@ -183,7 +183,7 @@ impl Calibration {
         }
     }
 
-    /// The corrected probability.
+    /// Returns the calibrated probability.
     pub fn apply(&self, probability: f64) -> f64 {
         match self {
             Self::Platt { slope, intercept } => sigmoid(slope * log_odds(probability) + intercept),

@@ -77,7 +77,7 @@ pub fn roc(labels: &[bool], models: &[(&str, &[f64])], lang: Lang) -> Result<Lin
     Ok(chart)
 }
 
-/// What moves a model, by its own account: shares that add up to 1.
+/// Importances by the model's own measure: shares that add up to 1.
 #[must_use]
 pub fn importance(importances: &[Importance], lang: Lang) -> Bars {
     Bars::new(lang.pick("Importance by column", "Importance par colonne"))
@@ -88,7 +88,7 @@ pub fn importance(importances: &[Importance], lang: Lang) -> Bars {
         .bars(importances.iter().map(|one| Bar::new(&one.column, Some(one.importance))))
 }
 
-/// What shuffling each column costs in AUC, with its 95 % interval.
+/// Permutation importances with their 95 % intervals.
 #[must_use]
 pub fn permutation_importance(importances: &[PermutationImportance], lang: Lang) -> Bars {
     Bars::new(lang.pick("What moves the model", "Ce qui meut le modèle"))
@@ -102,7 +102,7 @@ pub fn permutation_importance(importances: &[PermutationImportance], lang: Lang)
         .bars(importances.iter().map(|one| Bar::new(&one.column, Some(one.mean)).interval(one.low, one.high)))
 }
 
-/// The share of all conversions among the rows ranked highest, tenth by tenth, and the diagonal of chance.
+/// Cumulative gain: the share of conversions among the highest-ranked rows by decile, with the diagonal of chance.
 #[must_use]
 pub fn gain(models: &[(&str, &[Decile])], lang: Lang) -> Line {
     let mut chart = Line::new(lang.pick("Cumulative gain", "Gain cumulé"))
@@ -131,7 +131,7 @@ pub fn gain(models: &[(&str, &[Decile])], lang: Lang) -> Line {
     chart
 }
 
-/// Mean probability against the share that converted, and the diagonal where both are equal.
+/// Calibration: mean probability against the conversion rate, with the diagonal of equality.
 #[must_use]
 pub fn calibration(models: &[(&str, &[CalibrationBin])], lang: Lang) -> Line {
     let mut chart = Line::new(lang.pick("Calibration", "Calibration"))

@@ -1,11 +1,11 @@
-//! How much rows of either outcome count in a fit.
+//! Class weights: how much rows of either outcome count when fitting.
 
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::ModelError;
 
-/// How much rows of either outcome count in a fit. Weighted models rank alike or better where one outcome is
-/// rare, but their probabilities are no longer those of the data.
+/// Class weights: how much rows of either outcome count when fitting. Weights may improve the ranking where one outcome
+/// is rare, but the model's probabilities are then no longer the conversion rates of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -13,7 +13,7 @@ pub enum ClassWeights {
     /// Every row counts 1.
     #[default]
     Equal,
-    /// Both outcomes count the same in all: rows ÷ (2 · rows of the outcome), as scikit-learn's `balanced`.
+    /// Both outcomes have the same total weight: rows ÷ (2 · rows of the outcome), as scikit-learn's `balanced`.
     Balanced,
     /// A weight for each outcome.
     Of {

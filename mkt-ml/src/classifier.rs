@@ -1,7 +1,7 @@
-//! What every model offers, and the checks that all of them make before fitting and predicting.
+//! The trait that all models implement, and the input checks that they share.
 //!
-//! linfa's `Fit` and `Predict` are implemented beside each model; linfa's `Predict` has no way to fail, so
-//! [`Classifier::probabilities`] is the door for data that were not checked before.
+//! linfa's `Fit` and `Predict` are implemented beside each model. linfa's `Predict` cannot return an error, so data that
+//! has not been checked goes through [`Classifier::probabilities`].
 
 use std::fmt::Debug;
 
@@ -10,19 +10,20 @@ use ndarray::{Array1, ArrayBase, ArrayView1, ArrayView2, Data, Ix2};
 
 use crate::error::{Cause, shown};
 
-/// A model that tells how likely a row is positive.
+/// A fitted model for a yes/no outcome.
 ///
-/// Implementations are deterministic: the same rows give the same probabilities bit for bit, whatever rows
-/// they come with. All probabilities lie in `0.0..=1.0`.
+/// Implementations are deterministic: a row has the same probability bit for bit in a batch of any size. All
+/// probabilities are in `0.0..=1.0`.
 pub trait Classifier: Debug + Send + Sync + 'static {
-    /// The names of the features in the order of the matrix columns.
+    /// The names of the features, in the order of the matrix columns.
     fn feature_names(&self) -> &[String];
 
-    /// The probability of the positive class for each row.
+    /// Returns the probability of the positive class for each row of `records`, a matrix of one row per observation and
+    /// one column per feature.
     ///
     /// # Errors
     /// [`ModelError::Width`] for another number of columns than [`Classifier::feature_names`];
-    /// [`ModelError::NotFinite`] for an infinity, or for NaN in a model that does not know missing values.
+    /// [`ModelError::NotFinite`] for an infinity, or for NaN in a model that does not handle missing values.
     fn probabilities(&self, records: ArrayView2<'_, f64>) -> Result<Array1<f64>, ModelError>;
 }
 
@@ -36,22 +37,22 @@ impl<C: Classifier + ?Sized> Classifier for Box<C> {
     }
 }
 
-/// Why a model could not be fitted or asked.
+/// Why a model could not be fitted, or could not score rows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// A parameter outside its range.
+    /// A parameter is outside its range.
     #[error("the parameter {name} is {value}: expected {expected}")]
     Parameter {
         /// The parameter.
         name: &'static str,
-        /// What it was set to.
+        /// The invalid value.
         value: String,
         /// What is allowed.
         expected: &'static str,
     },
-    /// Nothing to fit on.
-    #[error("{rows} rows and {features} features leave nothing to fit")]
+    /// No rows or no features.
+    #[error("nothing to fit: {rows} rows and {features} features")]
     Empty {
         /// Rows.
         rows: usize,
@@ -66,8 +67,8 @@ pub enum ModelError {
         /// Labels.
         labels: usize,
     },
-    /// More rows or features than the model can hold: it would run out of 32-bit numbers or of memory.
-    #[error("{rows} rows and {features} features are more than this model can hold")]
+    /// More rows or features than the model supports: row and feature numbers have 32 bits.
+    #[error("{rows} rows and {features} features are more than this model supports")]
     TooLarge {
         /// Rows.
         rows: usize,
@@ -82,7 +83,7 @@ pub enum ModelError {
         /// The one outcome.
         positive: bool,
     },
-    /// A value that the model cannot take.
+    /// A value is infinite, or missing in a model that does not handle missing values.
     #[error("feature `{feature}` is {value} in row {row}")]
     NotFinite {
         /// The feature.
@@ -92,8 +93,8 @@ pub enum ModelError {
         /// NaN or an infinity.
         value: f64,
     },
-    /// A value in a feature of categories that is no code: codes are the whole numbers 0, 1, 2, … below 2²⁰.
-    #[error("feature `{feature}` is {value} in row {row}, which is no category's code")]
+    /// A categorical feature holds something else than a category code: codes are the whole numbers from 0 to 2²⁰ − 1.
+    #[error("feature `{feature}` is {value} in row {row}: expected a category code (0, 1, 2, …)")]
     NotACategory {
         /// The feature.
         feature: String,
@@ -102,26 +103,26 @@ pub enum ModelError {
         /// The value.
         value: f64,
     },
-    /// A row's weight that is negative, infinite or NaN.
-    #[error("the weight of row {row} is {value}")]
+    /// A row's weight is negative, infinite or NaN.
+    #[error("invalid weight {value} in row {row}: expected a number from 0 up")]
     Weight {
         /// The row, from 0.
         row: usize,
         /// The weight.
         value: f64,
     },
-    /// The model knows no weights of rows.
-    #[error("{model} takes no weights of rows")]
+    /// The model does not support row weights.
+    #[error("{model} does not support row weights")]
     WeightsUnknown {
         /// The model.
         model: &'static str,
     },
-    /// A watcher gave the fit up.
-    #[error("the fit was given up after {done} of {total} steps")]
+    /// The watcher cancelled the fit.
+    #[error("the fit was cancelled after {done} of {total} steps")]
     Cancelled {
         /// Trees grown or steps taken.
         done: usize,
-        /// Trees asked for, or the most steps.
+        /// Trees requested, or the maximum number of steps.
         total: usize,
     },
     /// Another number of features than in training.
@@ -132,13 +133,13 @@ pub enum ModelError {
         /// Features now.
         found: usize,
     },
-    /// Without a penalty, a feature that others determine has no unique coefficient.
-    #[error("feature `{feature}` is determined by the others: leave it out or set a penalty")]
+    /// A feature is a linear combination of others and there is no penalty, so its coefficient is not unique.
+    #[error("feature `{feature}` is a linear combination of others: leave it out or set a penalty")]
     Collinear {
         /// The feature.
         feature: String,
     },
-    /// The solver stopped short of the optimum.
+    /// The solver reached its limit of iterations before the optimum.
     #[error(
         "not converged after {iterations} iterations (relative gradient {gradient:.1e} at `{feature}`): \
          the outcomes may be separable, a larger penalty helps"
@@ -151,12 +152,12 @@ pub enum ModelError {
         /// Its feature.
         feature: String,
     },
-    /// Another library refused.
+    /// A back end failed.
     #[error("{model} could not be fitted")]
     Backend {
         /// Which back end.
         model: &'static str,
-        /// Its own error.
+        /// Its error.
         source: Cause,
     },
 }
@@ -172,11 +173,11 @@ pub(crate) struct Training<'a> {
     pub(crate) records: ArrayView2<'a, f64>,
     pub(crate) labels: Vec<bool>,
     pub(crate) names: Vec<String>,
-    /// One weight a row, if the dataset has any; each a number from 0 up, and both outcomes weigh something.
+    /// One weight a row, if the dataset has any; each is at least 0, and both outcomes have a positive total.
     pub(crate) weights: Option<Vec<f64>>,
 }
 
-/// Checks shape, labels and values; `missing` says whether NaN is understood.
+/// Checks shape, labels and values; `missing` says whether NaN is allowed.
 pub(crate) fn check_training<D, T>(
     dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
     missing: bool,
@@ -284,7 +285,7 @@ fn check_values(records: ArrayView2<'_, f64>, names: &[String], missing: bool) -
 /// Implements linfa's `PredictInplace` (and with it `Predict`) for a [`Classifier`].
 macro_rules! predict_by_probability {
     ($model:ty) => {
-        /// Labels at probability above 0.5.
+        /// Predicts the positive class where its probability is above 0.5.
         ///
         /// # Panics
         /// As linfa's own models: when the matrix does not fit the model or the targets. linfa's trait

@@ -1,4 +1,4 @@
-//! Cross-validation: several models judged on the same folds, and whether their difference is more than luck.
+//! Cross-validation of several models on the same folds, and the significance of their difference.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,18 +13,18 @@ use crate::{
     trained::{Algorithm, TrainedModel},
 };
 
-/// A model and how it did in each fold.
+/// One model's evaluations, fold by fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FoldScores {
     /// [`Algorithm::name`].
     pub model: String,
-    /// One evaluation a fold, at the threshold 0.5, in the order of the folds.
+    /// One evaluation per fold at the threshold 0.5, in the order of the folds.
     pub folds: Vec<Evaluation>,
 }
 
 impl FoldScores {
-    /// Mean and standard deviation of a figure over the folds that have it (AUC needs both outcomes); NaN for none.
+    /// Mean and standard deviation of a metric over the folds that have it (AUC needs both outcomes); NaN if none has.
     pub fn mean(&self, figure: impl Fn(&Evaluation) -> Option<f64>) -> (f64, f64) {
         let values: Vec<f64> = self.folds.iter().filter_map(figure).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -32,7 +32,7 @@ impl FoldScores {
     }
 }
 
-/// Models judged on the same folds.
+/// The result of a cross-validation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CrossValidation {
@@ -42,8 +42,8 @@ pub struct CrossValidation {
     pub test_to_train: f64,
 }
 
-/// Fits each algorithm on the training part of each fold and judges it on the test part. Encoders are fitted inside
-/// the folds. Folds come from [`crate::split`]; repeated cross-validation is several of them in one list.
+/// Cross-validates: fits each algorithm, its encoder included, on the training part of each fold and evaluates it on the
+/// test part. Folds come from [`crate::split`]; for repeated cross-validation, concatenate several lists.
 ///
 /// # Errors
 /// As [`TrainedModel::fit`] and [`TrainedModel::evaluate`]; [`ModelError::Parameter`] for no folds.
@@ -103,8 +103,8 @@ pub fn cross_validate_watched(
 }
 
 impl CrossValidation {
-    /// How much better the model at `second` is than the one at `first`, fold by fold, in a figure of the evaluation:
-    /// see [`corrected_t`]. `None` where a model is not there, a fold lacks the figure, or there is one fold only.
+    /// The difference of a metric, the model at `second` minus the one at `first`, by [`corrected_t`]. `None` where a
+    /// model does not exist, a fold lacks the metric, or there is only one fold.
     pub fn difference(
         &self,
         first: usize,
@@ -116,8 +116,7 @@ impl CrossValidation {
     }
 }
 
-/// For each row the probability by a model that was fitted without its fold: unseen, yet for all rows. Rows in no test
-/// part are NaN.
+/// Out-of-fold probabilities: for each row, that of a model fitted without the row's fold. NaN for rows in no test part.
 ///
 /// # Errors
 /// As [`cross_validate`].

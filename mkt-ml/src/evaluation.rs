@@ -1,5 +1,5 @@
-//! Beyond single figures: how much better than chance a target list is, whether probabilities mean what they say,
-//! how sure a figure is, and where to draw the line.
+//! Evaluation of predictions: all metrics of a model at once, lift and gain by decile, calibration error, confidence
+//! intervals, and the threshold with the largest profit.
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -14,7 +14,7 @@ use crate::{
     significance::z_975,
 };
 
-/// All measures of one set of predictions.
+/// All metrics of one set of predictions.
 ///
 /// ```
 /// use mkt_ml::evaluation::Evaluation;
@@ -27,11 +27,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Evaluation {
-    /// Rows judged.
+    /// Rows evaluated.
     pub rows: usize,
     /// Rows that are positive.
     pub positives: usize,
-    /// Probabilities above it are called positive.
+    /// Rows with a probability above it are predicted positive.
     pub threshold: f64,
     /// The counts behind the rates.
     pub confusion: Confusion,
@@ -54,8 +54,8 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Judges probabilities; those above `threshold` are called positive (0.5 exactly is negative, as the
-    /// first class wins ties in scikit-learn).
+    /// Evaluates probabilities. Rows above `threshold` are predicted positive; a probability equal to it is predicted
+    /// negative, as in scikit-learn.
     ///
     /// # Errors
     /// No rows, different lengths, a probability or threshold outside 0..=1.
@@ -82,7 +82,7 @@ impl Evaluation {
         })
     }
 
-    /// The classification report, the classes named as given: what a negative and a positive row is called.
+    /// Returns the classification report with these names for the two classes.
     pub fn report(&self, negative: &str, positive: &str) -> ClassificationReport {
         ClassificationReport::of(&self.confusion, negative, positive)
     }
@@ -92,15 +92,15 @@ impl Evaluation {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Decile {
-    /// 1 for the most likely tenth, 10 for the least.
+    /// 1 for the tenth with the highest scores, 10 for the lowest.
     pub decile: usize,
-    /// Rows in it; the first ones are larger by one where ten does not divide the rows.
+    /// Rows in it. Where the number of rows is not divisible by ten, the first deciles have one row more.
     pub rows: usize,
-    /// Positive rows in it; rows of equal score that lie on both sides of its edge are shared out in proportion.
+    /// Positive rows in it; fractional where rows of equal score straddle its edge.
     pub positives: f64,
     /// The share of its rows that are positive.
     pub rate: f64,
-    /// That share over the share in all rows: 1 is chance.
+    /// `rate` divided by the rate of all rows: 1 is chance.
     pub lift: f64,
     /// The share of all positive rows in this decile and those before it.
     pub gain: f64,
@@ -109,7 +109,7 @@ pub struct Decile {
 /// Lift and gain by decile of the score.
 ///
 /// # Errors
-/// No rows, different lengths, a score that is no number, one outcome only.
+/// No rows, different lengths, a NaN score, one outcome only.
 ///
 /// ```
 /// // Ten rows: the four best scored are positive.
@@ -154,13 +154,13 @@ pub fn deciles(labels: &[bool], scores: &[f64]) -> Result<Vec<Decile>, MetricErr
     Ok(deciles)
 }
 
-/// Rows whose probability lies in one interval.
+/// Rows whose probability is in one interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CalibrationBin {
-    /// The interval's lower end, inside it.
+    /// Lower end, inclusive.
     pub low: f64,
-    /// Its upper end, outside it but for the last one.
+    /// Upper end, exclusive except in the last interval.
     pub high: f64,
     /// Rows in it.
     pub rows: usize,
@@ -232,23 +232,24 @@ pub fn precision_recall_curve(labels: &[bool], scores: &[f64]) -> Result<Vec<(f6
         .collect())
 }
 
-/// A figure and where 95 % of its resamples lie.
+/// A bootstrap confidence interval at 95 %.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Interval {
-    /// The figure on the rows as they are.
+    /// The metric on the original rows.
     pub estimate: f64,
-    /// The 2.5 % point.
+    /// Lower end: the 2.5 % quantile of the resamples.
     pub low: f64,
-    /// The 97.5 % point.
+    /// Upper end: the 97.5 % quantile of the resamples.
     pub high: f64,
 }
 
-/// The percentile bootstrap interval (Efron, 1979) of a figure of predictions: rows are drawn with replacement
-/// `resamples` times. Draws without a figure, those of one outcome say, are left out.
+/// The percentile bootstrap interval (Efron, 1979) of a metric: rows are drawn with replacement `resamples` times. Draws
+/// for which the metric fails, such as those of one outcome only, are skipped. For the AUC of few rows use
+/// [`auc_interval`].
 ///
 /// # Errors
-/// What `figure` says of the rows as they are.
+/// The error of `figure` on the original rows.
 pub fn bootstrap(
     labels: &[bool],
     scores: &[f64],
@@ -261,7 +262,7 @@ pub fn bootstrap(
     resample(labels.len(), figure(labels, scores)?, of, resamples, seed)
 }
 
-/// The same for the difference of two models on the same rows, the second less the first: draws are paired.
+/// The bootstrap interval of the difference of two models on the same rows, second minus first, with paired draws.
 ///
 /// # Errors
 /// As [`bootstrap`].
@@ -310,22 +311,22 @@ fn resample(
     Ok(Interval { estimate, low: point(0.025), high: point(0.975) })
 }
 
-/// The 95 % interval of an area under the ROC curve, and whether there were enough rows to say anything.
+/// The 95 % interval of an area under the ROC curve, and whether there were enough rows to conclude anything.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AucInterval {
-    /// The area on the rows as they are.
+    /// The area on these rows.
     pub estimate: f64,
     /// Lower end.
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// Rows of the rarer outcome. Below [`AucInterval::FEW`] the interval says little more than that.
+    /// Rows of the rarer outcome.
     pub rarer: usize,
 }
 
 impl AucInterval {
-    /// Rows of the rarer outcome below which an area is not worth reporting without its interval.
+    /// The number of rows of the rarer outcome below which nothing should be concluded from the area alone.
     pub const FEW: usize = 30;
 
     /// Whether the rarer outcome has fewer than [`AucInterval::FEW`] rows.
@@ -334,8 +335,8 @@ impl AucInterval {
     }
 }
 
-/// The 95 % interval of [`auc_roc`], right for very few rows of an outcome too, where a bootstrap repeats the same few
-/// rows and gives intervals that are far too narrow: method 5 of Newcombe, "Confidence intervals for an effect size
+/// The 95 % interval of [`auc_roc`], valid for very few rows of an outcome too, where a bootstrap redraws the same few
+/// rows and its intervals are far too narrow: method 5 of Newcombe, "Confidence intervals for an effect size
 /// measure based on the Mann–Whitney statistic. Part 2" (Statistics in Medicine 25, 2006). Its ends are the areas
 /// θ whose distance from the estimate is 1.96 standard errors by the variance of Hanley and McNeil (1982) at θ.
 ///
@@ -374,25 +375,25 @@ pub fn auc_interval(labels: &[bool], scores: &[f64]) -> Result<AucInterval, Metr
     Ok(AucInterval { estimate, low: end(0.0), high: end(1.0), rarer })
 }
 
-/// What acting on all rows from a threshold on brings.
+/// The profit of contacting all rows from a threshold up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Profit {
-    /// Rows with at least this probability are acted on; infinity where acting on nobody is best.
+    /// Rows with at least this probability are contacted; infinity where contacting nobody is best.
     pub threshold: f64,
-    /// Rows acted on.
+    /// Rows contacted.
     pub rows: usize,
     /// Those of them that are positive.
     pub positives: usize,
-    /// `value` for each positive row acted on, less `cost` for each row acted on.
+    /// `value` × positives − `cost` × rows.
     pub profit: f64,
 }
 
-/// The threshold with the largest profit on these rows: a positive row acted on brings `value`, every row acted on
-/// costs `cost`. Of equal profits the one with the fewest rows.
+/// The threshold with the largest profit on these rows, where every contacted row costs `cost` and every positive one
+/// earns `value`. Of equal profits, the one with the fewest rows.
 ///
 /// # Errors
-/// As [`deciles`]; [`MetricError::NotANumber`] for a value or cost that is none.
+/// As [`deciles`]; [`MetricError::NotANumber`] for a value or cost that is not finite.
 pub fn best_threshold(labels: &[bool], scores: &[f64], value: f64, cost: f64) -> Result<Profit, MetricError> {
     if !(value.is_finite() && cost.is_finite()) {
         return Err(MetricError::NotANumber { row: 0 });

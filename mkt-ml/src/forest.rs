@@ -35,7 +35,7 @@ use crate::{
     workers::{Crew, Workers},
 };
 
-/// The most trees in a forest: far more than help, few enough to be a typing error beyond.
+/// The maximum number of trees; more is taken for a typing error.
 const MOST_TREES: usize = 100_000;
 
 /// Parameters of a random forest, not yet checked.
@@ -55,7 +55,7 @@ pub struct ForestValidParams {
     class_weights: ClassWeights,
     out_of_bag: bool,
     seed: u64,
-    /// Not part of the model: any number gives the same one.
+    /// Not part of the model, which does not depend on it.
     #[serde(skip)]
     threads: Option<NonZeroUsize>,
 }
@@ -84,19 +84,19 @@ impl ForestParams {
         self
     }
 
-    /// The most splits between root and leaf (default none).
+    /// The maximum depth: splits between root and leaf (default none).
     pub fn max_depth(mut self, depth: impl Into<Option<usize>>) -> Self {
         self.0.max_depth = depth.into();
         self
     }
 
-    /// The fewest drawn rows in a leaf (default 1; around 20 is faster and often ranks better).
+    /// The minimum number of drawn rows in a leaf (default 1; around 20 is faster and often ranks better).
     pub fn min_leaf(mut self, rows: u64) -> Self {
         self.0.min_leaf = rows;
         self
     }
 
-    /// How many features each node draws (default the square root).
+    /// How many features are drawn at each split (default [`MaxFeatures::Sqrt`]).
     pub fn max_features(mut self, features: MaxFeatures) -> Self {
         self.0.max_features = features;
         self
@@ -109,7 +109,7 @@ impl ForestParams {
     }
 
     /// Whether a feature's cut is drawn between the least and the largest value of the node, instead of the
-    /// best of all (default no; see [`Forest::extra_trees`]).
+    /// best of all (default `false`; see [`Forest::extra_trees`]).
     pub fn random_cuts(mut self, random: bool) -> Self {
         self.0.random_cuts = random;
         self
@@ -119,13 +119,13 @@ impl ForestParams {
         self.0.random_cuts
     }
 
-    /// How much rows of either outcome count (default the same).
+    /// The weights of the two outcomes (default [`ClassWeights::Equal`]).
     pub fn class_weights(mut self, weights: ClassWeights) -> Self {
         self.0.class_weights = weights;
         self
     }
 
-    /// Whether rows are judged by the trees that did not see them (default; needs bootstrap, and takes about a
+    /// Whether to evaluate each row by the trees that did not see it (default `true`; needs bootstrap, and takes about a
     /// third of the time of a fit).
     pub fn out_of_bag(mut self, judge: bool) -> Self {
         self.0.out_of_bag = judge;
@@ -142,7 +142,7 @@ impl ForestParams {
         self.0.threads
     }
 
-    /// Threads to fit on (default all that the machine offers). The model does not depend on it.
+    /// The number of threads to fit on (default: all available). The model does not depend on it.
     pub fn threads(mut self, threads: impl Into<Option<NonZeroUsize>>) -> Self {
         self.0.threads = threads.into();
         self
@@ -172,19 +172,22 @@ impl ParamGuard for ForestParams {
     }
 }
 
-/// How the forest does on rows that its trees did not see.
+/// The out-of-bag evaluation: each row by the trees that did not see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct OutOfBag {
     /// Training rows that at least one tree left out.
     pub rows: usize,
-    /// The share of them that the trees which left them out classify rightly.
+    /// The share of them classified correctly.
     pub accuracy: f64,
-    /// Their area under the ROC curve; absent when they are all of one class.
+    /// Their area under the ROC curve; `None` where they are all of one class.
     pub auc_roc: Option<f64>,
 }
 
-/// A fitted random forest.
+/// A fitted random forest: trees on bootstrap samples, features drawn per split, probabilities averaged.
+///
+/// Every tree has its own random stream, so the model is the same bit for bit on any number of threads. Missing values
+/// (NaN) are handled by the trees.
 ///
 /// ```
 /// use linfa::prelude::*;
@@ -225,10 +228,10 @@ where
 }
 
 impl ForestValidParams {
-    /// As `fit`, telling `watcher` after every tree.
+    /// As `fit`, calling `watcher` after every tree.
     ///
     /// # Errors
-    /// As `fit`, and [`ModelError::Cancelled`] when the watcher gave up.
+    /// As `fit`, and [`ModelError::Cancelled`] when the watcher cancels.
     pub fn fit_watched<D, T>(
         &self,
         dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
@@ -442,13 +445,13 @@ impl Forest {
         self.trees.len()
     }
 
-    /// The mean share of each feature in the impurity that a tree takes away, together 1. Features with
+    /// The mean share of each feature in a tree's decrease of impurity, adding up to 1. Features with
     /// many values are favoured; permutation importances on unseen rows are not so biased.
     pub fn gains(&self) -> &[f64] {
         &self.gains
     }
 
-    /// How the forest does on rows left out; absent without bootstrap.
+    /// The out-of-bag evaluation; `None` without bootstrap.
     pub fn out_of_bag(&self) -> Option<&OutOfBag> {
         self.out_of_bag.as_ref()
     }
@@ -458,7 +461,7 @@ impl Forest {
         &self.trees
     }
 
-    /// What each feature of each row adds to the probability: see
+    /// The contribution of each feature of each row to its probability: see
     /// [`DecisionTree::contributions`](crate::DecisionTree::contributions).
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! How much a column matters: by what the model says of itself, or by what is lost without it.
+//! Importance of columns: the model's own measure, and permutation importance on held-out rows.
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -11,7 +11,7 @@ use crate::{
     trained::TrainedModel,
 };
 
-/// A column's share in what moves a model.
+/// A column's importance by the model's own measure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Importance {
@@ -21,13 +21,13 @@ pub struct Importance {
     pub importance: f64,
 }
 
-/// What shuffling a column costs.
+/// A column's permutation importance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PermutationImportance {
     /// The column of the frame.
     pub column: String,
-    /// The mean fall of the area under the ROC curve; around 0 for a column that does not matter.
+    /// The mean decrease of the AUC; around 0 for a column that does not matter.
     pub mean: f64,
     /// The standard deviation over the repeats; 0 for one repeat.
     pub deviation: f64,
@@ -37,11 +37,11 @@ pub struct PermutationImportance {
     pub high: f64,
 }
 
-/// Shuffles each column `repeats` times (at least once) among `rows` and measures how much AUC falls, the
-/// largest fall first. Use rows that training did not see. Columns that say the same thing hide each other.
+/// Shuffles each column `repeats` times (at least once) among `rows` and measures the decrease of the AUC. The largest
+/// decrease comes first. Use rows that training did not see. Correlated columns hide each other's importance.
 ///
-/// The interval covers both kinds of luck: which rows there are (the variance of [`delong`], intact against shuffled,
-/// the mean over the repeats) and how they were shuffled (the variance over the repeats, divided by their number).
+/// The interval covers two sources of chance: the sample of rows (the variance of [`delong`], original against shuffled,
+/// averaged over the repeats) and the shuffling (the variance over the repeats, divided by their number).
 ///
 /// # Errors
 /// As [`TrainedModel::probabilities`]; [`Error::Metric`] for fewer than two rows of an outcome.

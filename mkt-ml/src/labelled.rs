@@ -1,6 +1,4 @@
-//! A frame with its answers: which rows converted.
-//!
-//! The target is taken out of the frame here, once, so that no later step can train on it.
+//! Features with their outcome. The target is taken out of the frame here, so that no later step can train on it.
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
@@ -11,19 +9,19 @@ use crate::{
     split::{self, Split, SplitError},
 };
 
-/// The target's name and its two values as the data spell them.
+/// The outcome column: its name and its two values as written in the data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Target {
     /// The column.
     pub column: String,
-    /// What a row without the outcome holds.
+    /// The value of negative rows.
     pub negative: String,
-    /// What a row with the outcome holds.
+    /// The value of positive rows.
     pub positive: String,
 }
 
-/// Rows of features with one label each.
+/// A frame of features with one label per row: the input of every fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Labelled {
     frame: Frame,
@@ -32,9 +30,9 @@ pub struct Labelled {
 }
 
 impl Labelled {
-    /// Takes the column `target` out of `frame` as the outcome. Its values must be 0 and 1, or a pair in
-    /// any case of false/true, no/yes, non/oui, f/t, n/y, n/o. One value alone is accepted (a frame to
-    /// score may hold one class only); fitting refuses it.
+    /// Takes the column `target` out of `frame` as the outcome. Its values must be 0 and 1, or one of these pairs in
+    /// any case: false/true, no/yes, non/oui, f/t, n/y, n/o. A single value is accepted here,
+    /// since rows to evaluate may have one outcome only; fitting refuses it.
     ///
     /// # Errors
     /// No such column, a missing value, any other value.
@@ -158,7 +156,7 @@ impl Labelled {
         &self.frame
     }
 
-    /// One label per row: whether it had the outcome.
+    /// One label per row: `true` for the positive outcome.
     pub fn labels(&self) -> &[bool] {
         &self.labels
     }
@@ -173,7 +171,7 @@ impl Labelled {
         self.labels.len()
     }
 
-    /// The rows of `rows`, in that order; numbers past the end are left out.
+    /// Returns these rows, in this order; numbers past the end are skipped.
     pub fn take(&self, rows: &[usize]) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|&row| row < self.labels.len()).collect();
         Self {

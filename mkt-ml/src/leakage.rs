@@ -1,7 +1,7 @@
-//! Columns that know too much: what decides the outcome alone, what is only filled in after it, what only names the row.
+//! Leakage: columns that decide the outcome alone, that are filled in after it, or that only identify the row.
 //!
-//! A model trained on such a column looks excellent and predicts nothing, because the column is empty when the
-//! prediction is needed. The check cannot know what a column means; it names suspects, with the figures.
+//! A model trained on such a column evaluates well and predicts nothing, because the column is still empty when the
+//! prediction is needed. The check does not know what a column means: it reports suspects with the figures.
 
 use std::collections::HashMap;
 
@@ -15,9 +15,9 @@ use crate::{
     metrics, split,
 };
 
-/// Numbers are cut into so many groups of about equal size.
+/// Quantile groups of a numeric column.
 const GROUPS: usize = 64;
-/// A filled cell means nothing below this many of them.
+/// The fewest filled cells to judge by.
 const FEWEST_FILLED: usize = 20;
 /// The share of filled rows of one outcome from which filling looks like a consequence of it.
 const ONE_OUTCOME: f64 = 0.99;
@@ -31,7 +31,7 @@ const CHANCE: f64 = 1e-4;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// The column alone ranks rows that were held back with at least the AUC asked for.
+    /// The column alone ranks held-out rows with at least [`LeakCheck::auc`].
     DecidesAlone,
     /// The column is empty, or holds its usual value, in nearly all rows of one outcome, and where it holds something
     /// else the outcome is nearly always the other one: an order number, a refund, a delivery date.
@@ -43,7 +43,7 @@ pub enum Reason {
         /// Which outcome that is.
         positive: bool,
     },
-    /// Nearly every row has a category of its own: a name of the row, of which nothing carries over.
+    /// Nearly every row has a category of its own, which identifies the row and does not generalise.
     NamesTheRow {
         /// Different categories.
         levels: usize,
@@ -57,19 +57,19 @@ pub enum Reason {
     },
 }
 
-/// A column that may know too much.
+/// A suspicious column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Suspect {
     /// The column.
     pub column: String,
-    /// The AUC of the column alone on rows held back: 0.5 is chance.
+    /// The AUC of the column alone on held-out rows: 0.5 is chance.
     pub auc: f64,
-    /// Why.
+    /// Why it is suspicious.
     pub reason: Reason,
 }
 
-/// How to look.
+/// The leakage check and its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LeakCheck {
     auc: f64,
@@ -83,14 +83,14 @@ impl Default for LeakCheck {
 }
 
 impl LeakCheck {
-    /// The AUC from which a single column is suspected (default 0.95).
+    /// Sets the AUC from which a single column is suspicious (default 0.95).
     #[must_use]
     pub fn auc(mut self, auc: f64) -> Self {
         self.auc = auc;
         self
     }
 
-    /// Seeds the division into two halves: each is ranked by what the other says.
+    /// Seeds the split into two halves (default 42): each half is ranked by the rates of the other.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -132,7 +132,7 @@ impl LeakCheck {
             .collect()
     }
 
-    /// The columns that know too much, the most telling first.
+    /// Returns the suspicious columns, the highest AUC first.
     ///
     /// # Errors
     /// As [`LeakCheck::single_columns`].

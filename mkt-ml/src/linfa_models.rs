@@ -1,10 +1,10 @@
-//! linfa-logistic and linfa-trees behind the same trait: other people's code to compare with, or to prefer.
+//! linfa-logistic and linfa-trees behind [`Classifier`](crate::Classifier), to compare with or to use instead.
 //!
-//! What they learn is copied into plain numbers, so that a model can be saved and asked like our own. The
+//! Fitted models are copied into plain numbers, so that they can be saved and scored like the others. The
 //! tree's leaves only know a label in linfa; their probabilities are counted here on the training rows.
 //!
 //! linfa-trees 0.8.1 breaks ties between outcomes by the order of a hash map, which differs from run to run,
-//! and prunes by the label so chosen: unlike our own, its tree may differ between two fits on the same data.
+//! and prunes by the label so chosen: so its tree may differ between two fits on the same data.
 
 use linfa::{
     Dataset, ParamGuard,
@@ -49,7 +49,7 @@ impl LinfaLogisticParams {
         self
     }
 
-    /// The most L-BFGS steps (default 100). Running out of them is not an error in linfa.
+    /// The maximum number of L-BFGS steps (default 100). Running out of them is not an error in linfa.
     pub fn max_iterations(mut self, most: u64) -> Self {
         self.0.max_iterations = most;
         self
@@ -98,7 +98,7 @@ impl LinfaLogistic {
         LinfaLogisticParams::default()
     }
 
-    /// The log odds where all features are 0.
+    /// The intercept: the log odds where all features are 0.
     pub fn intercept(&self) -> f64 {
         self.intercept
     }
@@ -187,13 +187,13 @@ impl Default for LinfaTreeParams {
 }
 
 impl LinfaTreeParams {
-    /// The most splits between root and leaf (default 20, at most 200).
+    /// The maximum depth: splits between root and leaf (default 20, at most 200).
     pub fn max_depth(mut self, depth: usize) -> Self {
         self.0.max_depth = depth;
         self
     }
 
-    /// The fewest training rows in a leaf (default 1).
+    /// The minimum number of training rows in a leaf (default 1).
     pub fn min_leaf(mut self, rows: f32) -> Self {
         self.0.min_leaf = rows;
         self
@@ -247,7 +247,7 @@ impl LinfaTree {
         std::slice::from_ref(&self.nodes)
     }
 
-    /// linfa's relative impurity decrease of each feature, together 1; all 0 for a tree without a split.
+    /// linfa's relative impurity decrease of each feature, adding up to 1; all 0 for a tree without a split.
     pub fn gains(&self) -> &[f64] {
         &self.gains
     }

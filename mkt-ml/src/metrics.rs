@@ -1,17 +1,17 @@
-//! How good predictions are: counts, rates, areas, losses.
+//! Metrics of binary predictions: confusion counts and rates, areas under curves, losses.
 //!
-//! Everything takes labels and probabilities as slices and is exact about ties. Definitions follow
-//! scikit-learn's (user guide, "Metrics and scoring", version 1.7), which the report repeats to the digit.
+//! All functions take labels and scores as slices of the same length and treat ties exactly. Definitions are those of
+//! scikit-learn 1.7 (user guide, "Metrics and scoring").
 //! Intervals, deciles and calibration are in [`crate::evaluation`].
 
 use serde::{Deserialize, Serialize};
 
-/// Why predictions could not be judged.
+/// Why a metric could not be computed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
     /// No rows.
-    #[error("there is no prediction to judge")]
+    #[error("there are no predictions")]
     Empty,
     /// Labels and predictions differ in number.
     #[error("{labels} labels but {predictions} predictions")]
@@ -29,33 +29,33 @@ pub enum MetricError {
         /// The value.
         value: f64,
     },
-    /// A score that cannot be ranked.
+    /// A score is NaN.
     #[error("the score in row {row} is not a number")]
     NotANumber {
         /// The row, from 0.
         row: usize,
     },
-    /// A measure of ranking needs both outcomes.
-    #[error("all {rows} rows have the same outcome: there is nothing to rank")]
+    /// All rows have the same outcome, and ranking metrics need both.
+    #[error("all {rows} rows have the same outcome: both are needed")]
     OneClass {
         /// Rows.
         rows: usize,
     },
-    /// No class for a label.
+    /// The two classes have the same name.
     #[error("a report needs two classes with different names")]
     Classes,
 }
 
-/// Counts of right and wrong labels.
+/// The confusion matrix of a binary classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Confusion {
-    /// Positive rows called positive.
+    /// Positive rows predicted positive.
     pub true_positive: u64,
-    /// Negative rows called positive.
+    /// Negative rows predicted positive.
     pub false_positive: u64,
-    /// Negative rows called negative.
+    /// Negative rows predicted negative.
     pub true_negative: u64,
-    /// Positive rows called negative.
+    /// Positive rows predicted negative.
     pub false_negative: u64,
 }
 
@@ -78,18 +78,18 @@ impl Confusion {
         Ok(counts)
     }
 
-    /// The share of right labels.
+    /// The share of rows predicted correctly; 0 for no rows.
     pub fn accuracy(&self) -> f64 {
         let rows = self.true_positive + self.false_positive + self.true_negative + self.false_negative;
         ratio(self.true_positive + self.true_negative, rows)
     }
 
-    /// The share of rows called positive that are; 0 when none is called so, as in scikit-learn.
+    /// The share of predicted positives that are positive; 0 where nothing is predicted positive, as in scikit-learn.
     pub fn precision(&self) -> f64 {
         ratio(self.true_positive, self.true_positive + self.false_positive)
     }
 
-    /// The share of positive rows called so; 0 when there are none.
+    /// The share of positive rows that are predicted positive; 0 where there are none.
     pub fn recall(&self) -> f64 {
         ratio(self.true_positive, self.true_positive + self.false_negative)
     }
@@ -174,8 +174,8 @@ pub fn average_precision(labels: &[bool], scores: &[f64]) -> Result<f64, MetricE
     Ok(sum)
 }
 
-/// The mean of −log of the probability given to what happened; probabilities are kept 2⁻⁵² away from 0 and
-/// 1, as in scikit-learn.
+/// Mean log-loss: −ln of the probability of the actual outcome. Probabilities are clamped to 2⁻⁵² from 0 and 1, as in
+/// scikit-learn.
 ///
 /// # Errors
 /// No rows, different lengths, a number outside 0..=1.
@@ -188,7 +188,7 @@ pub fn log_loss(labels: &[bool], probabilities: &[f64]) -> Result<f64, MetricErr
     Ok(labels.iter().zip(probabilities).map(loss).sum::<f64>() / labels.len() as f64)
 }
 
-/// The mean squared distance between probability and outcome.
+/// The Brier score: the mean squared difference between probability and outcome (0 or 1).
 ///
 /// # Errors
 /// As [`log_loss`].

@@ -1,9 +1,9 @@
-//! One file per model: `MKTMODEL`, a version, the length, a SHA-256, then JSON.
+//! Model files: `MKTMODEL`, a version, the length, a SHA-256, then JSON.
 //!
 //! All integers are little endian: 8 bytes magic, 4 bytes version, 8 bytes length of the JSON, 32 bytes
-//! SHA-256 over magic, version, length and JSON. The checksum finds accidents, it is no signature; so the
-//! content is checked as well, and a file made to do harm is refused like a broken one. Memory stays within
-//! a small multiple of the bytes really in the file, whatever it claims.
+//! SHA-256 over magic, version, length and JSON. The checksum detects accidental damage and is not a
+//! signature, so the content is validated as well: a manipulated file is refused like a damaged one. Memory is bounded
+//! by a small multiple of the bytes actually in the file, not by what it declares.
 
 use std::{
     ffi::OsString,
@@ -30,7 +30,7 @@ const MOST_BYTES: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PersistError {
-    /// The file system refused.
+    /// The file could not be written or read.
     #[error("{} could not be {action}", path.display())]
     Io {
         /// The file.
@@ -40,19 +40,19 @@ pub enum PersistError {
         /// What the system answered.
         source: std::io::Error,
     },
-    /// Something else than a model file.
+    /// Not a model file.
     #[error("this is not a model file")]
     NotAModel,
     /// A file of a later version of this crate, or a damaged one.
-    #[error("the model file has version {found}; this program knows version {known}")]
+    #[error("unsupported model file version {found}: this program supports up to {known}")]
     Version {
         /// The version in the file.
         found: u32,
-        /// The version known here.
+        /// The newest supported version.
         known: u32,
     },
     /// The file ends early.
-    #[error("the model file is cut short: {found} of {expected} bytes")]
+    #[error("the model file is truncated: {found} of {expected} bytes")]
     Truncated {
         /// Bytes announced.
         expected: u64,
@@ -60,7 +60,7 @@ pub enum PersistError {
         found: u64,
     },
     /// Bytes after the end.
-    #[error("the model file goes on after its end")]
+    #[error("the model file has bytes after its end")]
     TrailingBytes,
     /// Larger than any model written here.
     #[error("the model has {bytes} bytes, more than the {limit} allowed")]
@@ -70,23 +70,23 @@ pub enum PersistError {
         /// The bound.
         limit: u64,
     },
-    /// The content is not the one that was written.
+    /// The checksum does not match the content.
     #[error("the model file is damaged: its checksum does not match")]
     Checksum,
-    /// The JSON is none, or not that of a model known here.
-    #[error("the model file does not hold a model known here")]
+    /// The payload is not the JSON of a supported model.
+    #[error("the model file does not hold a supported model")]
     Payload {
         /// What the JSON reader found.
         source: Cause,
     },
-    /// Parts that contradict each other.
-    #[error("the model file contradicts itself")]
+    /// The parts of the model are inconsistent: nodes that are not a tree, lengths that differ, values out of range.
+    #[error("the model file is inconsistent")]
     Unsound,
 }
 
 impl TrainedModel {
-    /// Writes the model to `path`: to a temporary file beside it, flushed to the disk, then renamed, so that
-    /// a reader sees the old file or the new one and never a part.
+    /// Writes the model to `path` atomically: to a temporary file beside it, synced to disk, then renamed. A reader sees
+    /// the old file or the new one.
     ///
     /// # Errors
     /// [`PersistError::Io`], [`PersistError::TooLarge`]. The temporary file is removed.

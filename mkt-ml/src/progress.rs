@@ -1,25 +1,25 @@
-//! Watching a fit and stopping it.
+//! Progress of a fit, and cancelling it.
 
 use std::ops::ControlFlow;
 
-/// How far a fit has come.
+/// The progress of a fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Trees grown so far; of a logistic regression the steps taken.
+    /// Trees grown so far, or steps of a logistic regression.
     pub done: usize,
-    /// Trees asked for, or the most steps; early stopping and convergence end before.
+    /// Trees requested, or the maximum number of steps. Early stopping and convergence may end the fit before that.
     pub total: usize,
-    /// The log-loss on the rows held out so far, for boosting that stops early.
+    /// The current log-loss on the held-out rows, for boosting with early stopping.
     pub validation_loss: Option<f64>,
 }
 
-/// What is told of progress: returns [`ControlFlow::Break`] to give up the fit, which then fails with
+/// A callback for progress: returns [`ControlFlow::Break`] to cancel the fit, which then fails with
 /// [`ModelError::Cancelled`](crate::ModelError::Cancelled). Called from one thread at a time, in ascending order
 /// of `done` for boosting and logistic regression and in any order of trees for forests.
 pub type Watcher<'a> = &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync);
 
-/// A watcher that never stops anything.
+/// A watcher that never cancels.
 pub(crate) fn unwatched(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }

@@ -12,11 +12,11 @@ use crate::metrics::{Confusion, MetricError};
 pub struct Scores {
     /// The class, or the name of the average.
     pub name: String,
-    /// Right among those called so.
+    /// Precision.
     pub precision: f64,
-    /// Called so among those that are.
+    /// Recall.
     pub recall: f64,
-    /// Harmonic mean of the two.
+    /// F1 score.
     pub f1: f64,
     /// Rows of the class.
     pub support: u64,
@@ -44,16 +44,16 @@ pub struct Scores {
 pub struct ClassificationReport {
     /// The negative class, then the positive one.
     pub classes: [Scores; 2],
-    /// The share of right labels.
+    /// Accuracy.
     pub accuracy: f64,
-    /// The plain mean over classes.
+    /// The unweighted mean over classes.
     pub macro_average: Scores,
     /// The mean over classes weighted by support.
     pub weighted_average: Scores,
 }
 
 impl ClassificationReport {
-    /// Compares labels with predicted labels; the classes are called `negative` and `positive`.
+    /// Computes the report from labels and predicted labels; the classes are named `negative` and `positive`.
     ///
     /// # Errors
     /// No rows, different lengths, one name for both classes.

@@ -1,15 +1,15 @@
-//! Whether one model is better than another, or only luckier: by rows of one test set, and by folds.
+//! Significance of the difference between two models: on the rows of one test set, and over folds.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use crate::metrics::{MetricError, check_lengths};
 
-/// A difference with its 95 % interval and how surprising it would be if there were none.
+/// A difference between two models with its 95 % interval and p-value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The second less the first.
+    /// Second minus first.
     pub estimate: f64,
     /// Its standard error.
     pub std_error: f64,
@@ -17,7 +17,7 @@ pub struct Difference {
     pub low: f64,
     /// Upper end of the 95 % interval.
     pub high: f64,
-    /// Two-sided: the probability of a difference as large or larger if both were equally good.
+    /// Two-sided p-value: the probability of a difference at least as large if both were equally good.
     pub p_value: f64,
 }
 
@@ -111,10 +111,10 @@ impl Placements {
     }
 }
 
-/// The mean difference of figures from the same folds, by Student's t with the variance of Nadeau and Bengio (Machine
+/// The mean difference of a metric over the same folds, by Student's t with the variance of Nadeau and Bengio (Machine
 /// Learning 52, 2003): folds share their training rows, so the plain variance of their mean is too small, and
 /// `test_to_train`, the rows of a test part over those of a training part, is added to 1 ÷ folds. `None` for fewer
-/// than two folds or other numbers of both.
+/// than two folds or slices of different lengths.
 pub fn corrected_t(first: &[f64], second: &[f64], test_to_train: f64) -> Option<Difference> {
     if first.len() != second.len() || first.len() < 2 || !test_to_train.is_finite() {
         return None;

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 /// Which version of a kernel runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// What the build asked for.
+    /// What the build requested.
     Plain,
     /// x86-64 with AVX2, BMI1 and BMI2.
     Avx2,

@@ -1,17 +1,17 @@
-//! Divides rows into parts: stratified by outcome, whole groups together, or by time; by seed.
+//! Training and test splits and folds: stratified by outcome, by group, or by time. All random splits take a seed.
 //!
-//! Only row numbers are handled here: [`crate::Labelled::take`] takes the rows. Where one user has several rows,
-//! rows of the same user on both sides flatter a model: keep them together with [`grouped`]. Where behaviour
-//! changes over time, judge on what came later with [`by_time`].
+//! Splits are row numbers; [`crate::Labelled::take`] takes the rows. Where one user has several rows, keep them on one
+//! side with [`grouped`], or the evaluation is too optimistic. Where behaviour changes over time, test on later rows with
+//! [`by_time`].
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Why rows could not be divided.
+/// Why rows could not be split.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SplitError {
-    /// Not strictly between 0 and 1.
+    /// A fraction that is not strictly between 0 and 1.
     #[error("the test fraction {0} is not between 0 and 1")]
     Fraction(f64),
     /// Fewer than two folds.
@@ -25,7 +25,7 @@ pub enum SplitError {
         /// Parts.
         parts: usize,
     },
-    /// All rows are of one time, or a time is no number.
+    /// All rows have the same time, or a time is NaN.
     #[error("the rows have no times to be divided at")]
     Times,
     /// A part would be left without one of the classes.
@@ -46,7 +46,7 @@ pub enum SplitError {
 pub struct Split {
     /// Rows to fit on.
     pub train: Vec<usize>,
-    /// Rows to judge on.
+    /// Rows to evaluate on.
     pub test: Vec<usize>,
 }
 
@@ -89,7 +89,8 @@ pub fn stratified(labels: &[bool], fraction: f64, seed: u64) -> Result<Split, Sp
     Ok(Split { train, test })
 }
 
-/// Deals the rows into `folds` parts and returns, for each, that part as test and the rest as train.
+/// Stratified k-fold cross-validation: divides the rows into `folds` parts and returns, for each, that part as test and
+/// the rest as train.
 ///
 /// # Errors
 /// Fewer than two folds, or a class with fewer rows than folds.
@@ -119,7 +120,7 @@ pub fn stratified_folds(labels: &[bool], folds: usize, seed: u64) -> Result<Vec<
         .collect())
 }
 
-/// Deals the rows into `folds` parts whatever their outcome, sizes differing by at most one.
+/// K-fold cross-validation without regard to the outcome; sizes differ by at most one.
 ///
 /// # Errors
 /// Fewer than two folds, fewer rows than folds.
@@ -128,8 +129,8 @@ pub fn folds(rows: usize, folds: usize, seed: u64) -> Result<Vec<Split>, SplitEr
     grouped_folds(&each, folds, seed)
 }
 
-/// Draws whole groups for testing until they hold `fraction` of the rows or more; no group is in both parts. A
-/// group is a user, say: one value a row.
+/// Draws whole groups for testing until they hold `fraction` of the rows or more; no group is in both parts. `groups`
+/// holds one value per row, such as its user.
 ///
 /// # Errors
 /// A fraction outside (0, 1), fewer than two groups.
@@ -156,7 +157,7 @@ pub fn grouped<G: Ord>(groups: &[G], fraction: f64, seed: u64) -> Result<Split, 
     Ok(split)
 }
 
-/// Deals whole groups into `folds` parts, the largest groups first, each to the part with the fewest rows.
+/// K-fold cross-validation that keeps groups together: the largest groups first, each to the part with the fewest rows.
 ///
 /// # Errors
 /// Fewer than two folds, fewer groups than folds.

@@ -1,4 +1,4 @@
-//! From scores to a list of whom to act on: ranked, in deciles, cut by number, by budget or by profit.
+//! Target lists: rows ranked by score, in deciles, limited by number, budget or profit.
 //!
 //! Rows are ranked by probability, or by probability × what a conversion of the row is worth (its expected value).
 //! Of equal ranks the earlier row comes first, so that the same scores give the same list.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetingError {
-    /// Other numbers of probabilities, values or names.
+    /// Values or names differ in number from the probabilities.
     #[error("{probabilities} probabilities but {found} {what}")]
     Length {
         /// Probabilities.
@@ -50,7 +50,7 @@ pub enum TargetingError {
     },
 }
 
-/// A row in its place.
+/// A ranked row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Ranked {
@@ -82,7 +82,7 @@ pub struct ExpectedDecile {
     pub cumulative_share: f64,
 }
 
-/// All rows, the one to act on first in front.
+/// All rows, ranked: the one to contact first comes first.
 ///
 /// ```
 /// use mkt_ml::targeting::TargetList;
@@ -107,10 +107,10 @@ impl TargetList {
         Self::ranking(probabilities, |_| 1.0)
     }
 
-    /// Ranks rows by probability × value; `values` say what a conversion of each row is worth.
+    /// Ranks rows by probability × value, where `values` is the worth of each row's conversion.
     ///
     /// # Errors
-    /// Other numbers of both, a probability outside 0..=1, a value that is negative or none.
+    /// Other numbers of both, a probability outside 0..=1, a value that is negative or not finite.
     pub fn by_expected_value(probabilities: &[f64], values: &[f64]) -> Result<Self, TargetingError> {
         if values.len() != probabilities.len() {
             let (probabilities, found) = (probabilities.len(), values.len());
@@ -164,7 +164,7 @@ impl TargetList {
         rows
     }
 
-    /// What each tenth promises. Fewer than ten rows make fewer deciles.
+    /// Expected conversions and value by decile. Fewer than ten rows give fewer deciles.
     pub fn deciles(&self) -> Vec<ExpectedDecile> {
         let all: f64 = self.ranked.iter().map(|row| row.expected_value).sum();
         let mut before = 0.0;
@@ -189,7 +189,7 @@ impl TargetList {
         self.ranked.get(..count).unwrap_or(&self.ranked)
     }
 
-    /// The rows whose expected value is above `cost`, what acting on one row costs.
+    /// The rows whose expected value is above `cost`, the cost of contacting one row.
     ///
     /// # Errors
     /// A cost that is negative or NaN.
@@ -233,7 +233,7 @@ impl TargetList {
     /// already has gets a number, as in `probability_2`.
     ///
     /// # Errors
-    /// A table that cannot be read or has another number of rows than were ranked; what the writer says.
+    /// A table that cannot be read or has another number of rows than were ranked; errors of the writer.
     pub fn copy_table<R: io::Read, W: io::Write>(
         &self,
         mut table: Table<R>,
@@ -280,7 +280,7 @@ impl TargetList {
     /// in which the probabilities were given.
     ///
     /// # Errors
-    /// Another number of names; what the writer says.
+    /// Another number of names than of rows; errors of the writer.
     pub fn write_csv<W: io::Write>(&self, rows: &[Ranked], names: &[String], writer: W) -> io::Result<()> {
         if names.len() != self.ranked.len() {
             let (probabilities, found) = (self.ranked.len(), names.len());

@@ -1,7 +1,7 @@
-//! An encoder and a model fitted together: rows of a frame in, probabilities out.
+//! Trained models: an encoder and a model fitted together, which is what is saved, loaded and used for scoring.
 //!
-//! This is what is saved, loaded and asked. It holds everything that scoring needs, and nothing of the
-//! training rows but their counts, means and category names.
+//! A trained model holds what scoring needs. Of the training rows it keeps counts, means, and the names of categories
+//! with at least two rows or that are kept apart, nothing else.
 
 use std::num::NonZeroUsize;
 
@@ -90,7 +90,7 @@ impl Algorithm {
         }
     }
 
-    /// Threads asked for: of models on one thread one, whatever the machine has.
+    /// The number of threads to use; one for models that are fitted on one thread.
     fn threads(&self) -> Option<NonZeroUsize> {
         match self {
             Self::Logistic(params) => params.wanted_threads(),
@@ -125,7 +125,7 @@ impl Algorithm {
     }
 }
 
-/// Parameters become the algorithm they belong to.
+/// Implements `From` for the parameters of each algorithm.
 macro_rules! algorithm_from {
     ($($params:ty => $variant:ident),*) => {$(
         impl From<$params> for Algorithm {
@@ -197,7 +197,7 @@ impl Fitted {
     }
 }
 
-/// What a model does with features.
+/// The formula of a model over its features.
 #[cfg(feature = "onnx")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Formula<'a> {
@@ -215,7 +215,7 @@ enum Influence<'a> {
     Gains(&'a [f64]),
 }
 
-/// What training saw.
+/// Counts and importances of the training rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TrainingSummary {
@@ -241,9 +241,10 @@ pub struct ColumnFit {
     pub unfamiliar: usize,
 }
 
-/// A model that scores frames: encoder, model, schema, parameters, training summary.
+/// A model that scores frames: encoder, model, schema, parameters and training summary.
 ///
-/// Saved by [`TrainedModel::save`] and [`TrainedModel::load`]ed, it gives the same probabilities bit for bit.
+/// A model that was saved with [`TrainedModel::save`] and loaded with [`TrainedModel::load`] gives the same probabilities
+/// bit for bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainedModel {
     target: Target,
@@ -269,11 +270,11 @@ impl TrainedModel {
         Self::fit_with(train, algorithm, &encoder)
     }
 
-    /// Fits a model on a frame encoded in a way of your own.
+    /// Fits a model with the given encoder parameters.
     ///
     /// # Errors
     /// As [`TrainedModel::fit`], and [`ModelError::NotFinite`] where missing values are kept for a model that
-    /// does not know them.
+    /// does not handle them.
     pub fn fit_with(
         train: &Labelled,
         algorithm: impl Into<Algorithm>,
@@ -282,11 +283,11 @@ impl TrainedModel {
         Self::fit_watched(train, algorithm, encoder, &unwatched)
     }
 
-    /// The same, telling `watcher` after every tree, or before every step of a logistic regression. Single trees and
-    /// linfa's models tell nothing.
+    /// As [`TrainedModel::fit_with`], and calls `watcher` after every tree, or before every step of a logistic
+    /// regression. Single trees and linfa's models do not call it.
     ///
     /// # Errors
-    /// As [`TrainedModel::fit_with`], and [`ModelError::Cancelled`] when the watcher gave up.
+    /// As [`TrainedModel::fit_with`], and [`ModelError::Cancelled`] when the watcher cancels.
     pub fn fit_watched(
         train: &Labelled,
         algorithm: impl Into<Algorithm>,
@@ -315,9 +316,8 @@ impl TrainedModel {
         })
     }
 
-    /// Fits a model whose probabilities are corrected by `method`, learnt without holding rows back: each row is
-    /// given the probability of a model that was fitted on the other folds, and the correction of those serves the
-    /// model of all rows (scikit-learn's `CalibratedClassifierCV(ensemble=False)`).
+    /// Fits a model and calibrates it by `method` without a held-out set: the calibration is fitted on out-of-fold
+    /// probabilities of the training rows (scikit-learn's `CalibratedClassifierCV(ensemble=False)`).
     ///
     /// # Errors
     /// As [`TrainedModel::fit`], and [`Error::Split`] where `folds` is below 2 or an outcome has fewer rows.
@@ -336,8 +336,8 @@ impl TrainedModel {
         Ok(model)
     }
 
-    /// The same model with its probabilities corrected by what `rows`, which training did not see, say of them. A
-    /// correction that it had before is replaced.
+    /// Returns the model with its probabilities calibrated on `rows`, which training did not see. An earlier calibration
+    /// is replaced.
     ///
     /// # Errors
     /// As [`TrainedModel::probabilities`], and [`Error::Metric`] for rows of one outcome only.
@@ -352,7 +352,8 @@ impl TrainedModel {
     /// among them, are ignored.
     ///
     /// # Errors
-    /// [`Error::Encode`]: a column missing or of another kind, a category refused.
+    /// [`Error::Encode`]: a column that is missing or of another kind, or an unseen category under
+    /// [`Unseen::Refuse`](crate::encoder::Unseen::Refuse).
     pub fn probabilities(&self, frame: &Frame) -> Result<Vec<f64>, Error> {
         let mut probabilities = Vec::with_capacity(frame.rows());
         let block = self.block();
@@ -421,7 +422,7 @@ impl TrainedModel {
         Ok(probabilities.first().copied().unwrap_or(f64::NAN))
     }
 
-    /// Judges the model on labelled rows at the threshold 0.5.
+    /// Evaluates the model on labelled rows at the threshold 0.5.
     ///
     /// # Errors
     /// As [`TrainedModel::probabilities`], and [`Error::Metric`] for no rows.
@@ -429,14 +430,14 @@ impl TrainedModel {
         Ok(Evaluation::new(rows.labels(), &self.probabilities(rows.frame())?, 0.5)?)
     }
 
-    /// The classification report of an evaluation, with the classes as the data spell them.
+    /// The classification report of an evaluation, with the classes as written in the data.
     pub fn report(&self, evaluation: &Evaluation) -> ClassificationReport {
         evaluation.report(&self.target.negative, &self.target.positive)
     }
 
     /// How much each column matters to the model, the largest first, together 1 (all 0 where none does).
     ///
-    /// For trees: the share of the impurity taken away. For linear models: the standard deviation, over the
+    /// For trees: the share of the impurity decrease. For linear models: the standard deviation, over the
     /// training rows, of what the column adds to the log odds, as a share of the sum; it does not depend on
     /// units or on the reference level of a category.
     pub fn importances(&self) -> Vec<Importance> {
@@ -445,9 +446,9 @@ impl TrainedModel {
         importances
     }
 
-    /// What each column of each row adds to the prediction of a model of trees (TreeSHAP), the features of a column
+    /// The contribution of each column of each row to the prediction of a model of trees (TreeSHAP), the features of a column
     /// added up: probabilities for trees and forests, log odds for boosting, before any [`Calibration`]. `None` for
-    /// linear models, whose [coefficients](TrainedModel::coefficients) say it all, and for linfa's tree.
+    /// linear models, which have [coefficients](TrainedModel::coefficients), and for linfa's tree.
     ///
     /// # Errors
     /// As [`TrainedModel::probabilities`].
@@ -460,7 +461,7 @@ impl TrainedModel {
             .map(|feature| schema.iter().position(|field| field.name == feature.column).unwrap_or_default())
             .collect();
         let mut all = Contributions { mean: f64::NAN, values: Array2::zeros((frame.rows(), schema.len())) };
-        // No row at all still asks once: for the mean, and for errors.
+        // Runs once even for no rows, to get the mean and errors.
         let block = self.block();
         for start in (0..frame.rows().max(1)).step_by(block) {
             let rows = start..frame.rows().min(start + block);
@@ -505,17 +506,17 @@ impl TrainedModel {
         Some(coefficients.map(|(coefficient, feature)| coefficient.rescaled(feature.scale)).collect())
     }
 
-    /// The forest, if it is one: its out-of-bag score, say.
+    /// The forest, if the model is one.
     pub fn forest(&self) -> Option<&Forest> {
         if let Fitted::Forest(forest) = &self.model { Some(forest) } else { None }
     }
 
-    /// The boosted trees, if the model is some.
+    /// The boosting model, if the model is one.
     pub fn boosting(&self) -> Option<&Boosting> {
         if let Fitted::Boosting(boosting) = &self.model { Some(boosting) } else { None }
     }
 
-    /// The logistic regression on encoded features, if it is one.
+    /// The logistic regression on encoded features, if the model is one.
     pub fn logistic(&self) -> Option<&Logistic> {
         if let Fitted::Logistic(model) = &self.model { Some(model) } else { None }
     }
@@ -525,7 +526,7 @@ impl TrainedModel {
         self.tree().map(|tree| tree.rules_over(&self.encoder.features()))
     }
 
-    /// The decision tree, if it is one.
+    /// The decision tree, if the model is one.
     pub fn tree(&self) -> Option<&DecisionTree> {
         if let Fitted::Tree(tree) = &self.model { Some(tree) } else { None }
     }
@@ -546,22 +547,22 @@ impl TrainedModel {
         self.encoder.folded()
     }
 
-    /// What was fitted.
+    /// The algorithm and its parameters.
     pub fn algorithm(&self) -> &Algorithm {
         &self.algorithm
     }
 
-    /// The outcome that is predicted.
+    /// The predicted outcome.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// What training saw.
+    /// The training summary.
     pub fn summary(&self) -> &TrainingSummary {
         &self.summary
     }
 
-    /// What corrects the model's probabilities, if anything does.
+    /// The calibration, if there is one.
     pub fn calibration(&self) -> Option<&Calibration> {
         self.calibration.as_ref()
     }

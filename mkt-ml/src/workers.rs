@@ -1,4 +1,4 @@
-//! Threads to fit on. Nothing that is computed depends on their number.
+//! Threads for fitting. No result depends on their number.
 
 use std::num::NonZeroUsize;
 
@@ -11,7 +11,7 @@ use crate::classifier::ModelError;
 pub(crate) struct Workers(Option<rayon::ThreadPool>);
 
 impl Workers {
-    /// As many threads as asked for, by default all that the machine offers, at most `most`.
+    /// As many threads as requested, by default all that the machine offers, at most `most`.
     pub(crate) fn new(threads: Option<NonZeroUsize>, most: usize) -> Result<Self, ModelError> {
         let offered = || std::thread::available_parallelism().ok();
         let threads = threads.or_else(offered).map_or(1, NonZeroUsize::get).min(most);
@@ -42,7 +42,7 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    /// A caller who has no help.
+    /// A caller on one thread.
     pub(crate) const ALONE: Self = Self { threads: 1 };
 
     /// The number of threads.
@@ -50,7 +50,7 @@ impl Crew {
         self.threads
     }
 
-    /// The same caller without help, for work too small to share.
+    /// The same caller on one thread, for work too small to share.
     pub(crate) fn alone(self) -> Self {
         Self { threads: 1 }
     }
@@ -64,7 +64,7 @@ impl Crew {
         }
     }
 
-    /// Does both, at the same time where there is help.
+    /// Does both, in parallel where there are threads.
     pub(crate) fn both<A: Send, B: Send>(
         self,
         a: impl FnOnce() -> A + Send,

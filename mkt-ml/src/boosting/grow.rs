@@ -1,4 +1,4 @@
-//! Grows one tree leaf by leaf: the leaf whose division lowers the loss most is divided next.
+//! Grows one tree leaf by leaf: the leaf whose split lowers the loss most is divided next.
 
 use super::{
     histogram::{self, Cells, Item, Sums},
@@ -67,7 +67,7 @@ struct Leaf {
     bounds: Bounds,
     cells: Option<Vec<Cells>>,
     best: Option<Candidate>,
-    /// Features whose best division was not allowed.
+    /// Features whose best split was not allowed.
     counted: Counted,
 }
 
@@ -169,7 +169,7 @@ impl Growing<'_> {
             .filter(|found| found.gain > self.limits.min_gain)
     }
 
-    /// Adds up a leaf's histogram and finds its best division.
+    /// Adds up a leaf's histogram and finds its best split.
     fn look(&mut self, leaf: &mut Leaf, items: &[Item]) {
         leaf.best = None;
         if !self.may_divide(leaf) {
@@ -203,7 +203,7 @@ impl Growing<'_> {
         }
     }
 
-    /// Divides a leaf, which becomes its left child, and returns the right one; `None` when the division would
+    /// Divides a leaf, which becomes its left child, and returns the right one; `None` when the split would
     /// leave too few rows on a side: then the leaf has its next best candidate.
     fn divide(
         &mut self,
@@ -239,7 +239,7 @@ impl Growing<'_> {
         leaf.bounds = left_bounds;
         leaf.best = None;
         leaf.counted.clear();
-        // Nothing is divided after the last division: nobody needs the sums of its children.
+        // Nothing is divided after the last split: nobody needs the sums of its children.
         if last || !(self.may_divide(leaf) || self.may_divide(&right)) {
             if let Some(cells) = parent {
                 self.pool.give(cells);
@@ -270,8 +270,8 @@ impl Growing<'_> {
         Some(right)
     }
 
-    /// Finds the best division of a leaf whose best one left too few rows on a side: the rows in the bins of its feature
-    /// are counted, and that feature's next best division competes with those of the others. Where features are many,
+    /// Finds the best split of a leaf whose best one left too few rows on a side: the rows in the bins of its feature
+    /// are counted, and that feature's next best split competes with those of the others. Where features are many,
     /// all are counted at once, or each could ask for a pass of its own.
     fn recount(&self, leaf: &mut Leaf, items: &[Item], feature: usize) {
         let size = items.len().div_ceil(self.crew.threads()).max(SHARED);

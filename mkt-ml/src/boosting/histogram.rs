@@ -15,7 +15,7 @@ pub(crate) type Cells = [u64; 256];
 
 /// Features whose cells fill most of the innermost cache (2 KiB each of 48).
 const TILE: usize = 20;
-/// Rows that are asked for before they are added.
+/// Rows that are requested before they are added.
 const AHEAD: usize = 16;
 /// Fewer items are not worth waking a thread for.
 const SHARED: usize = 1 << 12;

@@ -43,10 +43,14 @@ use crate::{
     workers::{Crew, Workers},
 };
 
-/// Values of leaves in a file beyond this are no model's.
+/// Leaf values in a file beyond this are not those of a fit.
 const MOST_VALUE: f64 = 1e3;
 
-/// A fitted boosting model.
+/// A fitted gradient boosting model: each tree corrects the log odds of those before it.
+///
+/// Histogram trees grown leaf by leaf, with native categories, missing values (NaN), monotone constraints, early stopping
+/// and row weights. Gradients are rounded to 16 bits stochastically, which makes all sums whole numbers: the model is the
+/// same bit for bit on any number of threads and on any processor.
 ///
 /// ```
 /// use linfa::prelude::*;
@@ -91,21 +95,21 @@ where
 {
     type Object = Boosting;
 
-    /// Boosts trees. NaN is a missing value; weights of the dataset's rows count.
+    /// Boosts trees. NaN is a missing value; row weights of the dataset are used.
     ///
     /// # Errors
-    /// Bad shapes, infinities, one outcome only, weights below 0, a named feature that is not there.
+    /// Bad shapes, infinities, one outcome only, negative weights, an unknown feature name.
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Boosting, ModelError> {
         self.fit_watched(dataset, None, &unwatched)
     }
 }
 
 impl BoostingValidParams {
-    /// As `fit`, telling `watcher` after every tree, and stopping by the rows of `validation` where there are
-    /// any and [`BoostingParams::early_stopping`] is set.
+    /// As `fit`, calling `watcher` after every tree. With [`BoostingParams::early_stopping`], the rows of `validation`, if
+    /// given, decide when to stop.
     ///
     /// # Errors
-    /// As `fit`, and [`ModelError::Cancelled`] when the watcher gave up.
+    /// As `fit`, and [`ModelError::Cancelled`] when the watcher cancels.
     pub fn fit_watched<D, T>(
         &self,
         dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
@@ -414,12 +418,12 @@ impl Boosting {
         self.trees.len()
     }
 
-    /// The share of each feature in the fall of the loss over all splits, together 1; all 0 without a split.
+    /// The share of each feature in the decrease of the loss over all splits, adding up to 1; all 0 without a split.
     pub fn gains(&self) -> &[f64] {
         &self.gains
     }
 
-    /// What early stopping saw; absent where it was not asked for.
+    /// The losses on held-out rows; `None` without early stopping.
     pub fn validation(&self) -> Option<&ValidationLoss> {
         self.validation.as_ref()
     }
@@ -435,7 +439,7 @@ impl Boosting {
         self.base
     }
 
-    /// What each feature of each row adds to the log odds: the Shapley values of TreeSHAP (Lundberg et al.,
+    /// The contribution of each feature of each row to the log odds: the Shapley values of TreeSHAP (Lundberg et al.,
     /// 2018). A row's contributions and the mean add up to the log odds of its probability.
     ///
     /// # Errors

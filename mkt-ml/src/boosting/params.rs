@@ -1,4 +1,4 @@
-//! What gradient boosting can be told, and its checks.
+//! Parameters of gradient boosting and their checks.
 
 use std::num::NonZeroUsize;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::split::Monotone;
 use crate::{classifier::ModelError, error::shown, tree::table::MOST_BINS};
 
-/// The most trees: far more than help, few enough to be a typing error beyond.
+/// The maximum number of trees; more is taken for a typing error.
 const MOST_TREES: usize = 100_000;
 
 /// Parameters of gradient boosting, not yet checked.
@@ -36,16 +36,16 @@ pub struct BoostingValidParams {
     pub(super) monotone: Vec<(String, Monotone)>,
     pub(super) early_stopping: Option<EarlyStopping>,
     pub(super) seed: u64,
-    /// Not part of the model: any number gives the same one.
+    /// Not part of the model, which does not depend on it.
     #[serde(skip)]
     pub(super) threads: Option<NonZeroUsize>,
 }
 
-/// When to stop before all trees are grown.
+/// Early stopping: when to stop before all trees are grown.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EarlyStopping {
-    /// So many trees without a lower log-loss on the rows held out end the fit; the trees after the lowest are
+    /// The fit ends after this many trees without a lower log-loss on the held-out rows; the trees after the lowest are
     /// dropped.
     pub rounds: usize,
     /// The share of the training rows held out, stratified and drawn by the seed; not used when
@@ -99,37 +99,37 @@ impl BoostingParams {
         self
     }
 
-    /// How much of its best value each leaf keeps, above 0 and at most 1 (default 0.1).
+    /// The learning rate: the share of its optimal value that each leaf keeps, above 0 and at most 1 (default 0.1).
     pub fn learning_rate(mut self, rate: f64) -> Self {
         self.0.learning_rate = rate;
         self
     }
 
-    /// The most leaves of a tree (default 31).
+    /// The maximum number of leaves of a tree (default 31).
     pub fn leaves(mut self, leaves: usize) -> Self {
         self.0.leaves = leaves;
         self
     }
 
-    /// The most splits between root and leaf (default none: leaves alone bound the tree).
+    /// The maximum depth: splits between root and leaf (default none: leaves alone bound the tree).
     pub fn max_depth(mut self, depth: impl Into<Option<usize>>) -> Self {
         self.0.max_depth = depth.into();
         self
     }
 
-    /// The fewest training rows in a leaf (default 20); kept exactly.
+    /// The minimum number of training rows in a leaf (default 20); kept exactly.
     pub fn min_leaf(mut self, rows: u32) -> Self {
         self.0.min_leaf = rows;
         self
     }
 
-    /// The least sum of p (1 − p) in a leaf (default 0.001).
+    /// The minimum sum of p (1 − p), the hessian, in a leaf (default 0.001).
     pub fn min_hessian(mut self, sum: f64) -> Self {
         self.0.min_hessian = sum;
         self
     }
 
-    /// What a split must lower the log-loss of its rows by (default 0).
+    /// The minimum decrease of the log-loss by a split (default 0).
     pub fn min_gain(mut self, gain: f64) -> Self {
         self.0.min_gain = gain;
         self
@@ -141,7 +141,7 @@ impl BoostingParams {
         self
     }
 
-    /// The most bins that a feature is cut into, from 2 to 255 (default 255).
+    /// The maximum number of bins of a feature, from 2 to 255 (default 255).
     pub fn bins(mut self, bins: usize) -> Self {
         self.0.bins = bins;
         self
@@ -159,33 +159,33 @@ impl BoostingParams {
         self
     }
 
-    /// Features, by name, that hold the codes 0, 1, 2, … of categories: they are divided into sets of categories
-    /// instead of at a threshold. Set by itself for a frame whose categories are encoded natively.
+    /// Names of features that hold category codes 0, 1, 2, …: splits divide their categories into two sets instead of
+    /// using a threshold. Set automatically for a frame whose categories are encoded natively.
     pub fn categorical<N: Into<String>>(mut self, features: impl IntoIterator<Item = N>) -> Self {
         self.0.categorical = features.into_iter().map(Into::into).collect();
         self
     }
 
-    /// What is added to a category's hessian when categories are put in order: rare ones move to the middle
+    /// Smoothing of the order of categories: added to each category's hessian, so that rare ones move to the middle
     /// (default 10).
     pub fn category_smoothing(mut self, hessian: f64) -> Self {
         self.0.category_smoothing = hessian;
         self
     }
 
-    /// What is added to λ when more than four categories are divided (default 10).
+    /// Added to λ for splits of more than four categories (default 10).
     pub fn category_l2(mut self, lambda: f64) -> Self {
         self.0.category_l2 = lambda;
         self
     }
 
-    /// Binds the prediction to move one way only with a feature of numbers, all else equal.
+    /// Constrains the prediction to be monotone in a numeric feature, all else equal.
     pub fn monotone(mut self, feature: impl Into<String>, direction: Monotone) -> Self {
         self.0.monotone.push((feature.into(), direction));
         self
     }
 
-    /// Stops when the log-loss on rows held out does not fall any more (default: never).
+    /// Stops when the log-loss on held-out rows no longer decreases (default: `None`, never).
     pub fn early_stopping(mut self, stopping: impl Into<Option<EarlyStopping>>) -> Self {
         self.0.early_stopping = stopping.into();
         self
@@ -201,7 +201,7 @@ impl BoostingParams {
         self.0.threads
     }
 
-    /// Threads to fit on (default all that the machine offers). The model does not depend on it.
+    /// The number of threads to fit on (default: all available). The model does not depend on it.
     pub fn threads(mut self, threads: impl Into<Option<NonZeroUsize>>) -> Self {
         self.0.threads = threads.into();
         self

@@ -1,9 +1,9 @@
-//! The best way to divide a node, from its histogram.
+//! The best split of a node, from its histogram.
 //!
 //! Dividing sums (G, H) into left and right lowers the regularised loss by
 //! ½ [G_L² ÷ (H_L + λ) + G_R² ÷ (H_R + λ) − G² ÷ (H + λ)], and a leaf's best value is −G ÷ (H + λ)
 //! (Chen, Guestrin: "XGBoost", 2016, equations 5 to 7). Categories are put in the order of G ÷ H, in which the best
-//! division into two sets is a cut (Fisher, 1958; LightGBM does the same).
+//! split into two sets is a cut (Fisher, 1958; LightGBM does the same).
 
 use super::{
     gradients::Units,
@@ -20,7 +20,7 @@ use crate::{
 /// Up to so many categories in a node are divided without [`Rules::category_l2`].
 const FEW_CATEGORIES: usize = 4;
 
-/// In which direction a prediction may move with a feature.
+/// The direction of a monotone constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -31,10 +31,10 @@ pub enum Monotone {
     Decreasing,
 }
 
-/// What a division must respect, in the units of the tree's derivatives.
+/// What a split must respect, in the units of the tree's derivatives.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
-    /// λ, and what is added to it for divisions of many categories, in units of the hessian.
+    /// λ, and what is added to it for splits of many categories, in units of the hessian.
     pub(crate) l2: f64,
     pub(crate) category_l2: f64,
     pub(crate) category_smoothing: f64,
@@ -64,7 +64,7 @@ impl Bounds {
     }
 }
 
-/// A division of a node.
+/// A split of a node.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Candidate {
     /// The fall of the loss.
@@ -115,7 +115,7 @@ impl Rules {
         bounds.hold(-f64::from(sums.gradient) / hessian * (self.units.gradient / self.units.hessian))
     }
 
-    /// The best division over `features`; `counts` are given for features whose best division would leave too
+    /// The best split over `features`; `counts` are given for features whose best split would leave too
     /// few rows on a side: there the least number of rows is looked at for each.
     pub(crate) fn best(
         &self,

@@ -4,11 +4,11 @@
 //! category codes for boosting. The fitted encoder is part of the saved model.
 //!
 //! A column with more levels than [`EncoderParams::max_levels`] becomes one number, the log odds of the outcome by
-//! level ([`HighCardinality::Rate`]) (a shrunken rate; see
-//! [`HighCardinality::Rate`]). Training rows get values that
-//! were computed without them (out of fold), so the outcome does not leak into its own feature. This is the only place
+//! level ([`HighCardinality::Rate`]). Training rows get values that were computed without them (out of fold), so the outcome does not leak into its own feature. This is the only place
 //! where an encoder looks at the outcome.
 
+mod error;
+mod params;
 mod rate;
 
 use std::{
@@ -20,10 +20,13 @@ use ndarray::{Array2, ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
 
 use self::rate::Rates;
+pub use self::{
+    error::EncodeError,
+    params::{Categories, EncoderParams, HighCardinality, MissingValues, Unseen},
+};
 use crate::{
     error::shown,
     frame::{Column, ColumnKind, Field, Frame, MISSING_CODE, Values},
-    labelled::Labelled,
     logistic::design::{Coded, Design, REFERENCE},
     workers::Crew,
 };
@@ -33,296 +36,6 @@ const MOST_CELLS: usize = 1 << 30;
 
 /// Rows that one thread encodes at a time.
 const PART: usize = 1 << 14;
-
-/// Why a frame could not be encoded.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// No rows or no columns to learn from.
-    #[error("a frame of {rows} rows and {columns} columns leaves nothing to learn from")]
-    Empty {
-        /// Rows.
-        rows: usize,
-        /// Columns.
-        columns: usize,
-    },
-    /// A column without a single value in the training rows.
-    #[error("column `{column}` has no value in any training row: leave it out")]
-    AllMissing {
-        /// The column.
-        column: String,
-    },
-    /// A column that the encoder knows is not in the frame.
-    #[error("column `{column}` is missing: the model was fitted with it")]
-    MissingColumn {
-        /// The column.
-        column: String,
-    },
-    /// A column holds numbers where categories were learnt, or the other way round.
-    #[error("column `{column}` is {found:?} but the model was fitted with {expected:?} values")]
-    WrongKind {
-        /// The column.
-        column: String,
-        /// The kind in training.
-        expected: ColumnKind,
-        /// The kind now.
-        found: ColumnKind,
-    },
-    /// A category that training did not show, under [`Unseen::Refuse`].
-    #[error("column `{column}` holds `{level}` in row {row}, which no training row had")]
-    UnseenLevel {
-        /// The column.
-        column: String,
-        /// The row, from 0.
-        row: usize,
-        /// The category, shortened.
-        level: String,
-    },
-    /// The matrix would not fit in reasonable memory.
-    #[error("{rows} rows by {features} features are too many to encode at once")]
-    TooLarge {
-        /// Rows.
-        rows: usize,
-        /// Encoded features.
-        features: usize,
-    },
-}
-
-/// How categories become numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Categories {
-    /// One 0/1 feature per level but the most frequent, which is the reference that coefficients and odds
-    /// ratios compare with.
-    OneHot,
-    /// One feature holding the level's rank by name.
-    Ordinal,
-    /// One feature holding the level's code, as for [`Categories::Ordinal`], which the model is told to take for a
-    /// category: no order among levels is assumed.
-    Native,
-}
-
-/// What becomes of missing numbers and categories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum MissingValues {
-    /// Numbers take the training mean, categories the most frequent level; a column with missing values in
-    /// training also gets a 0/1 feature that says so.
-    Impute,
-    /// They stay missing (NaN), for models that split on missingness themselves.
-    Keep,
-}
-
-/// What becomes of a category that training did not show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Unseen {
-    /// It counts as one of the rare levels where training merged some (see [`EncoderParams::max_levels`]),
-    /// else as missing.
-    Accept,
-    /// Encoding fails and names it.
-    Refuse,
-}
-
-/// What becomes of a column with more levels than [`EncoderParams::max_levels`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum HighCardinality {
-    /// The most frequent levels stay, all others become one level. The default of files written before
-    /// [`HighCardinality::Rate`] existed, and what [`EncoderParams::fit`] does, which has no outcome to learn from.
-    #[default]
-    Merge,
-    /// The column becomes one number: the log odds of the outcome among the training rows of the level, shrunk towards
-    /// the log odds of all rows. Levels of a single training row, and levels that training did not show, get the log
-    /// odds of all rows.
-    Rate,
-}
-
-/// How to fit an [`Encoder`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EncoderParams {
-    categories: Categories,
-    standardise: bool,
-    missing: MissingValues,
-    unseen: Unseen,
-    max_levels: usize,
-    #[serde(default)]
-    high_cardinality: HighCardinality,
-}
-
-impl EncoderParams {
-    /// For linear models: one-hot, standardised to mean 0 and standard deviation 1, missing imputed.
-    pub fn one_hot() -> Self {
-        Self {
-            categories: Categories::OneHot,
-            standardise: true,
-            missing: MissingValues::Impute,
-            unseen: Unseen::Accept,
-            max_levels: 200,
-            high_cardinality: HighCardinality::Rate,
-        }
-    }
-
-    /// For trees: ordinal, not scaled, missing kept.
-    pub fn ordinal() -> Self {
-        Self {
-            categories: Categories::Ordinal,
-            standardise: false,
-            missing: MissingValues::Keep,
-            ..Self::one_hot()
-        }
-    }
-
-    /// For models that know categories: one code a column, numbers not scaled, missing kept; up to 254 levels.
-    pub fn native() -> Self {
-        Self { categories: Categories::Native, max_levels: 254, ..Self::ordinal() }
-    }
-
-    /// Whether numbers are scaled to mean 0 and standard deviation 1 of the training rows.
-    pub fn standardise(mut self, standardise: bool) -> Self {
-        self.standardise = standardise;
-        self
-    }
-
-    /// What becomes of missing values.
-    pub fn missing(mut self, missing: MissingValues) -> Self {
-        self.missing = missing;
-        self
-    }
-
-    /// What becomes of categories that training did not show.
-    pub fn unseen(mut self, unseen: Unseen) -> Self {
-        self.unseen = unseen;
-        self
-    }
-
-    /// The most levels kept apart in one column (default 200, at least 2; 254 for [`EncoderParams::native`]). Columns
-    /// with more are encoded as [`EncoderParams::high_cardinality`] says.
-    pub fn max_levels(mut self, most: usize) -> Self {
-        self.max_levels = most.max(2);
-        self
-    }
-
-    /// What becomes of columns with more levels than [`EncoderParams::max_levels`] (default
-    /// [`HighCardinality::Rate`]).
-    pub fn high_cardinality(mut self, what: HighCardinality) -> Self {
-        self.high_cardinality = what;
-        self
-    }
-
-    /// Learns means, deviations and levels from the training rows. Without an outcome, columns of many levels are
-    /// merged ([`HighCardinality::Merge`]) whatever the parameters say; [`EncoderParams::fit_transform`] takes one.
-    ///
-    /// # Errors
-    /// [`EncodeError::Empty`], [`EncodeError::AllMissing`].
-    pub fn fit(&self, train: &Frame) -> Result<Encoder, EncodeError> {
-        self.fit_by(train, None, Crew::ALONE).map(|(encoder, _)| encoder)
-    }
-
-    /// Learns from the training rows and their outcomes, and encodes these rows: one row of the matrix per row, one
-    /// column per [feature](Encoder::features). Use this matrix for fitting, not [`Encoder::transform`] of the same
-    /// frame: columns encoded as rates hold values that were computed without the row's own outcome.
-    ///
-    /// # Errors
-    /// [`EncodeError::Empty`], [`EncodeError::AllMissing`], [`EncodeError::TooLarge`].
-    pub fn fit_transform(&self, train: &Labelled) -> Result<(Encoder, Array2<f64>), EncodeError> {
-        let (encoder, held_out) = self.fit_by(train.frame(), Some(train.labels()), Crew::ALONE)?;
-        let matrix = encoder.transform_rows(train.frame(), 0..train.rows(), &held_out, Crew::ALONE)?;
-        Ok((encoder, matrix))
-    }
-
-    pub(crate) fn fit_by(
-        &self,
-        train: &Frame,
-        labels: Option<&[bool]>,
-        crew: Crew,
-    ) -> Result<(Encoder, OutOfFold), EncodeError> {
-        if train.rows() == 0 || train.columns().is_empty() {
-            return Err(EncodeError::Empty { rows: train.rows(), columns: train.columns().len() });
-        }
-        let columns = crew.map(train.columns().iter().collect(), |column| self.fit_column(column, labels));
-        let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let (mut held_out, mut encodings) = (OutOfFold::default(), Vec::new());
-        for (encoding, values) in columns {
-            if let Some(values) = values {
-                held_out.insert(encoding.column.clone(), values);
-            }
-            encodings.push(encoding);
-        }
-        Ok((Encoder { params: self.clone(), columns: encodings }, held_out))
-    }
-
-    fn fit_column(
-        &self,
-        column: &Column,
-        labels: Option<&[bool]>,
-    ) -> Result<(Encoding, Option<Vec<f64>>), EncodeError> {
-        let mut held_out = None;
-        let all_missing = || EncodeError::AllMissing { column: shown(column.name()) };
-        let rule = match &column.values {
-            Values::Numeric(numbers) => {
-                let present: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
-                if present.is_empty() {
-                    return Err(all_missing());
-                }
-                let (mean, deviation) = moments(&present);
-                Rule::Numeric { mean, deviation, missing: present.len() < numbers.len() }
-            }
-            Values::Categorical { levels, codes } => {
-                let mut counts = vec![0_usize; levels.len()];
-                for &code in codes {
-                    if let Some(count) = counts.get_mut(code as usize) {
-                        *count += 1;
-                    }
-                }
-                let mut seen: Vec<(&String, usize)> =
-                    levels.iter().zip(counts).filter(|(_, n)| *n > 0).collect();
-                let Some(most_frequent) = seen
-                    .iter()
-                    .max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0)))
-                    .map(|(level, _)| (*level).clone())
-                else {
-                    return Err(all_missing());
-                };
-                let merged = seen.len() > self.max_levels;
-                if let Some(labels) =
-                    labels.filter(|_| merged && self.high_cardinality == HighCardinality::Rate)
-                {
-                    let (rates, values) = Rates::fit(levels, codes, labels);
-                    let known: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
-                    let (mean, deviation) = moments(&known);
-                    let rule = Rule::Rate {
-                        rates,
-                        distinct: seen.len(),
-                        mean,
-                        deviation,
-                        missing: codes.contains(&MISSING_CODE),
-                    };
-                    held_out = Some(values);
-                    return Ok((Encoding { column: column.name().to_owned(), rule }, held_out));
-                }
-                if merged {
-                    seen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-                    seen.truncate(self.max_levels - 1);
-                }
-                let mut kept: Vec<String> = seen.into_iter().map(|(level, _)| level.clone()).collect();
-                kept.sort_unstable();
-                let reference = kept.binary_search(&most_frequent).unwrap_or_default();
-                Rule::Categorical {
-                    levels: kept,
-                    reference,
-                    rare: merged,
-                    missing: codes.contains(&MISSING_CODE),
-                }
-            }
-        };
-        Ok((Encoding { column: column.name().to_owned(), rule }, held_out))
-    }
-}
 
 /// The values of the training rows in columns encoded as rates, each computed without the row's own fold; NaN where
 /// the category is missing. By column.

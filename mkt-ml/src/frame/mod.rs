@@ -31,7 +31,7 @@ pub enum FrameError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system answered.
+        /// The cause.
         source: std::io::Error,
     },
     /// The header cannot be read, or reading failed in the middle.
@@ -144,7 +144,7 @@ pub enum FrameError {
     /// No such column.
     #[error("column `{name}` does not exist; there are: {existing}")]
     UnknownColumn {
-        /// The name asked for.
+        /// The name requested.
         name: String,
         /// The names there are, the first dozen of them.
         existing: String,

@@ -46,12 +46,17 @@ pub struct LogisticValidParams {
     class_weights: ClassWeights,
     max_iterations: usize,
     tolerance: f64,
-    /// Not part of the model: any number gives the same one.
+    /// Not part of the model, which does not depend on it.
     #[serde(skip)]
     threads: Option<NonZeroUsize>,
 }
 
-/// A fitted logistic regression.
+/// A fitted logistic regression with an L2, L1 or elastic net penalty.
+///
+/// Minimises Σ vᵢ log(1 + exp(−yᵢzᵢ)) + λ [(1 − ρ)/2 ‖w‖² + ρ ‖w‖₁] with y ∈ {−1, 1}, z = b + w·x, an intercept b that is
+/// not penalised, and vᵢ the weight of row i. λ ([`LogisticParams::penalty`]) is linfa-logistic's `alpha` and
+/// scikit-learn's 1/C; ρ ([`LogisticParams::l1_ratio`]) is scikit-learn's `l1_ratio`. Missing values are refused; the
+/// encoder of a [`TrainedModel`](crate::TrainedModel) imputes them.
 ///
 /// ```
 /// use linfa::prelude::*;
@@ -76,7 +81,7 @@ pub struct Logistic {
     gradient: f64,
 }
 
-/// One coefficient with its uncertainty.
+/// A coefficient with its standard error and odds ratio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Coefficient {
@@ -136,14 +141,14 @@ impl LogisticParams {
         self
     }
 
-    /// The share ρ of the penalty that is on absolute values instead of squares (default 0): 1 is the lasso, which
-    /// sets many weights to 0; between lies the elastic net. Above 0 there are no standard errors.
+    /// The share ρ of the L1 penalty (default 0): 1 is the lasso, which sets many weights to 0; values between are the
+    /// elastic net. Above 0 there are no standard errors.
     pub fn l1_ratio(mut self, ratio: f64) -> Self {
         self.0.l1_ratio = ratio;
         self
     }
 
-    /// How much rows of either outcome count (default the same).
+    /// The weights of the two outcomes (default [`ClassWeights::Equal`]).
     pub fn class_weights(mut self, weights: ClassWeights) -> Self {
         self.0.class_weights = weights;
         self
@@ -153,20 +158,20 @@ impl LogisticParams {
         self.0.threads
     }
 
-    /// Threads to fit on (default all that the machine offers). The model does not depend on it.
+    /// The number of threads to fit on (default: all available). The model does not depend on it.
     pub fn threads(mut self, threads: impl Into<Option<NonZeroUsize>>) -> Self {
         self.0.threads = threads.into();
         self
     }
 
-    /// The most Newton steps (default 100; about 6 are usual). Beyond 4000 features, where the curvature is not
-    /// kept, the most quasi-Newton steps are twenty times as many.
+    /// The maximum number of Newton steps (default 100; about 6 are usual). Beyond 4000 features, where the Hessian is
+    /// not stored, twenty times as many quasi-Newton steps.
     pub fn max_iterations(mut self, most: usize) -> Self {
         self.0.max_iterations = most;
         self
     }
 
-    /// When to stop (default 1e-9): each component of the gradient at most this fraction of the sum of the
+    /// The tolerance (default 1e-9): the fit has converged when each component of the gradient at most this fraction of the sum of the
     /// absolute values of its terms. Beyond 4000 features it is held at 1e-7 or more.
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.0.tolerance = tolerance;
@@ -225,7 +230,7 @@ where
 {
     type Object = Logistic;
 
-    /// Fits by Newton's method, beyond 4000 features by a quasi-Newton one. Weights of the dataset's rows count.
+    /// Fits by Newton's method, beyond 4000 features by a quasi-Newton one. Row weights of the dataset are used.
     ///
     /// # Errors
     /// Bad shapes, NaN or infinities, one outcome only, weights below 0, [`ModelError::Collinear`],
@@ -236,10 +241,10 @@ where
 }
 
 impl LogisticValidParams {
-    /// As `fit`, telling `watcher` before every step.
+    /// As `fit`, calling `watcher` before every step.
     ///
     /// # Errors
-    /// As `fit`, and [`ModelError::Cancelled`] when the watcher gave up.
+    /// As `fit`, and [`ModelError::Cancelled`] when the watcher cancels.
     pub fn fit_watched<D, T>(
         &self,
         dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
@@ -319,7 +324,7 @@ impl Logistic {
         named.map(|(at, (name, weight))| Coefficient::new(name, *weight, error(at))).collect()
     }
 
-    /// The log odds where all features are 0.
+    /// The intercept: the log odds where all features are 0.
     pub fn intercept(&self) -> Coefficient {
         Coefficient::new("(intercept)", self.intercept, self.errors.first().copied().unwrap_or(f64::NAN))
     }

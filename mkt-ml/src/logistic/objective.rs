@@ -32,7 +32,7 @@ pub(crate) struct Point {
     pub(crate) gradient: Vec<f64>,
     /// Per unknown, the sum of the absolute values of the gradient's terms.
     pub(crate) scale: Vec<f64>,
-    /// The lower triangle; absent where it was not asked for.
+    /// The lower triangle; absent unless requested.
     pub(crate) hessian: Option<Array2<f64>>,
 }
 

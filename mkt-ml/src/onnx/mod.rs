@@ -1,4 +1,4 @@
-//! A model as an ONNX file, for programs that are not written in Rust (feature `onnx`).
+//! Export of models as ONNX files (feature `onnx`).
 //!
 //! The whole model is exported: encoding, trees or weights, calibration. The graph has an input for each column of
 //! [`TrainedModel::schema`], by its name, of the shape [rows, 1]: doubles for numbers, NaN being missing, and strings
@@ -33,35 +33,41 @@ const IR_VERSION: i64 = 10;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnnxError {
-    /// Something that a graph cannot do.
+    /// The model uses something that ONNX cannot express.
     #[error("ONNX cannot express {what}")]
     Inexpressible {
-        /// What.
+        /// What it uses.
         what: &'static str,
     },
-    /// A column called like an output.
+    /// A column has the name of an output.
     #[error("the column `{column}` is called like an output of the graph: rename it before training")]
     Name {
         /// The column.
         column: String,
     },
-    /// The encoder contradicts itself.
+    /// The encoder is inconsistent.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The file system refused.
+    /// The file could not be written.
     #[error("the ONNX file could not be written")]
     Write {
-        /// What the system answered.
+        /// The cause.
         #[from]
         source: std::io::Error,
     },
 }
 
 impl TrainedModel {
-    /// Writes the model as ONNX: see [`crate::onnx`].
+    /// Writes the model as an ONNX file (feature `onnx`), for programs that are not written in Rust.
+    ///
+    /// The graph holds the whole model: encoding, trees or weights, calibration. It has one input of shape [rows, 1] per
+    /// column of [`TrainedModel::schema`], by its name: doubles for numbers, with NaN for missing; strings for categories,
+    /// with the empty string for missing. Its outputs are `probability` (double, [rows, 1]) and `label` (string,
+    /// [rows, 1]: the outcome as written in the data, at the threshold 0.5). Everything is computed in doubles. The
+    /// runtime must support the operator sets 17 of ONNX and 5 of `ai.onnx.ml`: onnxruntime 1.20 or later.
     ///
     /// # Errors
-    /// [`OnnxError::Inexpressible`] for an encoder that refuses unseen categories; what the system answers.
+    /// [`OnnxError::Inexpressible`] for an encoder that refuses unseen categories; a file that cannot be written.
     pub fn save_onnx(&self, path: impl AsRef<Path>) -> Result<(), OnnxError> {
         let bytes = self.to_onnx()?;
         let mut file = std::fs::File::create(path)?;
@@ -72,7 +78,7 @@ impl TrainedModel {
     /// The ONNX file's bytes.
     ///
     /// # Errors
-    /// As [`TrainedModel::save_onnx`], but for those of files.
+    /// As [`TrainedModel::save_onnx`], files aside.
     pub fn to_onnx(&self) -> Result<Vec<u8>, OnnxError> {
         let mut graph = Builder::default();
         let features = self.features(&mut graph)?;

@@ -19,7 +19,7 @@ use crate::prefetch::prefetch;
 
 /// Nodes of at most so many rows are grown on a copy: four columns of them fit the innermost cache.
 const COPIED: usize = 8192;
-/// Rows that are asked for before they are counted.
+/// Rows that are requested before they are counted.
 const AHEAD: usize = 16;
 /// Nodes of more rows look at all bins instead of remembering which hold any.
 const DENSE: usize = 256;

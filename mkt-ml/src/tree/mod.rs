@@ -1,8 +1,8 @@
 //! The single decision tree, and the tree that forests are made of.
 //!
 //! Grown on histograms (at most 255 intervals per feature), so it equals an exact tree on columns of up to
-//! 255 distinct values. Missing values (NaN) go to the side that separates better. No pruning: bound the
-//! depth or the leaf instead.
+//! 255 distinct values. Missing values (NaN) go to the side with the larger gain. No pruning: limit the
+//! depth or the leaf size instead.
 
 pub(crate) mod grow;
 pub(crate) mod nodes;
@@ -37,7 +37,7 @@ use crate::{
     workers::Workers,
 };
 
-/// How many features a node of a tree looks at.
+/// How many features are considered at each split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -46,7 +46,7 @@ pub enum MaxFeatures {
     Sqrt,
     /// All of them.
     All,
-    /// This many, or all where there are fewer.
+    /// This many; all of them where there are fewer.
     Count(usize),
 }
 
@@ -88,25 +88,25 @@ impl Default for TreeValidParams {
 }
 
 impl TreeParams {
-    /// The most splits between root and leaf (default none: until leaves are pure).
+    /// The maximum depth: splits between root and leaf (default none: until leaves are pure).
     pub fn max_depth(mut self, depth: impl Into<Option<usize>>) -> Self {
         self.0.max_depth = depth.into();
         self
     }
 
-    /// The fewest training rows in a leaf (default 1).
+    /// The minimum number of training rows in a leaf (default 1).
     pub fn min_leaf(mut self, rows: u64) -> Self {
         self.0.min_leaf = rows;
         self
     }
 
-    /// How many features a node looks at (default all).
+    /// How many features are considered at each split (default [`MaxFeatures::All`]).
     pub fn max_features(mut self, features: MaxFeatures) -> Self {
         self.0.max_features = features;
         self
     }
 
-    /// How much rows of either outcome count (default the same).
+    /// The weights of the two outcomes (default [`ClassWeights::Equal`]).
     pub fn class_weights(mut self, weights: ClassWeights) -> Self {
         self.0.class_weights = weights;
         self
@@ -147,6 +147,10 @@ pub(crate) fn check_limits(min_leaf: u64, max_features: MaxFeatures) -> Result<(
 }
 
 /// A fitted decision tree.
+///
+/// Grown on histograms of at most 255 intervals per feature, so it equals an exact tree on features of up to 255 distinct
+/// values. Missing values (NaN) go to the side with the larger gain. There is no pruning: limit the depth or the leaf
+/// size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecisionTree {
     feature_names: Vec<String>,
@@ -166,7 +170,7 @@ where
     /// Grows the tree. NaN is a missing value.
     ///
     /// # Errors
-    /// Bad shapes, infinities, one outcome only, weights of rows (which a forest takes).
+    /// Bad shapes, infinities, one outcome only, row weights (which forests support).
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<DecisionTree, ModelError> {
         let training = check_training(dataset, true)?;
         training.unweighted("a single tree")?;
@@ -199,12 +203,12 @@ impl DecisionTree {
         TreeParams::default()
     }
 
-    /// The share of each feature in the impurity taken away, together 1; all 0 for a tree without a split.
+    /// The share of each feature in the decrease of impurity, adding up to 1; all 0 for a tree without a split.
     pub fn gains(&self) -> &[f64] {
         &self.gains
     }
 
-    /// The number of splits on the longest way from the root to a leaf.
+    /// The depth: the number of splits on the longest path from the root to a leaf.
     pub fn depth(&self) -> usize {
         self.nodes.depth()
     }
@@ -214,7 +218,7 @@ impl DecisionTree {
         self.nodes.leaves()
     }
 
-    /// What each feature of each row adds to the probability, and the mean probability that it adds to: the
+    /// The contribution of each feature of each row to its probability, and the mean probability: the
     /// Shapley values of TreeSHAP (Lundberg et al., 2018). A row's contributions and the mean add up to its
     /// probability.
     ///
@@ -330,13 +334,13 @@ fn named(levels: &[String], count: usize) -> String {
     format!("{negation}{}", shown.join(" or "))
 }
 
-/// What features add to predictions.
+/// Contributions of features to predictions (SHAP values).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Contributions {
     /// The mean prediction of the training rows: a probability, for boosting log odds.
     pub mean: f64,
-    /// A row for each row, a column for each feature, in the units of the mean.
+    /// One row per row of the input and one column per feature, in the units of `mean`.
     pub values: Array2<f64>,
 }
 

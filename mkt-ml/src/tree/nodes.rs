@@ -236,7 +236,7 @@ impl Nodes {
         self.sets = ordered;
     }
 
-    /// The number of splits on the longest way from the root to a leaf.
+    /// The depth: the number of splits on the longest path from the root to a leaf.
     pub(crate) fn depth(&self) -> usize {
         let mut depths = vec![0; self.nodes.len()];
         for (at, node) in self.nodes.iter().enumerate() {

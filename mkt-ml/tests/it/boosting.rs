@@ -83,7 +83,7 @@ fn many_rounds_on_a_table_reach_the_rates_of_its_cells() {
 }
 
 #[test]
-fn it_comes_close_to_the_best_possible_ranking_with_categories_and_missing_values() {
+fn ranking_with_categories_and_missing_is_near_optimal() {
     let ((train, _), (test, odds)) = (generated(20_000, 1), generated(20_000, 2));
     let best = auc_roc(&test.targets().to_vec(), &odds).unwrap();
     let found = auc(&params().fit(&train).unwrap(), &test);
@@ -127,7 +127,7 @@ fn limits_are_kept_exactly() {
 }
 
 #[test]
-fn a_bound_feature_moves_predictions_one_way_only() {
+fn monotone_feature_moves_predictions_one_way() {
     let (train, _) = generated(8000, 5);
     let bound = params().monotone("slope", Monotone::Increasing).monotone("noise", Monotone::Decreasing);
     let model = bound.trees(60).fit(&train).unwrap();
@@ -181,7 +181,7 @@ fn early_stopping_keeps_the_best_round_and_drops_the_rest() {
 }
 
 #[test]
-fn a_watcher_can_give_up() {
+fn watcher_cancels_the_fit() {
     let (train, _) = generated(500, 8);
     let checked = params().trees(50).check().unwrap();
     let stop_at_five = |progress: mkt_ml::Progress| {
@@ -192,7 +192,7 @@ fn a_watcher_can_give_up() {
 }
 
 #[test]
-fn weights_count_like_repeated_rows_and_none_like_absent_ones() {
+fn weight_two_equals_two_rows_and_zero_equals_none() {
     let (mut data, _) = generated(4000, 9);
     // Few distinct values, so that the rows without weight do not move the bins.
     data.records.mapv_inplace(|x| (x * 8.0).round());
@@ -230,7 +230,7 @@ fn weights_count_like_repeated_rows_and_none_like_absent_ones() {
 }
 
 #[test]
-fn a_step_is_learnt_at_its_place() {
+fn step_is_learnt_at_its_threshold() {
     let (train, _) = generated(30_000, 11);
     let model = params().fit(&train).unwrap();
     let at = |x: f64| model.probabilities(array![[x, 0.0, 0.0, 8.0, 0.0]].view()).unwrap()[0];
@@ -305,7 +305,7 @@ fn bad_input_is_refused_by_name() {
 }
 
 #[test]
-fn frames_without_anything_to_learn_give_the_share_of_positives() {
+fn features_without_signal_give_the_base_rate() {
     let labels: Array1<bool> = (0..100).map(|row| row % 4 == 0).collect();
     for records in [Array2::zeros((100, 2)), Array2::from_elem((100, 2), f64::NAN)] {
         let model = Boosting::params().fit(&Dataset::new(records, labels.clone())).unwrap();
@@ -316,7 +316,7 @@ fn frames_without_anything_to_learn_give_the_share_of_positives() {
 }
 
 #[test]
-fn ten_thousand_categories_share_the_bins_that_there_are() {
+fn ten_thousand_categories_share_255_bins() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(15);
     let records = Array2::from_shape_fn((30_000, 1), |_| f64::from(rng.random_range(0..10_000)));
     let labels: Array1<bool> = records.column(0).mapv(|code| code < 40.0 || rng.random_bool(0.1));
@@ -326,7 +326,7 @@ fn ten_thousand_categories_share_the_bins_that_there_are() {
 }
 
 #[test]
-fn wide_frames_are_boosted_though_not_all_histograms_can_be_kept() {
+fn wide_frame_exceeds_histogram_memory_and_is_boosted() {
     // 9000 features: more than a dozen nodes' histograms would pass the bytes kept for them.
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(16);
     let records = Array2::from_shape_fn((300, 9000), |_| f64::from(rng.random_range(0..4)));
@@ -342,7 +342,7 @@ fn wide_frames_are_boosted_though_not_all_histograms_can_be_kept() {
 
 /// Rows that are sure weigh nothing any more: their sums are 0, yet they are there and are counted.
 #[test]
-fn boosting_goes_on_when_most_rows_are_sure() {
+fn boosting_continues_when_most_rows_are_certain() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(17);
     let rows = 1200;
     let records = Array2::from_shape_fn((rows, 6), |(_, column)| {
@@ -370,7 +370,7 @@ fn boosting_goes_on_when_most_rows_are_sure() {
 
 /// `MKT_ML_ROWS` sets how many (300 000 by default; 100 000 000 take 5 GB).
 #[test]
-fn sums_hold_however_many_rows_there_are() {
+fn gradient_sums_do_not_overflow_for_many_rows() {
     let rows: usize = std::env::var("MKT_ML_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(300_000);
     assert!(rows.is_multiple_of(20), "the shares below need it");
     // One row in ten converts where the feature is 0, three in ten where it is 1.

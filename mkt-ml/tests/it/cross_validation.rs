@@ -77,7 +77,7 @@ fn delong_gives_the_p_value_of_numpy_and_scipy() {
 }
 
 #[test]
-fn the_interval_of_delong_holds_no_difference_in_19_of_20_worlds() {
+fn delong_interval_covers_zero_in_95_percent_of_samples() {
     // Two scores that know equally much of the outcome, on 300 rows; 400 worlds, of which 20 ± 9 are expected to lie.
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
     let mut false_alarms = 0;
@@ -104,7 +104,7 @@ fn folds_are_compared_as_scipy_does_with_the_corrected_variance() {
 }
 
 #[test]
-fn models_are_judged_on_the_same_folds() {
+fn models_are_evaluated_on_the_same_folds() {
     let rows = behaviour(400, 3);
     let folds = split::stratified_folds(rows.labels(), 4, 1).unwrap();
     let algorithms =
@@ -129,7 +129,7 @@ fn models_are_judged_on_the_same_folds() {
 }
 
 #[test]
-fn probabilities_out_of_fold_are_those_of_models_that_did_not_see_the_row() {
+fn out_of_fold_probability_is_of_a_model_without_the_row() {
     let rows = behaviour(300, 4);
     let folds = split::stratified_folds(rows.labels(), 3, 1).unwrap();
     let algorithm = mkt_ml::DecisionTree::params().into();

@@ -31,7 +31,7 @@ fn ties_are_shared_between_deciles_in_proportion() {
 }
 
 #[test]
-fn deciles_of_a_number_of_rows_that_ten_does_not_divide_hold_all_rows_and_positives() {
+fn deciles_of_uneven_row_count_hold_all_rows() {
     let (labels, scores) = drawn(1237, 1);
     let found = deciles(&labels, &scores).unwrap();
     assert_eq!(found.iter().map(|decile| decile.rows).sum::<usize>(), 1237);
@@ -64,7 +64,7 @@ fn precision_and_recall_are_those_of_scikit_learns_guide() {
 }
 
 #[test]
-fn bootstrap_intervals_hold_the_truth_about_95_times_in_100() {
+fn bootstrap_intervals_cover_the_truth_95_percent() {
     // The AUC of the true probabilities on very many rows stands for the truth.
     let (labels, truth) = drawn(200_000, 99);
     let exact = auc_roc(&labels, &truth).unwrap();
@@ -79,7 +79,7 @@ fn bootstrap_intervals_hold_the_truth_about_95_times_in_100() {
 }
 
 #[test]
-fn a_paired_difference_is_surer_than_two_intervals() {
+fn paired_difference_is_narrower_than_two_intervals() {
     let (labels, truth) = drawn(2000, 5);
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(6);
     let blurred: Vec<f64> = truth.iter().map(|p| (p + rng.random_range(-0.1..0.1)).clamp(0.0, 1.0)).collect();
@@ -135,7 +135,7 @@ fn isotonic_steps_are_the_pooled_means() {
 }
 
 #[test]
-fn a_calibration_keeps_the_order_and_stays_a_probability() {
+fn calibration_keeps_order_and_range() {
     let (labels, scores) = drawn(500, 9);
     let reversed: Vec<bool> = labels.iter().map(|label| !label).collect();
     let apart: Vec<bool> = scores.iter().map(|p| *p > 0.5).collect();
@@ -165,7 +165,7 @@ fn bad_predictions_are_refused() {
 }
 
 #[test]
-fn auc_interval_of_few_positives_is_as_wide_as_their_number_allows() {
+fn auc_interval_of_one_positive_is_wide() {
     // One positive row: the interval of .071 to .113 came from resampling that one row.
     let labels: Vec<bool> = (0..240).map(|row| row == 0).collect();
     let scores: Vec<f64> = (0..240).map(|row| if row == 0 { 21.5 } else { f64::from(row) }).collect();

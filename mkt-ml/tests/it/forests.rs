@@ -56,7 +56,7 @@ fn the_seed_decides() {
 }
 
 #[test]
-fn a_row_is_scored_alike_alone_and_in_company() {
+fn row_scores_alike_in_batches_of_any_size() {
     let data = generated(300, 3);
     let forest = Forest::params().trees(20).fit(&data).unwrap();
     let together = bits(&forest, &data);
@@ -83,7 +83,7 @@ fn one_tree_on_all_rows_and_features_is_the_decision_tree() {
 }
 
 #[test]
-fn fully_grown_trees_without_bootstrap_know_the_training_rows() {
+fn full_trees_without_bootstrap_fit_training_exactly() {
     let data = Dataset::new(
         Array2::from_shape_fn((200, 1), |(row, _)| row as f64),
         (0..200).map(|row| row * 31 % 7 < 3).collect::<Array1<bool>>(),
@@ -96,7 +96,7 @@ fn fully_grown_trees_without_bootstrap_know_the_training_rows() {
 }
 
 #[test]
-fn out_of_bag_agrees_with_unseen_rows_and_not_with_training_rows() {
+fn out_of_bag_auc_agrees_with_unseen_rows() {
     let (train, test) = (generated(4000, 5), generated(20_000, 6));
     let forest = Forest::params().trees(60).fit(&train).unwrap();
     let auc = |data: &Dataset<f64, bool, Ix1>| {
@@ -112,7 +112,7 @@ fn out_of_bag_agrees_with_unseen_rows_and_not_with_training_rows() {
 }
 
 #[test]
-fn a_row_is_out_of_a_bag_with_the_known_chance() {
+fn out_of_bag_share_is_one_over_e() {
     // With one tree, (1 − 1/n)ⁿ of the rows, about 1/e, with deviation 0.31 √(n) / n.
     let forest = Forest::params().trees(1).fit(&generated(10_000, 7)).unwrap();
     let share = forest.out_of_bag().unwrap().rows as f64 / 10_000.0;

@@ -33,7 +33,7 @@ fn one_word_among_three_makes_a_column_categorical() {
 }
 
 #[test]
-fn a_french_spreadsheet_with_semicolons_bom_and_decimal_commas_is_read() {
+fn french_spreadsheet_is_read() {
     let frame = Frame::read_csv("\u{feff}durée;source\r\n3,5;\"a,b\"\r\n4;c\r\n".as_bytes()).unwrap();
     assert_eq!(frame.names().collect::<Vec<_>>(), ["durée", "source"]);
     assert_eq!(value(&frame, "durée", 0), Value::Number(3.5));
@@ -78,7 +78,7 @@ fn unreadable_table_is_refused_with_one_clause() {
 }
 
 #[test]
-fn repeated_and_empty_names_are_numbered_and_refused_only_where_they_are_asked_for() {
+fn repeated_names_are_numbered_and_refused_on_use() {
     let frame = Frame::read_csv("x,,x,y\n1,7,2,0\n3,8,4,1\n".as_bytes()).unwrap();
     assert_eq!(frame.names().collect::<Vec<_>>(), ["x", "column 2", "x (2)", "y"]);
     assert!(frame.notes().iter().any(|note| note.starts_with("column x (2): has no name of its own")));
@@ -91,7 +91,7 @@ fn repeated_and_empty_names_are_numbered_and_refused_only_where_they_are_asked_f
 }
 
 #[test]
-fn files_of_other_encodings_are_read_and_said() {
+fn other_encodings_are_read_and_reported() {
     let utf16: Vec<u8> = "\u{feff}n;ville\n1;Nîmes\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for bytes in [utf16, b"n;ville\n1;N\xeemes\n".to_vec(), "n;ville\n1;Nîmes\n".as_bytes().to_vec()] {
         let frame = Frame::read_csv(&bytes[..]).unwrap();
@@ -207,7 +207,7 @@ fn a_header_alone_is_a_table_of_no_rows() {
 }
 
 #[test]
-fn bounds_stop_the_reading() {
+fn limits_stop_reading() {
     let rows = CsvOptions::default().max_rows(2);
     assert!(rows.read("a\n1\n2\n".as_bytes()).is_ok());
     assert!(matches!(
@@ -252,7 +252,7 @@ fn rows_and_columns_built_by_hand_are_checked() {
 }
 
 #[test]
-fn targets_are_understood_as_people_write_them() {
+fn usual_pairs_of_outcomes_are_understood() {
     for (csv, labels) in [
         ("y\n0\n1\n1.0\n", [false, true, true]),
         ("y\nTRUE\nfalse\nTrue\n", [true, false, true]),

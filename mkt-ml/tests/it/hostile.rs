@@ -81,7 +81,7 @@ fn fitted(rows: &Labelled, threads: usize) -> Vec<Result<TrainedModel, Error>> {
 }
 
 #[test]
-fn no_table_makes_a_model_panic_and_threads_change_nothing() {
+fn hostile_table_neither_panics_nor_depends_on_threads() {
     let worlds: u64 = std::env::var("MKT_ML_WORLDS").ok().and_then(|count| count.parse().ok()).unwrap_or(30);
     let (mut models, mut refusals) = (0, 0);
     for seed in 0..worlds {

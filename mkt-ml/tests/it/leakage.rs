@@ -27,7 +27,7 @@ fn visits(
 }
 
 #[test]
-fn honest_columns_are_not_suspected_and_their_strength_is_told() {
+fn honest_column_is_not_suspected() {
     for seed in 0..20 {
         let rows = visits(2000, seed, |frame, _, _| frame);
         assert_eq!(LeakCheck::default().run(&rows).unwrap(), []);
@@ -40,7 +40,7 @@ fn honest_columns_are_not_suspected_and_their_strength_is_told() {
 }
 
 #[test]
-fn a_column_that_nearly_decides_is_named() {
+fn column_that_decides_alone_is_suspected() {
     let rows = visits(2000, 1, |frame, labels, rng| {
         let amounts = labels.iter().map(|label| if *label { rng.random_range(20.0..90.0) } else { 0.0 });
         frame.with_numeric("basket_paid", amounts.collect::<Vec<f64>>()).unwrap()
@@ -61,7 +61,7 @@ fn a_column_that_nearly_decides_is_named() {
 }
 
 #[test]
-fn a_column_filled_in_after_the_outcome_is_named_though_it_ranks_few_rows() {
+fn column_filled_after_the_outcome_is_suspected() {
     // A refund is known for one buyer in five only: as a ranking it is hardly above chance.
     let rows = visits(3000, 2, |frame, labels, rng| {
         let refunds =
@@ -77,7 +77,7 @@ fn a_column_filled_in_after_the_outcome_is_named_though_it_ranks_few_rows() {
 }
 
 #[test]
-fn what_is_filled_in_for_those_who_left_is_named_too() {
+fn column_filled_for_negatives_is_suspected() {
     let rows = visits(3000, 3, |frame, labels, rng| {
         let reasons = labels.iter().map(|label| {
             (!*label && rng.random_bool(0.3)).then(|| ["price", "delivery"][rng.random_range(0..2)])
@@ -104,7 +104,7 @@ fn a_rare_value_that_happened_to_convert_is_not_suspected() {
 }
 
 #[test]
-fn a_name_of_the_row_is_named() {
+fn unique_category_is_suspected() {
     let rows = visits(500, 5, |frame, labels, _| {
         let names: Vec<String> = (0..labels.len()).map(|row| format!("visit-{row}")).collect();
         frame.with_categorical("visit_id", names.iter().map(|name| Some(name.as_str()))).unwrap()
@@ -122,7 +122,7 @@ fn too_few_rows_of_an_outcome_are_refused() {
 }
 
 #[test]
-fn identifiers_as_numbers_are_pointed_at() {
+fn numeric_identifier_is_suspected() {
     let rows = visits(600, 9, |frame, labels, rng| {
         let count = labels.len();
         let run: Vec<f64> = (0..count).map(|row| (70_000 + row * 7 % count) as f64).collect();

@@ -308,14 +308,14 @@ fn lasso_elastic_net_and_weights_are_those_of_scikit_learn() {
 }
 
 #[test]
-fn the_lasso_sets_weights_to_exactly_zero_and_knows_no_errors() {
+fn lasso_zeroes_weights_and_has_no_standard_errors() {
     let model = Logistic::params().penalty(5.0).l1_ratio(1.0).fit(&scaled_cars()).unwrap();
     assert_eq!(model.coefficients()[1].estimate, 0.0);
     assert!(model.coefficients()[0].std_error.is_nan());
 }
 
 #[test]
-fn a_row_weighing_two_is_two_rows() {
+fn row_weight_two_equals_two_rows() {
     let data = planted(500, 3);
     let doubled: Vec<usize> = (0..500).chain((0..500).filter(|row| row % 3 == 0)).collect();
     let rows = Dataset::new(
@@ -348,7 +348,7 @@ fn behaviour(rows: usize) -> Labelled {
 }
 
 #[test]
-fn categories_that_are_never_written_out_give_the_fit_of_the_written_ones() {
+fn sparse_categories_fit_like_dense_ones() {
     let rows = behaviour(3000);
     let trained = TrainedModel::fit(&rows, Logistic::params()).unwrap();
     let encoder = EncoderParams::one_hot().fit(rows.frame()).unwrap();
@@ -379,7 +379,7 @@ fn the_fit_is_the_same_bit_for_bit_on_any_number_of_threads() {
 }
 
 #[test]
-fn thousands_of_features_are_fitted_without_their_curvature() {
+fn thousands_of_features_are_fitted_without_a_hessian() {
     // One column of 4500 categories of three rows each: given the intercept, the optimum of each is that of its own
     // rows.
     let width = 4500;

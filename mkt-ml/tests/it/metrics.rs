@@ -18,7 +18,7 @@ fn predictions(tn: usize, fp: usize, r#fn: usize, tp: usize) -> (Vec<bool>, Vec<
 }
 
 #[test]
-fn measures_with_ties_equal_scikit_learns() {
+fn metrics_with_ties_equal_scikit_learn() {
     // scikit-learn 1.9.1 on the same twelve rows.
     let equal = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-15, "{found} {expected}");
     equal(auc_roc(&LABELS, &SCORES).unwrap(), 0.875);
@@ -60,7 +60,7 @@ fn extreme_rankings_have_known_areas() {
 }
 
 #[test]
-fn certain_and_wrong_predictions_lose_a_finite_amount() {
+fn certain_wrong_prediction_has_finite_log_loss() {
     // −ln 2⁻⁵².
     let loss = log_loss(&[true], &[0.0]).unwrap();
     assert!((loss - 52.0 * std::f64::consts::LN_2).abs() < 1e-12);
@@ -125,7 +125,7 @@ fn a_probability_of_one_half_is_negative() {
 }
 
 #[test]
-fn predictions_that_cannot_be_judged_are_refused() {
+fn invalid_predictions_are_refused() {
     assert_eq!(auc_roc(&[true, true], &[0.1, 0.2]), Err(MetricError::OneClass { rows: 2 }));
     assert_eq!(auc_roc(&[], &[]), Err(MetricError::Empty));
     assert_eq!(auc_roc(&[true], &[0.1, 0.2]), Err(MetricError::Length { labels: 1, predictions: 2 }));

@@ -144,7 +144,7 @@ fn bytes_after_the_end_are_refused() {
 }
 
 #[test]
-fn a_claimed_size_is_not_believed() {
+fn declared_size_does_not_allocate() {
     let mut file = b"MKTMODEL".to_vec();
     file.extend(1_u32.to_le_bytes());
     file.extend(u64::MAX.to_le_bytes());
@@ -164,7 +164,7 @@ fn other_files_and_later_versions_are_named() {
     for version in [0, 4] {
         later[8] = version;
         let error = TrainedModel::from_bytes(&later).unwrap_err();
-        let expected = format!("the model file has version {version}; this program knows version 3");
+        let expected = format!("unsupported model file version {version}: this program supports up to 3");
         assert_eq!(error.to_string(), expected);
     }
 }
@@ -217,7 +217,7 @@ fn files_of_version_1_score_as_they_did_when_they_were_written() {
 }
 
 #[test]
-fn a_calibrated_model_is_calibrated_after_its_file_too() {
+fn calibration_survives_saving() {
     let (train, rest, asked) = (behaviour(600, 5), behaviour(2000, 6), behaviour(2000, 7));
     for method in [Method::Platt, Method::Isotonic] {
         // A tree grown to the end is sure of everything, and wrong.
@@ -241,7 +241,7 @@ fn a_calibrated_model_is_calibrated_after_its_file_too() {
 }
 
 #[test]
-fn a_correction_that_could_not_have_been_fitted_is_refused() {
+fn impossible_calibration_is_unsound() {
     let model = model(Logistic::params().into()).calibrated(&behaviour(200, 8), Method::Platt).unwrap();
     let mut json: Value = serde_json::from_slice(&model.to_bytes().unwrap()[HEADER..]).unwrap();
     for wrong in [
@@ -259,7 +259,7 @@ fn a_correction_that_could_not_have_been_fitted_is_refused() {
 }
 
 #[test]
-fn well_sealed_nonsense_is_refused() {
+fn nonsense_with_valid_checksum_is_refused() {
     let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     for payload in [&b""[..], b"null", b"{}", b"[]", b"\xff\xff", &deep, b"{\"target\":1e999}"] {
         let error = TrainedModel::from_bytes(&sealed(payload)).unwrap_err();
@@ -278,7 +278,7 @@ fn tampered(algorithm: Algorithm, pointer: &str, value: Value) -> Result<Trained
 }
 
 #[test]
-fn sealed_models_that_contradict_themselves_are_refused() {
+fn inconsistent_model_with_valid_checksum_is_refused() {
     let [logistic, tree, forest] = algorithms();
     let cases = [
         (&logistic, "/model/logistic/weights", json!([1.0])),
@@ -314,7 +314,7 @@ fn sealed_models_that_contradict_themselves_are_refused() {
 }
 
 #[test]
-fn a_harmless_change_sealed_again_is_read() {
+fn consistent_change_with_valid_checksum_is_read() {
     // The control of the test above: tampering alone is not what is refused.
     let changed = tampered(Logistic::params().into(), "/model/logistic/intercept", json!(0.25)).unwrap();
     assert_eq!(changed.logistic().unwrap().intercept().estimate, 0.25);

@@ -96,7 +96,7 @@ fn one_row_is_scored_as_in_a_table() {
 }
 
 #[test]
-fn a_large_frame_is_scored_in_blocks_and_errors_count_from_its_start() {
+fn large_frame_is_scored_in_blocks_with_row_numbers() {
     let data = behaviour(400, 7);
     let encoder = EncoderParams::ordinal().unseen(Unseen::Refuse);
     let model = TrainedModel::fit_with(&data, Forest::params().trees(2), &encoder).unwrap();
@@ -209,7 +209,7 @@ fn the_target_is_never_a_feature() {
 }
 
 #[test]
-fn folds_train_and_judge_every_row_once() {
+fn folds_evaluate_every_row_once() {
     let data = behaviour(600, 11);
     let mut judged = 0;
     for (train, test) in data.folds(5, 42).unwrap() {
@@ -237,7 +237,7 @@ fn rules_name_categories_and_not_their_codes() {
 }
 
 #[test]
-fn a_fit_tells_how_far_it_is_and_can_be_given_up() {
+fn fit_reports_progress_and_can_be_cancelled() {
     use mkt_ml::{Algorithm, Boosting, ModelError, Progress};
     use std::{ops::ControlFlow, sync::Mutex};
     let rows = behaviour(500, 12);

@@ -121,7 +121,7 @@ fn plain_folds_test_every_row_once() {
 }
 
 #[test]
-fn nothing_is_learnt_from_a_time_that_is_judged() {
+fn training_rows_are_earlier_than_test_rows() {
     let times: Vec<f64> = (0..1000).map(|row| f64::from(row * 7919 % 1000 / 10)).collect();
     let split = split::by_time(&times, 0.2).unwrap();
     assert_eq!((split.train.len(), split.test.len()), (800, 200));

@@ -3,7 +3,7 @@
 use mkt_ml::targeting::{TargetList, TargetingError};
 
 #[test]
-fn rows_are_ranked_by_probability_times_value_and_equal_ones_keep_their_order() {
+fn rows_rank_by_expected_value_with_stable_ties() {
     let list = TargetList::by_expected_value(&[0.5, 0.25, 0.5, 0.0], &[10.0, 40.0, 20.0, 1e9]).unwrap();
     let order: Vec<usize> = list.ranked().iter().map(|row| row.row).collect();
     assert_eq!(order, [1, 2, 0, 3], "10, 10, 5, 0: the earlier of equals first");
@@ -12,7 +12,7 @@ fn rows_are_ranked_by_probability_times_value_and_equal_ones_keep_their_order() 
 }
 
 #[test]
-fn deciles_hold_all_rows_the_first_ones_one_more() {
+fn first_deciles_hold_the_extra_rows() {
     for rows in [1_usize, 7, 10, 13, 99, 100, 1234] {
         let scores: Vec<f64> = (0..rows).map(|row| (row * 37 % rows) as f64 / rows as f64).collect();
         let list = TargetList::by_probability(&scores).unwrap();
@@ -35,7 +35,7 @@ fn deciles_hold_all_rows_the_first_ones_one_more() {
 }
 
 #[test]
-fn a_list_is_cut_where_a_call_no_longer_pays_or_the_money_ends() {
+fn list_is_cut_by_profit_or_budget() {
     let list = TargetList::by_expected_value(&[0.9, 0.5, 0.2, 0.1], &[100.0; 4]).unwrap();
     assert_eq!(list.profitable(20.0).unwrap().len(), 2, "90 and 50; 20 brings nothing");
     assert_eq!(list.profitable(0.0).unwrap().len(), 4);
@@ -63,7 +63,7 @@ fn a_list_is_written_with_the_names_of_its_rows() {
 }
 
 #[test]
-fn what_cannot_be_ranked_is_named() {
+fn invalid_scores_are_refused() {
     let refused = |probabilities: &[f64], values: &[f64]| {
         TargetList::by_expected_value(probabilities, values).unwrap_err().to_string()
     };

@@ -28,14 +28,14 @@ fn scikit_learns_exact_tree_is_reproduced() {
 }
 
 #[test]
-fn an_exclusive_or_is_learnt_though_its_first_split_gains_nothing() {
+fn exclusive_or_is_learnt() {
     let records = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
     let tree = DecisionTree::params().fit(&data(records.clone(), &[0, 1, 1, 0])).unwrap();
     assert_eq!(tree.probabilities(records.view()).unwrap().to_vec(), [0.0, 1.0, 1.0, 0.0]);
 }
 
 #[test]
-fn missing_values_go_where_they_separate_best() {
+fn missing_values_go_to_the_better_side() {
     let nan = f64::NAN;
     let records = array![[1.0], [2.0], [3.0], [nan], [nan], [4.0]];
     // Missing behaves like the large numbers.
@@ -62,7 +62,7 @@ fn missing_values_new_at_prediction_follow_the_larger_side() {
 }
 
 #[test]
-fn neighbouring_numbers_are_told_apart() {
+fn adjacent_floats_are_separated() {
     for low in [1.0_f64, -3.5e-310, 1e300] {
         let records = array![[low], [low.next_up()]];
         let tree = DecisionTree::params().fit(&data(records.clone(), &[0, 1])).unwrap();
