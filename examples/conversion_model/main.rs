@@ -7,7 +7,7 @@ use arguments::Arguments;
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use mkt_examples::table::TableOptions;
-use mkt_examples::{Answer, Context, Program, Step, file, progress, warehouse};
+use mkt_examples::{Answer, Program, Step, file, progress, warehouse};
 use mkt_ml::assessment::Assessment;
 use mkt_ml::cross_validation::cross_validate_watched;
 use mkt_ml::{ColumnKind, Frame, Labelled, Progress, TrainedModel, chart, split};
@@ -111,7 +111,7 @@ async fn read(arguments: &Arguments) -> Step<(Frame, Vec<String>)> {
     for column in &arguments.categorical {
         options = options.kind(column, ColumnKind::Categorical);
     }
-    let frame = options.read_path(path).context(|| format!("cannot read {}", path.display()))?;
+    let frame = TableOptions::read(&options, path)?;
     let mut notes = TableOptions::found(frame.found());
     notes.extend(frame.notes());
     Ok((frame.without(&without)?, notes))

@@ -43,7 +43,6 @@ fn run(arguments: &Arguments) -> Step<Answer> {
             return Err(format!("--out {} is an input: name another file", arguments.out.display()).into());
         }
     }
-    let doing = || format!("cannot read {}", arguments.data.display());
 
     // 1. The rows, read as training understood them, and how they fit the model.
     let model = TrainedModel::load(&arguments.model)?;
@@ -51,7 +50,7 @@ fn run(arguments: &Arguments) -> Step<Answer> {
     if let Some(column) = &arguments.value {
         options = options.kind(column, ColumnKind::Numeric);
     }
-    let frame = options.read_path(&arguments.data).context(doing)?;
+    let frame = TableOptions::read(&options, &arguments.data)?;
     let mut notes = TableOptions::found(frame.found());
     let schema = model.schema();
     notes.extend(
@@ -70,7 +69,8 @@ fn run(arguments: &Arguments) -> Step<Answer> {
     };
 
     // 3. The file again, each row with its score.
-    let table = options.open(File::open(&arguments.data).context(doing)?)?;
+    let table = options
+        .open(File::open(&arguments.data).context(|| format!("cannot read {}", arguments.data.display()))?)?;
     let mut out = Whole::create(&arguments.out)?;
     let added = list.copy_table(table, arguments.value.is_some(), &mut out)?;
     out.finish()?;

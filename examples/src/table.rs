@@ -1,11 +1,13 @@
 //! The options with which a file of delimited text is read: `--delimiter`, `--encoding`, `--decimal-mark`,
 //! `--skip-lines`, `--map`, `--missing`, the same in every example that reads frames.
 
+use crate::failure::{Context, Step};
 use crate::option;
 use clap::Args;
 use mkt_connect::table::cell::DecimalMark;
 use mkt_connect::table::{Encoding, Found};
-use mkt_ml::CsvOptions;
+use mkt_ml::{CsvOptions, Frame, FrameError};
+use std::path::Path;
 
 /// How to read a file into a frame, where its content does not show it.
 #[derive(Debug, Clone, Default, Args)]
@@ -45,6 +47,22 @@ impl TableOptions {
             options = options.rename(theirs, ours);
         }
         self.missing.iter().fold(options, |options, word| options.missing_word(word))
+    }
+
+    /// Reads a file; an error names the options that may help.
+    ///
+    /// # Errors
+    /// As [`CsvOptions::read_path`].
+    pub fn read(options: &CsvOptions, path: &Path) -> Step<Frame> {
+        let read = options.read_path(path);
+        let help = match read.as_ref().err() {
+            Some(FrameError::DecimalMark { .. }) => ", --decimal-mark may help",
+            Some(FrameError::Read { .. } | FrameError::Line { .. }) => ", --encoding or --delimiter may help",
+            Some(FrameError::RaggedLine { .. }) => ", --delimiter or --skip-lines may help",
+            Some(FrameError::UnknownColumn { .. } | FrameError::DuplicateColumn { .. }) => ", --map may help",
+            _ => "",
+        };
+        Ok(read.context(|| format!("cannot read {}{help}", path.display()))?)
     }
 
     /// What to say about a file whose encoding or delimiter is not the usual one.

@@ -201,7 +201,7 @@ fn files_as_people_have_them_are_read_and_what_was_found_is_said() {
     let ambiguous = path("ambiguous.csv");
     fs::write(&ambiguous, "x;y\n1,234;0\n7;1\n").unwrap();
     let text = refused(&run("conversion_model", &["--data", &ambiguous, "--target", "y"]));
-    assert!(text.contains("two meanings") && text.contains("decimal mark"), "{text}");
+    assert!(text.contains("two meanings") && text.contains("--decimal-mark"), "{text}");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::error::shown;
 const NUMBERS_OF_100: usize = 99;
 /// A column of categories is said to be one if one in so many cells is a number.
 const WORTH_SAYING: usize = 10;
-/// Cells that are no numbers, above which a column that has one in ten of them is coded as categories right away.
-const MANY_STRANGERS: usize = 1000;
+/// After so many rows, a column of which a tenth are no numbers is coded as categories, which takes less memory.
+const PROBE: usize = 4096;
 
 /// What all columns share.
 #[derive(Debug, Clone, Copy)]
@@ -56,16 +56,15 @@ pub(super) struct Cells {
 
 #[derive(Debug)]
 enum Held {
-    /// As long as the column may be numeric: the numbers (NaN: missing or no number), the rows that are neither, and all
-    /// texts, in case it is not.
-    Numbers { numbers: Vec<f64>, strangers: Vec<u32>, texts: Texts },
+    /// As long as the column may be numeric.
+    Texts(Texts),
     /// Categories by level. Levels keep their texts, so numbers can still be read from them.
     Codes { levels: Levels, codes: Vec<u32> },
 }
 
 impl Default for Held {
     fn default() -> Self {
-        Self::Numbers { numbers: Vec::new(), strangers: Vec::new(), texts: Texts::default() }
+        Self::Texts(Texts::default())
     }
 }
 
@@ -80,56 +79,51 @@ pub(super) struct Inferred {
 impl Cells {
     /// Adds a cell, trimmed.
     pub(super) fn push(&mut self, text: &str, rules: &Rules<'_>) {
-        let row = self.rows;
         self.rows += 1;
         match &mut self.held {
-            Held::Numbers { numbers, strangers, texts } => {
+            Held::Texts(texts) => {
                 texts.push(text);
-                if text.is_empty() {
-                    numbers.push(f64::NAN);
-                    return;
-                }
-                // Words for missing values may be numbers, such as -999.
-                match cell::float(text, rules.mark.unwrap_or(DecimalMark::Point)) {
-                    Some(number) if !(rules.numbers_missing && rules.missing.is(text)) => {
-                        numbers.push(number);
-                    }
-                    Some(_) => numbers.push(f64::NAN),
-                    None => {
-                        numbers.push(f64::NAN);
-                        if !rules.missing.is(text) {
-                            strangers.push(row as u32);
-                            if strangers.len() > MANY_STRANGERS && strangers.len() > row / 10 {
-                                self.code();
-                            }
-                        }
-                    }
+                if self.rows == PROBE && self.strangers(rules) > PROBE / 10 {
+                    self.code();
                 }
             }
             Held::Codes { levels, codes } => codes.push(levels.code(text)),
         }
     }
 
+    /// Rows that are neither numbers nor missing.
+    fn strangers(&self, rules: &Rules<'_>) -> usize {
+        let mut strangers = 0;
+        self.distinct(|text, count, _| {
+            if number(text, DecimalMark::Comma).is_none()
+                && number(text, DecimalMark::Point).is_none()
+                && !rules.missing.is(text)
+            {
+                strangers += count;
+            }
+        });
+        strangers
+    }
+
     /// Codes all cells as categories.
     fn code(&mut self) {
-        if let Held::Numbers { texts, .. } = &self.held {
+        if let Held::Texts(texts) = &self.held {
             let mut levels = Levels::default();
             let codes = texts.iter().map(|text| levels.code(text)).collect();
             self.held = Held::Codes { levels, codes };
         }
     }
 
-    /// Whether cells that are no numbers with a decimal point prove a decimal comma.
+    /// Whether the cells are numbers and prove a decimal comma.
     pub(super) fn proves_comma(&self, rules: &Rules<'_>) -> bool {
-        self.strangers_with_comma() && self.is_numeric_with(DecimalMark::Comma, rules) && {
-            self.evidence().decide(None).is_some_and(|mark| mark.value == DecimalMark::Comma)
-        }
+        self.has_comma()
+            && self.is_numeric_with(DecimalMark::Comma, rules)
+            && self.evidence().decide(None).is_some_and(|mark| mark.value == DecimalMark::Comma)
     }
 
-    fn strangers_with_comma(&self) -> bool {
+    fn has_comma(&self) -> bool {
         match &self.held {
-            Held::Numbers { strangers, .. } if strangers.is_empty() => false,
-            Held::Numbers { texts, .. } => texts.text.contains(','),
+            Held::Texts(texts) => texts.text.contains(','),
             Held::Codes { levels, .. } => levels.names().iter().any(|level| level.contains(',')),
         }
     }
@@ -137,9 +131,7 @@ impl Cells {
     /// Every cell with how many rows hold it.
     fn distinct(&self, mut each: impl FnMut(&str, usize, usize)) {
         match &self.held {
-            Held::Numbers { texts, .. } => {
-                texts.iter().enumerate().for_each(|(row, text)| each(text, 1, row));
-            }
+            Held::Texts(texts) => texts.iter().enumerate().for_each(|(row, text)| each(text, 1, row)),
             Held::Codes { levels, codes } => {
                 let mut counts = vec![(0, usize::MAX); levels.names().len()];
                 for (row, code) in codes.iter().enumerate() {
@@ -197,24 +189,32 @@ impl Cells {
         let must = declared.or(expected) == Some(ColumnKind::Numeric);
         let mark = self.mark(name, declared_mark, rules, lines)?;
         let value = mark.map_or(DecimalMark::Point, |mark| mark.value);
-        self.numbers_again(value, declared_mark.is_none());
+        // Every cell that is neither a number nor missing, and the first row of them.
         let (mut present, mut strangers, mut first) = (0, 0, usize::MAX);
-        match &self.held {
-            Held::Numbers { numbers, strangers: rows, .. } => {
-                strangers = rows.len();
-                first = rows.first().map_or(usize::MAX, |row| *row as usize);
-                present = numbers.iter().filter(|number| !number.is_nan()).count() + strangers;
+        let mut read = |text: &str, count: usize, row: usize| {
+            if text.is_empty() {
+                return f64::NAN;
             }
-            Held::Codes { .. } => self.distinct(|text, count, row| {
-                if !rules.missing.is(text) {
-                    present += count;
-                    if number(text, value).is_none() {
-                        strangers += count;
-                        first = first.min(row);
-                    }
-                }
-            }),
-        }
+            let number = number(text, value);
+            // Words for missing values may be numbers, such as -999.
+            if (number.is_none() || rules.numbers_missing) && rules.missing.is(text) {
+                return f64::NAN;
+            }
+            present += count;
+            number.unwrap_or_else(|| {
+                strangers += count;
+                first = first.min(row);
+                f64::NAN
+            })
+        };
+        let numbers: Vec<f64> = match &self.held {
+            Held::Texts(texts) => texts.iter().enumerate().map(|(row, text)| read(text, 1, row)).collect(),
+            Held::Codes { codes, .. } => {
+                let mut by_code = Vec::new();
+                self.distinct(|text, count, row| by_code.push(read(text, count, row)));
+                codes.iter().map(|code| by_code.get(*code as usize).copied().unwrap_or(f64::NAN)).collect()
+            }
+        };
         let line = lines.of(first.min(self.rows.saturating_sub(1)));
         if strangers > 0 && declared == Some(ColumnKind::Numeric) {
             return Err(FrameError::NotANumber { column: shown(name), line });
@@ -233,16 +233,6 @@ impl Cells {
         if strangers > 0 {
             notes.push(format!("{what}, taken as missing"));
         }
-        let numbers = match self.held {
-            Held::Numbers { numbers, .. } => numbers,
-            Held::Codes { levels, codes } => {
-                let read = |text: &String| {
-                    if rules.missing.is(text) { f64::NAN } else { number(text, value).unwrap_or(f64::NAN) }
-                };
-                let by_code: Vec<f64> = levels.names().iter().map(read).collect();
-                codes.iter().map(|code| by_code.get(*code as usize).copied().unwrap_or(f64::NAN)).collect()
-            }
-        };
         let mark = mark.filter(|mark| mark.value == DecimalMark::Comma || mark.how == How::Declared);
         Ok(Inferred {
             column: Column { name: name.to_owned(), values: Values::Numeric(numbers) },
@@ -267,13 +257,13 @@ impl Cells {
             let row = evidence.ambiguous().map_or(0, |(_, row)| row as usize);
             FrameError::DecimalMark { column: shown(name), line: lines.of(row) }
         };
-        if rules.mark == Some(DecimalMark::Comma) && !self.strangers_with_comma() {
+        if rules.mark == Some(DecimalMark::Comma) && !self.has_comma() {
             // Another column has proven the comma: numbers such as 1.234 may be thousands here, others may not.
             let evidence = self.evidence();
             let unclear = evidence.decide(None).is_none() && evidence.ambiguous().is_some();
             return if unclear && numeric(DecimalMark::Point) { Err(refused(&evidence)) } else { Ok(None) };
         }
-        if !self.strangers_with_comma() || !(numeric(DecimalMark::Comma) || numeric(DecimalMark::Point)) {
+        if !self.has_comma() || !(numeric(DecimalMark::Comma) || numeric(DecimalMark::Point)) {
             return Ok(None);
         }
         let evidence = self.evidence();
@@ -289,37 +279,11 @@ impl Cells {
         }
     }
 
-    /// Reads the cells that are no plain numbers with the mark, now that it is known.
-    fn numbers_again(&mut self, mark: DecimalMark, read_with_point: bool) {
-        let Held::Numbers { numbers, strangers, texts } = &mut self.held else { return };
-        if mark == DecimalMark::Comma && read_with_point {
-            // Cells with a point were read as if it were the mark.
-            for (slot, text) in numbers.iter_mut().zip(texts.iter()) {
-                if !slot.is_nan() && text.contains('.') {
-                    *slot = number(text, mark).unwrap_or(f64::NAN);
-                }
-            }
-        }
-        if strangers.is_empty() {
-            return;
-        }
-        let mut waiting = std::mem::take(strangers).into_iter().peekable();
-        for ((row, text), slot) in texts.iter().enumerate().zip(numbers.iter_mut()) {
-            if waiting.next_if_eq(&(row as u32)).is_none() {
-                continue;
-            }
-            match number(text, mark) {
-                Some(number) => *slot = number,
-                None => strangers.push(row as u32),
-            }
-        }
-    }
-
     fn categories(mut self, name: &str, mut notes: Vec<String>, rules: &Rules<'_>) -> Inferred {
         self.code();
         let (levels, codes) = match self.held {
             Held::Codes { levels, codes } => (levels, codes),
-            Held::Numbers { .. } => (Levels::default(), Vec::new()),
+            Held::Texts(_) => (Levels::default(), Vec::new()),
         };
         let mut counts = vec![0_usize; levels.names().len()];
         for code in &codes {
@@ -372,21 +336,36 @@ fn number(text: &str, mark: DecimalMark) -> Option<f64> {
 #[derive(Debug, Default)]
 struct Texts {
     text: String,
-    lengths: Vec<u32>,
+    /// The length of each; [`LONG`] for those that are in `long`.
+    lengths: Vec<u8>,
+    /// The lengths of longer texts, in order.
+    long: Vec<u32>,
 }
+
+/// A length that does not fit a byte.
+const LONG: u8 = u8::MAX;
 
 impl Texts {
     fn push(&mut self, text: &str) {
         self.text.push_str(text);
-        self.lengths.push(text.len() as u32);
+        match u8::try_from(text.len()) {
+            Ok(length) if length < LONG => self.lengths.push(length),
+            _ => {
+                self.lengths.push(LONG);
+                self.long.push(text.len() as u32);
+            }
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = &str> {
-        let mut start = 0;
+        let (mut start, mut long) = (0, self.long.iter());
         self.lengths.iter().map(move |&length| {
-            let end = start + length as usize;
-            let text = self.text.get(start..end).unwrap_or_default();
-            start = end;
+            let length = match length {
+                LONG => long.next().map_or(0, |length| *length as usize),
+                length => usize::from(length),
+            };
+            let text = self.text.get(start..start + length).unwrap_or_default();
+            start += length;
             text
         })
     }
