@@ -216,6 +216,8 @@ impl Growing<'_> {
         let middle = self.partition(part, &candidate);
         let smaller = middle.min(part.len() - middle);
         if smaller < self.rules.min_leaf as usize {
+            // Rows of a leaf ascend: the margins of large tables are moved part by part.
+            part.sort_unstable_by_key(|item| *item as u32);
             self.recount(leaf, part, candidate.feature);
             return None;
         }

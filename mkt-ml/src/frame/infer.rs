@@ -175,7 +175,7 @@ impl Cells {
     /// # Errors
     /// A column declared numeric with other cells; numbers with two meanings.
     pub(super) fn finish(
-        mut self,
+        self,
         name: &str,
         declared: Option<ColumnKind>,
         expected: Option<ColumnKind>,

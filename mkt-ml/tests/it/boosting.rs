@@ -395,3 +395,35 @@ fn gradient_sums_do_not_overflow_for_many_rows() {
         [(rows / 20) as f64 / (rows / 2) as f64, (3 * rows / 20) as f64 / (rows / 2) as f64]
     );
 }
+
+/// A split that leaves too few rows on a side is undone; the rows of its leaf must be in order again, or margins of
+/// tables beyond 32,768 rows were not moved (an overflow in checked builds).
+#[test]
+fn refused_split_leaves_rows_in_order() {
+    const ROWS: usize = 70_000;
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
+    // Most categories are rare: the best set of them often has fewer rows than a leaf needs.
+    let category = |rng: &mut Xoshiro256PlusPlus| (250.0 * rng.random::<f64>().powi(8)).floor();
+    let records = Array2::from_shape_fn((ROWS, 2), |(_, column)| match column {
+        0 => category(&mut rng),
+        _ => rng.random_range(0.0..1.0),
+    });
+    let labels: Array1<bool> = records
+        .outer_iter()
+        .map(|row| rng.random_bool(if row[0] as usize % 3 == 1 { 0.6 } else { 0.1 } + 0.2 * row[1]))
+        .collect();
+    let data = Data::new(records, labels).with_feature_names(vec!["category", "number"]);
+    let model = Boosting::params()
+        .trees(12)
+        .min_leaf(400)
+        .leaves(60)
+        .categorical(["category"])
+        .early_stopping(None)
+        .fit(&data)
+        .unwrap();
+    // Gradients of the training rows add up to about 0 once the trees have converged on the base rate.
+    let probabilities = model.probabilities(data.records().view()).unwrap();
+    let positives = data.targets().iter().filter(|label| **label).count() as f64;
+    let surplus = (probabilities.sum() - positives).abs() / ROWS as f64;
+    assert!(surplus < 1e-3, "{surplus}");
+}
