@@ -58,5 +58,5 @@ fn a_file_without_the_columns_is_refused_by_their_names() {
         Err(PathFileError::MissingColumn { column: "conversions", .. })
     ));
     assert!(matches!(read(""), Err(PathFileError::Read(_))));
-    assert!(matches!(read("path,conversions,Conversions\na,1,2\n"), Err(PathFileError::Column(_))));
+    assert!(matches!(read("path,Conversions,CONVERSIONS\na,1,2\n"), Err(PathFileError::Column(_))));
 }
