@@ -4,12 +4,15 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use clap::Parser;
 use mkt_connect::Currency;
+use mkt_etl::at_internet::{Name, NameMap, PastedReport, QueryError, Report};
+use mkt_etl::{Again, Window};
+use mkt_examples::option::{day, pair, zone};
+use mkt_warehouse::model::MetricKind;
 
 /// Brings a report of AT Internet / Piano Analytics into a warehouse, day by day.
 ///
-/// Each day is a slice: counted, read whole, compared with the vendor's own totals, and loaded in one transaction. A day
-/// with more rows than a query gives is split. A second run changes nothing; numbers that change late raise revisions.
-/// The key comes from the environment variable AT_INTERNET_KEY (access key, _, secret key) and travels in a header.
+/// Each day is a slice: counted, read whole, compared with the vendor's own totals, and loaded in one transaction. A second
+/// run changes nothing. The key comes from AT_INTERNET_KEY (access key, _, secret key).
 #[derive(Debug, Parser)]
 #[command(
     name = "at_internet_etl",
@@ -18,14 +21,11 @@ use mkt_connect::Currency;
 WHERE IT GOES
   columns with a property (page, src)  the table dimension_metrics, under the name of the report
   metrics alone (m_visits)             the table daily_metrics: the numbers of the site
-
 KEYS OF --json
   slices {state: n}, rows {table: n}, read, quarantined, duplicates, revised, replayed, changed,
-  unreconciled, failures, notes, cancelled, stopped, started_at, seconds
-  read = rows loaded + quarantined + duplicates. revised: slices whose numbers changed since they were
-  first loaded. replayed: slices that stand there already, unchanged. A slice is settled when it is old
-  enough and the vendor's counts and totals agree, truncated when the vendor gives only a part of it.
-
+  unreconciled, failures, notes, elsewhere, cancelled, stopped, started_at, seconds
+  read = rows loaded + quarantined + duplicates; revised: slices whose numbers changed since they were
+  first loaded; replayed: slices that stand there already, unchanged
 EXIT CODE
   0    every slice is there
   1    nothing could be done; standard error says why in one sentence
@@ -33,7 +33,6 @@ EXIT CODE
   3    some slices failed, all others are there; the next run tries them again
   4    the vendor refused the key
   130  interrupted by Ctrl-C; run it again to go on
-
 EXAMPLES
   cargo run --release --example at_internet_etl -- --demo --warehouse sqlite:target/at.db
   AT_INTERNET_KEY=... cargo run --release --example at_internet_etl -- --space 123456 --zone Europe/Paris \\
@@ -42,76 +41,110 @@ EXAMPLES
   AT_INTERNET_KEY=... cargo run --release --example at_internet_etl -- --zone Europe/Paris --report pages \\
       --url \"https://apirest.atinternet-solutions.com/data/v2/json/getData?&columns={d_page,m_visits}&sort={-m_visits}\\
 &space={s:123456}&period={D:{start:'2026-11-01',end:'2026-11-24'}}\" --warehouse sqlite:target/at.db
-No live account was used to test this: see the documentation of mkt_etl::at_internet."
+No live account was used to test this."
 )]
 pub(crate) struct Arguments {
     /// Where to: sqlite:PATH or postgres://user@host/database (password from PGPASSWORD or ~/.pgpass).
     #[arg(long, value_name = "URL")]
     pub(crate) warehouse: String,
-
     /// Where the API is.
     #[arg(long, value_name = "URL", default_value = "https://api.atinternet.io")]
     pub(crate) base_url: String,
-
     /// A site's number; may be repeated.
     #[arg(long = "space", value_name = "ID", required_unless_present_any = ["demo", "url"])]
     pub(crate) spaces: Vec<u64>,
-
     /// Properties and metrics (m_...) of the report, separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required_unless_present_any = ["demo", "url"])]
     pub(crate) columns: Vec<String>,
-
     /// A Data Query's URL as it was written by hand, of version 2 or 3, instead of --space and --columns; its days too,
     /// where it names days. Names of version 2 are translated where their counterpart is known.
     #[arg(long, value_name = "URL", conflicts_with_all = ["spaces", "columns"])]
     pub(crate) url: Option<String>,
-
     /// A name of version 2 and what it is called now: cl_142578=article_id. May be repeated.
-    #[arg(long = "rename", value_name = "OLD=NEW", requires = "url")]
-    pub(crate) renames: Vec<String>,
-
+    #[arg(long = "rename", value_name = "OLD=NEW", requires = "url", value_parser = pair)]
+    renames: Vec<(String, String)>,
     /// The name of the report.
     #[arg(long, value_name = "NAME", default_value = "report")]
     pub(crate) report: String,
-
     /// The first day, in the site's zone.
-    #[arg(long, value_name = "DAY", required_unless_present_any = ["demo", "url"])]
+    #[arg(long, value_name = "DAY", required_unless_present_any = ["demo", "url"], value_parser = day)]
     pub(crate) from: Option<NaiveDate>,
-
     /// The last day, included.
-    #[arg(long, value_name = "DAY", required_unless_present_any = ["demo", "url"])]
+    #[arg(long, value_name = "DAY", required_unless_present_any = ["demo", "url"], value_parser = day)]
     pub(crate) to: Option<NaiveDate>,
-
-    /// The zone of the site's days: the API does not tell it.
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    pub(crate) zone: Tz,
-
+    /// The zone of the site's days: the API does not tell it [default: UTC, and said].
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub(crate) zone: Option<Tz>,
     /// Metrics of which you know that they add up over the rows of the report and over days, where nothing else says so.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) additive: Vec<String>,
-
     /// Metrics that are amounts in the site's currency.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "currency")]
     pub(crate) amounts: Vec<String>,
-
     /// The site's currency.
     #[arg(long, value_name = "CODE")]
     pub(crate) currency: Option<Currency>,
-
     /// How many days after its end a day may still change.
     #[arg(long, value_name = "DAYS", default_value_t = 3)]
     pub(crate) final_after: u16,
-
     /// Let this host be reached without TLS and at a private address (HOST or HOST:PORT): a stand-in on loopback.
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_http: Option<String>,
-
     /// Read a stand-in with generated numbers instead, offline and without a key: 27 to 31 March 2026 of a site in Paris,
     /// unless other days or columns are named.
     #[arg(long, conflicts_with_all = ["spaces", "url", "allow_http"])]
     pub(crate) demo: bool,
-
+    /// Which days are read again although they are final: unsettled (none), quarantined (with records set aside) or all.
+    #[arg(long, value_name = "WHICH", default_value = "unsettled")]
+    pub(crate) again: Again,
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+const OF_THE_DEMO: &str = "src,visit_device_type,m_visits,m_page_loads,m_unique_visitors";
+pub(crate) type Asked = (Report, Vec<u64>, Window, Vec<String>);
+
+impl Arguments {
+    /// What is asked, from the options or from a pasted URL.
+    pub(crate) fn asked(&self) -> Result<Asked, String> {
+        let shown = |error: QueryError| error.to_string();
+        let (mut report, spaces, own, notes) = match &self.url {
+            Some(url) => {
+                let names = self.renames.iter().try_fold(NameMap::new(), |names, (old, new)| {
+                    Ok(names.with(&Name::new(old)?, Name::new(new)?))
+                });
+                let pasted = PastedReport::read(url, &self.report, &names.map_err(shown)?).map_err(shown)?;
+                (pasted.report, pasted.spaces, pasted.days, pasted.notes)
+            }
+            None => {
+                let columns: Vec<&str> = match self.columns.is_empty() {
+                    true => OF_THE_DEMO.split(',').collect(),
+                    false => self.columns.iter().map(String::as_str).collect(),
+                };
+                let march = |day| NaiveDate::from_ymd_opt(2026, 3, day).unwrap_or_default();
+                let days = Window::days(march(27), march(31));
+                (
+                    Report::new(&self.report, columns).map_err(shown)?,
+                    self.spaces.clone(),
+                    Some(days),
+                    Vec::new(),
+                )
+            }
+        };
+        for name in &self.additive {
+            report = report.kind(Name::new(name).map_err(shown)?, MetricKind::Additive);
+        }
+        for name in &self.amounts {
+            report = report.amount(Name::new(name).map_err(shown)?);
+        }
+        let last = own.and_then(|days| days.until.pred_opt());
+        match (self.from.or(own.map(|days| days.from)), self.to.or(last)) {
+            (Some(first), Some(last)) if first <= last => {
+                Ok((report, spaces, Window::days(first, last), notes))
+            }
+            (Some(_), Some(_)) => Err("--to lies before --from".to_owned()),
+            _ => Err("the URL names no days: say --from and --to".to_owned()),
+        }
+    }
 }

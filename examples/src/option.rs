@@ -57,3 +57,25 @@ pub fn delimiter(text: &str) -> Result<u8, String> {
         },
     }
 }
+
+/// Reads two texts with `=` between them: `theirs=ours`.
+///
+/// # Errors
+/// A text without `=`, or with nothing on one side.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("expected two texts with = between them".to_owned()),
+    }
+}
+
+/// Reads a share in percent.
+///
+/// # Errors
+/// Anything but a number from 0 to 100.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=100.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 100".to_owned())
+}

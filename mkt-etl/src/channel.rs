@@ -132,6 +132,234 @@ pub fn of_host(host: &str) -> Channel {
     Channel::Referral
 }
 
+/// Names of channels as vendors and people write them, folded ([`folded`]), in English and French. Google Analytics 4:
+/// support.google.com/analytics/answer/9756891; Matomo: the referrer types of its reports; AT Internet: the sources of
+/// Data Query (`src`); read in 2026.
+const NAMES: &[(Channel, &[&str])] = &[
+    (
+        Channel::Organic,
+        &[
+            "organic",
+            "organicsearch",
+            "seo",
+            "search",
+            "searchengine",
+            "searchengines",
+            "naturalsearch",
+            "referencementnaturel",
+            "recherchenaturelle",
+            "recherche",
+            "moteurderecherche",
+            "moteursderecherche",
+        ],
+    ),
+    (
+        Channel::Paid,
+        &[
+            "paid",
+            "paidsearch",
+            "paidsocial",
+            "paidvideo",
+            "paidshopping",
+            "paidother",
+            "crossnetwork",
+            "cpc",
+            "ppc",
+            "sea",
+            "sem",
+            "googleads",
+            "adwords",
+            "googleadwords",
+            "bingads",
+            "microsoftads",
+            "facebookads",
+            "metaads",
+            "instagramads",
+            "linkedinads",
+            "tiktokads",
+            "youtubeads",
+            "sponsoredlinks",
+            "liensponsorise",
+            "lienssponsorises",
+            "payant",
+            "referencementpayant",
+            "recherchepayante",
+            "socialpayant",
+        ],
+    ),
+    (
+        Channel::Email,
+        &[
+            "email",
+            "emails",
+            "emailing",
+            "emailmarketing",
+            "mail",
+            "mailing",
+            "newsletter",
+            "newsletters",
+            "courriel",
+            "courriels",
+            "infolettre",
+            "webmail",
+            "webmails",
+        ],
+    ),
+    (
+        Channel::Social,
+        &[
+            "social",
+            "organicsocial",
+            "socialnetwork",
+            "socialnetworks",
+            "socialmedia",
+            "socialmedias",
+            "reseausocial",
+            "reseauxsociaux",
+            "mediasociaux",
+        ],
+    ),
+    (
+        Channel::Direct,
+        &[
+            "direct",
+            "directentry",
+            "directtraffic",
+            "typed",
+            "none",
+            "accesdirect",
+            "entreedirecte",
+            "entreesdirectes",
+            "traficdirect",
+        ],
+    ),
+    (
+        Channel::Referral,
+        &[
+            "referral",
+            "referrals",
+            "website",
+            "websites",
+            "organicshopping",
+            "referrersites",
+            "referringsites",
+            "portalsites",
+            "link",
+            "links",
+            "lien",
+            "liens",
+            "sitereferent",
+            "sitesreferents",
+            "sitesweb",
+            "siteweb",
+        ],
+    ),
+    (Channel::Affiliate, &["affiliate", "affiliates", "affiliation", "affilie", "affilies"]),
+    (
+        Channel::Display,
+        &[
+            "display",
+            "banner",
+            "banners",
+            "banniere",
+            "bannieres",
+            "advertising",
+            "ads",
+            "publicite",
+            "programmatic",
+            "programmatique",
+        ],
+    ),
+    (
+        Channel::Push,
+        &[
+            "push",
+            "mobilepush",
+            "webpush",
+            "pushnotification",
+            "pushnotifications",
+            "mobilepushnotifications",
+            "notificationpush",
+            "notificationspush",
+        ],
+    ),
+    (Channel::Sms, &["sms", "textmessage", "textmessages", "texto", "textos"]),
+    (Channel::Video, &["video", "videos", "organicvideo"]),
+    (Channel::Ai, &["ai", "aiassistant", "aiassistants", "llm", "ia", "assistantia", "assistantsia"]),
+    (
+        Channel::Other,
+        &[
+            "other",
+            "others",
+            "unassigned",
+            "audio",
+            "campaign",
+            "campaigns",
+            "campagne",
+            "campagnes",
+            "selfpromotion",
+            "autopromotion",
+            "offsitecampaigns",
+            "autre",
+            "autres",
+            "notset",
+            "unknown",
+            "inconnu",
+        ],
+    ),
+];
+
+/// A channel's name in the form in which names are compared: without case, accents, blanks, hyphens and underscores, and
+/// without the brackets of `(direct)`.
+#[must_use]
+pub fn folded(word: &str) -> String {
+    mkt_connect::table::fold(&word.replace(['(', ')', '[', ']'], ""))
+}
+
+/// The channel that a word names: a channel of Google Analytics, Matomo or AT Internet, `source / medium`, a host, or a
+/// usual word in English or French. `None` for a word that is not known: it is not guessed.
+///
+/// ```
+/// use mkt_connect::Channel;
+/// use mkt_etl::channel;
+/// assert_eq!(channel::of_name("Organic Search"), Some(Channel::Organic));
+/// assert_eq!(channel::of_name("google / cpc"), Some(Channel::Paid));
+/// assert_eq!(channel::of_name("(direct) / (none)"), Some(Channel::Direct));
+/// assert_eq!(channel::of_name("Réseaux sociaux"), Some(Channel::Social));
+/// assert_eq!(channel::of_name("carrier pigeon"), None);
+/// ```
+#[must_use]
+pub fn of_name(word: &str) -> Option<Channel> {
+    let name = folded(word);
+    if let Some((channel, _)) = NAMES.iter().find(|(_, names)| names.contains(&name.as_str())) {
+        return Some(*channel);
+    }
+    if let Some((source, medium)) = word.split_once('/') {
+        let plain = |text: &str| match folded(text).as_str() {
+            "notset" | "none" | "other" => String::new(),
+            _ => text.trim().to_owned(),
+        };
+        let (is_direct, source, medium) = (folded(source) == "direct", plain(source), plain(medium));
+        if is_direct && medium.is_empty() {
+            return Some(Channel::Direct);
+        }
+        return match of_tags(&source, &medium) {
+            Channel::Other => of_name_only(&medium),
+            channel => Some(channel),
+        };
+    }
+    let is_host = word.trim().contains('.') && !word.trim().contains(' ');
+    match of_host(word) {
+        Channel::Referral => is_host.then_some(Channel::Referral),
+        channel => Some(channel),
+    }
+}
+
+fn of_name_only(word: &str) -> Option<Channel> {
+    let name = folded(word);
+    NAMES.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(channel, _)| *channel)
+}
+
 /// Whether a host or a source's name has one of the names as a whole label: `google` in `www.google.fr`, not in
 /// `notgoogle.com`. Names with a dot must end at the host's end or at a dot.
 fn named(host: &str, names: &[&str]) -> bool {
@@ -168,6 +396,41 @@ mod tests {
         ] {
             assert_eq!(of_tags(source, medium), channel, "{source} / {medium}");
         }
+    }
+
+    #[test]
+    fn names_of_vendors_and_usual_words_are_channels() {
+        for (word, channel) in [
+            // GA4's default channel group.
+            ("Paid Search", Channel::Paid),
+            ("Cross-network", Channel::Paid),
+            ("Organic Social", Channel::Social),
+            ("Mobile Push Notifications", Channel::Push),
+            ("Unassigned", Channel::Other),
+            // Matomo's types of referrers.
+            ("Direct Entry", Channel::Direct),
+            ("Search Engines", Channel::Organic),
+            ("Social Networks", Channel::Social),
+            ("Websites", Channel::Referral),
+            ("AI Assistants", Channel::Ai),
+            // AT Internet's sources.
+            ("Sponsored links", Channel::Paid),
+            ("Email marketing", Channel::Email),
+            ("Referrer sites", Channel::Referral),
+            ("Accès direct", Channel::Direct),
+            ("Facebook Ads", Channel::Paid),
+            ("SEO", Channel::Organic),
+            ("E-mail", Channel::Email),
+            ("newsletter", Channel::Email),
+            ("google / organic", Channel::Organic),
+            ("facebook.com / referral", Channel::Referral),
+            ("(not set) / (not set)", Channel::Other),
+        ] {
+            let expected = if word.starts_with("(not set)") { None } else { Some(channel) };
+            assert_eq!(of_name(word), expected, "{word}");
+        }
+        assert_eq!(of_name("flyer"), None);
+        assert_eq!(of_name("flyer / print"), None);
     }
 
     #[test]

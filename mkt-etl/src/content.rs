@@ -180,6 +180,34 @@ impl Content {
         }
     }
 
+    pub(crate) fn event_ids(&self) -> impl Iterator<Item = i64> + '_ {
+        self.events.keys().copied()
+    }
+
+    pub(crate) fn session_ids(&self) -> impl Iterator<Item = &str> {
+        self.sessions.keys().map(String::as_str)
+    }
+
+    /// Leaves rows out that stand in the warehouse already; they count as duplicates.
+    pub(crate) fn leave_out<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a i64>,
+        sessions: impl Iterator<Item = &'a String>,
+    ) {
+        for id in events {
+            self.duplicates += u64::from(self.events.remove(id).is_some());
+        }
+        for id in sessions {
+            self.duplicates += u64::from(self.sessions.remove(id).is_some());
+        }
+    }
+
+    pub(crate) fn add_note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
     /// Rows of the warehouse's tables, without the quarantine.
     pub(crate) fn rows(&self) -> u64 {
         self.rows_by_table().values().sum()

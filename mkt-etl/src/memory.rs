@@ -97,17 +97,9 @@ impl Memory {
 #[async_trait]
 impl AnalyticsSource for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            source: self.name,
-            streams: vec![Stream {
-                name: Self::STREAM.into(),
-                grain: Grain::Day,
-                fills: &[Kind::Sessions, Kind::Events, Kind::Metrics, Kind::Dimensions],
-                finality: self.finality,
-            }],
-            concurrency: 8,
-            control_totals: true,
-        }
+        let fills: &'static [Kind] = &[Kind::Sessions, Kind::Events, Kind::Metrics, Kind::Dimensions];
+        let stream = Stream::new(Self::STREAM, Grain::Day, fills, self.finality);
+        Capabilities::new(self.name, vec![stream]).concurrency(8).control_totals(true)
     }
 
     async fn check(&self) -> Result<Checked> {

@@ -1,6 +1,7 @@
 //! The report of a pipeline run and its exit code.
 
 use crate::job::Turn;
+use crate::source::SiteFailure;
 use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind};
 use mkt_warehouse::SliceKey;
@@ -44,7 +45,7 @@ pub enum StoppedBy {
 /// The result of a run.
 ///
 /// As JSON: `slices` {state: n}, `rows` {table: n}, `read`, `quarantined`, `duplicates`, `revised`, `replayed`,
-/// `changed`, `unreconciled`, `failures`, `notes`, `drift`, `cancelled`, `stopped`, `stopped_by`, `started_at`, `seconds`. The
+/// `changed`, `unreconciled`, `failures`, `notes`, `drift`, `elsewhere`, `cancelled`, `stopped`, `stopped_by`, `started_at`, `seconds`. The
 /// names are stable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -67,13 +68,16 @@ pub struct RunReport {
     pub changed: bool,
     /// Slices whose control totals disagree, with the difference.
     pub unreconciled: BTreeMap<String, String>,
-    /// Slices that failed.
+    /// Slices that failed, and sites that cannot be read (as `SOURCE/SITE`).
     pub failures: Vec<SliceFailure>,
     /// What a reader of the numbers should know, by slice.
     pub notes: BTreeMap<String, String>,
     /// What differs in form from what the source's connector knows, and in how many of the slices that were read now:
     /// `events.csv: "coupon" is new`.
     pub drift: BTreeMap<String, u64>,
+    /// Rows of the slices that were read now that stand already in other streams of the source, by stream: they are not
+    /// loaded again and count as duplicates.
+    pub elsewhere: BTreeMap<String, u64>,
     /// Whether the run was stopped from outside.
     pub cancelled: bool,
     /// Why no further slice was started, in a sentence.
@@ -84,6 +88,9 @@ pub struct RunReport {
     pub started_at: DateTime<Utc>,
     /// How long it took, by the clock that was handed in.
     pub seconds: f64,
+    /// How many of the failures are sites and not slices.
+    #[serde(skip)]
+    failed_sites: u64,
 }
 
 impl RunReport {
@@ -101,12 +108,24 @@ impl RunReport {
             failures: Vec::new(),
             notes: BTreeMap::new(),
             drift: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
             cancelled: false,
             stopped: None,
             stopped_by: None,
             started_at,
             seconds: 0.0,
+            failed_sites: 0,
         }
+    }
+
+    /// Enters a site that cannot be read among the failures, as `SOURCE/SITE`.
+    pub(crate) fn add_site_failure(&mut self, source: &str, failure: &SiteFailure) {
+        self.failed_sites += 1;
+        self.failures.push(SliceFailure {
+            slice: format!("{source}/{}", failure.site),
+            kind: failure.kind.clone(),
+            message: failure.message.clone(),
+        });
     }
 
     /// Notes why no further slice is started; the first reason stands.
@@ -145,7 +164,7 @@ impl RunReport {
     #[must_use]
     pub fn is_failed(&self) -> bool {
         let slices: u64 = self.slices.values().sum();
-        self.stopped_by.is_some() || (slices > 0 && self.failures.len() as u64 == slices)
+        self.stopped_by.is_some() || (slices > 0 && self.failures.len() as u64 - self.failed_sites == slices)
     }
 
     /// The exit code of a program that ran this and nothing else, for cron, systemd and monitoring.

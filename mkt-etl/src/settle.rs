@@ -2,13 +2,14 @@
 
 use crate::source::{Coverage, Finality, Totals};
 use crate::zone;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use mkt_warehouse::SliceKey;
 use mkt_warehouse::model::SliceState;
 
 /// What was seen of a slice.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Seen<'a> {
     /// Whether the source said that nothing happened.
     pub empty: bool,
@@ -18,6 +19,8 @@ pub struct Seen<'a> {
     pub control: Option<&'a Totals>,
     /// Whether an earlier read gave the same content.
     pub read_before: bool,
+    /// How long content and control totals have been the same, where an earlier read gave both.
+    pub unchanged_for: Option<TimeDelta>,
     /// Whether the source does not change the slice any more.
     pub final_by_age: bool,
     /// How much of what happened the source tells.
@@ -33,6 +36,9 @@ pub struct Verdict {
     pub is_final: bool,
 }
 
+/// How long a slice whose control totals disagree must stay the same until it is no longer read again: two weeks.
+pub const UNCHANGED: TimeDelta = TimeDelta::days(14);
+
 /// Judges a slice that was read.
 ///
 /// - `suspect_empty`: the source said zero, and its control totals say otherwise. A zero is not a missing value, and a
@@ -41,7 +47,8 @@ pub struct Verdict {
 ///   is final when it is old enough and either they agree or two reads in a row gave the same content.
 /// - `settled`: final by age, and either every control total agrees or, where there are none, two reads in a row gave
 ///   the same content and that is not nothing: an empty slice is never believed on one word.
-/// - `provisional`: everything else, also a day whose control totals still disagree.
+/// - `provisional`: everything else, also a day whose control totals still disagree. It is final when neither the content
+///   nor the control totals have changed for [`UNCHANGED`]: reading it for ever would not make them agree.
 #[must_use]
 pub fn judge(seen: &Seen<'_>) -> Verdict {
     let reconciled = seen.control.map(|control| seen.totals.differences(control).is_empty());
@@ -57,6 +64,9 @@ pub fn judge(seen: &Seen<'_>) -> Verdict {
         (_, Some(true)) if seen.final_by_age => Verdict { state: SliceState::Settled, is_final: true },
         (_, None) if seen.final_by_age && seen.read_before && !seen.empty => {
             Verdict { state: SliceState::Settled, is_final: true }
+        }
+        (_, Some(false)) if seen.final_by_age && seen.unchanged_for.is_some_and(|time| time >= UNCHANGED) => {
+            Verdict { state: SliceState::Provisional, is_final: true }
         }
         _ => open(SliceState::Provisional),
     }
@@ -77,7 +87,6 @@ pub fn final_from(slice: &SliceKey, finality: Finality, zone: Tz) -> DateTime<Ut
 mod tests {
     use super::*;
     use SliceState::{Provisional, Sampled, Settled, SuspectEmpty, Truncated};
-    use chrono::TimeDelta;
 
     #[test]
     fn a_slice_settles_only_when_it_is_old_and_something_else_agrees() {
@@ -95,7 +104,15 @@ mod tests {
             (false, &one, None, true, false, Provisional),
             (true, &none, None, true, true, Provisional),
         ] {
-            let seen = Seen { empty, totals, control, read_before, final_by_age, coverage: Coverage::Whole };
+            let seen = Seen {
+                empty,
+                totals,
+                control,
+                read_before,
+                unchanged_for: read_before.then(|| TimeDelta::days(13)),
+                final_by_age,
+                coverage: Coverage::Whole,
+            };
             let is_final = expected == Settled;
             assert_eq!(judge(&seen), Verdict { state: expected, is_final }, "{seen:?}");
         }
@@ -116,11 +133,32 @@ mod tests {
                 (false, &one, None, true, true, (state, true)),
                 (true, &none, Some(&one), true, true, (SuspectEmpty, false)),
             ] {
-                let seen = Seen { empty, totals, control, read_before, final_by_age, coverage };
+                let unchanged_for = None;
+                let seen =
+                    Seen { empty, totals, control, read_before, unchanged_for, final_by_age, coverage };
                 let (state, is_final) = expected;
                 assert_eq!(judge(&seen), Verdict { state, is_final }, "{seen:?}");
             }
         }
+    }
+
+    #[test]
+    fn unreconciled_slice_is_final_after_two_weeks_without_a_change() {
+        let (one, two) = (Totals::new().with("visits", 1), Totals::new().with("visits", 2));
+        let judged = |empty, days| {
+            judge(&Seen {
+                empty,
+                totals: &one,
+                control: Some(&two),
+                read_before: true,
+                unchanged_for: Some(TimeDelta::days(days)),
+                final_by_age: true,
+                coverage: Coverage::Whole,
+            })
+        };
+        assert_eq!(judged(false, 13), Verdict { state: Provisional, is_final: false });
+        assert_eq!(judged(false, 14), Verdict { state: Provisional, is_final: true });
+        assert_eq!(judged(true, 99), Verdict { state: SuspectEmpty, is_final: false });
     }
 
     #[test]

@@ -99,13 +99,15 @@ pub struct Capabilities {
     pub concurrency: usize,
     /// Whether [`AnalyticsSource::verify`] answers with totals that were counted another way.
     pub control_totals: bool,
+    /// Whether several of its streams may hold the same session or event: files under different keys.
+    pub shared_ids: bool,
 }
 
 impl Capabilities {
     /// A source of this name with these streams: one slice at a time, no control totals.
     #[must_use]
     pub fn new(source: &'static str, streams: Vec<Stream>) -> Self {
-        Self { source, streams, concurrency: 1, control_totals: false }
+        Self { source, streams, concurrency: 1, control_totals: false, shared_ids: false }
     }
 
     /// How many slices may be read at once. Default: 1.
@@ -119,6 +121,14 @@ impl Capabilities {
     #[must_use]
     pub fn control_totals(mut self, yes: bool) -> Self {
         self.control_totals = yes;
+        self
+    }
+
+    /// Whether several streams may hold the same session or event, as files under different keys do. A row that stands in
+    /// another stream already then stays there, and counts as a duplicate here. Default: no.
+    #[must_use]
+    pub fn shared_ids(mut self, yes: bool) -> Self {
+        self.shared_ids = yes;
         self
     }
 

@@ -174,17 +174,24 @@ fn the_same_file_again_changes_nothing_and_another_under_its_key_replaces_it() {
         assert_eq!(counts(&place.load(&first, &[])), [3, 0, 3, 0, 0]);
         assert_eq!(revenue(), json!(7.5), "nothing is doubled");
 
-        // Beside it, under another key: added. The same rows under another key: they move, and are not doubled.
+        // Beside it, under another key: added. The same rows under another key: they stay where they are, count once, and
+        // that is said.
         let more = place.file("more.csv", purchases(&[4]));
         assert_eq!(counts(&place.load(&more, &[])), [1, 1, 0, 0, 0]);
         assert_eq!(revenue(), json!(12.0));
-        place.load(&first, &["--key", "again"]);
+        assert_eq!(counts(&place.load(&first, &["--key", "again"])), [3, 0, 0, 0, 3]);
         assert_eq!(revenue(), json!(12.0));
-        place.load(&first, &["--key", "march"]);
 
-        // Another content under the first key, with fewer days, also at its ends.
+        // Another content under the first key, with fewer days, also at its ends: what would go is named and stays, unless
+        // that is allowed.
         let second = place.file("march.csv", purchases(&[2]));
-        assert_eq!(counts(&place.load(&second, &[])), [1, 0, 1, 0, 0]);
+        let refused = place.try_load(&second, &[]);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("holds 2 rows of 2 days"), "{said}");
+        assert_eq!(revenue(), json!(12.0));
+        let told = place.load(&second, &["--replace"]);
+        assert_eq!((counts(&told), &told["removed"]), ([1, 0, 1, 0, 0], &json!(2)));
         assert_eq!(revenue(), json!(7.0), "2.50 and the 4.50 of the other key");
     }
 }
@@ -237,9 +244,22 @@ fn rows_that_do_not_fit_are_set_aside_with_their_line_and_the_others_are_loaded(
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(counts(&told), [3, 1, 0, 2, 0]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("mixed.csv line 3: timestamp is no time"), "{said}");
-    assert!(said.contains("mixed.csv line 4: revenue"), "{said}");
+    assert!(said.contains("mixed.csv line 3: column \"timestamp\": not a timestamp"), "{said}");
+    assert!(said.contains("mixed.csv line 4: column \"revenue\""), "{said}");
     assert!(!said.contains("ada@"), "{said}");
+}
+
+#[test]
+fn a_header_only_is_said_and_rows_of_which_none_fits_are_exit_code_3() {
+    let place = Place::sqlite();
+    let empty = place.try_load(&place.file("empty.csv", HEADER), &[]);
+    assert_eq!(empty.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&empty.stderr).contains("a header and no rows"));
+    let row = "1,,purchase,2026-03-01 10:00:00,email,1,{}\n";
+    let none = place.try_load(&place.file("none.csv", HEADER.to_owned() + row), &[]);
+    assert_eq!(none.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&none.stderr);
+    assert!(said.contains("none.csv line 2: column \"user_id\": empty"), "{said}");
 }
 
 #[test]
@@ -251,7 +271,7 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     place.ask("arpu", &["--zone", "UTC"]);
     let cases: [(Output, &str); 8] = [
         (place.try_load(Path::new("no/such.csv"), &[]), "such.csv"),
-        (place.try_load(&file, &["--key", "a/b"]), "the key is not"),
+        (place.try_load(&file, &["--key", "a b"]), "invalid key"),
         (place.try_load(&place.file("odd.csv", "a,b\n1,2\n"), &[]), "has no column user_id"),
         (place.try_ask("arp", &[]), "unknown report \"arp\": expected one of"),
         (place.try_ask("arpu", &["--site", "shpo"]), "there is no site \"shpo\"; there are shop"),

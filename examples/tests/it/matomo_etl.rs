@@ -226,7 +226,7 @@ fn options_that_do_not_read_are_told_in_one_sentence() {
     for (options, code, said) in [
         (&["--demo", "--from", "2026-03-28", "--to", "2026-03-27"][..], 1, "is after --to"),
         (&["--demo", "--schedule", "every hour"][..], 1, "is no cron expression"),
-        (&["--demo", "--streams", "nonsense"][..], 1, "there is no stream"),
+        (&["--demo", "--streams", "nonsense"][..], 1, "unknown stream"),
         (&["--site", "1"][..], 2, "--base-url"),
         (&["--demo", "--max-quarantined", "101"][..], 2, "a number from 0 to 100"),
     ] {

@@ -32,6 +32,11 @@ impl Api {
         }
     }
 
+    /// From now on no request is made.
+    pub(super) fn refuse(&self, error: &Error) {
+        let _ = self.refused.set(error.detail().unwrap_or("refused").to_owned());
+    }
+
     /// One call. All of them only read, so that repeating one is harmless.
     async fn call(&self, operation: &'static str, method: Method, query: &DataQuery) -> Result<Value> {
         self.stopped(operation)?;
@@ -50,8 +55,9 @@ impl Api {
         self.stopped(operation)?;
         let read = |response| error::classify(operation, &response, &self.key);
         let answer = self.client.send_with(&request, &self.retry, read).await.inspect_err(|error| {
-            if error.kind() == ErrorKind::Auth {
-                let _ = self.refused.set(error.detail().unwrap_or("refused").to_owned());
+            // 403 is of the site that was asked for; the key may read others.
+            if error.kind() == ErrorKind::Auth && error.status() != Some(403) {
+                self.refuse(error);
             }
         });
         drop(places);

@@ -16,7 +16,6 @@ use chrono_tz::Tz;
 use mkt_connect::http::retry::Policy;
 use mkt_connect::http::{Client, ClientBuilder};
 use mkt_connect::{Currency, Error, ErrorKind, Result, Secret};
-use mkt_warehouse::model::EventType;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
@@ -84,13 +83,7 @@ impl AtInternetBuilder {
         zone: Tz,
         currency: Option<Currency>,
     ) -> Self {
-        let site = SiteFacts {
-            site: name.into(),
-            native_id: id.to_string(),
-            zone,
-            currency,
-            conversion_set: vec![EventType::PURCHASE],
-        };
+        let site = SiteFacts::new(name, zone).native_id(id.to_string()).currency(currency);
         self.sites.push((id, site));
         self
     }
@@ -169,7 +162,7 @@ impl AtInternetBuilder {
         let config =
             |detail: String| Err(Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail));
         let Some(key) = self.key.clone().filter(|key| !key.is_empty()) else {
-            return config("there is no key".to_owned());
+            return config("missing API key; call `.key()`".to_owned());
         };
         if let Err(detail) = self.check_sites().and_then(|()| self.check_reports()) {
             return config(detail);
@@ -202,15 +195,15 @@ impl AtInternetBuilder {
 
     fn check_sites(&self) -> Result<(), String> {
         if self.sites.is_empty() {
-            return Err("there is no site".to_owned());
+            return Err("missing site; call `.space()`".to_owned());
         }
         for (index, (id, site)) in self.sites.iter().enumerate() {
             let name = &site.site;
             if self.sites[..index].iter().any(|(other, held)| other == id || held.site == *name) {
-                return Err(format!("the site {id} is there twice, or its name is"));
+                return Err(format!("duplicate site {id}, by its number or its name"));
             }
             if name.is_empty() || name.contains('@') {
-                return Err(format!("the site {id} has no usable name"));
+                return Err(format!("invalid name of site {id}: expected a text without @"));
             }
         }
         Ok(())
@@ -218,7 +211,7 @@ impl AtInternetBuilder {
 
     fn check_reports(&self) -> Result<(), String> {
         if self.reports.is_empty() && self.visits.is_none() {
-            return Err("there is no report".to_owned());
+            return Err("missing report; call `.report()`".to_owned());
         }
         let max_columns = if self.user.is_some() { MAX_COLUMNS_V2 } else { MAX_COLUMNS_V3 };
         let mut daily = BTreeSet::new();

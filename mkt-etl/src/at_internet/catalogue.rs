@@ -23,7 +23,7 @@ const DISTINCT: &[&str] = &["m_unique_visitors", "m_visitors", "m_vu", "m_users"
 
 /// Ratios whose parts are known: the ratio, its numerator, its denominator.
 const PARTS: &[(&str, &str, &str)] =
-    &[("m_bounce_rate", "m_bounces", "m_visits"), ("m_page_loads_per_visit", "m_page_loads", "m_visits")];
+    &[("m_bounce_rate", "m_bounces", "m_visits"), ("m_page_loads_per_visits", "m_page_loads", "m_visits")];
 
 /// Properties of the hour, in both versions.
 pub(super) const HOURS: &[&str] = &["visit_hour", "event_hour", "d_time_hour_visit", "d_time_hour_event"];

@@ -8,6 +8,7 @@
 //! | 401, 403; `BadAuthentication…`, `Unauthorized…` | `Auth`: stop everything of this key |
 //! | 429, 509; 5001; "Authorised call frequency …"; `QuotasExceeded…` | `RateLimited`: wait, and again |
 //! | `DataNotReady`, 3003 (the last minutes are not there yet) | `Unavailable` |
+//! | `Timeout`, `CancelledRequest`, 2202, 3009, 4009 (the query took too long, or was ended) | `Unavailable` |
 //! | `InvalidSpace…` | `NotFound` |
 //! | 404 | `NotFound`: no such address |
 //! | `Invalid…` and any other code | `Input` |
@@ -122,13 +123,31 @@ fn kind(status: u16, told: &Told) -> ErrorKind {
         ErrorKind::RateLimited
     } else if matches!(status, 401 | 403) || says("BadAuthentication") || says("Unauthorized") {
         ErrorKind::Auth
-    } else if says("DataNotReady") || told.code == "3003" || (500..600).contains(&status) {
+    } else if is_temporary(told) || (500..600).contains(&status) {
         ErrorKind::Unavailable
     } else if says("InvalidSpace") || status == 404 {
         ErrorKind::NotFound
     } else {
         ErrorKind::Input
     }
+}
+
+/// Failures that pass: data that is not there yet, queries that took too long. The numbers are those that public clients
+/// retry (piano-analytics-api 1.0, go_atinternet).
+fn is_temporary(told: &Told) -> bool {
+    let says = |start: &str| told.code.starts_with(start) || told.name.starts_with(start);
+    says("DataNotReady")
+        || says("Timeout")
+        || says("CancelledRequest")
+        || matches!(told.code.as_str(), "3003" | "2202" | "3009" | "4009")
+}
+
+/// Whether an error says that the data of the period are not there yet.
+pub(super) fn is_not_ready(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable
+        && error
+            .detail()
+            .is_some_and(|detail| detail.starts_with("DataNotReady") || detail.starts_with("3003"))
 }
 
 /// A vendor's message as an error may show it: key and addresses gone, one line, not too long.

@@ -34,7 +34,8 @@
 //!   whether the vendor tells a share or a percentage is not documented. Without its parts it stays as told.
 //! - **Read days that are over**: on a day that goes on, rows shift between two pages, and then the slice fails rather than
 //!   miss one. The next run reads it again.
-//! - **Refused credentials end it**: after the first 401 or 403 this source makes no request any more.
+//! - **Refused credentials end it**: after the first 401 this source makes no request any more. A 403 is of a site: the
+//!   check names it ([`Checked::failed`]), and the others are read.
 //!
 //! Analysts' URLs are read and written by [`PastedUrl`] and [`DataQuery`], and translated by [`DataQuery::translated`].
 //!
@@ -51,6 +52,7 @@ mod catalogue;
 mod error;
 mod filter;
 mod json;
+mod pasted;
 mod period;
 mod query;
 mod report;
@@ -65,6 +67,7 @@ mod written;
 pub use budget::CallBudget;
 pub use builder::AtInternetBuilder;
 pub use filter::{Condition, Filter, Operand, Operator, Scalar};
+pub use pasted::PastedReport;
 pub use period::{Granularity, Moment, Period};
 pub use query::{
     Column, DataQuery, Evolution, MAX_COLUMNS_V2, MAX_COLUMNS_V3, MAX_PAGE, MAX_ROWS, MAX_SEGMENTS, Name,
@@ -76,8 +79,8 @@ pub use url::{Format, Method, PastedUrl, Style, Version};
 pub use visits::{Start, VisitColumns};
 
 use crate::source::{
-    AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Page, SiteFacts, Stream, Totals, Window,
-    plan_by_grain,
+    AnalyticsSource, Capabilities, Checked, Finality, Grain, Kind, Page, SiteFacts, SiteFailure, Stream,
+    Totals, Window, plan_by_grain,
 };
 use api::Api;
 use async_trait::async_trait;
@@ -132,7 +135,7 @@ impl Inner {
     fn site(&self, name: &str) -> Result<&(u64, SiteFacts)> {
         self.sites.iter().find(|(_, site)| site.site == name).ok_or_else(|| {
             Error::new(ErrorKind::Input, SERVICE, "choose a site")
-                .with_detail(format!("there is no site {name:?}"))
+                .with_detail(format!("unknown site {name:?}"))
         })
     }
 
@@ -163,6 +166,7 @@ impl Inner {
         if let Asked::Report(report) = asked {
             query.filter.clone_from(&report.filter);
             query.segments.clone_from(&report.segments);
+            query.options = report.options;
         }
         query
     }
@@ -237,20 +241,15 @@ impl Inner {
 impl AnalyticsSource for AtInternet {
     fn capabilities(&self) -> Capabilities {
         let finality = Finality::After(self.0.finality);
-        let stream =
-            |name: &str, fills| Stream { name: name.to_owned().into(), grain: Grain::Day, fills, finality };
+        let stream = |name: &str, fills| Stream::new(name.to_owned(), Grain::Day, fills, finality);
         let reports = self.0.reports.iter().map(|report| {
             let fills: &'static [Kind] =
                 if report.is_of_the_site() { &[Kind::Metrics] } else { &[Kind::Dimensions] };
             stream(&report.name, fills)
         });
         let visits = self.0.visits.iter().map(|_| stream(VISITS, &[Kind::Sessions]));
-        Capabilities {
-            source: SERVICE,
-            streams: reports.chain(visits).collect(),
-            concurrency: self.0.concurrency,
-            control_totals: true,
-        }
+        let streams = reports.chain(visits).collect();
+        Capabilities::new(SERVICE, streams).concurrency(self.0.concurrency).control_totals(true)
     }
 
     /// The API has no call that only looks: the rows of the first stream are counted, one day, for every site.
@@ -259,20 +258,38 @@ impl AnalyticsSource for AtInternet {
             (Some(report), _) => Asked::Report(report),
             (None, Some(visits)) => Asked::Visits(visits),
             (None, None) => {
-                return Err(Error::new(ErrorKind::Config, SERVICE, "check").with_detail("there is no report"));
+                return Err(Error::new(ErrorKind::Config, SERVICE, "check")
+                    .with_detail("missing report; call `.report()`"));
             }
         };
-        for (id, _) in &self.0.sites {
+        let (mut sites, mut failed, mut first) = (Vec::new(), Vec::new(), None);
+        for (id, site) in &self.0.sites {
             let mut query = self.0.query(asked, *id, NaiveDate::default());
             query.periods = vec![Period::relative(Granularity::Day, -1)];
-            self.0.api.count(&query).await?;
+            match self.0.api.count(&query).await {
+                Ok(_) => sites.push(site.clone()),
+                // The query is in order; yesterday is not there yet, which older days do not depend on.
+                Err(error) if error::is_not_ready(&error) => sites.push(site.clone()),
+                // Of this site: it does not exist, or the key may not read it.
+                Err(error) if error.kind() == ErrorKind::NotFound || error.status() == Some(403) => {
+                    failed.push(SiteFailure::new(site.site.clone(), &error));
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let (true, Some(error)) = (sites.is_empty(), first) {
+            // No site can be read with this key: it is the key.
+            if error.kind() == ErrorKind::Auth {
+                self.0.api.refuse(&error);
+            }
+            return Err(error);
         }
         let version = match self.0.api.version {
             Version::V2 => "2",
             Version::V3 => "3",
         };
-        let sites = self.0.sites.iter().map(|(_, site)| site.clone()).collect();
-        Ok(Checked::new(sites).version(version))
+        Ok(Checked::new(sites).version(version).failed(failed))
     }
 
     /// The API has no list of sites: the configured ones.

@@ -1,7 +1,7 @@
 //! A report of the analyst's own: which columns, of which rows, and what is known about them.
 
 use super::filter::Filter;
-use super::query::{Column, DataQuery, Name, QueryError};
+use super::query::{Column, DataQuery, Name, Options, QueryError};
 use mkt_warehouse::model::MetricKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,7 @@ pub struct Report {
     pub(super) segments: Vec<u64>,
     pub(super) kinds: BTreeMap<Name, MetricKind>,
     pub(super) amounts: BTreeSet<Name>,
+    pub(super) options: Options,
 }
 
 impl Report {
@@ -51,11 +52,12 @@ impl Report {
             segments: Vec::new(),
             kinds: BTreeMap::new(),
             amounts: BTreeSet::new(),
+            options: Options::default(),
         })
     }
 
-    /// The report that a query asks for, day by day: its columns, filter and segments. Its period, order and page are
-    /// the source's affair.
+    /// The report that a query asks for, day by day: its columns, filter, segments and options. Period, order and page
+    /// are set by the source.
     ///
     /// # Errors
     /// A query that compares periods or asks for an evolution: neither has a day.
@@ -73,6 +75,7 @@ impl Report {
         let mut report = Self::of(name, query.columns.iter().map(plain).collect())?;
         report.filter.clone_from(&query.filter);
         report.segments.clone_from(&query.segments);
+        report.options = query.options;
         Ok(report)
     }
 
@@ -87,6 +90,14 @@ impl Report {
     #[must_use]
     pub fn segment(mut self, id: u64) -> Self {
         self.segments.push(id);
+        self
+    }
+
+    /// Options of the query, which change its numbers: whether rows without properties are left out, whether the answer may
+    /// be sampled. Version 3 only.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
         self
     }
 

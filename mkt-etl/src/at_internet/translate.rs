@@ -18,7 +18,7 @@ const NAMES: &[(&str, &str)] = &[
     ("m_visitors", "m_unique_visitors"),
     ("m_vu", "m_unique_visitors"),
     ("m_page_loads", "m_page_loads"),
-    ("m_page_loads_per_visit", "m_page_loads_per_visit"),
+    ("m_page_loads_per_visit", "m_page_loads_per_visits"),
     ("m_bounces", "m_bounces"),
     ("m_bounce_rate", "m_bounce_rate"),
     ("m_time_spent_per_visits", "m_time_spent_per_visits"),

@@ -191,7 +191,10 @@ impl<'a> Parameters<'a> {
     fn read(text: &'a str, offset: usize) -> Result<Self, QueryError> {
         let mut found = Self { values: Vec::new(), key: None, end: offset + text.len() };
         let mut at = offset;
-        for pair in text.split('&') {
+        // `getData??&columns=` has been pasted.
+        let trimmed = text.trim_start_matches('?');
+        at += text.len() - trimmed.len();
+        for pair in trimmed.split('&') {
             let begin = at;
             at += pair.len() + 1;
             if pair.trim().is_empty() {
@@ -259,7 +262,11 @@ impl<'a> Parameters<'a> {
         if let Some(node) = self.node("sort")? {
             query.sort = list(&node, "a column")?;
         }
-        query.filter = self.node("filter")?.map(|node| filter(&node)).transpose()?;
+        // `filter={}` is what an interface writes where nothing is filtered.
+        query.filter = match self.node("filter")? {
+            Some(node) if node.group("a filter").is_ok_and(<[Entry]>::is_empty) => None,
+            node => node.map(|node| filter(&node)).transpose()?,
+        };
         query.segments.extend(self.number::<u64>("segment")?);
         query.evo = self.node("evo")?.map(|node| evolution(&node)).transpose()?;
         query.max_results = self.number("max-results")?;

@@ -1,146 +1,44 @@
 //! Reads a file once to learn which records belong to which day, so that a slice can be read without reading the rest.
 //!
-//! What is kept for each day is a count, a hash and where in the file its records are; not the records. Memory grows
-//! with the days, with [`REMEMBERED`] and with nothing else. A file in the order of time is read twice in all: for the
-//! index, and slice by slice. In another order a day's extents cover records of other days, which are passed over; at
-//! worst every day reads the whole file.
+//! What is kept for each day is a count, a hash and where in the file its records are; not the records. Memory grows with
+//! the days and with nothing else. A file in the order of time is read twice in all: for the index, and slice by slice. In
+//! another order a day's extents cover records of other days, which are passed over; at worst every day reads the whole
+//! file.
 
-use super::Settings;
-use super::records::Raw;
-use super::rows;
-use super::sheet::{Row, SERVICE, Sheet, failed};
+use super::columns::{Column, Columns};
+use super::repeats::{Ids, Repeat, Repeated};
+use super::rows::{self, Formats, Row};
+use super::{FileKind, SERVICE, Settings, failed, failed_input};
 use chrono::NaiveDate;
-use mkt_connect::{Channel, Error, ErrorKind, Result};
-use mkt_warehouse::model::{Campaign, Cost, Event, Session, User};
+use mkt_connect::table::cell::{DateEvidence, DecimalEvidence, DecimalMark, Missing};
+use mkt_connect::table::{Decided, Found, Layout, Record, Table};
+use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::{SliceKey, id};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// How many ids, and how many sessions with a campaign, are remembered while a file is read: the latest. A repeated id
-/// is found if no more than so many records lie between the two. A file with more repeated records than this is refused.
-/// About 100 MB at most.
+/// How many sessions with a campaign are remembered while a file is read: the latest. And how many repeated records a
+/// file may have.
 pub(super) const REMEMBERED: usize = 1_000_000;
 /// The most extents of one day.
 const MAX_EXTENTS: usize = 1024;
 /// Records of a day that lie so near to each other are one extent: reading past some others costs less than a seek.
 const GAP: u64 = 1 << 16;
-
-/// One of the four files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum FileKind {
-    Sessions,
-    Events,
-    Customers,
-    Costs,
-}
-
-impl FileKind {
-    pub(super) const ALL: [Self; 4] = [Self::Sessions, Self::Events, Self::Customers, Self::Costs];
-
-    pub(super) fn stream(self) -> &'static str {
-        match self {
-            Self::Sessions => super::SESSIONS,
-            Self::Events => super::EVENTS,
-            Self::Customers => super::CUSTOMERS,
-            Self::Costs => super::COSTS,
-        }
-    }
-
-    /// The columns that must be there.
-    pub(super) fn needs(self) -> &'static [&'static str] {
-        match self {
-            Self::Sessions => rows::SESSIONS,
-            Self::Events => rows::EVENTS,
-            Self::Customers => rows::CUSTOMERS,
-            Self::Costs => rows::COSTS,
-        }
-    }
-
-    /// The columns of which something is made.
-    pub(super) fn uses(self) -> Vec<&'static str> {
-        match self {
-            Self::Sessions => [rows::SESSIONS, &["device", "landing_url", "referrer"]].concat(),
-            Self::Events => [rows::EVENTS, rows::EVENTS_MAY].concat(),
-            Self::Costs => self.needs().to_vec(),
-            Self::Customers => rows::CUSTOMERS_MAY.to_vec(),
-        }
-    }
-
-    /// The day whose slice a row belongs to; one for all where the stream has no days.
-    pub(super) fn place(self, row: &Row<'_>, settings: &Settings) -> Result<NaiveDate, String> {
-        match self {
-            Self::Sessions => rows::day_of(row, "start_time", settings),
-            Self::Events => rows::day_of(row, "timestamp", settings),
-            Self::Customers | Self::Costs => Ok(whole_day()),
-        }
-    }
-}
+/// Records that are looked at to find out how dates are written.
+const SAMPLE: usize = 1000;
+/// Distinct words that are counted.
+const WORDS: usize = 100;
+/// Reasons that are kept for the answer.
+const REASONS: usize = 5;
 
 /// The day that stands for a slice without days.
 pub(super) fn whole_day() -> NaiveDate {
     SliceKey::whole(SERVICE, "", "").from
-}
-
-/// A row of any of the files.
-#[derive(Debug)]
-pub(super) enum Mapped {
-    Session(Session),
-    Event(Event),
-    User(User),
-    Cost(Cost, [String; 3]),
-}
-
-impl Mapped {
-    /// Maps a row, with the campaign of its session.
-    pub(super) fn of(
-        kind: FileKind,
-        row: &Row<'_>,
-        settings: &Settings,
-        comma: bool,
-        campaign: Option<String>,
-    ) -> Result<Self, String> {
-        Ok(match kind {
-            FileKind::Sessions => Self::Session(rows::session(row, settings, campaign)?),
-            FileKind::Events => Self::Event(rows::event(row, settings, comma, campaign)?),
-            FileKind::Customers => Self::User(rows::user(row, settings, whole_day())?),
-            FileKind::Costs => {
-                let (cost, names) = rows::cost(row, settings, comma)?;
-                Self::Cost(cost, names)
-            }
-        })
-    }
-
-    /// A hash of what identifies it in its table.
-    fn identity(&self) -> i64 {
-        match self {
-            Self::Session(session) => id::stable_hash(&[&session.session_id]),
-            Self::Event(event) => event.event_id,
-            Self::User(user) => id::stable_hash(&[&user.user_id]),
-            Self::Cost(cost, _) => {
-                id::stable_hash(&[&cost.day.to_string(), cost.channel.as_str(), &cost.campaign_id])
-            }
-        }
-    }
-}
-
-/// A campaign as costs know it, to be declared.
-pub(super) fn campaign(cost: &Cost, names: &[String; 3], channel: Channel, settings: &Settings) -> Campaign {
-    let [tag_source, tag_medium, name] = names.clone();
-    Campaign {
-        campaign_id: cost.campaign_id.clone(),
-        tag_source,
-        tag_medium,
-        name,
-        channel,
-        declared_by: "auto".to_owned(),
-        first_seen: crate::zone::day_start(cost.day, settings.zone),
-        vendor_ref: None,
-        source: SERVICE.to_owned(),
-        site: settings.site.clone(),
-        day: cost.day,
-    }
 }
 
 /// Records that follow each other in the file.
@@ -158,15 +56,6 @@ pub(super) struct Day {
     pub(super) extents: Vec<Extent>,
 }
 
-/// What a later record with the id of an earlier one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// The same record again.
-    Same,
-    /// Another record.
-    Other,
-}
-
 /// When a file was what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
@@ -175,7 +64,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(path: &std::path::Path) -> Result<Self> {
+    pub(super) fn of(path: &Path) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(|cause| failed(path, cause))?;
         Ok(Self { length: metadata.len(), modified: metadata.modified().ok() })
     }
@@ -184,8 +73,12 @@ impl Stamp {
 /// What one reading of a file found.
 #[derive(Debug)]
 pub(super) struct Index {
-    pub(super) sheet: Sheet,
+    path: PathBuf,
     pub(super) stamp: Stamp,
+    pub(super) layout: Layout,
+    pub(super) columns: Columns,
+    pub(super) formats: Formats,
+    pub(super) found: Found,
     pub(super) days: BTreeMap<NaiveDate, Day>,
     /// By offset.
     pub(super) repeats: HashMap<u64, Repeat>,
@@ -193,6 +86,13 @@ pub(super) struct Index {
     campaigns: Remembered<Arc<str>>,
     /// Of `events.csv`: a hash of the campaigns that were seen on a day.
     tags: BTreeMap<NaiveDate, Sha256>,
+    pub(super) records: u64,
+    /// Words for channels that are not known, with how many records have them.
+    pub(super) unknown_channels: BTreeMap<String, u64>,
+    /// Words for events that are read as another name, with how many records have them.
+    pub(super) renamed_events: BTreeMap<(String, String), u64>,
+    /// The first records that do not fit: line and reason.
+    pub(super) reasons: Vec<(u64, String)>,
 }
 
 /// The latest entries of a map.
@@ -222,88 +122,245 @@ impl<V> Remembered<V> {
     }
 }
 
+/// A record that has no day of its own: where it is, and a hash of its bytes.
+struct Waiting {
+    line: u64,
+    offset: u64,
+    end: u64,
+    raw: Vec<u8>,
+}
+
+/// A file, opened: its layout, its columns and how its cells are written.
+pub(super) struct Opened {
+    pub(super) table: Table<File>,
+    pub(super) columns: Columns,
+    pub(super) formats: Formats,
+}
+
+/// Opens a file and reads its header.
+pub(super) fn open(path: &Path, kind: FileKind, settings: &Settings) -> Result<Opened> {
+    let reader = File::open(path).map_err(|cause| failed(path, cause))?;
+    let table = settings.read.open(reader).map_err(|cause| match is_json(path) {
+        true => failed_input(format!(
+            "{} is JSON, not delimited text: write its fields into columns (a header, one row for each object)",
+            path.display()
+        )),
+        false => super::unreadable(path, cause),
+    })?;
+    let columns = Columns::plan(table.header(), kind, &settings.renamed, path)?;
+    let preset = columns.preset;
+    let order = settings.date_order.or(preset.and_then(|preset| preset.date_order));
+    let epoch = settings.epoch.or(preset.and_then(|preset| preset.epoch));
+    let time = settings.time.clone().date_order(order).epoch(epoch);
+    let formats = Formats { time, mark: settings.decimal_mark, order, missing: Missing::usual() };
+    Ok(Opened { table, columns, formats })
+}
+
+/// Whether a file that cannot be read as a table begins as JSON does.
+fn is_json(path: &Path) -> bool {
+    let mut first = [0_u8; 1];
+    let read = File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut first));
+    read.is_ok() && matches!(first[0], b'{' | b'[')
+}
+
+/// The order of day and month that the file proves, where its first records need one.
+fn proven_order(
+    path: &Path,
+    kind: FileKind,
+    opened: &Opened,
+    settings: &Settings,
+) -> Result<Option<Decided<mkt_connect::table::cell::DateOrder>>> {
+    if opened.formats.order.is_some() {
+        return Ok(None);
+    }
+    let wanted = match kind {
+        FileKind::Sessions => [Column::StartTime, Column::EndTime],
+        FileKind::Events => [Column::Timestamp, Column::Timestamp],
+        FileKind::Customers => [Column::SignedUpAt, Column::ConsentSince],
+        FileKind::Costs => [Column::Day, Column::Day],
+    };
+    let at: Vec<usize> = wanted.iter().filter_map(|column| opened.columns.at(*column)).collect();
+    let reader = File::open(path).map_err(|cause| failed(path, cause))?;
+    let mut table = settings.read.open(reader).map_err(|cause| super::unreadable(path, cause))?;
+    let mut evidence = DateEvidence::default();
+    let (mut seen, mut needed) = (0, false);
+    while let Some(row) = table.next().map_err(|cause| super::unreadable(path, cause))? {
+        let Ok(record) = row else { continue };
+        seen += 1;
+        for index in &at {
+            let cell = record.cell(*index);
+            needed |= matches!(cell.as_bytes(), [_, b'/' | b'-' | b'.', ..] | [_, _, b'/' | b'-' | b'.', ..]);
+            evidence.see(cell, record.line());
+        }
+        if seen >= SAMPLE && !needed {
+            return Ok(None);
+        }
+    }
+    Ok(evidence.decide(None))
+}
+
 impl Index {
     /// Reads a file.
     ///
     /// # Errors
-    /// Of the file; `Input` for one without a record that fits, or with more than [`REMEMBERED`] repeated ones.
-    pub(super) fn build(sheet: Sheet, kind: FileKind, settings: &Settings) -> Result<Self> {
-        Self::build_within(sheet, kind, settings, REMEMBERED)
+    /// Of the file; `Input` for one with records and none that fits, or with more than [`REMEMBERED`] repeated ones.
+    pub(super) fn build(path: &Path, kind: FileKind, settings: &Settings) -> Result<Self> {
+        Self::build_within(path, kind, settings, REMEMBERED)
     }
 
-    fn build_within(sheet: Sheet, kind: FileKind, settings: &Settings, most_repeats: usize) -> Result<Self> {
-        let path = sheet.path().to_owned();
-        let stamp = Stamp::of(&path)?;
-        let comma = sheet.delimiter() != b',';
+    #[expect(clippy::too_many_lines, reason = "one pass over the file")]
+    fn build_within(path: &Path, kind: FileKind, settings: &Settings, most_repeats: usize) -> Result<Self> {
+        let stamp = Stamp::of(path)?;
+        let mut opened = open(path, kind, settings)?;
+        let order = proven_order(path, kind, &opened, settings)?;
+        if let Some(order) = &order {
+            opened.formats.order = Some(order.value);
+            opened.formats.time = opened.formats.time.clone().date_order(order.value);
+        }
+        let Opened { mut table, columns, mut formats } = opened;
         let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
-        let mut repeats = HashMap::new();
-        let mut seen: Remembered<i64> = Remembered::new();
+        let mut ids = Ids::new();
         let mut campaigns: Remembered<Arc<str>> = Remembered::new();
         let mut names: HashMap<String, Arc<str>> = HashMap::new();
         let mut tags: BTreeMap<NaiveDate, Sha256> = BTreeMap::new();
-        let mut records = sheet.records()?;
-        let mut fields = sheet.fields();
+        let mut marks = DecimalEvidence::default();
+        let amounts: Vec<usize> = [Column::Revenue, Column::Cost, Column::UnitPrice]
+            .iter()
+            .filter_map(|column| columns.at(*column))
+            .collect();
+        let (mut unknown_channels, mut renamed_events) = (BTreeMap::new(), BTreeMap::new());
+        let (mut records, mut reasons) = (0, Vec::new());
         let mut today = None;
         // Records before the first that has a day: they belong to that one's.
-        let mut waiting: Vec<Raw> = Vec::new();
-        while let Some(raw) = records.next().map_err(|cause| failed(&path, cause))? {
-            let row = sheet.row(&raw, &mut fields);
+        let mut waiting: Vec<Waiting> = Vec::new();
+        while let Some(next) = table.next().map_err(|cause| super::unreadable(path, cause))? {
+            records += 1;
+            let (line, offset, end, raw, row) = match &next {
+                Ok(record) => {
+                    let row = Row { record: *record, columns: &columns, formats: &formats, settings, seq: 0 };
+                    (record.line(), record.offset(), record.end(), record.raw(), Some(row))
+                }
+                Err(row) => {
+                    note(&mut reasons, row.line, &row.reason.to_string());
+                    (row.line, row.offset, row.offset + 1, row.raw(), None)
+                }
+            };
             // A record whose day does not read belongs to the day of the record before it.
-            let placed = row.as_ref().ok().and_then(|row| kind.place(row, settings).ok());
+            let placed = row.as_ref().map(|row| kind.place(row));
+            if let Some(Err(reason)) = &placed {
+                note(&mut reasons, line, &reason.to_string());
+            }
+            let placed = placed.and_then(std::result::Result::ok);
             let Some(day) = placed.or(today) else {
                 if waiting.len() >= 10_000 {
-                    return Err(Error::new(ErrorKind::Input, SERVICE, "read a file").with_detail(format!(
-                        "the first 10 000 records of {} do not fit: are these the right columns?",
-                        path.display()
-                    )));
+                    return Err(nothing_fits(path, "the first 10 000 records", &reasons));
                 }
                 // Their bytes are only wanted for the hash of the day.
-                let digest = id::stable_hash(&[&String::from_utf8_lossy(&raw.bytes)]);
-                waiting.push(Raw { bytes: digest.to_be_bytes().to_vec(), ..raw });
+                let digest = id::stable_hash(&[&String::from_utf8_lossy(raw)]);
+                waiting.push(Waiting { line, offset, end, raw: digest.to_be_bytes().to_vec() });
                 continue;
             };
             today = Some(day);
             let entry = days.entry(day).or_default();
-            waiting.drain(..).for_each(|raw| entry.add(&raw));
-            entry.add(&raw);
-            let Ok(row) = row else { continue };
-            if kind == FileKind::Events
-                && let (Some(session), Some(campaign)) = rows::session_and_campaign(&row)
-            {
-                let tag = tags.entry(day).or_default();
-                tag.update(session.as_bytes());
-                tag.update([0]);
-                tag.update(campaign.as_bytes());
-                tag.update([0]);
-                let campaign = names.entry(campaign).or_insert_with_key(|name| Arc::from(name.as_str()));
-                campaigns.put(session_key(&session), Arc::clone(campaign));
+            waiting.drain(..).for_each(|held| entry.add(held.line, held.offset, held.end, &held.raw));
+            entry.add(line, offset, end, raw);
+            let Some(row) = row.filter(|row| !row.is_further_line()) else { continue };
+            for index in &amounts {
+                marks.see(mkt_connect::table::cell::split_currency(row.record.cell(*index)).0, line);
             }
-            let Ok(mapped) = Mapped::of(kind, &row, settings, comma, None) else { continue };
-            let cells: Vec<&str> = row.cells().iter().map(String::as_str).collect();
-            let (identity, content) = (mapped.identity(), id::stable_hash(&cells));
-            let repeat = match seen.held.get(&identity) {
-                Some(earlier) if *earlier == content => Repeat::Same,
-                Some(_) => Repeat::Other,
-                None => {
-                    seen.put(identity, content);
-                    continue;
+            if kind == FileKind::Events {
+                if let (Some(session), Some(campaign)) = rows::session_and_campaign(&row) {
+                    let tag = tags.entry(day).or_default();
+                    tag.update(session.as_bytes());
+                    tag.update([0]);
+                    tag.update(campaign.as_bytes());
+                    tag.update([0]);
+                    let campaign = names.entry(campaign).or_insert_with_key(|name| Arc::from(name.as_str()));
+                    campaigns.put(session_key(&session), Arc::clone(campaign));
                 }
-            };
-            if repeats.len() >= most_repeats {
-                return Err(Error::new(ErrorKind::Input, SERVICE, "read a file").with_detail(format!(
-                    "more than {most_repeats} records of {} repeat an earlier one: is it one export?",
-                    path.display()
-                )));
+                if let (Some(word), Ok(event)) = (row.get(Column::EventType), row.event_type())
+                    && word != event.as_str()
+                {
+                    count(&mut renamed_events, (shown_word(word), event.as_str().to_owned()));
+                }
             }
-            repeats.insert(raw.offset, repeat);
-            days.entry(day).or_default().judge(repeat);
+            if kind != FileKind::Customers
+                && let Some(word) = row.unknown_channel()
+            {
+                count(&mut unknown_channels, shown_word(&word));
+            }
+            match kind.identity(&row) {
+                Ok(identity) => {
+                    let content = content_of(&row.record);
+                    ids.add(identity, content, offset, day).map_err(|cause| failed(path, cause))?;
+                }
+                Err(reason) if placed.is_some() => note(&mut reasons, line, &reason.to_string()),
+                Err(_) => {}
+            }
         }
         if !waiting.is_empty() {
-            // Nothing in the file has a day. Said once, when the file is first read.
-            return Err(Error::new(ErrorKind::Input, SERVICE, "read a file")
-                .with_detail(format!("no record of {} fits: are these the right columns?", path.display())));
+            return Err(nothing_fits(path, &format!("none of {records} records"), &reasons));
         }
-        Ok(Self { sheet, stamp, days, repeats, campaigns, tags })
+        let repeated = ids.finish(most_repeats).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::InvalidData => failed_input(format!(
+                "more than {most_repeats} records of {} repeat an earlier one: is it one export?",
+                path.display()
+            )),
+            _ => failed(path, cause),
+        })?;
+        let mut repeats = HashMap::with_capacity(repeated.len());
+        for Repeated { offset, day, repeat } in repeated {
+            days.entry(day).or_default().judge(repeat);
+            repeats.insert(offset, repeat);
+        }
+        let mark = marks.decide(settings.decimal_mark);
+        formats.mark = mark.as_ref().map(|mark| mark.value);
+        let layout = table.layout().clone();
+        let mut found = table.found().clone();
+        for (index, name) in columns.read() {
+            found.read_as(index, name);
+        }
+        for (index, name) in columns.others() {
+            if kind == FileKind::Events {
+                found.read_as(*index, format!("property {name}"));
+            }
+        }
+        for index in &amounts {
+            if let Some(column) = found.columns.get_mut(*index) {
+                column.decimal_mark = mark;
+            }
+        }
+        if let (Some(order), Some(index)) =
+            (order, columns.at(Column::Timestamp).or(columns.at(Column::StartTime)))
+            && let Some(column) = found.columns.get_mut(index)
+        {
+            column.date_order = Some(order);
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            stamp,
+            layout,
+            columns,
+            formats,
+            found,
+            days,
+            repeats,
+            campaigns,
+            tags,
+            records,
+            unknown_channels,
+            renamed_events,
+            reasons,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's name without its folder.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 
     /// The campaign that a session came by.
@@ -320,10 +377,51 @@ impl Index {
     pub(super) fn tags_of(&self, day: NaiveDate) -> String {
         hex(self.tags.get(&day).cloned().unwrap_or_default())
     }
+
+    /// Changes when the meaning of the cells does.
+    pub(super) fn meaning(&self) -> String {
+        let mark: Option<DecimalMark> = self.formats.mark;
+        format!("{} {mark:?} {:?} {:?}", self.columns.signature(), self.formats.order, self.formats.time)
+    }
+}
+
+fn note(reasons: &mut Vec<(u64, String)>, line: u64, reason: &str) {
+    if reasons.len() < REASONS {
+        reasons.push((line, crate::clean::without_addresses(reason).into_owned()));
+    }
+}
+
+fn count<K: Ord>(words: &mut BTreeMap<K, u64>, word: K) {
+    if words.len() < WORDS || words.contains_key(&word) {
+        *words.entry(word).or_default() += 1;
+    }
+}
+
+/// A word of a file as an answer may show it.
+fn shown_word(word: &str) -> String {
+    crate::clean::raw_text(word.as_bytes(), 60)
+}
+
+fn nothing_fits(path: &Path, what: &str, reasons: &[(u64, String)]) -> Error {
+    let first: Vec<String> =
+        reasons.iter().take(3).map(|(line, reason)| format!("line {line}: {reason}")).collect();
+    Error::new(ErrorKind::Input, SERVICE, "read a file").with_detail(format!(
+        "{what} of {} can be placed on a day; {}; map other columns (theirs=ours) or declare the time format",
+        path.display(),
+        first.join("; ")
+    ))
+}
+
+fn content_of(record: &Record<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(record.raw());
+    hasher.finish()
 }
 
 fn session_key(session: &str) -> i64 {
-    id::stable_hash(&["session", session])
+    let mut hasher = DefaultHasher::new();
+    hasher.write(session.as_bytes());
+    hasher.finish().cast_signed()
 }
 
 pub(super) fn hex(hash: Sha256) -> String {
@@ -331,7 +429,7 @@ pub(super) fn hex(hash: Sha256) -> String {
 }
 
 impl Day {
-    /// A verdict depends on records of other days: it is hashed beside the record.
+    /// A verdict depends on records of other days: it is hashed after the records.
     fn judge(&mut self, repeat: Repeat) {
         // No record is so long: a verdict is never taken for a length.
         let mark = match repeat {
@@ -341,45 +439,14 @@ impl Day {
         self.hash.update(mark.to_be_bytes());
     }
 
-    fn add(&mut self, raw: &Raw) {
+    fn add(&mut self, line: u64, offset: u64, end: u64, raw: &[u8]) {
         self.records += 1;
-        self.hash.update((raw.bytes.len() as u64).to_be_bytes());
-        self.hash.update(&raw.bytes);
+        self.hash.update((raw.len() as u64).to_be_bytes());
+        self.hash.update(raw);
         let full = self.extents.len() >= MAX_EXTENTS;
         match self.extents.last_mut() {
-            Some(last) if full || raw.offset - last.end <= GAP => last.end = raw.end,
-            _ => self.extents.push(Extent { offset: raw.offset, line: raw.line, end: raw.end }),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::sheet::Encoding;
-    use super::*;
-    use mkt_connect::Currency;
-
-    #[test]
-    fn a_file_of_repeats_is_refused_at_the_bound_and_not_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("customers.csv");
-        let settings = Settings {
-            site: "shop".to_owned(),
-            zone: chrono_tz::UTC,
-            times_in: chrono_tz::UTC,
-            currency: Currency::EUR,
-            key: None,
-        };
-        for (repeats, fits) in [(2, true), (3, false)] {
-            std::fs::write(&path, format!("user_id\nu1\n{}", "u1\n".repeat(repeats))).unwrap();
-            let sheet = Sheet::open(&path, Encoding::Detect, &HashMap::new(), rows::CUSTOMERS).unwrap();
-            match Index::build_within(sheet, FileKind::Customers, &settings, 2) {
-                Ok(index) => assert!(fits && index.repeats.len() == 2),
-                Err(error) => {
-                    assert!(!fits && error.kind() == ErrorKind::Input, "{error}");
-                    assert!(error.to_string().contains("more than 2 records"), "{error}");
-                }
-            }
+            Some(last) if full || offset.saturating_sub(last.end) <= GAP => last.end = end.max(last.end),
+            _ => self.extents.push(Extent { offset, line, end }),
         }
     }
 }

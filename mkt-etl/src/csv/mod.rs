@@ -1,4 +1,4 @@
-//! A site whose traffic, customers and costs come as CSV files, in the course's columns.
+//! A source of delimited text files: sessions, events, customers and costs of one site.
 //!
 //! | stream | file | columns | fills |
 //! |---|---|---|---|
@@ -7,34 +7,45 @@
 //! | `customers` | customers.csv | user_id; may: lang, consent_marketing, consent_since, signed_up_at, segment, sex, age_band, occupation | `users`, without `email` and `first_name` |
 //! | `costs` | costs.csv | day, channel, source, medium, campaign, impressions, clicks, cost, currency | `costs`, `campaigns` |
 //!
+//! Files are read by [`mkt_connect::table`]: encoding, delimiter and header are found, columns are matched without case,
+//! accents, spaces and underscores, and by usual synonyms; other names by [`CsvBuilder::rename`]. Exports of known shape
+//! are recognised by their header (RetailRocket, REES46, Olist orders, UCI Online Retail, Shopify orders, GA4 events).
+//! **What was found is in [`CsvSource::findings`]**: nothing is guessed without saying so.
+//!
 //! - Sessions and events are sliced by day in the site's zone; customers and costs are one slice each.
-//! - Several exports of one kind live side by side under keys of their own, see [`CsvBuilder::key`].
-//! - Events of a file without event_id are known by the file's key and all their cells; a record with the same cells as
-//!   an earlier one is then a duplicate.
-//! - Times without an offset are times of [`CsvBuilder::times_in`] (UTC unless told otherwise). Comma, semicolon or tab,
-//!   found out from the header; a decimal comma where the comma is not the delimiter. UTF-8, or Windows-1252 record by
-//!   record. Other column names by [`CsvBuilder::rename`].
-//! - A record that does not fit is set aside with line, offset, bytes (addresses replaced) and reason; one whose day does
-//!   not read is set aside with the slice of the record before it. A record that repeats an earlier one is a duplicate;
-//!   another record with an id that is taken is set aside. `read = loaded + quarantined + duplicates`.
+//! - Several exports of one kind stand side by side under keys of their own, see [`CsvBuilder::key`]. A row that stands
+//!   already under another key stays there and counts as a duplicate.
+//! - Events of a file without event_id are known by all their cells; a record with the same cells as an earlier one is
+//!   then a duplicate.
+//! - **Times** without an offset are times of [`CsvBuilder::times_in`] (default: UTC). `03/04/2026` needs a date order that
+//!   is declared or proven by the file, numbers since 1970 need [`CsvBuilder::epoch`].
+//! - **Amounts** need a decimal mark that is declared or proven by the file: what stays ambiguous (`1.234` alone) is
+//!   quarantined with the option named. An amount that does not fit `DECIMAL(10,2)` is quarantined. The revenue of a
+//!   `refund` is taken off, whether the file writes it with a minus or without.
+//! - **Channels**: names of Google Analytics, Matomo and AT Internet, `source / medium`, and usual words are known
+//!   ([`crate::channel::of_name`]); [`CsvBuilder::channel`] adds others. An unknown word becomes `other`, is counted in the
+//!   findings, and is kept in `channel_detail`.
+//! - A record that does not fit is quarantined with line, offset, bytes (addresses replaced) and reason; one whose day does
+//!   not read is in the slice of the record before it. A record that repeats an earlier one is a duplicate; another
+//!   record with an id that is taken is quarantined, whatever the distance. `read = loaded + quarantined + duplicates`.
 //! - Other columns of sessions and costs are kept beside the rows (`etl_extras`) and named (`etl_drift`); those of
 //!   customers are named and not kept, since they may be telephone numbers.
-//! - The revenue of a `refund` is taken off, whether the file writes it with a minus or without.
-//! - A session's campaign, and that of its later events, is the one in the URL of an event that names this session in
-//!   `properties.session_id`.
-//! - Memory: a file is read once for an index (a few numbers a day, the last million ids, at most a million repeated
-//!   records: a file with more is refused), then slice by slice, in pages of 1 000 records. No record may be longer than
-//!   1 MiB. A file in the order of time is read twice in all; one in no order at worst once for each day.
+//! - A session's campaign, and that of its later events, is the one in the URL of an event that names this session.
+//! - **Memory**: a file is read once for an index (a few numbers a day, ids in memory up to a million and in temporary files
+//!   beyond, at most a million repeated records), then slice by slice, in pages of 1 000 records. No record may be longer
+//!   than 1 MiB. A file in the order of time is read twice in all; one in no order at worst once for each day.
 //! - A settled slice is read again when its records have changed, and only then. The control total is the number of
 //!   records that the index counted.
 
+mod columns;
 mod index;
-mod records;
+mod load;
+mod preset;
+mod repeats;
 mod rows;
-mod sheet;
-mod value;
 
-pub use sheet::Encoding;
+pub use load::{Load, Loaded};
+pub(crate) use rows::fits_amount;
 
 use crate::source::{
     AnalyticsSource, Capabilities, Change, Checked, Drift, Extra, Finality, Grain, Kind, Page, Rejected,
@@ -43,21 +54,31 @@ use crate::source::{
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use columns::Column;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use index::{FileKind, Index, Mapped, Repeat, Stamp};
-use mkt_connect::{Currency, Error, ErrorKind, Result};
+use index::{Index, Stamp, whole_day};
+use mkt_connect::table::cell::{DateOrder, DecimalMark, Epoch, TimeFormat};
+use mkt_connect::table::{Encoding, Found, Quarantined, ReadError, ReadOptions, Record};
+use mkt_connect::{Channel, Currency, Error, ErrorKind, Result};
 use mkt_warehouse::SliceKey;
-use mkt_warehouse::model::{Campaign, EventType, Json};
-use records::Raw;
+use mkt_warehouse::model::{Campaign, Cost, Json};
+use repeats::Repeat;
+use rows::Row;
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sheet::{Fields, Row, SERVICE, Sheet, failed};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::fmt;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
+
+/// The name in the `source` column.
+const SERVICE: &str = "csv";
 
 /// The stream of sessions.
 pub const SESSIONS: &str = "sessions";
@@ -70,6 +91,49 @@ pub const COSTS: &str = "costs";
 
 /// Records in a page.
 const PAGE: u64 = 1000;
+/// The longest key, in characters.
+const MAX_KEY: usize = 200;
+
+/// One of the four files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum FileKind {
+    Sessions,
+    Events,
+    Customers,
+    Costs,
+}
+
+impl FileKind {
+    const ALL: [Self; 4] = [Self::Sessions, Self::Events, Self::Customers, Self::Costs];
+
+    fn stream(self) -> &'static str {
+        match self {
+            Self::Sessions => SESSIONS,
+            Self::Events => EVENTS,
+            Self::Customers => CUSTOMERS,
+            Self::Costs => COSTS,
+        }
+    }
+
+    /// The day whose slice a row belongs to; one for all where the stream has no days.
+    fn place(self, row: &Row<'_>) -> std::result::Result<NaiveDate, mkt_connect::table::Reason> {
+        match self {
+            Self::Sessions => row.day(Column::StartTime),
+            Self::Events => row.day(Column::Timestamp),
+            Self::Customers | Self::Costs => Ok(whole_day()),
+        }
+    }
+
+    /// A hash of what identifies a row in its table; why it is none.
+    fn identity(self, row: &Row<'_>) -> std::result::Result<i64, mkt_connect::table::Reason> {
+        match self {
+            Self::Sessions => rows::session_identity(row),
+            Self::Events => rows::event_identity(row),
+            Self::Customers => rows::user_identity(row),
+            Self::Costs => rows::cost_identity(row),
+        }
+    }
+}
 
 /// What a row needs to know.
 #[derive(Debug, Clone)]
@@ -79,6 +143,13 @@ pub(crate) struct Settings {
     times_in: Tz,
     currency: Currency,
     key: Option<String>,
+    read: ReadOptions,
+    renamed: BTreeMap<String, String>,
+    time: TimeFormat,
+    date_order: Option<DateOrder>,
+    epoch: Option<Epoch>,
+    decimal_mark: Option<DecimalMark>,
+    channels: BTreeMap<String, Channel>,
 }
 
 impl Settings {
@@ -98,9 +169,7 @@ pub struct CsvSource(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
-    encoding: Encoding,
-    renamed: HashMap<String, String>,
-    files: HashMap<FileKind, PathBuf>,
+    files: BTreeMap<FileKind, PathBuf>,
     indexes: Mutex<HashMap<FileKind, Arc<Index>>>,
 }
 
@@ -108,9 +177,55 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub struct CsvBuilder {
     settings: Settings,
-    encoding: Encoding,
-    renamed: HashMap<String, String>,
-    files: HashMap<FileKind, PathBuf>,
+    files: BTreeMap<FileKind, PathBuf>,
+    invalid_time_format: Option<String>,
+}
+
+/// What was found out about a file, for the answer of whoever loads it. `Display` gives lines of text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FileFindings {
+    /// The file's name.
+    pub file: String,
+    /// The stream that it fills: `events`, `events:key`.
+    pub stream: String,
+    /// The known export that the file is, recognised by its header.
+    pub export: Option<&'static str>,
+    /// Records, without the header.
+    pub records: u64,
+    /// Encoding, delimiter, columns.
+    pub table: Found,
+    /// Words for channels that are not known, and in how many records; they are read as `other`.
+    pub unknown_channels: BTreeMap<String, u64>,
+    /// Words for events that were read as another name (`commande -> purchase`), and in how many records.
+    pub renamed_events: BTreeMap<String, u64>,
+    /// What a reader of the numbers should know.
+    pub notes: Vec<String>,
+    /// The first records that do not fit, with line and reason.
+    pub first_reasons: Vec<String>,
+}
+
+impl fmt::Display for FileFindings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} records", self.file, self.records)?;
+        if let Some(export) = self.export {
+            write!(f, ", read as {export}")?;
+        }
+        writeln!(f)?;
+        for line in self.table.to_string().lines() {
+            writeln!(f, "  {line}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  {note}")?;
+        }
+        for (words, records) in &self.renamed_events {
+            writeln!(f, "  event {words} ({records} records)")?;
+        }
+        for (word, records) in &self.unknown_channels {
+            writeln!(f, "  unknown channel {word:?}, read as other ({records} records)")?;
+        }
+        Ok(())
+    }
 }
 
 impl CsvSource {
@@ -124,15 +239,19 @@ impl CsvSource {
                 times_in: Tz::UTC,
                 currency: Currency::EUR,
                 key: None,
+                read: ReadOptions::new(),
+                renamed: BTreeMap::new(),
+                time: TimeFormat::new(),
+                date_order: None,
+                epoch: None,
+                decimal_mark: None,
+                channels: BTreeMap::new(),
             },
-            encoding: Encoding::Detect,
-            renamed: HashMap::new(),
-            files: HashMap::new(),
+            files: BTreeMap::new(),
+            invalid_time_format: None,
         }
     }
-}
 
-impl CsvSource {
     /// The days of which sessions or events are in the files: from the first to the last, in the site's zone; `None`
     /// when there are none. Reads the files, unless they were read before.
     ///
@@ -161,6 +280,43 @@ impl CsvSource {
         })
         .await
     }
+
+    /// What was found out about each file. Reads the files, unless they were read before.
+    ///
+    /// # Errors
+    /// As [`check`](AnalyticsSource::check).
+    pub async fn findings(&self) -> Result<Vec<FileFindings>> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let mut all = Vec::new();
+            for kind in FileKind::ALL {
+                if let Some(index) = inner.index(kind)? {
+                    all.push(inner.findings(kind, &index));
+                }
+            }
+            Ok(all)
+        })
+        .await
+    }
+}
+
+/// The key under which a file is kept unless another is given: its path as given, in which characters other than letters,
+/// digits, `.`, `_`, `-` and `/` become `_`. A path that this changes, or that is long, also gets a hash of itself, so
+/// that no two paths share a key.
+#[must_use]
+pub fn key_of(path: &Path) -> String {
+    let text = path.to_string_lossy().replace('\\', "/");
+    let key: String = text.chars().map(|c| if is_key(c) { c } else { '_' }).collect();
+    if key == text && (1..=MAX_KEY).contains(&key.chars().count()) {
+        return key;
+    }
+    let hash = mkt_warehouse::id::stable_hash(&["key", &text]);
+    let tail: String = key.chars().rev().take(MAX_KEY - 17).collect::<Vec<_>>().into_iter().rev().collect();
+    format!("{tail}-{hash:016x}")
+}
+
+fn is_key(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/')
 }
 
 impl CsvBuilder {
@@ -208,69 +364,181 @@ impl CsvBuilder {
     }
 
     /// A name for these files, so that they stand beside others of the same site: the streams are then called
-    /// `events:key`, and loading replaces what was loaded under this key and nothing else. Default: none.
+    /// `events:key`, and loading replaces what was loaded under this key and nothing else. Default: none. See [`key_of`].
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.settings.key = Some(key.into());
         self
     }
 
-    /// How bytes are read as text. Default: [`Encoding::Detect`].
+    /// Declares the encoding. Default: found out.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
-        self.encoding = encoding;
+        self.settings.read = self.settings.read.encoding(encoding);
         self
     }
 
-    /// Reads the column `theirs` of the files as `ours`: `rename("visitor", "user_id")`. Upper and lower case are the
-    /// same.
+    /// Declares the delimiter. Default: found out.
+    #[must_use]
+    pub fn delimiter(mut self, delimiter: u8) -> Self {
+        self.settings.read = self.settings.read.delimiter(delimiter);
+        self
+    }
+
+    /// Skips so many lines before the header. Default: 0.
+    #[must_use]
+    pub fn skip_lines(mut self, lines: u64) -> Self {
+        self.settings.read = self.settings.read.skip_lines(lines);
+        self
+    }
+
+    /// Reads the column `theirs` of the files as `ours`: `rename("visitor", "user_id")`. Names are compared without case,
+    /// accents, spaces and underscores. A name that is none of ours is what the property is called.
     #[must_use]
     pub fn rename(mut self, theirs: &str, ours: &str) -> Self {
-        self.renamed.insert(theirs.trim().to_lowercase(), ours.to_owned());
+        self.settings.renamed.insert(columns::folded(theirs), ours.trim().to_lowercase());
+        self
+    }
+
+    /// Declares how timestamps are written, as a command's option names it: `epoch-s`, `epoch-ms`, `epoch-us`, `day-first`,
+    /// `month-first`, or a pattern of [`chrono::format::strftime`] such as `%d.%m.%Y %H:%M`. Anything else is an error of
+    /// [`build`](Self::build).
+    #[must_use]
+    pub fn time_format(mut self, format: &str) -> Self {
+        match format.trim() {
+            "epoch-s" => self.epoch(Epoch::Seconds),
+            "epoch-ms" => self.epoch(Epoch::Milliseconds),
+            "epoch-us" => self.epoch(Epoch::Microseconds),
+            pattern if pattern.contains('%') => self.time_pattern(pattern),
+            order => match order.parse() {
+                Ok(order) => self.date_order(order),
+                Err(_) => {
+                    self.invalid_time_format = Some(format.to_owned());
+                    self
+                }
+            },
+        }
+    }
+
+    /// Declares a pattern of timestamps, as in [`chrono::format::strftime`]. Default: the usual forms.
+    #[must_use]
+    pub fn time_pattern(mut self, pattern: impl Into<String>) -> Self {
+        self.settings.time = self.settings.time.pattern(pattern.into());
+        self
+    }
+
+    /// Declares that timestamps are numbers since 1970. Default: only in exports of known shape.
+    #[must_use]
+    pub fn epoch(mut self, epoch: Epoch) -> Self {
+        self.settings.epoch = Some(epoch);
+        self
+    }
+
+    /// Declares the order of day and month. Default: proven by the file.
+    #[must_use]
+    pub fn date_order(mut self, order: DateOrder) -> Self {
+        self.settings.date_order = Some(order);
+        self
+    }
+
+    /// Declares the decimal mark of amounts. Default: proven by the file.
+    #[must_use]
+    pub fn decimal_mark(mut self, mark: DecimalMark) -> Self {
+        self.settings.decimal_mark = Some(mark);
+        self
+    }
+
+    /// Reads a word of the column `channel` (or `source / medium`) as this channel. Default: the usual words, see
+    /// [`crate::channel::of_name`].
+    #[must_use]
+    pub fn channel(mut self, word: &str, channel: Channel) -> Self {
+        self.settings.channels.insert(crate::channel::folded(word), channel);
         self
     }
 
     /// Checks the settings. No file is opened: see [`check`](AnalyticsSource::check).
     ///
     /// # Errors
-    /// `Config`: no file, no usable name of the site, or a key that is not 1 to 64 letters, digits, `.`, `_` or `-`.
+    /// `Config`: no file, an invalid name of the site, an invalid time format, or a key that is not 1 to 200 letters, digits, `.`, `_`, `-` or `/`.
     pub fn build(self) -> Result<CsvSource> {
         let config = |detail: &str| Err(Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail));
+        if let Some(format) = &self.invalid_time_format {
+            let format: String = format.chars().take(40).collect();
+            return config(&format!(
+                "invalid time format {format:?}: expected epoch-s, epoch-ms, epoch-us, day-first, month-first or a pattern \
+                 with %"
+            ));
+        }
         if self.files.is_empty() {
-            return config("there is no file");
+            return config("missing file; call `.events()`, `.sessions()`, `.customers()` or `.costs()`");
         }
         if self.settings.site.is_empty() || self.settings.site.contains('@') {
-            return config("the site has no usable name");
+            return config("invalid name of the site: expected a text without @");
         }
-        let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let usable = |key: &str| (1..=64).contains(&key.chars().count()) && key.chars().all(plain);
+        let usable = |key: &str| (1..=MAX_KEY).contains(&key.chars().count()) && key.chars().all(is_key);
         if self.settings.key.as_deref().is_some_and(|key| !usable(key)) {
-            return config("the key is not 1 to 64 letters, digits, '.', '_' or '-'");
+            return config("invalid key: expected 1 to 200 letters, digits, '.', '_', '-' or '/'");
         }
         Ok(CsvSource(Arc::new(Inner {
             settings: self.settings,
-            encoding: self.encoding,
-            renamed: self.renamed,
             files: self.files,
             indexes: Mutex::default(),
         })))
     }
 }
 
+/// An error of kind `Input`.
+fn failed_input(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Input, SERVICE, "read a file").with_detail(detail)
+}
+
+/// An error of the file system, with the file it speaks of.
+fn failed(path: &Path, cause: std::io::Error) -> Error {
+    let kind = match cause.kind() {
+        std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+        _ => ErrorKind::Storage,
+    };
+    Error::new(kind, SERVICE, "read a file").with_detail(path.display().to_string()).with_source(cause)
+}
+
+/// An error of the reader, with the file it speaks of.
+fn unreadable(path: &Path, cause: ReadError) -> Error {
+    match cause {
+        ReadError::Io(cause) => failed(path, cause),
+        other => failed_input(format!("{}: {other}", path.display())),
+    }
+}
+
+/// Column names as an error may show them: short, on one line, without addresses.
+fn shown(names: &str) -> String {
+    let names = names.replace(char::is_control, " ");
+    crate::clean::raw_text(names.as_bytes(), 200)
+}
+
 impl Inner {
     fn facts(&self) -> SiteFacts {
-        SiteFacts {
-            site: self.settings.site.clone(),
-            native_id: self.settings.site.clone(),
-            zone: self.settings.zone,
-            currency: Some(self.settings.currency),
-            conversion_set: vec![EventType::PURCHASE],
-        }
+        SiteFacts::new(&self.settings.site, self.settings.zone).currency(Some(self.settings.currency))
     }
 
-    fn sheet(&self, kind: FileKind) -> Result<Option<Sheet>> {
-        let Some(path) = self.files.get(&kind) else { return Ok(None) };
-        Sheet::open(path, self.encoding, &self.renamed, kind.needs()).map(Some)
+    fn findings(&self, kind: FileKind, index: &Index) -> FileFindings {
+        let preset = index.columns.preset;
+        let note = preset.map(|preset| preset.note.to_owned()).filter(|note| !note.is_empty());
+        let reasons = index.reasons.iter().map(|(line, reason)| format!("line {line}: {reason}"));
+        FileFindings {
+            file: index.name(),
+            stream: self.settings.stream(kind).into_owned(),
+            export: preset.map(|preset| preset.name),
+            records: index.records,
+            table: index.found.clone(),
+            unknown_channels: index.unknown_channels.clone(),
+            renamed_events: index
+                .renamed_events
+                .iter()
+                .map(|((theirs, ours), records)| (format!("{theirs} -> {ours}"), *records))
+                .collect(),
+            notes: note.into_iter().collect(),
+            first_reasons: reasons.collect(),
+        }
     }
 
     /// The index of a file as it is now; read again when the file has changed. Blocks.
@@ -282,8 +550,7 @@ impl Inner {
         if let Some(index) = indexes.get(&kind).filter(|index| index.stamp == stamp) {
             return Ok(Some(Arc::clone(index)));
         }
-        let Some(sheet) = self.sheet(kind)? else { return Ok(None) };
-        let index = Arc::new(Index::build(sheet, kind, &self.settings)?);
+        let index = Arc::new(Index::build(path, kind, &self.settings)?);
         indexes.insert(kind, Arc::clone(&index));
         Ok(Some(index))
     }
@@ -291,25 +558,16 @@ impl Inner {
     fn needed_index(&self, kind: FileKind) -> Result<Arc<Index>> {
         self.index(kind)?.ok_or_else(|| {
             Error::new(ErrorKind::Input, SERVICE, "read a slice")
-                .with_detail(format!("there is no stream {:?}", kind.stream()))
+                .with_detail(format!("unknown stream {:?}", kind.stream()))
         })
     }
 
     fn version(&self, kind: FileKind, day: NaiveDate) -> Result<String> {
         let index = self.needed_index(kind)?;
         let mut hash = Sha256::new();
-        hash.update(format!(
-            "{:?} {:?} {:?}",
-            self.settings,
-            self.encoding,
-            self.files.contains_key(&FileKind::Events)
-        ));
+        hash.update(format!("{:?} {:?}", self.settings, self.files.contains_key(&FileKind::Events)));
         hash.update(index.hash_of(day));
-        // What the cells mean.
-        for column in index.sheet.columns() {
-            hash.update((column.len() as u64).to_be_bytes());
-            hash.update(column);
-        }
+        hash.update(index.meaning());
         // Campaigns come from the events of the day, and of the days beside it for sessions over midnight.
         if matches!(kind, FileKind::Sessions | FileKind::Events)
             && let Some(events) = self.index(FileKind::Events)?
@@ -335,19 +593,27 @@ impl Inner {
             index: &index,
             campaigns: campaigns.as_deref(),
             declared: BTreeMap::new(),
-            fields: index.sheet.fields(),
             page: Page::default(),
+            seq: 0,
         };
         reading.name_unknown();
         let mut read = 0;
         for extent in &found.extents {
-            let mut records = index.sheet.records_from(extent.offset, extent.line)?;
+            let path = index.path();
+            let mut file = File::open(path).map_err(|cause| failed(path, cause))?;
+            file.seek(SeekFrom::Start(extent.offset)).map_err(|cause| failed(path, cause))?;
+            let resumed = index.layout.resume(file, extent.line, extent.offset);
+            let mut table = resumed.map_err(|cause| unreadable(path, cause))?;
             let mut today = day;
-            while let Some(raw) = records.next().map_err(|cause| failed(index.sheet.path(), cause))? {
-                if raw.offset >= extent.end {
+            while let Some(next) = table.next().map_err(|cause| unreadable(path, cause))? {
+                let offset = match &next {
+                    Ok(record) => record.offset(),
+                    Err(row) => row.offset,
+                };
+                if offset >= extent.end {
                     break;
                 }
-                if !reading.add(&raw, day, &mut today) {
+                if !reading.add(&next, day, &mut today) {
                     continue;
                 }
                 read += 1;
@@ -361,7 +627,7 @@ impl Inner {
         }
         if read != found.records {
             return Err(Error::new(ErrorKind::Unavailable, SERVICE, "read a slice")
-                .with_detail(format!("{} changed while it was being read", index.sheet.path().display())));
+                .with_detail(format!("{} changed while it was being read", index.path().display())));
         }
         let mut last = reading.page;
         last.derived = reading.declared.len() as u64;
@@ -393,8 +659,9 @@ struct Reading<'a> {
     index: &'a Index,
     campaigns: Option<&'a Index>,
     declared: BTreeMap<String, Campaign>,
-    fields: Fields,
     page: Page,
+    /// Records of the slice so far.
+    seq: i64,
 }
 
 impl Reading<'_> {
@@ -403,68 +670,92 @@ impl Reading<'_> {
         if self.kind == FileKind::Events {
             return;
         }
-        let uses = self.kind.uses();
-        let place = self.index.sheet.name();
-        self.page.drift.extend(self.index.sheet.others(&uses).map(|column| Drift {
-            place: place.clone(),
-            field: column.to_owned(),
-            change: Change::New,
-        }));
+        let place = self.index.name();
+        let others = self.index.columns.others().iter();
+        self.page
+            .drift
+            .extend(others.map(|(_, column)| Drift::new(place.clone(), column.clone(), Change::New)));
     }
 
     /// Keeps the cells that the model does not know, beside the row that they came with. Not of customers: a column that
     /// nobody knows there may be a telephone number.
-    fn keep_unknown(&mut self, row: &Row<'_>, mapped: &Mapped) {
-        let record = match mapped {
-            Mapped::Session(session) => session.session_id.clone(),
-            Mapped::Cost(cost, _) => format!("{} {} {}", cost.day, cost.channel, cost.campaign_id),
-            Mapped::Event(_) | Mapped::User(_) => return,
-        };
-        let fields: serde_json::Map<String, Value> = row
-            .others(&self.kind.uses())
-            .map(|(column, cell)| (column.to_owned(), Value::from(cell)))
-            .collect();
+    fn keep_unknown(&mut self, row: &Row<'_>, record: impl FnOnce() -> String) {
+        let fields: serde_json::Map<String, Value> =
+            row.others().map(|(column, cell)| (column.to_owned(), Value::from(cell))).collect();
         if !fields.is_empty() {
-            self.page.extras.push(Extra { record, fields: Json(Value::Object(fields)) });
+            self.page.extras.push(Extra::new(record(), Json(Value::Object(fields))));
         }
     }
 
     /// Adds a record; false if it belongs to another day.
-    fn add(&mut self, raw: &Raw, day: NaiveDate, today: &mut NaiveDate) -> bool {
-        let settings = &self.inner.settings;
-        let sheet = &self.index.sheet;
-        let row = sheet.row(raw, &mut self.fields);
+    fn add(
+        &mut self,
+        next: &std::result::Result<Record<'_>, Quarantined>,
+        day: NaiveDate,
+        today: &mut NaiveDate,
+    ) -> bool {
+        let index = self.index;
+        let row = next.as_ref().ok().map(|record| Row {
+            record: *record,
+            columns: &index.columns,
+            formats: &index.formats,
+            settings: &self.inner.settings,
+            // The order within the slice: other days of the file do not change it.
+            seq: self.seq + 1,
+        });
         // As the index placed it: by its own day, else by that of the record before.
-        *today = row.as_ref().ok().and_then(|row| self.kind.place(row, settings).ok()).unwrap_or(*today);
+        *today = row.as_ref().and_then(|row| self.kind.place(row).ok()).unwrap_or(*today);
         if *today != day {
             return false;
         }
         self.page.read += 1;
-        let mapped = match self.index.repeats.get(&raw.offset) {
-            Some(Repeat::Same) => {
-                self.page.duplicates += 1;
-                return true;
-            }
-            Some(Repeat::Other) => Err("its id belongs to an earlier record, which differs".to_owned()),
-            None => row.and_then(|row| {
-                let session = match self.kind {
-                    FileKind::Sessions => row.get("session_id").map(str::to_owned),
-                    FileKind::Events => rows::session_and_campaign(&row).0,
-                    _ => None,
-                };
-                let campaign =
-                    self.campaigns.zip(session).and_then(|(index, session)| index.campaign_of(&session));
-                let mapped = Mapped::of(self.kind, &row, settings, sheet.delimiter() != b',', campaign)?;
-                self.keep_unknown(&row, &mapped);
-                Ok(mapped)
-            }),
+        self.seq += 1;
+        if row.as_ref().is_some_and(Row::is_further_line) {
+            self.page.duplicates += 1;
+            return true;
+        }
+        let set_aside = match (next, row) {
+            (Ok(record), Some(row)) => match index.repeats.get(&record.offset()) {
+                Some(Repeat::Same) => {
+                    self.page.duplicates += 1;
+                    return true;
+                }
+                Some(Repeat::Other) => Some(record.quarantine(mkt_connect::table::Reason::rule(
+                    "id_taken",
+                    "its id belongs to an earlier record, which differs",
+                ))),
+                None => self.map(&row).err().map(|reason| record.quarantine(reason)),
+            },
+            (Err(row), _) => Some(row.clone()),
+            (Ok(_), None) => None,
         };
-        match mapped {
-            Ok(Mapped::Session(session)) => self.page.sessions.push(session),
-            Ok(Mapped::Event(event)) => self.page.events.push(event),
-            Ok(Mapped::User(user)) => self.page.users.push(user),
-            Ok(Mapped::Cost(cost, names)) => {
-                let campaign = index::campaign(&cost, &names, cost.channel, settings);
+        if let Some(row) = set_aside {
+            let rejected = Rejected::new(index.name(), row.raw(), row.reason.to_string());
+            self.page.rejected.push(rejected.at(row.line, row.offset));
+        }
+        true
+    }
+
+    /// Makes a row of the warehouse.
+    fn map(&mut self, row: &Row<'_>) -> std::result::Result<(), mkt_connect::table::Reason> {
+        let campaign =
+            |session: Option<&str>| self.campaigns.zip(session).and_then(|(index, id)| index.campaign_of(id));
+        match self.kind {
+            FileKind::Sessions => {
+                let session = rows::session(row, campaign(row.get(Column::SessionId)))?;
+                self.keep_unknown(row, || session.session_id.clone());
+                self.page.sessions.push(session);
+            }
+            FileKind::Events => {
+                let session = self.campaigns.and_then(|_| rows::session_and_campaign(row).0);
+                let event = rows::event(row, campaign(session.as_deref()))?;
+                self.page.events.push(event);
+            }
+            FileKind::Customers => self.page.users.push(rows::user(row, whole_day())?),
+            FileKind::Costs => {
+                let (cost, names) = rows::cost(row)?;
+                self.keep_unknown(row, || format!("{} {} {}", cost.day, cost.channel, cost.campaign_id));
+                let campaign = declared(&cost, &names, &self.inner.settings);
                 self.declared
                     .entry(cost.campaign_id.clone())
                     .and_modify(|held| {
@@ -475,13 +766,26 @@ impl Reading<'_> {
                     .or_insert(campaign);
                 self.page.costs.push(cost);
             }
-            Err(reason) => {
-                self.page
-                    .rejected
-                    .push(Rejected::new(sheet.name(), &raw.bytes, reason).at(raw.line, raw.offset));
-            }
         }
-        true
+        Ok(())
+    }
+}
+
+/// A campaign as costs know it, to be declared.
+fn declared(cost: &Cost, names: &[String; 3], settings: &Settings) -> Campaign {
+    let [tag_source, tag_medium, name] = names.clone();
+    Campaign {
+        campaign_id: cost.campaign_id.clone(),
+        tag_source,
+        tag_medium,
+        name,
+        channel: cost.channel,
+        declared_by: "auto".to_owned(),
+        first_seen: crate::zone::day_start(cost.day, settings.zone),
+        vendor_ref: None,
+        source: SERVICE.to_owned(),
+        site: settings.site.clone(),
+        day: cost.day,
     }
 }
 
@@ -502,26 +806,18 @@ impl AnalyticsSource for CsvSource {
                 FileKind::Customers => (Grain::Whole, &[Kind::Users]),
                 FileKind::Costs => (Grain::Whole, &[Kind::Costs, Kind::Campaigns]),
             };
-            Stream { name: self.0.settings.stream(kind), grain, fills, finality: Finality::Immediate }
+            Stream::new(self.0.settings.stream(kind), grain, fills, Finality::Immediate)
         };
-        Capabilities {
-            source: SERVICE,
-            streams: FileKind::ALL
-                .into_iter()
-                .filter(|kind| self.0.files.contains_key(kind))
-                .map(stream)
-                .collect(),
-            concurrency: 4,
-            control_totals: true,
-        }
+        let streams = FileKind::ALL.into_iter().filter(|kind| self.0.files.contains_key(kind)).map(stream);
+        Capabilities::new(SERVICE, streams.collect()).concurrency(4).control_totals(true).shared_ids(true)
     }
 
     /// Opens every file and reads its header.
     async fn check(&self) -> Result<Checked> {
         let inner = Arc::clone(&self.0);
         blocking(move || {
-            for kind in FileKind::ALL {
-                inner.sheet(kind)?;
+            for (kind, path) in &inner.files {
+                index::open(path, *kind, &inner.settings)?;
             }
             Ok(Checked::new(vec![inner.facts()]))
         })
@@ -534,8 +830,9 @@ impl AnalyticsSource for CsvSource {
 
     fn plan(&self, stream: &str, site: &str, window: Window) -> Result<Vec<SliceKey>> {
         if site != self.0.settings.site {
-            return Err(Error::new(ErrorKind::Input, SERVICE, "plan")
-                .with_detail(format!("there is no site {site:?}")));
+            return Err(
+                Error::new(ErrorKind::Input, SERVICE, "plan").with_detail(format!("unknown site {site:?}"))
+            );
         }
         plan_by_grain(&self.capabilities(), stream, site, window)
     }

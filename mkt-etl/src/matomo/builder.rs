@@ -149,17 +149,17 @@ impl MatomoBuilder {
         let config =
             |detail: String| Err(Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail));
         let Some(token) = self.token.filter(|token| !token.is_empty()) else {
-            return config("there is no token".to_owned());
+            return config("missing API token; call `.token()`".to_owned());
         };
         if self.sites.is_empty() {
-            return config("there is no site".to_owned());
+            return config("missing site; call `.site()`".to_owned());
         }
         for (index, (id, name)) in self.sites.iter().enumerate() {
             if self.sites[..index].iter().any(|(other, other_name)| other == id || other_name == name) {
-                return config(format!("the site {id} ({name}) is there twice"));
+                return config(format!("duplicate site {id} ({name})"));
             }
             if name.is_empty() || name.contains('@') {
-                return config(format!("the site {id} has no usable name"));
+                return config(format!("invalid name of site {id}: expected a text without @"));
             }
         }
         let mut streams = Vec::new();
@@ -169,22 +169,22 @@ impl MatomoBuilder {
                 Some(_) => {}
                 None => {
                     let known = STREAMS.join(", ");
-                    return config(format!("there is no stream {name:?}; there are {known}"));
+                    return config(format!("unknown stream {name:?}: expected one of {known}"));
                 }
             }
         }
         if streams.is_empty() {
-            return config("no stream is chosen".to_owned());
+            return config("missing stream; call `.streams()` with at least one".to_owned());
         }
         for (index, segment) in self.segments.iter().enumerate() {
             if !segment.is_usable() {
                 return config(format!(
-                    "segment {} needs a name of lower-case letters, digits, - and _, and a definition",
+                    "invalid segment {}: expected a name of lower-case letters, digits, - and _, and a definition",
                     index + 1
                 ));
             }
             if self.segments[..index].iter().any(|other| other.name() == segment.name()) {
-                return config(format!("the segment {} is there twice", segment.name()));
+                return config(format!("duplicate segment {}", segment.name()));
             }
         }
         let client = self.client.build()?;
@@ -202,6 +202,7 @@ impl MatomoBuilder {
             sites_told: OnceCell::new(),
             without_bulk: AtomicBool::new(false),
             refused: OnceLock::new(),
+            shared: super::shared::Shared::default(),
         })))
     }
 }

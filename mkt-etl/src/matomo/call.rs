@@ -38,11 +38,21 @@ impl Ask {
             .of(segment)
     }
 
+    /// A table of one day, asked as one date: the answer is the table itself. Referrers.getAll refuses lists of dates.
+    pub(super) fn date(method: &str, site: &SiteFacts, day: NaiveDate, segment: Option<&Segment>) -> Self {
+        Self::day(method, site, day, segment).with("date", day.to_string())
+    }
+
     /// Adds a parameter, or replaces it.
     pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.parameters.retain(|(held, _)| held != name);
         self.parameters.push((name.to_owned(), value.into()));
         self
+    }
+
+    /// Whether it asks for one date, so that the answer is not a list by date.
+    pub(super) fn is_of_one_date(&self) -> bool {
+        self.parameters.iter().any(|(name, value)| name == "date" && !value.contains(','))
     }
 
     /// Only the visits of a segment.
@@ -108,7 +118,15 @@ impl Inner {
                         self.without_bulk.fetch_or(unknown, Ordering::Relaxed);
                     }
                     done => {
-                        answers.extend(done?);
+                        for (ask, answer) in some.iter().zip(done?) {
+                            // A call on its own is tried again by the client; an element of a list is not.
+                            answers.push(match answer {
+                                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                                    self.ask(operation, ask).await
+                                }
+                                answer => answer,
+                            });
+                        }
                         continue;
                     }
                 }

@@ -55,12 +55,40 @@ impl Inner {
 
     async fn summary_into(&self, target: &Target<'_>, page: &mut Page) -> Result<Summary> {
         const OPERATION: &str = "read the summary of a day";
-        let Some(row) = self.record(OPERATION, SUMMARY, target).await? else { return Ok(Summary::zero()) };
+        let record = match self.shared.take_summary(target) {
+            Some(record) => record,
+            None => self.record(OPERATION, SUMMARY, target).await?,
+        };
+        Self::read_summary(OPERATION, record, page)
+    }
+
+    /// VisitsSummary.get of a day, asked now and kept for the daily numbers of the same day.
+    pub(super) async fn shared_summary(&self, target: &Target<'_>) -> Result<Summary> {
+        const OPERATION: &str = "read the summary of a day";
+        let record = self.record(OPERATION, SUMMARY, target).await?;
+        let summary = Self::read_summary(OPERATION, record.clone(), &mut Page::default())?;
+        self.shared.put_summary(target, record);
+        Ok(summary)
+    }
+
+    fn read_summary(operation: &'static str, record: Option<Row>, page: &mut Page) -> Result<Summary> {
+        let Some(row) = record else { return Ok(Summary::zero()) };
         drift::of_record(SUMMARY, &row, |name| KNOWN.contains(&name), page);
         // A missing number is not a zero.
-        Some(Self::object::<Summary>(OPERATION, Value::Object(row.0))?)
+        Some(Self::object::<Summary>(operation, Value::Object(row.0))?)
             .filter(|summary| summary.nb_visits.is_some())
-            .ok_or_else(|| Self::protocol(OPERATION, "the day has no nb_visits"))
+            .ok_or_else(|| Self::protocol(operation, "the day has no nb_visits"))
+    }
+
+    /// Conversions and revenue of a day as Goals.get has them; `None` where it has no such report.
+    pub(super) async fn goals_of(&self, target: &Target<'_>) -> Result<Option<Conversions>> {
+        const OPERATION: &str = "read the goals of a day";
+        match self.record(OPERATION, GOALS, target).await {
+            Ok(None) => Ok(Some(Conversions::NONE)),
+            Ok(Some(row)) => Ok(Some(Self::object::<Goals>(OPERATION, Value::Object(row.0))?.into())),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The numbers of a day. Where Goals.get is not known, conversions are counted in Live, and a note says so.

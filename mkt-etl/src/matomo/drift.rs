@@ -47,7 +47,7 @@ fn is_plugin(name: &str) -> bool {
 }
 
 /// Fields of a visit, recorded with 5.0.2, in order.
-const VISIT: [&str; 90] = [
+const VISIT: [&str; 91] = [
     "actionDetails",
     "actions",
     "browser",
@@ -123,6 +123,7 @@ const VISIT: [&str; 90] = [
     "totalEcommerceConversions",
     "totalEcommerceItems",
     "totalEcommerceRevenue",
+    "truncatedActionsCount",
     "userId",
     "visitConverted",
     "visitConvertedIcon",

@@ -9,6 +9,8 @@
 //! | 200 `{"result":"error"}`: authentication, "requires 'view' access" | `Auth` |
 //! | … "plugin … is not enabled", "method … does not exist", "not supported (yet)", "Visits log is deactivated" | `Unsupported` |
 //! | … "unexpected website" | `NotFound` |
+//! | … "requires 'view' access for the website id = 3" | `NotFound`: this site only, the token is right |
+//! | … "MySQL server has gone away", "Lost connection to MySQL server", "Too many connections", deadlocks | `Unavailable` |
 //! | … anything else: bad period, date, segment | `Input` |
 //! | 200 text/plain "Error: …" (unknown format) | `Input` |
 //! | 200 HTML, empty, cut or no JSON | `Protocol` |
@@ -112,7 +114,11 @@ fn vendor_message(value: &Value) -> Option<&str> {
 fn message_kind(message: &str) -> ErrorKind {
     let message = message.to_ascii_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
-    if says(&[
+    if is_database_failure(&message) {
+        ErrorKind::Unavailable
+    } else if is_hidden_site(&message) {
+        ErrorKind::NotFound
+    } else if says(&[
         "authenticate",
         "access this resource",
         "requires 'view'",
@@ -133,6 +139,29 @@ fn message_kind(message: &str) -> ErrorKind {
     } else {
         ErrorKind::Input
     }
+}
+
+/// Messages of MySQL and MariaDB (client errors 2006, 2013; server errors 1040, 1205, 1213) that Matomo passes on with
+/// status 200: the same call may succeed a moment later.
+fn is_database_failure(message: &str) -> bool {
+    [
+        "server has gone away",
+        "lost connection to mysql server",
+        "lost connection to server",
+        "too many connections",
+        "lock wait timeout exceeded",
+        "deadlock found",
+        "connection refused",
+    ]
+    .iter()
+    .any(|part| message.contains(part))
+}
+
+/// `You can't access this resource as it requires 'view' access for the website id = 3.`: the token is accepted, and may
+/// not view this site. Without a site in it the message is about the token.
+pub(super) fn is_hidden_site(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("access for the website id")
 }
 
 /// A vendor's message as an error may show it: entities read, token and addresses gone, one line, not too long.

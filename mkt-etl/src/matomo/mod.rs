@@ -8,13 +8,16 @@
 //! | `daily` | VisitsSummary.get, Goals.get | `daily_metrics` | visits and converted visits counted in Live |
 //! | `visits` | Live.getLastVisitsDetails, page by page | `sessions`, `events` | VisitsSummary.get: visits, converted visits, seconds on site |
 //! | `referrers` | Referrers.getReferrerType | reports `referrers`, `referrer_goals`, `referrer_carts` | VisitsSummary.get, Goals.get |
-//! | `referrer_names` | Referrers.getAll | report `referrer_names` | Referrers.getReferrerType: all visits but direct ones |
-//! | `campaigns` | Referrers.getCampaigns, flat | report `campaigns` | Referrers.getReferrerType: visits of campaigns |
+//! | `referrer_names` | Referrers.getAll (of one date: it refuses lists of dates) | report `referrer_names` | Referrers.getReferrerType: all visits but direct ones |
+//! | `campaigns` | Referrers.getCampaigns, expanded | report `campaigns` | Referrers.getReferrerType: visits of campaigns |
 //! | `pages` | Actions.getPageUrls, flat | report `pages` | API.get: page views |
 //! | `hours` | Live.getLastVisitsDetails without actions | report `hours` | VisitsSummary.get: visits, converted visits, seconds on site |
 //! | `events` | Events.getCategory, getAction, getName, flat | reports `event_categories`, `event_actions`, `event_names` | Live: events of the visits |
 //! | `items` | Goals.getItemsSku, of orders and of abandoned carts | reports `items`, `abandoned_items` | Live: pieces and prices of orders and carts |
 //! | `goals` | Goals.getGoals, Referrers.getReferrerType; Goals.get for each goal, orders, carts | reports `goals`, `goal_visitors`, `abandoned_carts` | Referrers.getReferrerType: conversions, revenue, carts |
+//!
+//! `visits` is read before `daily`, and what both ask is asked once: a day of these two streams takes VisitsSummary.get,
+//! Goals.get and the pages of Live.
 //!
 //! Reports are rows of `dimension_metrics`. Several calls of one slice go into one API.getBulkRequest, ten at most, and
 //! so do the descriptions of several sites; an error in its list is that call's error.
@@ -35,6 +38,8 @@
 //! - **Conversions of deleted goals** are under the goal's number where Referrers.getReferrerType names it and Goals.get
 //!   still tells it, else in a row of `goals` whose goal is null. Orders and goals are conversions, abandoned carts are
 //!   not: they are a report of their own, and their value is no revenue.
+//! - **Campaigns without a keyword**: Matomo keeps the keywords of a campaign in a table beneath it, from which visits
+//!   without a keyword are missing. What the campaign has and its keywords have not is a row whose keyword is null.
 //! - **Segments** ([`MatomoBuilder::segment`]) are populations of their own, in reports of their own.
 //!
 //! # What is not believed
@@ -47,12 +52,21 @@
 //! - **Not all rows are all rows**: Matomo keeps 500 pages and 1000 referrers of a day (by default) and folds the others
 //!   into a row "Others", whatever the limit asked for. Those rows are there as `is_rest`, the slice is truncated, and a
 //!   note says how much of the table they are. What may not be added up is not told of them.
+//! - **Long visits are cut by Matomo**: `Live` gives the first 500 actions of a visit (server setting
+//!   `visitor_log_maximum_actions_per_visit`) and counts the others in `truncatedActionsCount`. No parameter of the API
+//!   lifts that. The slice is `truncated`, never settled, and a note says how many actions, conversions and how much
+//!   revenue are missing compared with Goals.get.
 //! - **A report that the instance does not have** (plugin off, method unknown, 404) is an error of kind `Unsupported`, and
 //!   no row.
 //! - **Fields that were not there when this was written** are named as drift and kept in the extras, never among the
 //!   numbers. A lacking field of those that every row has is named, too, and is a metric without a value; so is a number
 //!   that does not read. Where that is the number that the report is for, the slice fails. The varying keys of Goals.get
 //!   are not drift.
+//!
+//! # Several sites
+//! A site that does not exist, that the token may not view, or whose zone is not known does not stop the others: it is in
+//! [`Checked::failed`] with the reason. Offsets such as `UTC+5.5` are read as the zone of the tz database
+//! that has had this offset, and no other, since 2005; where there is none (`UTC+3.5`) the site fails.
 //!
 //! # Credentials
 //! **Refused credentials end it**: after the first refusal this source and its clones make no request any more. Twenty of
@@ -72,6 +86,7 @@ mod instants;
 mod live;
 mod reports;
 mod segment;
+mod shared;
 mod site;
 mod streams;
 mod verify;
@@ -102,12 +117,15 @@ use mkt_connect::http::retry::Policy;
 use mkt_connect::{Error, ErrorKind, Result, Secret};
 use mkt_warehouse::SliceKey;
 use reports::{Tables, Target};
+use rust_decimal::Decimal;
 use segment::Segment;
-use site::{Described, unknown_site};
+use shared::Shared;
+use site::{Site, unknown_site};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use streams::Name;
 use tokio::sync::OnceCell;
+use visits::Tally;
 
 /// A Matomo instance and the sites to be read from it. Start with [`Matomo::builder`]. Clones share what was learnt.
 #[derive(Debug, Clone)]
@@ -125,11 +143,13 @@ struct Inner {
     concurrency: usize,
     finality: TimeDelta,
     retry: Policy,
-    sites_told: OnceCell<Vec<Described>>,
+    sites_told: OnceCell<Vec<Site>>,
     /// Whether the instance knows no bulk requests.
     without_bulk: AtomicBool,
     /// Why the credentials were refused.
     refused: OnceLock<String>,
+    /// What two streams of a day ask alike.
+    shared: Shared,
 }
 
 impl Matomo {
@@ -221,10 +241,42 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// What is missing from the visits that were read: actions that Matomo left out, with the conversions and the revenue
+    /// that are missing compared with Goals.get; visits of another day.
+    async fn notes_of_visits(&self, target: &Target<'_>, walk: &Walk, tally: &Tally) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        if walk.foreign > 0 {
+            notes.push(format!("{} visits of another day were in the answer and are left out", walk.foreign));
+        }
+        if tally.actions == 0 {
+            return Ok(notes);
+        }
+        let missing = match self.goals_of(target).await? {
+            Some(goals) => {
+                let conversions = goals.count.unwrap_or_default() - Decimal::from(tally.conversions);
+                let revenue = goals.revenue.unwrap_or_default().saturating_sub(tally.revenue);
+                format!(
+                    "compared with Goals.get {} conversions and {} of revenue are missing",
+                    conversions.normalize(),
+                    revenue.normalize()
+                )
+            }
+            None => "Goals.get does not tell which conversions are missing".to_owned(),
+        };
+        notes.push(format!(
+            "Matomo left out the last {} actions of {} visits (its setting visitor_log_maximum_actions_per_visit; the API \
+             has no parameter for it): {missing}",
+            tally.actions, tally.visits
+        ));
+        Ok(notes)
+    }
+}
+
 /// How far a reading has come.
 enum Reading<'a> {
     Start,
-    Visits(Target<'a>, Walk),
+    Visits(Target<'a>, Walk, Tally),
     Tables(Tables<'a>),
     End,
 }
@@ -242,18 +294,22 @@ impl Inner {
                     Name::Daily => return Ok(Some((self.daily_page(&target).await?, Reading::End))),
                     Name::Hours => return Ok(Some((self.hours_page(&target).await?, Reading::End))),
                     Name::Goals => return Ok(Some((self.goals_page(&target).await?, Reading::End))),
-                    Name::Visits => Reading::Visits(target, self.walk()),
+                    Name::Visits => Reading::Visits(target, self.walk(), Tally::default()),
                     _ => Reading::Tables(Tables::new(target, self.table_rows)),
                 }
             }
             other => other,
         };
         match reading {
-            Reading::Visits(target, mut walk) => {
-                let Some(visits) = self.live(&target, &mut walk, true).await? else { return Ok(None) };
+            Reading::Visits(target, mut walk, mut tally) => {
                 let mut page = Page::default();
-                visits.iter().for_each(|visit| visits::add(visit, target.site, &mut page));
-                Ok(Some((page, Reading::Visits(target, walk))))
+                let Some(visits) = self.live(&target, &mut walk, true).await? else {
+                    page.notes = self.notes_of_visits(&target, &walk, &tally).await?;
+                    self.shared.put_count(&target, tally.counted());
+                    return Ok((!page.notes.is_empty()).then_some((page, Reading::End)));
+                };
+                visits.iter().for_each(|visit| visits::add(visit, target.site, &mut page, &mut tally));
+                Ok(Some((page, Reading::Visits(target, walk, tally))))
             }
             Reading::Tables(mut tables) => {
                 let page = self.next_of_tables(&mut tables).await?;
@@ -268,7 +324,10 @@ impl Inner {
 impl AnalyticsSource for Matomo {
     fn capabilities(&self) -> Capabilities {
         let finality = Finality::After(self.0.finality);
-        let whole = self.0.streams.iter().map(|name| Stream {
+        // Visits first: their control total and their count serve the daily numbers.
+        let (first, others): (Vec<Name>, Vec<Name>) =
+            self.0.streams.iter().copied().partition(|name| *name == Name::Visits);
+        let whole = first.into_iter().chain(others).map(|name| Stream {
             name: name.as_str().into(),
             grain: Grain::Day,
             fills: name.fills(false),
@@ -283,17 +342,14 @@ impl AnalyticsSource for Matomo {
                 finality,
             })
         });
-        Capabilities {
-            source: SERVICE,
-            streams: whole.chain(parts).collect(),
-            concurrency: self.0.concurrency,
-            control_totals: true,
-        }
+        let streams = whole.chain(parts).collect();
+        Capabilities::new(SERVICE, streams).concurrency(self.0.concurrency).control_totals(true)
     }
 
     async fn check(&self) -> Result<Checked> {
+        self.0.shared.clear();
         let version = self.0.version().await?;
-        Ok(Checked::new(self.0.facts().await?).version(version))
+        Ok(Checked::new(self.0.facts().await?).version(version).failed(self.0.failed_sites().await?))
     }
 
     async fn discover(&self) -> Result<Vec<SiteFacts>> {

@@ -2,7 +2,7 @@
 //!
 //! | stream | from another report | where it says that nothing happened |
 //! |---|---|---|
-//! | `daily` | Live | Live |
+//! | `daily` | Live: the visits that the stream `visits` read in the same run, else counted again without actions | Live |
 //! | `visits` | VisitsSummary.get | VisitsSummary.get |
 //! | `referrers` | VisitsSummary.get and Goals.get | Live |
 //! | `referrer_names`, `campaigns` | Referrers.getReferrerType | Live |
@@ -50,6 +50,12 @@ impl Inner {
         if let Some(Told { totals, happened: true }) = told {
             return Ok(Some(totals));
         }
+        if target.name == Name::Daily
+            && let Some(counted) = self.shared.take_count(target)
+        {
+            let totals = Totals::new().with("visits", counted.visits);
+            return Ok(Some(totals.with("converted_visits", counted.converted)));
+        }
         let details = matches!(target.name, Name::Pages | Name::Items | Name::Goals);
         match self.counts_in_live(target, details).await {
             // These came from Live themselves, and nothing else knows the day.
@@ -89,7 +95,7 @@ impl Inner {
     }
 
     async fn control_of_visits(&self, target: &Target<'_>) -> Result<Totals> {
-        let summary = self.summary(target).await?;
+        let summary = self.shared_summary(target).await?;
         let mut control = Totals::new();
         for (name, value) in [
             ("visits", summary.nb_visits),

@@ -8,6 +8,7 @@
 //! | `goal` | `goal`, with `goal_id` and `goal_name`; a goal's own revenue is a property, `revenue` is for purchases |
 //! | `search`, `download`, `outlink` | the same |
 //! | `event` | `custom_event` with `category`, `action`, `name`, `value`: a Matomo event converts nobody unless a goal says so, and then the goal is there too |
+//! | `13`, or `content` in newer versions | `content_impression`, or `content_interaction` where one is named, with `content_name`, `content_piece`, `content_target`, `content_interaction` |
 //! | anything newer | `matomo_…`: kept under its own name |
 //!
 //! Purchases and goals are what Matomo's `visitConverted` counts.
@@ -15,16 +16,18 @@
 use super::drift;
 use super::error::SERVICE;
 use super::instants::{Stamp, instants};
+use super::shared::Counted;
 use super::wire::{Action, Item, Visit};
-use crate::source::{Page, Rejected, SiteFacts};
+use crate::source::{Coverage, Page, Rejected, SiteFacts};
 use crate::{channel, clean, zone};
 use chrono::{DateTime, Utc};
-use mkt_connect::{CampaignTags, Channel, Currency, Money};
+use mkt_connect::{CampaignTags, Channel, Currency};
 use mkt_warehouse::id;
 use mkt_warehouse::model::{Amount, Event, EventType, Json, Session};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use url::Url;
 
 /// Where rejected records were read.
@@ -36,8 +39,50 @@ pub(super) const LAST_EPOCH: i64 = 253_370_764_799;
 /// The longest visit that is believed, in seconds: 68 years.
 const LONGEST: i64 = i32::MAX as i64;
 
+/// What Matomo left out of the visits of a day, and what those that it told brought in.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    /// Visits with actions that were left out.
+    pub(super) visits: u64,
+    /// Actions that were left out.
+    pub(super) actions: u64,
+    /// Conversions that were read, orders included.
+    pub(super) conversions: u64,
+    /// Their revenue.
+    pub(super) revenue: Decimal,
+    /// Visits that were read, and whether each converted: one that goes on while it is read comes twice.
+    read: HashMap<i64, bool>,
+}
+
+impl Tally {
+    pub(super) fn counted(&self) -> Counted {
+        Counted {
+            visits: self.read.len() as u64,
+            converted: self.read.values().filter(|converted| **converted).count() as u64,
+        }
+    }
+
+    fn add(&mut self, visit: &Visit, actions: &[Option<Action>]) {
+        let left_out =
+            visit.truncated_actions_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+        if let Some(id) = visit.id_visit {
+            self.read.insert(id, visit.visit_converted == Some(1));
+        }
+        self.visits += u64::from(left_out > 0);
+        self.actions = self.actions.saturating_add(left_out);
+        for action in actions.iter().flatten() {
+            if matches!(action.kind.as_deref(), Some("goal" | "ecommerceOrder")) {
+                self.conversions += 1;
+                self.revenue = self
+                    .revenue
+                    .saturating_add(action.revenue.filter(super::count::fits).unwrap_or_default());
+            }
+        }
+    }
+}
+
 /// Adds a visit to a page: a session and an event for each action, or why not.
-pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
+pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page, tally: &mut Tally) {
     page.read += 1;
     let reject = |page: &mut Page, raw: &Value, reason: &str| {
         page.rejected.push(Rejected::new(PLACE, raw.to_string().as_bytes(), reason));
@@ -65,6 +110,10 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
     }
     let actions: Vec<Option<Action>> =
         visit.action_details.iter().map(|action| Action::deserialize(action).ok()).collect();
+    tally.add(&visit, &actions);
+    if tally.actions > 0 {
+        page.coverage = Coverage::Truncated;
+    }
     let landing = actions.iter().flatten().find_map(|action| action.url.as_deref());
     let origin = origin(&visit, landing);
     let session = Session {
@@ -91,7 +140,7 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page) {
         referrer: visit.referrer_url.as_deref().map(|url| clean::storable(&clean::url(url))),
         time_on_site: visit.visit_duration,
         bot: None,
-        seq: 0,
+        seq: id_visit,
         source: SERVICE.to_owned(),
         site: site.site.clone(),
         day: zone::local_day(start_time, site.zone),
@@ -168,6 +217,15 @@ fn event(
             put("value", action.event_value.map(amount));
             (named("custom_event"), page())
         }
+        // Tracker\Action::TYPE_CONTENT: Live 5.0.2 writes the number.
+        "13" | "content" => {
+            put("content_name", text(&action.content_name));
+            put("content_piece", text(&action.content_piece));
+            put("content_target", text(&action.content_target));
+            put("content_interaction", text(&action.content_interaction));
+            let is_click = action.content_interaction.is_some();
+            (named(if is_click { "content_interaction" } else { "content_impression" }), page())
+        }
         "goal" => {
             put("goal_id", text(&action.goal_id));
             put("goal_name", text(&action.goal_name));
@@ -203,7 +261,7 @@ fn event(
     };
     let is_purchase = event_type == EventType::PURCHASE;
     let revenue = action.revenue.filter(|_| is_purchase).unwrap_or_default();
-    if Money::new(revenue, currency.unwrap_or(Currency::EUR)).hundredths().is_err() {
+    if !crate::csv::fits_amount(revenue) {
         return Err("the revenue does not fit in DECIMAL(10,2)");
     }
     let native = native.unwrap_or_else(|| format!("visit:{visit}:{index}"));
@@ -218,8 +276,9 @@ fn event(
         session_id: Some(session.session_id.clone()),
         campaign_id: session.campaign_id.clone(),
         currency: (!revenue.is_zero()).then_some(currency).flatten(),
-        channel_detail: None,
-        seq: 0,
+        channel_detail: session.channel_detail.clone(),
+        // Matomo numbers visits as they come, and lists actions as they came.
+        seq: session.seq.saturating_mul(10_000).saturating_add(i64::try_from(index).unwrap_or(i64::MAX)),
         source: SERVICE.to_owned(),
         site: site.site.clone(),
         day: zone::local_day(at, site.zone),
@@ -323,7 +382,7 @@ mod tests {
             conversion_set: Vec::new(),
         };
         let mut page = Page::default();
-        add(raw, &site, &mut page);
+        add(raw, &site, &mut page, &mut Tally::default());
         page
     }
 

@@ -132,6 +132,9 @@ pub(super) struct Visit {
     pub(super) actions: Option<i64>,
     #[serde(default, deserialize_with = "integer")]
     pub(super) events: Option<i64>,
+    /// How many actions Matomo left out of `actionDetails`.
+    #[serde(default, deserialize_with = "integer")]
+    pub(super) truncated_actions_count: Option<i64>,
     #[serde(default, deserialize_with = "text")]
     pub(super) referrer_type: Option<String>,
     #[serde(default, deserialize_with = "text")]
@@ -192,6 +195,14 @@ pub(super) struct Action {
     pub(super) event_name: Option<String>,
     #[serde(default, deserialize_with = "decimal")]
     pub(super) event_value: Option<Decimal>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) content_name: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) content_piece: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) content_target: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) content_interaction: Option<String>,
 }
 
 /// An element of `itemDetails`.

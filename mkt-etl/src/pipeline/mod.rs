@@ -4,6 +4,7 @@
 //! with the rows. It knows no vendor and no engine; what a slice's state is, [`crate::settle`] decides.
 
 mod due_slices;
+mod held;
 mod policy;
 mod progress;
 mod site;
@@ -298,6 +299,7 @@ impl Pipeline {
         let mut circuit = Circuit::new(self.give_up_after);
         let mut done = 0;
         let mut asked = false;
+        let mut written: Vec<SliceKey> = Vec::new();
         loop {
             let (outcome, seconds) = tokio::select! {
                 biased;
@@ -319,6 +321,9 @@ impl Pipeline {
                 halted.store(true, Ordering::Release);
                 report.stop(stopped_by, &outcome_error(&outcome), circuit.failures());
             }
+            if let Outcome::Read { row, written: true, .. } = &outcome {
+                written.push(row.key());
+            }
             let Some(progress) = take(outcome, seconds, &mut report, &mut left) else { continue };
             done += 1;
             if let Some(call) = &self.progress {
@@ -332,6 +337,9 @@ impl Pipeline {
                 Some(row) => count(&mut report, &row),
                 None => *report.slices.entry(SliceState::Planned.to_string()).or_default() += 1,
             }
+        }
+        if !capabilities.shared_ids {
+            self.find_collisions(&capabilities, &sites, &written, &mut report).await?;
         }
         if !report.cancelled {
             self.derive(&capabilities, &sites, &mut report).await?;
@@ -363,8 +371,12 @@ impl Pipeline {
         self.warehouse.migrate(&model::SCHEMA).await?;
         self.warehouse.migrate(&ledger::SCHEMA).await?;
         let checked = self.source.check().await?;
+        for failure in self.chosen_failures(&checked) {
+            tracing::warn!(site = failure.site, error = failure.message, "a site cannot be read");
+            report.add_site_failure(capabilities.source, failure);
+        }
         let mut plans = Vec::new();
-        for site in self.chosen_sites(capabilities, checked.sites)? {
+        for site in self.chosen_sites(capabilities, &checked)? {
             let mut known = ledger::slices(&*self.warehouse, capabilities.source, &site.site).await?;
             let (mut planned, mut span) = (Vec::new(), None::<Window>);
             for stream in self.chosen_streams(capabilities)? {
@@ -381,11 +393,18 @@ impl Pipeline {
                 report.changed |= self.record_site(&site, capabilities.source, window, now).await?;
             }
             let lost_rows = ledger::lost_rows(&*self.warehouse, capabilities.source, &site.site).await?;
+            let loaded = match capabilities.shared_ids || !lost_rows.is_empty() {
+                true => self.other_streams(capabilities.source, &site.site).await?,
+                false => Vec::new(),
+            };
             let site = Arc::new(site);
             let jobs = planned.into_iter().map(|(stream, slice)| {
                 let before = known.remove(&slice);
-                let lost_rows = lost_rows.contains(&slice.load_id());
-                Job { slice, stream, site: Arc::clone(&site), before, lost_rows }
+                let lost = lost_rows.contains(&slice.load_id());
+                // Rows lost to another key's files are not a collision within the source.
+                let lost_rows = lost && !capabilities.shared_ids;
+                let others = others(&slice, &loaded, capabilities.shared_ids, lost);
+                Job { slice, stream, site: Arc::clone(&site), before, lost, lost_rows, others }
             });
             let jobs = jobs.collect();
             plans.push(SitePlan { site, jobs, window: span });
@@ -419,6 +438,28 @@ impl Pipeline {
             .collect();
         let lookback = self.lookback.unwrap_or_else(|| due::lookback(stream.finality));
         due::due(&Known { today, lookback, since, held: &held }).into_iter().flat_map(in_parts).collect()
+    }
+
+    /// Slices that were written in this run and lost rows to another slice of it: the source gave an id twice.
+    async fn find_collisions(
+        &self,
+        capabilities: &Capabilities,
+        sites: &[(Arc<SiteFacts>, Window)],
+        written: &[SliceKey],
+        report: &mut RunReport,
+    ) -> Result<()> {
+        if written.len() < 2 {
+            return Ok(());
+        }
+        for (site, _) in sites {
+            let lost = ledger::lost_rows(&*self.warehouse, capabilities.source, &site.site).await?;
+            let here = |slice: &&SliceKey| slice.site == site.site && lost.contains(&slice.load_id());
+            for slice in written.iter().filter(here) {
+                report.failures.push(SliceFailure::new(slice, &slice::collision(slice)));
+            }
+        }
+        report.failures.sort_by(|a, b| a.slice.cmp(&b.slice));
+        Ok(())
     }
 
     /// Counts daily metrics of sources that have none.
@@ -460,6 +501,23 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// The slices that may hold rows of a slice.
+fn others(slice: &SliceKey, loaded: &[SliceKey], shared_ids: bool, lost: bool) -> held::Others {
+    let near = |other: &SliceKey| {
+        let day = chrono::TimeDelta::days(1);
+        other.from < slice.until + day && slice.from < other.until + day
+    };
+    let kind = |stream: &str| stream.split(':').next().unwrap_or_default().to_owned();
+    loaded
+        .iter()
+        .filter(|other| match shared_ids {
+            true => other.stream != slice.stream && kind(&other.stream) == kind(&slice.stream) && near(other),
+            false => lost && other.stream == slice.stream && *other != slice,
+        })
+        .map(|other| (other.load_id(), other.stream.clone()))
+        .collect()
 }
 
 /// A window in pieces of at most as many days as a source plans at once.
@@ -510,7 +568,10 @@ fn take(
             report.replayed += 1;
             row
         }
-        Outcome::Read { row, written, revised, drift } => {
+        Outcome::Read { row, written, revised, drift, elsewhere } => {
+            for (stream, rows) in elsewhere {
+                *report.elsewhere.entry(stream).or_default() += rows;
+            }
             report.replayed += u64::from(!written);
             report.revised += u64::from(revised);
             for change in drift {

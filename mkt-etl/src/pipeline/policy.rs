@@ -17,6 +17,20 @@ pub enum Again {
     All,
 }
 
+impl std::str::FromStr for Again {
+    type Err = String;
+
+    /// Parses `unsettled`, `quarantined` or `all`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "unsettled" => Ok(Self::Unsettled),
+            "quarantined" => Ok(Self::Quarantined),
+            "all" => Ok(Self::All),
+            _ => Err("expected unsettled, quarantined or all".to_owned()),
+        }
+    }
+}
+
 impl Again {
     /// Whether a slice is read although the ledger knows it.
     pub(crate) fn reads(self, before: &SliceRow, lost_rows: bool) -> bool {

@@ -2,7 +2,7 @@
 
 use super::Pipeline;
 use crate::ledger;
-use crate::source::{Capabilities, SiteFacts, Stream, Window};
+use crate::source::{Capabilities, Checked, SiteFacts, SiteFailure, Stream, Window};
 use chrono::{DateTime, Datelike, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::model::{Json, Site, ZoneOffset};
@@ -12,18 +12,29 @@ impl Pipeline {
     pub(super) fn chosen_sites(
         &self,
         capabilities: &Capabilities,
-        known: Vec<SiteFacts>,
+        checked: &Checked,
     ) -> Result<Vec<SiteFacts>> {
-        let Some(wanted) = &self.sites else { return Ok(known) };
+        let Some(wanted) = &self.sites else { return Ok(checked.sites.clone()) };
         wanted
             .iter()
+            // Those that cannot be read are failures of the run, not of its settings.
+            .filter(|name| !checked.failed.iter().any(|failure| failure.site == **name))
             .map(|name| {
-                known.iter().find(|site| site.site == *name).cloned().ok_or_else(|| {
+                checked.sites.iter().find(|site| site.site == *name).cloned().ok_or_else(|| {
                     Error::new(ErrorKind::Input, capabilities.source, "choose sites")
-                        .with_detail(format!("there is no site {name:?}"))
+                        .with_detail(format!("unknown site {name:?}"))
                 })
             })
             .collect()
+    }
+
+    /// The chosen sites that cannot be read.
+    pub(super) fn chosen_failures<'a>(&self, checked: &'a Checked) -> impl Iterator<Item = &'a SiteFailure> {
+        let wanted = self.sites.clone();
+        checked
+            .failed
+            .iter()
+            .filter(move |failure| wanted.as_ref().is_none_or(|wanted| wanted.contains(&failure.site)))
     }
 
     pub(super) fn chosen_streams(&self, capabilities: &Capabilities) -> Result<Vec<Stream>> {

@@ -1,5 +1,6 @@
 //! One slice: read, judged, loaded, or noted as failed.
 
+use super::held::Others;
 use super::{Pipeline, policy};
 use crate::content::Content;
 use crate::ledger::{self, DriftRow, SliceRow};
@@ -10,6 +11,7 @@ use futures_util::StreamExt;
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::model::{Json, SliceState};
 use mkt_warehouse::{Batch, SliceKey};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +22,12 @@ pub(super) struct Job {
     pub(super) site: Arc<SiteFacts>,
     pub(super) before: Option<SliceRow>,
     /// Whether another slice took a row of it.
+    pub(super) lost: bool,
+    /// Whether a slice of the same source took it without sharing ids: its own rows must then not be there again.
     pub(super) lost_rows: bool,
+    /// Slices that may hold its rows: of other streams, where the source's streams share ids; else, after it lost a
+    /// row, the other slices of its stream.
+    pub(super) others: Others,
 }
 
 /// What became of a slice.
@@ -29,7 +36,14 @@ pub(super) enum Outcome {
     Kept(SliceRow),
     /// Read; the ledger row as it is now, whether it was written, whether an earlier content was replaced, what differs
     /// in form.
-    Read { row: SliceRow, written: bool, revised: bool, drift: Vec<String> },
+    Read {
+        row: SliceRow,
+        written: bool,
+        revised: bool,
+        drift: Vec<String>,
+        /// Rows that stand already in other streams.
+        elsewhere: BTreeMap<String, u64>,
+    },
     /// Not read, for the reason told.
     Failed { row: SliceRow, error: Error },
     /// Not started, because the run was stopped.
@@ -73,11 +87,23 @@ impl Pipeline {
 
     async fn read_and_load(&self, job: &Job) -> Result<Outcome, Stop> {
         let version = self.source.version(&job.slice).await?;
-        let kept = |row: &&SliceRow| !self.again.reads(row, job.lost_rows) && row.version == version;
+        let kept = |row: &&SliceRow| !self.again.reads(row, job.lost) && row.version == version;
         if let Some(before) = job.before.as_ref().filter(kept) {
             return Ok(Outcome::Kept(before.clone()));
         }
-        let content = self.read(job).await?;
+        let mut content = self.read(job).await?;
+        let mut elsewhere = BTreeMap::new();
+        if !job.others.is_empty() {
+            let held = self.held_by(&job.others, &content).await.map_err(Stop::Run)?;
+            if job.lost_rows && !held.is_empty() {
+                return Err(Stop::Slice(collision(&job.slice)));
+            }
+            for (stream, rows) in held.by_stream() {
+                elsewhere.insert(stream.to_owned(), rows);
+                content.add_note(format!("{rows} rows stand already in {stream} and are not loaded again"));
+            }
+            content.leave_out(held.events.keys(), held.sessions.keys());
+        }
         let name = job.slice.to_string();
         policy::within_budget(content.read(), content.quarantined_rows(), self.error_budget, &name)?;
         let control = self.source.verify(&job.slice).await?;
@@ -98,7 +124,12 @@ impl Pipeline {
         let content = content.finish();
         let fingerprint = content.fingerprint().to_owned();
         let old_fingerprint = job.before.as_ref().and_then(|row| row.fingerprint.as_ref());
+        let same = job.before.as_ref().filter(|before| {
+            before.fingerprint.as_ref() == Some(&fingerprint)
+                && before.control_totals == control.as_ref().map(json)
+        });
         let seen = Seen {
+            unchanged_for: same.map(|before| now - before.changed_at),
             empty,
             totals: &totals,
             control: control.as_ref(),
@@ -129,10 +160,14 @@ impl Pipeline {
         };
         let drift: Vec<String> =
             drifted.iter().map(|row| format!("{}: {:?} is {}", row.place, row.field, row.change)).collect();
-        if let Some(before) =
-            job.before.as_ref().filter(|before| !job.lost_rows && before.says_the_same(&row))
-        {
-            return Ok(Outcome::Read { row: before.clone(), written: false, revised: false, drift });
+        if let Some(before) = job.before.as_ref().filter(|before| !job.lost && before.says_the_same(&row)) {
+            return Ok(Outcome::Read {
+                row: before.clone(),
+                written: false,
+                revised: false,
+                drift,
+                elsewhere,
+            });
         }
         let revised = old_fingerprint.is_some_and(|old| *old != fingerprint);
         let mut batch = content.batch(row.state).upsert([row.clone()]);
@@ -149,7 +184,7 @@ impl Pipeline {
             tracing::warn!(slice = %job.slice, place = drift.place, field = drift.field, change = drift.change, "drift");
         }
         tracing::debug!(written = receipt.written, removed = receipt.removed, state = %row.state, "loaded");
-        Ok(Outcome::Read { row, written: true, revised, drift })
+        Ok(Outcome::Read { row, written: true, revised, drift, elsewhere })
     }
 
     async fn read(&self, job: &Job) -> Result<Content> {
@@ -213,6 +248,13 @@ impl Pipeline {
         self.warehouse.load(&Batch::new(key).upsert([row.clone()]), now).await?;
         Ok(row)
     }
+}
+
+/// The source gives one id in two slices: the warehouse holds a row once, and each load would take it from the other.
+pub(super) fn collision(slice: &SliceKey) -> Error {
+    Error::new(ErrorKind::Protocol, "etl", "read a slice").with_detail(format!(
+        "ids of {slice} are in another slice of the same stream too: a source's ids must be unique over all days"
+    ))
 }
 
 pub(super) fn signed(value: u64) -> i64 {

@@ -21,6 +21,19 @@ pub enum CatchUp {
     Skip,
 }
 
+impl std::str::FromStr for CatchUp {
+    type Err = String;
+
+    /// Parses `once` or `skip`.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "once" => Ok(Self::Once),
+            "skip" => Ok(Self::Skip),
+            _ => Err("expected once or skip".to_owned()),
+        }
+    }
+}
+
 /// How long to wait after a run that failed: twice as long each time, less up to a tenth, so that programs that failed
 /// together do not return together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,25 +12,43 @@ use std::collections::BTreeMap;
 pub(super) type Days = BTreeMap<(String, String, NaiveDate), Vec<(&'static str, Value)>>;
 
 /// Parameters that make a report another one.
-pub(super) const VARIANTS: [&str; 4] = ["abandonedCarts", "flat", "idGoal", "segment"];
+pub(super) const VARIANTS: [&str; 5] = ["abandonedCarts", "expanded", "flat", "idGoal", "segment"];
 
 const SUMMARY: &str = "VisitsSummary.get";
 const GOALS: &str = "Goals.get";
 const PAGES: &str = "Actions.getPageUrls flat=1";
 
-/// Answers of one day, asked for as one day. 27 March with its late visit comes first.
+/// Answers of one day, of methods that were recorded for lists of days too: they answer lists. 27 March with its late
+/// visit comes first.
 const SINGLE: &[(&str, &str, &str)] = &[
     (SUMMARY, "late_after", "2026-03-27"),
     (SUMMARY, "late_before", "2026-03-27"),
     ("VisitsSummary.get segment=referrerType==campaign", "vs_get_segment", "2026-03-28"),
     (GOALS, "goals_empty_single", "2026-04-08"),
+    (PAGES, "act_pageurls_flat", "2026-03-28"),
+    (PAGES, "many_limit_all", "2026-04-10"),
+];
+
+/// Tables of one day that were recorded as such, and never for a list of days: they answer `date=D` only.
+/// Referrers.getAll refuses lists (`get_all_day_as_list` of the second recording).
+const TABLES: &[(&str, &str, &str)] = &[
     ("Referrers.getAll", "ref_all_flat", "2026-03-28"),
     ("Referrers.getCampaigns flat=1", "ref_campaigns_flat", "2026-03-28"),
+    ("Referrers.getCampaigns expanded=1", "ref_campaigns_expanded", "2026-03-28"),
     (PAGES, "act_pageurls_flat", "2026-03-28"),
     (PAGES, "many_limit_all", "2026-04-10"),
     ("Goals.getItemsSku", "goals_getItemsSku_day", "2026-03-28"),
     ("Goals.getItemsSku abandonedCarts=1", "goals_getItemsSku_abandoned", "2026-03-28"),
 ];
+
+/// What a real Matomo 5.0.2 answers when Referrers.getAll is asked for several dates.
+pub(super) const NO_LISTS: &[u8] = include_bytes!("../../tests/recordings/matomo-2/get_all_day_as_list.body");
+
+/// The recorded table of a report for one date, whole.
+pub(super) fn table(report: &str, day: NaiveDate) -> Option<Value> {
+    let (_, name, _) = TABLES.iter().find(|(held, _, date)| *held == report && date.parse() == Ok(day))?;
+    read(name).ok()
+}
 
 /// Answers of several days: `{day: …}`.
 const RANGES: &[(&str, &str)] = &[

@@ -9,4 +9,4 @@ pub mod faults;
 mod recorded;
 
 pub use at_internet::{AtInternetFault, FakeAtInternet};
-pub use recorded::RecordedMatomo;
+pub use recorded::{RecordedMatomo, ShiftedClock};

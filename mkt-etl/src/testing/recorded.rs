@@ -1,11 +1,13 @@
 //! A Matomo on loopback that answers with what a real Matomo 5.0.2 answered.
 //!
-//! It replays; it does not compute reports. What it puts together are days: a range of days from the recorded days, a
-//! day of Live from the one recording that holds every visit, a page of a table from the recorded table, a bulk request
-//! from its parts. A report that was not recorded is answered with 404 `not recorded`, never with an invented body.
+//! It replays; it does not compute reports. A request is answered with what was recorded for these very parameters
+//! (`language=en` and `format_metrics=0` apart). Put together are only: a list of days, of methods that were recorded for
+//! lists of days, from recorded days; one day of Live, asked as `period=range&date=D,D`, from the one recording that holds
+//! every visit; a page of a recorded table; a bulk request from its parts. Everything else is answered with 404
+//! `not recorded`, or with the error that a real Matomo gives, never with an invented body.
 
 use super::bodies::{BODIES, MANIFEST, body};
-use super::days::{Days, VARIANTS, days, read};
+use super::days::{Days, NO_LISTS, VARIANTS, days, read, table};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Europe::Paris;
@@ -71,7 +73,7 @@ impl Recording {
 ///   with `columns`): 27 to 31 March. Referrers.getAll, Referrers.getCampaigns and Goals.getItemsSku (also of abandoned
 ///   carts): 28 March. Actions.getPageUrls: 28 March, 8 to 10 April. The bodies keep their numbers as recorded, percent
 ///   signs included. Of site 2 there is VisitsSummary.get of 24 to 26 October.
-/// - Live.getLastVisitsDetails: every day from March to November 2026, with `minTimestamp`, `filter_limit` (default
+/// - Live.getLastVisitsDetails: every day from March to November 2026 as `period=range&date=D,D`, with `minTimestamp`, `filter_limit` (default
 ///   100), `filter_offset`, `filter_sort_order` and `doNotFetchActions`, and with the segment `referrerType==campaign`.
 /// - API.getBulkRequest of anything of this, ten and more calls; if one of them was not recorded, the whole is not.
 /// - Everything else that was recorded is found by its parameters; `language=en` and `format_metrics=0` may be added.
@@ -169,7 +171,7 @@ impl RecordedMatomo {
 
     /// A clock that starts on 15 November 2026, after every recorded day is final, and then runs at normal speed.
     #[must_use]
-    pub fn clock(&self) -> impl Clock + Clone + use<> {
+    pub fn clock(&self) -> ShiftedClock {
         let clock = SystemClock::new();
         let end = DateTime::from_timestamp(1_794_744_000, 0).unwrap_or_default();
         ShiftedClock { by: end - clock.now(), clock }
@@ -181,9 +183,9 @@ impl RecordedMatomo {
     }
 }
 
-/// The system's clock, set to another time.
-#[derive(Debug, Clone)]
-struct ShiftedClock {
+/// The system's clock, set to another time by [`RecordedMatomo::clock`]; by default not at all.
+#[derive(Debug, Clone, Default)]
+pub struct ShiftedClock {
     clock: SystemClock,
     by: TimeDelta,
 }
@@ -389,6 +391,7 @@ impl Replay {
             VARIANTS[1],
             VARIANTS[2],
             VARIANTS[3],
+            VARIANTS[4],
         ];
         let plain = asked.keys().all(|name| KNOWN.contains(&name.as_str()));
         if !plain || get("format") != Some("JSON") {
@@ -401,14 +404,21 @@ impl Replay {
                 sites.into_iter().find(|held| held["idsite"].as_u64() == site.parse().ok())
             }
             "Live.getLastVisitsDetails" if site == "1" => self.live(asked),
+            "Referrers.getAll" if get("date")?.contains(',') && get("period") == Some("day") => {
+                serde_json::from_slice(NO_LISTS).ok()
+            }
+            method if !get("date")?.contains(',') => {
+                let day: NaiveDate = get("date")?.parse().ok()?;
+                (site == "1" && get("period") == Some("day")).then_some(())?;
+                cut(table(&self.report(method, asked), day)?, asked)
+            }
             method => {
                 let (from, last) = get("date")?.split_once(',')?;
                 let (from, last): (NaiveDate, NaiveDate) = (from.parse().ok()?, last.parse().ok()?);
                 if get("period") != Some("day") || last < from || (last - from).num_days() > 400 {
                     return None;
                 }
-                let variants = VARIANTS.iter().filter_map(|name| Some(format!(" {name}={}", get(name)?)));
-                let report: String = std::iter::once(method.to_owned()).chain(variants).collect();
+                let report = self.report(method, asked);
                 let mut days = Map::new();
                 for day in from.iter_days().take_while(|day| *day <= last) {
                     days.insert(day.to_string(), cut(self.day(&report, site, day)?.clone(), asked)?);
@@ -416,6 +426,12 @@ impl Replay {
                 Some(Value::Object(days))
             }
         }
+    }
+
+    /// A report's name: its method and the parameters that make it another one.
+    fn report(&self, method: &str, asked: &Parameters) -> String {
+        let variants = VARIANTS.iter().filter_map(|name| Some(format!(" {name}={}", asked.get(*name)?)));
+        std::iter::once(method.to_owned()).chain(variants).collect()
     }
 
     fn day(&self, report: &str, site: &str, day: NaiveDate) -> Option<&Value> {
@@ -426,16 +442,14 @@ impl Replay {
 
     fn live(&self, asked: &BTreeMap<String, String>) -> Option<Value> {
         let number = |name: &str| asked.get(name).map(|text| text.parse::<i64>());
-        let (from, last) = match (asked.get("period").map(String::as_str), asked.get("date")) {
-            (None, None) => recorded_days(),
-            (Some("day"), Some(date)) => (date.parse().ok()?, date.parse().ok()?),
-            (Some("range"), Some(date)) => {
-                let (from, last) = date.split_once(',')?;
-                (from.parse().ok()?, last.parse().ok()?)
-            }
-            _ => return None,
-        };
-        if from < recorded_days().0 || last > recorded_days().1 {
+        let (from, last) = asked.get("date")?.split_once(',')?;
+        let (from, last): (NaiveDate, NaiveDate) = (from.parse().ok()?, last.parse().ok()?);
+        // One day, as a range: `period=day` is another question on the current day, and was recorded for some days only.
+        if asked.get("period").map(String::as_str) != Some("range")
+            || from != last
+            || from < recorded_days().0
+            || last > recorded_days().1
+        {
             return None;
         }
         let after = number("minTimestamp").transpose().ok()?.unwrap_or(i64::MIN);

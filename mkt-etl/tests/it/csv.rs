@@ -2,9 +2,9 @@
 
 use crate::support::{all, day, dump, late, utc, window};
 use futures_util::StreamExt;
+use mkt_connect::table::Encoding;
 use mkt_connect::{Channel, Currency, ErrorKind};
 use mkt_etl::csv::CsvSource;
-use mkt_etl::csv::Encoding;
 use mkt_etl::ledger::{DriftRow, ExtraRow, QuarantineRow, SliceRow};
 use mkt_etl::testing::conformance::{Subject, Verdict, check_all};
 use mkt_etl::{AnalyticsSource, Page, Pipeline, RunReport};
@@ -224,38 +224,42 @@ async fn what_does_not_fit_is_set_aside_with_its_place_and_counts_add_up() {
     let source = CsvSource::builder("shop", chrono_tz::UTC).events(events).build().unwrap();
     let warehouse = Sqlite::in_memory().await.unwrap();
     let report = load(&source, &warehouse, "2026-03-28", "2026-03-29").await;
-    assert_eq!((report.read, report.rows["events"], report.duplicates, report.quarantined), (16, 3, 1, 12));
+    assert_eq!((report.read, report.rows["events"], report.duplicates, report.quarantined), (17, 4, 1, 12));
     let mut rows: Vec<QuarantineRow> = all(&warehouse).await;
     rows.sort_by_key(|row| row.line);
     let reasons: Vec<(i64, &str)> = rows.iter().map(|row| (row.line.unwrap(), row.reason.as_str())).collect();
     assert_eq!(
         reasons,
         [
-            (3, "timestamp is no time (YYYY-MM-DD HH:MM:SS)"),
-            (4, "user_id is empty"),
-            (5, "event_type is no name of lower-case letters, digits and _"),
-            (6, "revenue is no amount of money below 100 000 000"),
-            (7, "revenue is no amount of money below 100 000 000"),
-            (8, "properties is no JSON object"),
-            (9, "it has 6 columns where the header has 7"),
+            (3, "column \"timestamp\": not a timestamp (YYYY-MM-DD HH:MM:SS) (like \"99/99/9999\")"),
+            (4, "column \"user_id\": empty"),
+            (6, "column \"revenue\": not a decimal number (like \"aaaaaa\")"),
+            (7, "column \"revenue\": an amount of 100 000 000 or more does not fit DECIMAL(10,2)"),
+            (8, "column \"properties\": not a JSON object"),
+            (9, "6 fields, the header has 7"),
             (12, "its id belongs to an earlier record, which differs"),
-            (13, "timestamp is no time (YYYY-MM-DD HH:MM:SS)"),
-            (14, "event_id is empty"),
-            (15, "timestamp is no time (YYYY-MM-DD HH:MM:SS)"),
-            (17, "it holds a carriage return"),
+            (
+                13,
+                "column \"timestamp\": not a timestamp (YYYY-MM-DD HH:MM:SS) (like \"99999-99-99 99:99:99\")"
+            ),
+            (14, "column \"event_id\": empty"),
+            (15, "column \"timestamp\": not a timestamp (YYYY-MM-DD HH:MM:SS) (like \"9999-99-99 aaa\")"),
+            // A carriage return ends a line.
+            (17, "5 fields, the header has 7"),
+            (18, "3 fields, the header has 7"),
         ]
     );
     // Line 4 begins after the header (65 bytes) and two lines (47 and 38 bytes, line ends included).
     assert_eq!(EVENTS.len() + lines[0].len() + 1 + lines[1].len() + 1, 65 + 47 + 38);
     assert_eq!((rows[1].byte_offset, rows[1].raw.as_str()), (Some(150), lines[2]));
-    assert_eq!(rows[10].raw, "11,[address],page_view,2026-03-28 bad,direct,0,{}");
+    assert_eq!(rows[9].raw, "11,[address],page_view,2026-03-28 bad,direct,0,{}");
     let stored: Vec<Event> = all(&warehouse).await;
     assert!(stored.iter().any(|event| event.properties.0["q"] == "[address]"));
     // An unknown channel is no reason to lose an event.
     assert!(stored.iter().any(|event| event.channel == Channel::Other));
     // Line 13 names no day that is one: it is set aside with the day of line 12.
     let days: Vec<String> = rows.iter().map(|row| row.day.to_string()).collect();
-    assert_eq!(days[7..9], ["2026-03-29", "2026-03-29"]);
+    assert_eq!(days[6..8], ["2026-03-29", "2026-03-29"]);
 }
 
 #[tokio::test]
@@ -339,7 +343,10 @@ async fn days_are_cut_in_the_zone_of_the_site_and_naive_times_are_of_the_declare
         .unwrap();
     let page = pages(&source, "sessions", "2026-03-29").await.remove(0);
     assert_eq!(page.sessions[0].time_on_site, Some(3600));
-    assert_eq!(page.rejected[0].reason, "start_time does not exist in Europe/Paris");
+    assert_eq!(
+        page.rejected[0].reason,
+        "column \"start_time\": a local time that does not exist in the time zone"
+    );
     let page = pages(&source, "sessions", "2026-10-25").await.remove(0);
     assert_eq!(page.sessions[0].start_time, utc("2026-10-25T00:30:00Z"));
 }
@@ -401,7 +408,10 @@ async fn records_in_any_order_give_the_same_slices() {
         let warehouse = Sqlite::in_memory().await.unwrap();
         let report = load(&source, &warehouse, "2026-03-01", "2026-03-20").await;
         assert_eq!((report.read, report.rows["events"], report.quarantined), (1200, 1200, 0));
-        contents.push(serde_json::to_string(&all::<Event>(&warehouse).await).unwrap());
+        let mut events: Vec<Event> = all(&warehouse).await;
+        // The place in the file is another one.
+        events.iter_mut().for_each(|event| event.seq = 0);
+        contents.push(serde_json::to_string(&events).unwrap());
     }
     assert_eq!(contents[0], contents[1]);
 }
@@ -467,7 +477,7 @@ async fn events_keep_their_currency_and_a_refund_is_taken_off() {
     assert_eq!(shown, expected.map(|(amount, currency)| (amount.to_owned(), currency)));
     assert!(stored.iter().all(|event| event.properties.0 == serde_json::json!({})));
     let rows: Vec<QuarantineRow> = all(&warehouse).await;
-    assert_eq!(rows[0].reason, "currency is no ISO 4217 code");
+    assert_eq!(rows[0].reason, "column \"currency\": not an ISO 4217 code");
 }
 
 #[tokio::test]
@@ -540,14 +550,14 @@ async fn files_of_different_keys_stand_side_by_side_and_each_replaces_only_its_o
     )
     .await;
     assert_eq!(users().await, BTreeSet::from(["u1".to_owned(), "u3".to_owned()]));
-    for key in ["", "a b", "a/b", &"k".repeat(65)] {
+    for key in ["", "a b", &"k".repeat(201)] {
         let error = CsvSource::builder("shop", chrono_tz::UTC).events("x.csv").key(key).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{key:?}");
     }
 }
 
 #[tokio::test]
-async fn events_without_ids_are_known_by_key_and_content_and_an_empty_id_is_still_refused() {
+async fn events_without_ids_are_known_by_content_and_an_empty_id_is_still_refused() {
     let folder = tempfile::tempdir().unwrap();
     let row = "u1,page_view,2026-05-02 10:00:00,email\n";
     let path = write(&folder, "plain.csv", format!("user_id,event_type,timestamp,channel\n{row}{row}"));
@@ -558,32 +568,25 @@ async fn events_without_ids_are_known_by_key_and_content_and_an_empty_id_is_stil
     let (first, again, other) = (read("a").await, read("a").await, read("b").await);
     assert_eq!((first.events.len(), first.duplicates), (1, 1));
     assert_eq!(first.events[0].event_id, again.events[0].event_id);
-    assert_ne!(first.events[0].event_id, other.events[0].event_id, "the same row of another file");
+    assert_eq!(first.events[0].event_id, other.events[0].event_id, "the same row of another file");
     let path = write(&folder, "ids.csv", format!("{EVENTS},u1,page_view,2026-05-02 10:00:00,email,0,{{}}\n"));
     let source = CsvSource::builder("shop", chrono_tz::UTC).events(path).build().unwrap();
     let page = pages(&source, "events", "2026-05-02").await.remove(0);
-    assert_eq!((page.events.len(), page.rejected[0].reason.as_str()), (0, "event_id is empty"));
+    assert_eq!((page.events.len(), page.rejected[0].reason.as_str()), (0, "column \"event_id\": empty"));
 }
 
 #[tokio::test]
 async fn files_that_cannot_be_read_are_told_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
-    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(EVENTS.bytes().flat_map(|byte| [byte, 0])).collect();
     for (name, bytes, kind, says) in [
         ("empty.csv", Vec::new(), ErrorKind::Input, "is empty"),
-        ("utf16.csv", utf16, ErrorKind::Input, "is UTF-16"),
         (
             "header.csv",
             b"event_id,user_id,when\n1,u1,now\n".to_vec(),
             ErrorKind::Input,
             "has no column event_type, timestamp",
         ),
-        (
-            "twice.csv",
-            format!("event_id,{EVENTS}").into_bytes(),
-            ErrorKind::Input,
-            "has the column \"event_id\" twice",
-        ),
+        ("twice.csv", format!("event_id,{EVENTS}").into_bytes(), ErrorKind::Input, "event_id"),
         // A file without a header shows a person's row in its place.
         (
             "person.csv",
@@ -591,7 +594,7 @@ async fn files_that_cannot_be_read_are_told_in_one_sentence() {
             ErrorKind::Input,
             "(it has 1, [address], page_view )",
         ),
-        ("quote.csv", b"\"event_id,user_id\n".to_vec(), ErrorKind::Input, "does not read"),
+        ("quote.csv", b"\"event_id,user_id\n".to_vec(), ErrorKind::Input, "unclosed quotation mark"),
     ] {
         let source =
             CsvSource::builder("shop", chrono_tz::UTC).events(write(&folder, name, bytes)).build().unwrap();

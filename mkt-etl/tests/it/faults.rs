@@ -166,12 +166,14 @@ async fn answers_of_matomo_that_agree_in_being_wrong_are_found_out_by_another_re
         of.find(|cell| cell.stream == stream).unwrap().verdict.clone()
     };
     let refused = Verdict::Refused(ErrorKind::Protocol);
+    // No list has a row then, of referrers or of visits; the summary, which is no list, has 17 visits.
+    let Verdict::Flagged(how) = verdict("referrer_names", Fault::EmptyPage, Moment::Always) else {
+        panic!("referrer_names")
+    };
+    assert_eq!(how, "visits is None, the control says 17");
+    // A campaign that says it has keywords, and has none.
+    assert_eq!(verdict("campaigns", Fault::EmptyPage, Moment::Always), refused);
     for stream in ["referrer_names", "campaigns"] {
-        // No list has a row then, of referrers or of visits; the summary, which is no list, has 17 visits.
-        let Verdict::Flagged(how) = verdict(stream, Fault::EmptyPage, Moment::Always) else {
-            panic!("{stream}")
-        };
-        assert_eq!(how, "visits is None, the control says 17");
         assert_eq!(verdict(stream, Fault::WrongTypes, Moment::First), refused);
     }
     // Articles of orders and of carts, each under the other's name; goals, orders and carts likewise.

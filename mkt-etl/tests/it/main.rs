@@ -5,6 +5,8 @@
 
 mod aggregate;
 mod at_internet;
+mod cases;
+mod collisions;
 mod csv;
 #[cfg(feature = "postgres")]
 mod engines;

@@ -43,8 +43,9 @@ async fn days_cut_from_the_one_recording_are_the_days_that_were_recorded() {
     for (date, name) in
         [("2026-03-29", "live_last_day"), ("2026-10-25", "live_dst_fall"), ("2026-03-30", "live_empty")]
     {
+        let range = format!("{date},{date}");
         let live =
-            [("method", "Live.getLastVisitsDetails"), ("idSite", "1"), ("period", "day"), ("date", date)];
+            [("method", "Live.getLastVisitsDetails"), ("idSite", "1"), ("period", "range"), ("date", &range)];
         let cut = parsed(ask(&server, &[&live[..], &[("filter_limit", "-1")]].concat()).await);
         let recorded = body(name);
         let ids = |value: &Value| -> Vec<i64> {
@@ -74,12 +75,12 @@ async fn paging_answers_as_the_real_one_did() {
             vec![("minTimestamp", "1774584721"), ("filter_limit", "1"), ("filter_sort_order", "asc")],
         ),
         (
-            "live_offset_end",
+            "live_last_p2",
             vec![
                 ("period", "range"),
                 ("date", "2026-03-27,2026-03-31"),
                 ("filter_limit", "5"),
-                ("filter_offset", "64"),
+                ("filter_offset", "5"),
                 ("filter_sort_order", "asc"),
             ],
         ),
@@ -104,6 +105,27 @@ async fn what_was_not_recorded_is_not_invented() {
     let unknown = parsed(ask(&server, &[("method", "Nope.other")]).await);
     assert_eq!(unknown, body("err_unknown_method"));
     assert!(server.choose("no_such_recording").is_err());
+}
+
+#[tokio::test]
+async fn request_with_other_parameters_is_not_answered() {
+    let server = RecordedMatomo::start().await.unwrap();
+    let of = |method: &'static str, period: &'static str, date: &'static str| {
+        [("method", method), ("idSite", "1"), ("period", period), ("date", date)]
+    };
+    // Live by day was recorded for a few days only; over several days with paging only.
+    for (method, period, date) in [
+        ("Live.getLastVisitsDetails", "day", "2026-03-28"),
+        ("Live.getLastVisitsDetails", "range", "2026-03-27,2026-03-28"),
+        ("Referrers.getCampaigns", "day", "2026-03-28,2026-03-28"),
+        ("Goals.getItemsSku", "day", "2026-03-28,2026-03-28"),
+        ("Referrers.getAll", "range", "2026-03-28,2026-03-28"),
+    ] {
+        assert_eq!(ask(&server, &of(method, period, date)).await.0, 404, "{method} {period} {date}");
+    }
+    // The real one refuses lists of dates.
+    let refused = parsed(ask(&server, &of("Referrers.getAll", "day", "2026-03-28,2026-03-28")).await);
+    assert_eq!(refused["result"], "error");
 }
 
 #[tokio::test]

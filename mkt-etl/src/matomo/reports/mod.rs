@@ -133,6 +133,7 @@ impl<'a> Tables<'a> {
             add,
         };
         let flat = |method: &str| target.ask(method).with("flat", "1");
+        let one = |method: &str| Ask::date(method, target.site, target.day, target.segment);
         let open = match target.name {
             Name::Referrers => vec![table(
                 target.ask(referrers::TYPES.place),
@@ -144,14 +145,14 @@ impl<'a> Tables<'a> {
                 }),
             )],
             Name::ReferrerNames => vec![table(
-                target.ask(referrers::NAMES.place),
+                one(referrers::NAMES.place),
                 &[&referrers::NAMES],
                 Box::new(|rows, sheets| {
                     sheets.iter_mut().for_each(|sheet| referrers::add_names(rows, sheet));
                 }),
             )],
             Name::Campaigns => vec![table(
-                flat(referrers::CAMPAIGNS.place),
+                one(referrers::CAMPAIGNS.place).with("expanded", "1"),
                 &[&referrers::CAMPAIGNS],
                 Box::new(|rows, sheets| {
                     sheets.iter_mut().for_each(|sheet| referrers::add_campaigns(rows, sheet));
@@ -177,7 +178,7 @@ impl<'a> Tables<'a> {
             Name::Items => [(&items::ORDERED, None), (&items::ABANDONED, Some("1"))]
                 .into_iter()
                 .map(|(shape, abandoned)| {
-                    let ask = target.ask("Goals.getItemsSku");
+                    let ask = one("Goals.getItemsSku");
                     table(
                         match abandoned {
                             Some(one) => ask.with("abandonedCarts", one),
@@ -218,8 +219,13 @@ impl Inner {
         let mut page = Page::default();
         let mut open = Vec::with_capacity(tables.open.len());
         for (mut table, answer) in std::mem::take(&mut tables.open).into_iter().zip(answers) {
-            let Answer::Table(rows) = tables.target.part(READ, answer.map_err(lacking)?)? else {
-                return Err(Self::protocol(READ, "the day's answer is no table"));
+            let rows = match answer.map_err(lacking)? {
+                // Asked as one date.
+                Answer::Table(rows) if table.ask.is_of_one_date() => rows,
+                answer => match tables.target.part(READ, answer)? {
+                    Answer::Table(rows) => rows,
+                    _ => return Err(Self::protocol(READ, "the day's answer is no table")),
+                },
             };
             if !table.paging.take(&rows) {
                 return Err(Self::protocol(READ, "the same page of the table came twice"));
@@ -358,8 +364,10 @@ impl Inner {
             }
         }
         let note = day.write(&mut sheet);
+        let foreign = (walk.foreign > 0)
+            .then(|| format!("{} visits of another day were in the answer and are left out", walk.foreign));
         let mut page = sheet.finish().map_err(|why| Self::protocol("count the hours of a day", why))?;
-        page.notes.extend(note);
+        page.notes.extend(note.into_iter().chain(foreign));
         Ok(page)
     }
 }

@@ -51,7 +51,7 @@ pub(in crate::matomo) static TYPES: Shape = Shape {
 /// By name: every visit that did not come directly is in one row.
 pub(super) static NAMES: Shape = Shape { place: "Referrers.getAll", report: "referrer_names", ..TYPES_AGAIN };
 
-/// By campaign and keyword: every visit of a campaign is in one row.
+/// By campaign and keyword: every visit of a campaign is in one row, with a null keyword where it has none.
 pub(super) static CAMPAIGNS: Shape =
     Shape { place: "Referrers.getCampaigns", report: "campaigns", ..TYPES_AGAIN };
 
@@ -131,17 +131,42 @@ pub(super) fn add_names(rows: &[Row], sheet: &mut Sheet<'_>) {
     }
 }
 
-/// Rows of Referrers.getCampaigns, flat.
+/// Rows of Referrers.getCampaigns, expanded: campaigns with their keywords beneath them. Visits without a keyword are in
+/// the campaign and in none of its keywords.
 pub(super) fn add_campaigns(rows: &[Row], sheet: &mut Sheet<'_>) {
     for row in rows {
         let Some(campaign) = row.text("Referrers_Campaign").or_else(|| row.text("label")) else {
             sheet.reject(row, "the row has no label");
             continue;
         };
-        let keyword = row.text("Referrers_Keyword").filter(|_| !without_keyword(row));
-        sheet.add(
-            row,
-            Dimensions::new().text("campaign", Some(&campaign)).text("campaign_keyword", keyword.as_deref()),
-        );
+        let dimensions = |keyword: Option<&str>| {
+            Dimensions::new().text("campaign", Some(&campaign)).text("campaign_keyword", keyword)
+        };
+        let keywords: Vec<Row> = match row.field("subtable") {
+            Some(Value::Array(rows)) => {
+                rows.iter().filter_map(|row| row.as_object().cloned().map(Row)).collect()
+            }
+            _ => Vec::new(),
+        };
+        if keywords.is_empty() {
+            if row.field("idsubdatatable").is_some() {
+                sheet.misread("a campaign has keywords, and they are not in the answer");
+                continue;
+            }
+            sheet.add(row, dimensions(None));
+            continue;
+        }
+        for keyword in &keywords {
+            match keyword.text("Referrers_Keyword").or_else(|| keyword.text("label")) {
+                Some(label) => {
+                    let label = Some(label.as_str()).filter(|_| !without_keyword(keyword));
+                    sheet.add(keyword, dimensions(label));
+                }
+                None => sheet.reject(keyword, "the row has no label"),
+            }
+        }
+        if let Some(rest) = sheet.remainder(row, &keywords) {
+            sheet.add_as(&rest, dimensions(None), false);
+        }
     }
 }

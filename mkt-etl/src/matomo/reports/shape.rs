@@ -253,6 +253,24 @@ impl<'a> Sheet<'a> {
         }
     }
 
+    /// What a row has and the rows beneath it have not, of the numbers that add up; `None` where the first of them is
+    /// fully told.
+    pub(super) fn remainder(&self, whole: &Row, parts: &[Row]) -> Option<Row> {
+        let mut fields = Map::new();
+        for (place, field) in self.shape.fields.iter().enumerate() {
+            let Some(number) = whole.number(field.vendor).filter(|_| field.sums != Sums::Distinct) else {
+                continue;
+            };
+            let told = parts.iter().filter_map(|part| part.number(field.vendor));
+            let left = number.saturating_sub(told.fold(Decimal::ZERO, Decimal::saturating_add));
+            if place == 0 && left <= Decimal::ZERO {
+                return None;
+            }
+            fields.insert(field.vendor.to_owned(), left.normalize().to_string().into());
+        }
+        fields.contains_key(self.shape.fields.first()?.vendor).then_some(Row(fields))
+    }
+
     /// A record that cannot become a row.
     pub(super) fn reject(&mut self, row: &Row, reason: &'static str) {
         let raw = Value::Object(row.0.clone()).to_string();

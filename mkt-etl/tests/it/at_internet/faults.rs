@@ -50,6 +50,11 @@ async fn every_form_of_failure_has_its_kind_and_tells_no_secret() {
             .unwrap();
         for call in ["count", "check", "verify"] {
             fake.inject(fault);
+            // Yesterday is not there yet: the check is about the query and the key.
+            if call == "check" && matches!(fault, NotReady) {
+                assert!(source.check().await.is_ok());
+                continue;
+            }
             let error = match call {
                 "count" => read(&source, &slice("pages", DAY)).await.unwrap_err(),
                 "check" => source.check().await.unwrap_err(),

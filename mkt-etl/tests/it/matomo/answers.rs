@@ -40,7 +40,7 @@ async fn what_cannot_be_chosen_is_refused_before_anything_is_sent() {
         .iter()
         .map(|stream| stream.name.to_string())
         .collect();
-    assert_eq!(defaults, ["daily", "visits"]);
+    assert_eq!(defaults, ["visits", "daily"]);
 }
 
 /// A visit of 28 March 2026, 12:00 in Paris, with an event, an order, a cart and a goal.

@@ -1,6 +1,7 @@
 //! Matomo: its streams against the recorded instance, every recording, and answers of forms that were not recorded.
 
 mod answers;
+mod real_server;
 mod recordings;
 mod streams;
 

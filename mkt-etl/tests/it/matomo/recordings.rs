@@ -343,23 +343,42 @@ const LIVE: &[(&str, Option<usize>)] = &[
 #[tokio::test]
 async fn every_recording_of_visits_becomes_sessions_or_is_refused_for_its_order() {
     let server = RecordedMatomo::start().await.unwrap();
-    let slice = SliceKey::day("matomo", "visits", "1", "2026-03-29".parse().unwrap());
+    let slice = |day| SliceKey::day("matomo", "visits", "1", day);
     for (name, visits) in LIVE {
         server.insist(name).unwrap();
-        let pages: Vec<Result<Page>> = source(&server).read(&slice).collect().await;
         match visits {
             Some(visits) => {
-                let pages: Vec<Page> = pages.into_iter().map(Result::unwrap).collect();
-                assert_eq!(pages.iter().map(|page| page.sessions.len()).sum::<usize>(), *visits, "{name}");
-                assert!(pages.iter().all(|page| page.rejected.is_empty() && page.drift.is_empty()), "{name}");
+                // Every visit is in the slice of its day, and in no other.
+                let mut sessions = 0;
+                for day in days_of(name) {
+                    let pages: Vec<Result<Page>> = source(&server).read(&slice(day)).collect().await;
+                    let pages: Vec<Page> = pages.into_iter().map(Result::unwrap).collect();
+                    sessions += pages.iter().map(|page| page.sessions.len()).sum::<usize>();
+                    assert!(
+                        pages.iter().all(|page| page.rejected.is_empty() && page.drift.is_empty()),
+                        "{name}"
+                    );
+                }
+                assert_eq!(sessions, *visits, "{name}");
             }
             None => {
+                let slice = slice("2026-03-29".parse().unwrap());
+                let pages: Vec<Result<Page>> = source(&server).read(&slice).collect().await;
                 let error = pages.into_iter().next().unwrap().unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Protocol, "{name}");
                 assert!(error.to_string().contains("not in the order"), "{name}: {error}");
             }
         }
     }
+}
+
+/// The days in Paris on which the visits of a recording ended.
+fn days_of(name: &str) -> BTreeSet<chrono::NaiveDate> {
+    let path = format!("{}/tests/recordings/matomo/{name}.body", env!("CARGO_MANIFEST_DIR"));
+    let visits: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let ended = |visit: &Value| chrono::DateTime::from_timestamp(visit["lastActionTimestamp"].as_i64()?, 0);
+    let day = |at| mkt_etl::zone::local_day(at, chrono_tz::Europe::Paris);
+    visits.iter().filter_map(ended).map(day).collect()
 }
 
 async fn recorded(server: &RecordedMatomo, name: &str) -> Answer {

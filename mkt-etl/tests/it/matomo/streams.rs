@@ -487,7 +487,7 @@ async fn a_segment_is_another_population_and_never_mixes_with_the_whole() {
         .iter()
         .map(|stream| stream.name.to_string())
         .collect();
-    assert_eq!(names, ["daily", "visits", "daily[campaigns]"]);
+    assert_eq!(names, ["visits", "daily", "daily[campaigns]"]);
 }
 
 #[tokio::test]
