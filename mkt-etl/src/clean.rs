@@ -1,4 +1,4 @@
-//! Takes out of a text what the warehouse must not hold: e-mail addresses and credentials in URLs.
+//! Removes from text what the warehouse must not hold: email addresses and credentials in URLs.
 //!
 //! It finds what looks like an address; it does not judge whether the address exists.
 
@@ -8,7 +8,7 @@ use url::Url;
 /// What stands where an address stood.
 pub const ADDRESS: &str = "[address]";
 
-/// Replaces everything that looks like an e-mail address, also percent-encoded (`%40`), by [`ADDRESS`].
+/// Replaces everything that looks like an email address, also percent-encoded (`%40`), by [`ADDRESS`].
 ///
 /// ```
 /// assert_eq!(mkt_etl::clean::without_addresses("?u=jo.x%2B1%40example.org&p=2"), "?u=[address]&p=2");

@@ -102,7 +102,7 @@ pub async fn export_quarantine(
     }
     let failed = |cause: std::io::Error| {
         Error::new(ErrorKind::Storage, "etl", "export the quarantine")
-            .with_detail("the lines cannot be written")
+            .with_detail("cannot write the lines")
             .with_source(cause)
     };
     let query = part.query::<QuarantineRow>("day", &[], QUARANTINE_ORDER);
@@ -113,7 +113,7 @@ pub async fn export_quarantine(
         for row in 0..table.rows() {
             let row = QuarantineRow::read(&table, row).map_err(|cause| {
                 Error::new(ErrorKind::Storage, "etl", "export the quarantine")
-                    .with_detail("a row does not read")
+                    .with_detail("invalid row")
                     .with_source(cause)
             })?;
             let line = Line {
@@ -223,7 +223,7 @@ pub async fn drift(warehouse: &dyn Warehouse, part: &Part) -> Result<Vec<DriftSu
         .collect::<std::result::Result<_, mkt_warehouse::TableError>>()
         .map_err(|cause| {
             Error::new(ErrorKind::Storage, "etl", "summarise the drift")
-                .with_detail("a row does not read")
+                .with_detail("invalid row")
                 .with_source(cause)
         })
 }

@@ -285,7 +285,7 @@ pub(crate) async fn read_rows<R: Record>(warehouse: &dyn Warehouse, query: &Quer
         .map(|row| {
             R::read(&table, row).map_err(|e| {
                 Error::new(ErrorKind::Storage, "etl", "read the ledger")
-                    .with_detail("a row does not read")
+                    .with_detail("invalid row")
                     .with_source(e)
             })
         })

@@ -86,7 +86,7 @@ pub struct RunReport {
     pub stopped_by: Option<StoppedBy>,
     /// When it began, UTC.
     pub started_at: DateTime<Utc>,
-    /// How long it took, by the clock that was handed in.
+    /// How long it took, by the pipeline's clock.
     pub seconds: f64,
     /// How many of the failures are sites and not slices.
     #[serde(skip)]
@@ -190,7 +190,7 @@ impl RunReport {
     }
 }
 
-/// The exit code of a turn: of its report, 0 when another process was at it, and for an error 4 (credentials refused),
+/// The exit code of a turn: of its report, 0 when another process held the lock, and for an error 4 (credentials refused),
 /// 5 (the source cannot be reached, or wants to be left alone), 130 (cancelled) or 1.
 #[must_use]
 pub fn exit_code(outcome: &Result<Turn, Error>) -> u8 {

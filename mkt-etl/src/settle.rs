@@ -1,4 +1,4 @@
-//! Decides what is known about a slice after a read. Pure: no clock, no request, no table.
+//! Decides the state of a slice after a read. Pure: no clock, no request, no table.
 
 use crate::source::{Coverage, Finality, Totals};
 use crate::zone;

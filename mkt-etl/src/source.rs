@@ -545,7 +545,7 @@ impl fmt::Display for Totals {
 ///   the source has no second way. They carry the names of [`Totals`].
 /// - An unknown site or stream is an error of kind `Input` or `NotFound`, before any row.
 /// - Credentials that are refused are an error of kind `Auth`; from then on the source makes no further request.
-/// - No secret and no e-mail address is in any row, note, reason, error or `Debug`.
+/// - No secret and no email address is in any row, note, reason, error or `Debug`.
 ///
 /// The conformance suite (feature `testing`) executes this text.
 #[async_trait]

@@ -1,4 +1,4 @@
-//! How fresh each stream is, from the ledger: for people, and for monitoring.
+//! The freshness of each stream, from the ledger.
 //!
 //! `report::etl_status` of mkt-warehouse answers the same question for any loader from `loads`; this one knows what the
 //! pipeline knows besides: failures, quarantine, reconciliation, and which days are waited for.

@@ -28,7 +28,7 @@
 //!   site's clock: on the day of the autumn change the label 2 holds both hours, on that of spring it is missing.
 //! - **A value that is none is null, never 0**: a metric that is null, `"-"`, `"N/A"` or empty. Any other text in the place
 //!   of a number is set aside, and so is a row whose `date` is not the slice's day or whose hour is none of 0 to 23.
-//! - **Properties stay as they are told**, `"N/A"` and names of months (`date_month`) included: two words are never made
+//! - **Properties are kept as they are**, `"N/A"` and names of months (`date_month`) included: two words are never made
 //!   one. Where an address was taken out of a row, a field more (`redacted_row`, a hash) keeps two such rows apart.
 //! - **A ratio whose parts are in the report is computed from them** (`m_bounce_rate` beside `m_bounces` and `m_visits`):
 //!   whether the vendor tells a share or a percentage is not documented. Without its parts it stays as told.

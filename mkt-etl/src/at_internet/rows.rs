@@ -1,7 +1,7 @@
 //! From a row of an answer to rows of the warehouse, one for each metric. Pure.
 //!
 //! - A metric that is null, `"-"`, `"N/A"` or empty has no value: null, never 0. Any other text is set aside.
-//! - A property is kept as it is told, `"N/A"` and names of months (`date_month`) included: it may be the vendor's or the
+//! - A property is kept as it is, `"N/A"` and names of months (`date_month`) included: it may be the vendor's or the
 //!   site's own word, and two of them are never made one. Addresses are taken out; such a row gets one field more
 //!   (`redacted_row`, a hash of what it was), so that two of them stay two.
 //! - `date` must be the slice's day, an hour 0 to 23 or nothing: a row that says otherwise is set aside.

@@ -40,7 +40,7 @@ pub(super) fn fits(amount: &Decimal) -> bool {
 }
 
 impl Counts {
-    /// Adds a visit as Live tells it; one that does not read is told where visits are read.
+    /// Adds a visit as Live tells it; one that cannot be read is reported where visits are read.
     pub(super) fn add(&mut self, raw: &Value) {
         let Ok(visit) = Visit::deserialize(raw) else { return };
         let kind = visit.referrer_type.as_deref().unwrap_or_default();

@@ -221,7 +221,7 @@ impl Inner {
                 let named = self.sites.iter().find(|(held, _)| *held == id).map(|(_, name)| name.clone());
                 describe(OPERATION, site, named.unwrap_or_else(|| id.to_string()))
             })
-            // One whose zone is not known cannot be read; it is told when it is chosen.
+            // One whose zone is not known cannot be read; that is reported when it is chosen.
             .filter_map(|site| site.ok().map(|site| Ok(site.facts)))
             .collect()
     }

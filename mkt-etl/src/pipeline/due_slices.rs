@@ -7,9 +7,9 @@ use mkt_connect::Stop;
 use mkt_connect::{ErrorKind, Result};
 use std::sync::Arc;
 
-/// Brings in what is due, unless another process is at it.
+/// Loads what is due, unless another process holds the lock.
 ///
-/// The lock is the warehouse's ([`mkt_warehouse::Warehouse::exclusive`]), by the name `etl/SOURCE` unless told: all
+/// The lock is the warehouse's ([`mkt_warehouse::Warehouse::exclusive`]), named `etl/SOURCE` by default: all
 /// processes that load this source into this warehouse, on whatever machine, and it ends when its process dies. Name it
 /// by the site, say, to load two sites side by side. In a warehouse without such locks it runs without, and warns.
 ///
@@ -65,11 +65,11 @@ impl Job for DueSlices {
         let held = match self.pipeline.warehouse.exclusive(&self.name).await {
             Ok(Some(held)) => Some(held),
             Ok(None) => {
-                tracing::info!(lock = self.name, "another process is at it");
+                tracing::info!(lock = self.name, "another process holds the lock");
                 return Ok(Turn::AlreadyRunning);
             }
             Err(error) if error.kind() == ErrorKind::Unsupported => {
-                tracing::warn!(lock = self.name, %error, "nothing keeps two processes apart");
+                tracing::warn!(lock = self.name, %error, "the warehouse has no locks; two processes may run at once");
                 None
             }
             Err(error) => return Err(error),
@@ -79,7 +79,7 @@ impl Job for DueSlices {
             && let Err(error) = held.release().await
         {
             // It ended with its connection.
-            tracing::warn!(lock = self.name, %error, "the lock could not be given back");
+            tracing::warn!(lock = self.name, %error, "cannot release the lock");
         }
         Ok(Turn::Ran(Box::new(outcome?)))
     }

@@ -59,7 +59,7 @@ impl From<Window> for Extent {
     }
 }
 
-/// A source, a warehouse, and how to bring one into the other.
+/// Loads slices from a source into a warehouse.
 ///
 /// ```
 /// use chrono::NaiveDate;
@@ -188,7 +188,7 @@ impl Pipeline {
         self
     }
 
-    /// Which final slices are read again. None unless told.
+    /// Which final slices are read again. Default: none.
     #[must_use]
     pub fn again(mut self, again: Again) -> Self {
         self.again = again;
@@ -196,7 +196,7 @@ impl Pipeline {
     }
 
     /// The largest share of a slice's records that may be set aside, between 0 and 1: a slice with more of them fails
-    /// with an error of kind `Input`, and what was loaded of it before stays. Any share unless told.
+    /// with an error of kind `Input`, and what was loaded of it before stays. Default: any share.
     #[must_use]
     pub fn error_budget(mut self, share: f64) -> Self {
         self.error_budget = Some(share);
@@ -204,14 +204,14 @@ impl Pipeline {
     }
 
     /// After so many slices in a row that could not be read because the source is unavailable, no further one is tried.
-    /// Five unless told; 0 for never.
+    /// Default: 5; 0 disables.
     #[must_use]
     pub fn give_up_after(mut self, failures: u32) -> Self {
         self.give_up_after = failures;
         self
     }
 
-    /// How many days before today are read again by [`Extent::Due`]. What each stream's finality asks for unless told.
+    /// How many days before today are read again by [`Extent::Due`]. Default: what each stream's finality asks for.
     #[must_use]
     pub fn lookback(mut self, days: u32) -> Self {
         self.lookback = Some(days);
@@ -225,7 +225,7 @@ impl Pipeline {
         self
     }
 
-    /// Brings a window in.
+    /// Loads a window.
     ///
     /// # Errors
     /// Of the source's check (`Auth`, `Config`, `NotFound`, `Unavailable`), of the plan (`Input`), of the warehouse
@@ -234,7 +234,7 @@ impl Pipeline {
         self.run_until(window, std::future::pending()).await
     }
 
-    /// Brings a window in until `stop` resolves: then slices that are under way are dropped, none is started, and the
+    /// Loads a window until `stop` resolves: then slices that are under way are dropped, none is started, and the
     /// report says `cancelled`. What was loaded stays, and the next run goes on from there.
     ///
     /// # Errors
@@ -247,7 +247,7 @@ impl Pipeline {
         self.bring_in(window.into(), std::future::pending(), stop).await
     }
 
-    /// Brings in what the extent names. Asked to stop, it finishes the slices that are under way and starts none; asked
+    /// Loads what the extent names. Asked to stop, it finishes the slices that are under way and starts none; asked
     /// twice, it drops them. The report then says `cancelled`, if anything was left.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What is told while a run is under way.
+//! Progress of a run, slice by slice.
 
 use mkt_warehouse::SliceKey;
 use mkt_warehouse::model::SliceState;

@@ -1,4 +1,4 @@
-//! Sites and streams: which are meant, and what the warehouse is told about them.
+//! Which sites and streams a run reads, and the rows about them in the warehouse.
 
 use super::Pipeline;
 use crate::ledger;

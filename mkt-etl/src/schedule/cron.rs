@@ -87,7 +87,7 @@ impl Schedule {
 
     /// Starts each run up to so much later than it is due, by an amount that follows from the seed and the due time
     /// alone: programs with seeds of their own (from the machine's name, say) do not all ask in the first second of
-    /// an hour. It is cut at half the time to the next due time. None unless told.
+    /// an hour. It is cut at half the time to the next due time. Default: none.
     #[must_use]
     pub fn jitter(mut self, up_to: Duration, seed: u64) -> Self {
         (self.jitter, self.seed) = (up_to, seed);

@@ -235,7 +235,7 @@ impl Scheduler {
     /// during a run, when the job has returned.
     ///
     /// A run has failed when it ended with an error, was stopped early by its source, or could read no slice at all.
-    /// A run that found another process at it has not: the next one is at the next due time.
+    /// A run that found the lock held has not: the next one is at the next due time.
     pub async fn run(
         &self,
         job: &dyn Job,
