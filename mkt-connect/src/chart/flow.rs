@@ -53,6 +53,7 @@ pub struct Flow {
     steps: Vec<String>,
     streams: Vec<Stream>,
     colored: Vec<String>,
+    lowest: Vec<String>,
 }
 
 /// A name in a step: its amount and where it begins from the top.
@@ -70,7 +71,13 @@ impl Flow {
     #[must_use]
     pub fn new<S: Into<String>>(title: impl Into<String>, steps: impl IntoIterator<Item = S>) -> Self {
         let steps = steps.into_iter().map(Into::into).take(DRAWN_STEPS).collect();
-        Self { caption: Caption::new(title), steps, streams: Vec::new(), colored: Vec::new() }
+        Self {
+            caption: Caption::new(title),
+            steps,
+            streams: Vec::new(),
+            colored: Vec::new(),
+            lowest: Vec::new(),
+        }
     }
 
     caption_methods!();
@@ -86,6 +93,13 @@ impl Flow {
     #[must_use]
     pub fn colored<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.colored = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Names that lie below the others in every step, in this order: the ends of streams.
+    #[must_use]
+    pub fn lowest<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.lowest = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -139,9 +153,12 @@ impl Flow {
             for (step, nodes) in nodes.iter_mut().enumerate() {
                 let mut order: Vec<(String, f64)> =
                     nodes.iter().map(|(name, node)| (name.clone(), node.amount)).collect();
-                order.sort_by(|a, b| {
-                    (a.0 == others).cmp(&(b.0 == others)).then(b.1.total_cmp(&a.1)).then(a.0.cmp(&b.0))
-                });
+                // Ends below all others, and what is summed up above them.
+                let low = |name: &str| match self.lowest.iter().position(|one| one == name) {
+                    Some(at) => at + 2,
+                    None => usize::from(name == others),
+                };
+                order.sort_by(|a, b| low(&a.0).cmp(&low(&b.0)).then(b.1.total_cmp(&a.1)).then(a.0.cmp(&b.0)));
                 let mut y = top;
                 for (name, amount) in order {
                     if let Some(node) = nodes.get_mut(&name) {

@@ -93,5 +93,6 @@ pub fn path_flow(paths: &Paths, touches: usize, lang: Lang) -> Flow {
         .subtitle(subtitle)
         .format(Format::Integer)
         .lang(lang)
+        .lowest([sale, none])
         .streams(streams)
 }

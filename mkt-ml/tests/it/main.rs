@@ -7,6 +7,8 @@ mod attribution;
 mod boosting;
 mod budgets;
 mod cars;
+#[cfg(feature = "chart")]
+mod charts;
 mod cross_validation;
 mod encoding;
 mod evaluation;
