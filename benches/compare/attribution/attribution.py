@@ -158,8 +158,8 @@ def main():
             mine = [ours, "credits", paths, "--models", "markov,rules"]
             output = compare(f"{rows}: Markov order 1 and rules", mine, [python, "-c", BOTH, paths, "1"], paths, repetitions)
             credits = dict(json.loads(output["mkt-ml"])["answers"][0]["credits"])
-            peer = json.loads(output["peer"].splitlines()[0])
-            peer = peer.get("result", peer)
+            # The package prints notices first.
+            peer = json.loads(next(line for line in output["peer"].splitlines() if line.startswith(b"{")))
             named = {peer["channel_name"][key]: peer["total_conversions"][key] for key in peer["channel_name"]}
             off = max(abs(named[name] / credits[name] - 1) for name in credits)
             print(json.dumps({"what": "largest relative difference of Markov credits", "value": round(off, 5)}))
