@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+//!
 //! Shared parts of marketing connectors: secrets, errors, money, campaign tags, HTTP, tables, SQL, charts.
 //!
 //! | part | what it is for | feature |
@@ -14,18 +16,6 @@
 //! | `table` | reader of delimited text (CSV): encodings, header, cells, quarantined rows | `table` |
 //! | `testing` | scripted HTTP server on loopback, for tests | `testing` |
 //! | `chart` | charts as SVG (with `png` as PNG), and an HTML page | `chart`, `png` |
-//!
-//! The link in a newsletter and the landing URL in a log have the same campaign id:
-//!
-//! ```
-//! use mkt_connect::campaign::{CampaignTags, TagFamily, campaign_id, tag_url};
-//!
-//! let tags = CampaignTags::new("Newsletter", "email", "Soldes d'été");
-//! let link = tag_url("https://shop.example/soldes", &tags, TagFamily::Matomo)?;
-//! let landed = CampaignTags::parse(link.as_str()).unwrap_or_default();
-//! assert_eq!(landed.campaign_id(), Some(campaign_id("newsletter", "email", "soldes d'ete")));
-//! # Ok::<(), mkt_connect::campaign::TagError>(())
-//! ```
 //!
 //! A connector sends requests with `http` and maps its vendor's statuses to error kinds in one closure. Each error says
 //! whether the request may have arrived, so that nothing is sent twice by mistake:
@@ -62,6 +52,8 @@
 //!
 //! The crate reads no proxy settings, reads the environment only in [`Secret::from_env`], starts no runtime and sets
 //! nothing global.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod campaign;
 mod channel;

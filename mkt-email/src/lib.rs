@@ -1,21 +1,4 @@
-//! Crash-safe email sending: providers, templates, consent, outbox.
-//!
-//! Send one email:
-//!
-//! ```
-//! use mkt_email::{EmailProviderExt, Maildir, Message};
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> mkt_email::Result<()> {
-//! # let dir = tempfile::tempdir().unwrap();
-//! # let dir = dir.path();
-//! let provider = Maildir::open(dir.join("emails"))?; // or Smtp, Brevo, Mailgun
-//! let message = Message::builder("Shop <news@example.org>".parse()?, "jean@example.org".parse()?, "Hello".parse()?)
-//!     .text("Hello Jean!")
-//!     .build()?;
-//! let id = provider.send_now(message).await?;
-//! # assert!(!id.is_empty());
-//! # Ok(()) }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! # Contents
 //!
@@ -101,6 +84,8 @@
 //! `Accepted` means that the provider has the email, not that the recipient has it. The crate starts no runtime,
 //! schedules nothing by itself, and reads only the clock it is given (`send_now` and defaults of builders: the system
 //! clock).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "http")]
 mod brevo;

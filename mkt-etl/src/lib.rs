@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+//!
 //! Loads marketing data into a warehouse: analytics sources, a pipeline of daily slices, and a ledger of what is final.
 //!
 //! Visits and daily numbers of Matomo, reports of AT Internet, and a shop's CSV files become rows of a warehouse. Each day
@@ -50,6 +52,8 @@
 //!
 //! # Limits
 //! The crate starts no runtime, serves no HTTP, and reads the time only from the clock that it is given.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod aggregate;
 #[cfg(feature = "http")]

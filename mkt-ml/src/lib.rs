@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+//!
 //! Conversion models for marketing data: from a table of visitor behaviour to a probability per visitor.
 //!
 //! Reads frames from CSV (or a warehouse), encodes them, fits logistic regression, decision trees, random forests and
@@ -81,6 +83,8 @@
 //! | `linfa-models` | linfa-logistic and linfa-trees; linfa-trees breaks ties by hash order, so two fits of its tree may differ |
 //! | `onnx` | [`TrainedModel`]s as ONNX files, for onnxruntime |
 //! | `warehouse` | frames from tables of mkt-warehouse, such as its report `training_set` |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod assessment;
 pub mod attribution;

@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+//!
 //! Posts of social networks and their metrics: sources, engagement rates, best publishing hours.
 //!
 //! ```
@@ -36,6 +38,8 @@
 //! | `chart` | these answers as SVG; as PNG with the feature `png` | `chart` |
 //! | `report` | all answers as text, JSON and one HTML page | `chart` |
 //! | `testing` | the conformance suite for sources; a fake of Meta's Graph API | `testing` |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod best_time;
 #[cfg(feature = "http")]

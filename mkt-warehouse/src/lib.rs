@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+//!
 //! A warehouse of marketing events and sessions with ready reports: a SQLite file for one machine, PostgreSQL for a team.
 //!
 //! One model of tables, one set of reports, and engines behind one trait: switch engines by changing the URL.
@@ -65,6 +67,8 @@
 //! `DECIMAL(10,2)` and `NUMERIC(18,6)`: further digits are rounded, halves to even; what is too large is refused, with
 //! the table and column named.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod batch;
 mod chunk;
 mod dialect;
@@ -96,7 +100,7 @@ pub use batch::{Batch, SliceKey, TableRows};
 pub use chunk::Chunk;
 pub use dialect::Dialect;
 pub use exclusive::{Exclusive, Hold};
-pub use open::open;
+pub use open::{foreign_tables, open, open_read_only};
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 pub use query::Query;

@@ -247,21 +247,24 @@ impl Page {
         self.navigation(&mut html);
         html.push_str("</header>\n<main>\n");
         let mut sections = 0_usize;
+        let mut section = self.title.as_str();
         for block in &self.blocks {
             match block {
                 Block::Section(title) => {
                     sections += 1;
+                    section = title;
                     let close = if sections > 1 { "</section>\n" } else { "" };
                     let _ = writeln!(html, "{close}<section id=\"s{sections}\"><h2>{}</h2>", escaped(title));
                 }
                 Block::Text(text) => push_element(&mut html, "p", text),
                 Block::Figures(figures) => self.figure_row(&mut html, figures),
-                Block::Table(table) => table_block(&mut html, table),
+                Block::Table(table) => table_block(&mut html, table, section),
                 Block::Charts(charts) => {
                     html.push_str("<div class=\"charts\">");
                     // As wide as it will be shown, so that letters have one size all over the page.
                     let width = if charts.len() == 1 { 1_110.0 } else { 552.0 };
-                    let class = if charts.len() == 1 { " class=\"wide\"" } else { "" };
+                    // A wide one is moved sideways on a small screen, by the keyboard too.
+                    let class = if charts.len() == 1 { " class=\"wide\" tabindex=\"0\"" } else { "" };
                     for chart in charts {
                         let _ = write!(html, "<figure{class}>{}</figure>", chart.draw(width));
                     }
@@ -366,8 +369,10 @@ impl Page {
     }
 }
 
-fn table_block(html: &mut String, table: &Table) {
-    html.push_str("<div class=\"table\"><table>");
+/// A table that is wider than its place is moved sideways, by the keyboard too.
+fn table_block(html: &mut String, table: &Table, section: &str) {
+    let label = escaped(table.caption.as_deref().unwrap_or(section));
+    let _ = write!(html, "<div class=\"table\" role=\"group\" aria-label=\"{label}\" tabindex=\"0\"><table>");
     if let Some(caption) = &table.caption {
         push_element(html, "caption", caption);
     }

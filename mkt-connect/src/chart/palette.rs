@@ -32,19 +32,20 @@ pub(super) const SURFACE: Role = role(0xFFFFFF, 0x171E29);
 pub(super) const INK: Role = role(0x1B2430, 0xE7EBF1);
 pub(super) const MUTED: Role = role(0x5A6676, 0x9DA9B9);
 pub(super) const GRID: Role = role(0xE4E8ED, 0x2C3745);
-pub(super) const FAINT: Role = role(0xA9BACB, 0x4F6379);
+pub(super) const FAINT: Role = role(0x8293A6, 0x6B7F96);
 /// Text on the lower and on the upper half of the ramp.
 pub(super) const ON_LOW: Role = role(0x1B2431, 0xE7EBF2);
 pub(super) const ON_HIGH: Role = role(0xFFFFFE, 0x0D1521);
 
-/// Okabe and Ito's colours, those with enough contrast on white first; lightened for dark screens.
+/// After Okabe and Ito, darkened where a mark on white would have less contrast than 3:1 (WCAG 2.2, 1.4.11), and lightened
+/// for dark screens.
 pub(super) const SERIES: [Role; 6] = [
     role(0x0072B2, 0x58B0E8),
     role(0xD55E00, 0xF28C50),
     role(0x009E73, 0x34C79C),
-    role(0xCC79A7, 0xE49CC5),
-    role(0xE69F00, 0xF3BE50),
-    role(0x56B4E9, 0xA3D8F6),
+    role(0xB85F92, 0xE49CC5),
+    role(0xB87F00, 0xF3BE50),
+    role(0x2F8FC4, 0xA3D8F6),
 ];
 
 /// One hue from faint to strong, in both schemes.

@@ -34,7 +34,7 @@ fn without_evidence_no_bar_is_highlighted() {
     assert_eq!(hours.verdict, Verdict::NoEvidence, "seed 1 is no false alarm");
     assert!(verdict_sentence(&hours, Lang::En).starts_with("No evidence that the hour matters"));
     // Bars that do not stand out are faint.
-    let strong = "fill=\"#A9BACB\"";
+    let strong = "fill=\"#8293A6\"";
     assert!(!hour_chart(&hours, Lang::En).svg().contains(strong));
 }
 

@@ -62,6 +62,15 @@ impl Postgres {
         Ok(Self { pool })
     }
 
+    /// As [`connect`](Self::connect), for sessions that may only read: every other statement fails.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_read_only(url: &str) -> Result<Self> {
+        let mark = if url.contains('?') { '&' } else { '?' };
+        Self::connect(&format!("{url}{mark}options[default_transaction_read_only]=on")).await
+    }
+
     /// Waits for running calls and closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -1,6 +1,7 @@
 //! What each campaign cost and brought in.
 
 use super::journey::looking_back;
+use super::settings::Values;
 use super::{Answer, Definition, Scope, answer, fold};
 use crate::model::{Amount, Measure};
 use crate::record;
@@ -240,11 +241,16 @@ pub async fn campaign_performance<W: Warehouse + ?Sized>(
     scope: &Scope,
     options: CampaignOptions,
 ) -> Result<Answer<CampaignPerformance>> {
-    let mut values = looking_back(scope, options.look_back)?;
-    values.push(("first_day", Value::Date(scope.first_day())));
-    values.push(("last_day", Value::Date(scope.last_day())));
+    let values = values(scope, options)?;
     match warehouse.in_process() {
         true => fold::campaigns(warehouse, scope, options.look_back, &values).await,
         false => answer(&REPORT, warehouse, scope, values).await,
     }
+}
+
+pub(super) fn values(scope: &Scope, options: CampaignOptions) -> Result<Values> {
+    let mut values = looking_back(scope, options.look_back)?;
+    values.push(("first_day", Value::Date(scope.first_day())));
+    values.push(("last_day", Value::Date(scope.last_day())));
+    Ok(values)
 }

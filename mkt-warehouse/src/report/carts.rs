@@ -1,5 +1,6 @@
 //! Abandoned carts, and the products viewed before.
 
+use super::settings::Values;
 use super::{Answer, Definition, Scope, asked, fold, unreadable};
 use crate::id;
 use crate::model::{Amount, Json};
@@ -184,17 +185,26 @@ pub async fn abandoned_carts<W: Warehouse + ?Sized>(
     scope: &Scope,
     options: CartOptions,
 ) -> Result<Answer<AbandonedCart>> {
-    let now = options.now.unwrap_or(scope.until());
-    let idle = TimeDelta::from_std(options.idle).unwrap_or(TimeDelta::MAX);
-    let idle_since = now.checked_sub_signed(idle).unwrap_or(DateTime::UNIX_EPOCH);
-    let values = vec![("now", Value::Timestamp(now)), ("idle_since", Value::Timestamp(idle_since))];
+    let values = values(scope, options);
     if warehouse.in_process() {
-        return fold::carts(warehouse, scope, idle_since, &values).await;
+        return fold::carts(warehouse, scope, times(scope, options).1, &values).await;
     }
     let events = asked::<CartEvent, W>(&REPORT, warehouse, scope, values).await?;
     let acts: std::result::Result<Vec<_>, _> = (0..events.rows()).map(|row| Act::at(&events, row)).collect();
     let rows = acts.and_then(|acts| folded(&acts)).map_err(|cause| unreadable(REPORT.name, cause))?;
     Ok(Answer::from_rows(rows))
+}
+
+/// The instant of asking, and the last one at which an abandoned cart was touched.
+fn times(scope: &Scope, options: CartOptions) -> (DateTime<Utc>, DateTime<Utc>) {
+    let now = options.now.unwrap_or(scope.until());
+    let idle = TimeDelta::from_std(options.idle).unwrap_or(TimeDelta::MAX);
+    (now, now.checked_sub_signed(idle).unwrap_or(DateTime::UNIX_EPOCH))
+}
+
+pub(super) fn values(scope: &Scope, options: CartOptions) -> Values {
+    let (now, idle_since) = times(scope, options);
+    vec![("now", Value::Timestamp(now)), ("idle_since", Value::Timestamp(idle_since))]
 }
 
 /// One row per cart from the events of all, which stand person by person and site by site in the order of time.

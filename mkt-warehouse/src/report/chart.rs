@@ -44,6 +44,20 @@ impl Report {
     }
 }
 
+/// A day that is missing between two others was not loaded: it interrupts the line.
+fn with_gaps(held: impl Iterator<Item = (NaiveDate, Option<f64>)>) -> Vec<(NaiveDate, Option<f64>)> {
+    let mut line: Vec<(NaiveDate, Option<f64>)> = Vec::new();
+    for (day, value) in held {
+        if let Some(next) = line.last().and_then(|(last, _)| last.succ_opt())
+            && next < day
+        {
+            line.extend(next.iter_days().take_while(|missing| *missing < day).map(|missing| (missing, None)));
+        }
+        line.push((day, value));
+    }
+    line
+}
+
 fn drawn(report: Report, table: &Table, lang: Lang) -> Vec<Chart> {
     let picture = Picture { table, lang };
     match report {
@@ -126,6 +140,7 @@ impl Picture<'_> {
             Value::Null => self.say(["none", "aucun"]).to_owned(),
             Value::Date(day) if column == "month" || column == "cohort" => month(day),
             Value::Int(hour) if column == "hour" => format!("{hour} h"),
+            Value::Text(text) => super::page::named(column, &text, self.lang).unwrap_or(text),
             value => value.to_string(),
         }
     }
@@ -338,7 +353,8 @@ impl Picture<'_> {
     fn series(&self) -> Vec<Chart> {
         let days = self.once("day");
         let line = |rows: &[usize], column: &str| -> Vec<(NaiveDate, Option<f64>)> {
-            rows.iter().filter_map(|row| Some((self.day(*row)?, self.number(*row, column)))).collect()
+            let held = rows.iter().filter_map(|row| Some((self.day(*row)?, self.number(*row, column))));
+            with_gaps(held)
         };
         let visits = Trend::new(self.say(["Visits and conversions", "Visites et conversions"]))
             .lang(self.lang)
@@ -350,8 +366,9 @@ impl Picture<'_> {
         let revenue = |currency: String| {
             let days = line(&self.of_currency(&currency), "revenue");
             let mean = days.windows(7).filter_map(|week| {
-                let sum: f64 = week.iter().filter_map(|(_, value)| *value).sum();
-                Some((week.last()?.0, Some(sum / 7.0)))
+                // A week with a day that was not loaded has no mean.
+                let sum: Option<f64> = week.iter().map(|(_, value)| *value).sum();
+                Some((week.last()?.0, sum.map(|sum| sum / 7.0)))
             });
             let mean: Vec<_> = mean.collect();
             Trend::new(format!("{} ({currency})", self.say(["Revenue", "Chiffre d’affaires"])))

@@ -1,5 +1,6 @@
 //! Who comes back, month by month after sign-up.
 
+use super::settings::Values;
 use super::{Answer, Definition, Scope, answer, fold};
 use crate::record;
 use crate::table::Value;
@@ -124,7 +125,7 @@ order by s.cohort, m.number",
 /// - **Active** means having a session.
 ///
 /// # Errors
-/// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].
+/// Of [`Warehouse::query`].
 pub async fn cohort_retention<W: Warehouse + ?Sized>(
     warehouse: &W,
     scope: &Scope,
@@ -132,10 +133,13 @@ pub async fn cohort_retention<W: Warehouse + ?Sized>(
     if warehouse.in_process() {
         return fold::cohort(warehouse, scope).await;
     }
-    let values = vec![
+    answer(&REPORT, warehouse, scope, values(scope)).await
+}
+
+pub(super) fn values(scope: &Scope) -> Values {
+    vec![
         ("first_day", Value::Date(scope.first_day())),
         ("last_month", Value::Date(scope.last_month())),
         ("open_month", Value::Date(scope.open_month())),
-    ];
-    answer(&REPORT, warehouse, scope, values).await
+    ]
 }

@@ -1,5 +1,6 @@
 //! How far each source was loaded, and how far that can be trusted.
 
+use super::settings::Values;
 use super::{Answer, Definition, Scope, answer};
 use crate::batch::SliceKey;
 use crate::record;
@@ -144,12 +145,14 @@ pub async fn etl_status<W: Warehouse + ?Sized>(
     scope: &Scope,
     options: EtlOptions,
 ) -> Result<Answer<StreamStatus>> {
-    let now = options.now.unwrap_or(scope.until());
-    let values = vec![
+    answer(&REPORT, warehouse, scope, values(scope, options)).await
+}
+
+pub(super) fn values(scope: &Scope, options: EtlOptions) -> Values {
+    vec![
         ("first_day", Value::Date(scope.first_day())),
         ("last_day", Value::Date(scope.last_day())),
-        ("now", Value::Timestamp(now)),
+        ("now", Value::Timestamp(options.now.unwrap_or(scope.until()))),
         ("endless", Value::Date(SliceKey::whole("", "", "").until)),
-    ];
-    answer(&REPORT, warehouse, scope, values).await
+    ]
 }

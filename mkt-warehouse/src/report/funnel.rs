@@ -2,6 +2,7 @@
 
 use super::journey::whole_seconds;
 use super::scope::input;
+use super::settings::Values;
 use super::{Answer, Definition, Scope, answer, fold};
 use crate::model::EventType;
 use crate::record;
@@ -215,6 +216,14 @@ pub async fn funnel<W: Warehouse + ?Sized>(
     scope: &Scope,
     options: &FunnelOptions,
 ) -> Result<Answer<FunnelStep>> {
+    let values = values(scope, options)?;
+    match warehouse.in_process() {
+        true => fold::funnel(warehouse, scope, options, &values).await,
+        false => answer(&REPORT, warehouse, scope, values).await,
+    }
+}
+
+pub(super) fn values(scope: &Scope, options: &FunnelOptions) -> Result<Values> {
     if !(2..=STEPS.len()).contains(&options.steps.len()) {
         return Err(input(format!("a funnel has 2 to {} steps, not {}", STEPS.len(), options.steps.len())));
     }
@@ -227,8 +236,5 @@ pub async fn funnel<W: Warehouse + ?Sized>(
     values.extend(STEPS.iter().enumerate().map(|(n, name)| {
         (*name, options.steps.get(n).map_or(Value::Null, |step| Value::Text(step.as_str().to_owned())))
     }));
-    match warehouse.in_process() {
-        true => fold::funnel(warehouse, scope, options, &values).await,
-        false => answer(&REPORT, warehouse, scope, values).await,
-    }
+    Ok(values)
 }

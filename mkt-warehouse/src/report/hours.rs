@@ -1,5 +1,6 @@
 //! At which local hours visits convert best.
 
+use super::settings::Values;
 use super::{Answer, Definition, Scope, answer};
 use crate::record;
 use crate::table::Value;
@@ -86,15 +87,15 @@ order by place",
 /// Hours are those of the scope's zone. [`HourOptions`] sets how many sessions an hour needs, and how many rows there are.
 ///
 /// # Errors
-/// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].
+/// Of [`Warehouse::query`].
 pub async fn top_hours<W: Warehouse + ?Sized>(
     warehouse: &W,
     scope: &Scope,
     options: HourOptions,
 ) -> Result<Answer<HourConversion>> {
-    let values = vec![
-        ("minimum", Value::Int(i64::from(options.minimum))),
-        ("hours", Value::Int(i64::from(options.hours))),
-    ];
-    answer(&REPORT, warehouse, scope, values).await
+    answer(&REPORT, warehouse, scope, values(options)).await
+}
+
+pub(super) fn values(options: HourOptions) -> Values {
+    vec![("minimum", Value::Int(i64::from(options.minimum))), ("hours", Value::Int(i64::from(options.hours)))]
 }

@@ -31,8 +31,8 @@
 //! - **Provisional slices** count as they stand, and so do truncated and sampled ones: what was loaded is looked at,
 //!   whatever its state, and a later load of the slice takes its place. [`etl_status`] says how far that can be trusted.
 //! - **An empty denominator** gives null, never 0. **Currencies** are never added: one row each.
-//! - **Hours, days, months** are cut in the scope's zone by the table `zone_offsets`, see [`load_zone`]. A report that
-//!   needs it fails when it does not cover the period.
+//! - **Hours, days, months** are cut in the scope's zone by the table `zone_offsets`, see [`load_zone`]. Where it does
+//!   not cover the period, the offsets travel in the text of the query: reports only read.
 //!
 //! - **On engines in this process** ([`Warehouse::in_process`], SQLite) the reports over whole journeys (`cohort_retention`,
 //!   `funnel`, `campaign_performance`, `paths`, `channel_sets`, `abandoned_carts`) read the rows they need in one statement
@@ -53,14 +53,18 @@ mod email;
 mod etl;
 mod fold;
 mod funnel;
+mod held;
 mod hours;
 mod journey;
+#[cfg(feature = "chart")]
+mod page;
 mod paths;
 mod readable;
 mod revenue;
 mod rfm;
 mod scope;
 mod series;
+mod settings;
 mod text;
 mod training;
 mod zone;
@@ -73,6 +77,7 @@ pub use conversion::{ChannelConversion, conversion_by_channel};
 pub use email::{EmailPerformance, email_performance};
 pub use etl::{EtlOptions, StreamStatus, etl_status};
 pub use funnel::{FunnelOptions, FunnelStep, funnel};
+pub use held::{days_held, days_loaded, site_zone, sites};
 pub use hours::{HourConversion, HourOptions, top_hours};
 pub use journey::{ChannelPath, ChannelSet};
 pub use paths::{PathCount, PathOptions, Repeats, path_counts, paths};
@@ -80,10 +85,12 @@ pub use revenue::{Arpu, ChannelArpu, MonthArpu, arpu, arpu_by_channel, arpu_by_m
 pub use rfm::{Buyer, RfmOptions, Segment, rfm};
 pub use scope::Scope;
 pub use series::{Day, daily_series};
+pub use settings::Settings;
 pub use training::{TrainingRow, training_set};
 pub use zone::{load_zone, zone_offsets};
 
 use crate::dialect::Dialect;
+use crate::model::ZoneOffset;
 use crate::query::Query;
 use crate::schema::Record;
 use crate::table::{Table, Value};
@@ -267,8 +274,8 @@ impl Report {
 }
 
 impl Definition {
-    fn query(&self, dialect: Dialect, values: &[(&'static str, Value)]) -> Query {
-        text::bound(self.text, dialect, values)
+    fn query(&self, dialect: Dialect, values: &[(&'static str, Value)], offsets: &[ZoneOffset]) -> Query {
+        text::bound(self.text, dialect, values, offsets)
     }
 }
 
@@ -350,10 +357,8 @@ async fn asked<R: Record, W: Warehouse + ?Sized>(
     let mut values = scope.values();
     values.extend(options);
     readable_values(&values)?;
-    if report.local {
-        zone::require(warehouse, scope).await?;
-    }
-    let mut query = report.query(warehouse.dialect(), &values);
+    let offsets = if report.local { zone::missing(warehouse, scope).await? } else { Vec::new() };
+    let mut query = report.query(warehouse.dialect(), &values, &offsets);
     for column in R::SCHEMA.columns {
         query = query.column(column.name, column.ty);
     }

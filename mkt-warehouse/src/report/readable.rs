@@ -11,15 +11,16 @@
 
 use super::{Definition, text};
 use crate::dialect::Dialect;
+use crate::table::Value;
 
-/// A value to try.
+/// A value to set: one to try, or that of a question.
 #[derive(Debug, Clone, Copy)]
-enum Sample {
+enum Sample<'a> {
     /// An instant, in UTC.
-    Instant(&'static str),
+    Instant(&'a str),
     /// A day.
-    Day(&'static str),
-    Text(&'static str),
+    Day(&'a str),
+    Text(&'a str),
     Number(i64),
     /// A text that is not given.
     NoText,
@@ -27,7 +28,7 @@ enum Sample {
 use Sample::{Day, Instant, NoText, Number, Text};
 
 /// Meanings of the parameters, with a value to try: October 2026 in Paris.
-const PARAMETERS: &[(&str, &str, Sample)] = &[
+const PARAMETERS: &[(&str, &str, Sample<'static>)] = &[
     ("from", "first instant", Instant("2026-09-30 22:00:00")),
     ("until", "instant after the last", Instant("2026-10-31 23:00:00")),
     (
@@ -71,6 +72,51 @@ const PARAMETERS: &[(&str, &str, Sample)] = &[
 ];
 
 pub(super) fn for_people(report: &Definition, dialect: Dialect) -> String {
+    let samples: Vec<_> = PARAMETERS.iter().map(|(name, _, sample)| (*name, *sample)).collect();
+    written(report, dialect, "values to try", &samples)
+}
+
+/// With the values of a question.
+pub(super) fn asked(
+    report: &Definition,
+    dialect: Dialect,
+    values: &[(&'static str, Value)],
+) -> mkt_connect::Result<String> {
+    let mut texts = Vec::new();
+    for (name, value) in values {
+        texts.push((
+            *name,
+            match value {
+                Value::Timestamp(at) => at.format("%Y-%m-%d %H:%M:%S%.f").to_string(),
+                Value::Date(day) => day.to_string(),
+                Value::Text(text) if text.contains(['\'', '"', '\\', '\n', '\r', '\0']) => {
+                    return Err(super::scope::input(format!(
+                        "the value of {name} holds a quotation mark, a backslash or a line break"
+                    )));
+                }
+                Value::Text(text) => text.clone(),
+                _ => String::new(),
+            },
+        ));
+    }
+    let samples: Vec<_> = values
+        .iter()
+        .zip(&texts)
+        .map(|((name, value), (_, text))| {
+            let sample = match value {
+                Value::Timestamp(_) => Instant(text),
+                Value::Date(_) => Day(text),
+                Value::Text(_) => Text(text),
+                Value::Int(number) => Number(*number),
+                _ => NoText,
+            };
+            (*name, sample)
+        })
+        .collect();
+    Ok(written(report, dialect, "the values of this question", &samples))
+}
+
+fn written(report: &Definition, dialect: Dialect, what: &str, values: &[(&str, Sample<'_>)]) -> String {
     let sql = text::rendered(report.text, dialect);
     let mut names = Vec::new();
     let sql = renamed(sql.trim(), |name| {
@@ -83,10 +129,11 @@ pub(super) fn for_people(report: &Definition, dialect: Dialect) -> String {
     }
     let used: Vec<_> = PARAMETERS.iter().filter(|(name, ..)| names.iter().any(|held| held == name)).collect();
     if !used.is_empty() {
-        file.push_str(&format!("--\n-- Parameters, with values to try. {}\n", how(dialect)));
+        file.push_str(&format!("--\n-- Parameters, with {what}. {}\n", how(dialect)));
     }
     for (name, meaning, sample) in used {
-        file.push_str(&setting(&mark(name, dialect), meaning, *sample, dialect));
+        let value = values.iter().find(|(held, _)| held == name).map_or(*sample, |(_, value)| *value);
+        file.push_str(&setting(&mark(name, dialect), meaning, value, dialect));
     }
     if dialect == Dialect::DataFusion && !names.is_empty() {
         file.push_str("-- })\n");
@@ -122,7 +169,7 @@ fn how(dialect: Dialect) -> &'static str {
 }
 
 /// One parameter: how it is set, and what it means.
-fn setting(mark: &str, meaning: &str, sample: Sample, dialect: Dialect) -> String {
+fn setting(mark: &str, meaning: &str, sample: Sample<'_>, dialect: Dialect) -> String {
     let name = mark.trim_start_matches([':', '@', '$']);
     match dialect {
         Dialect::Sqlite => {

@@ -199,7 +199,7 @@ order by m.month, coalesce(r.currency, '')",
 /// Months are those of the scope's zone.
 ///
 /// # Errors
-/// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].
+/// Of [`Warehouse::query`].
 pub async fn arpu_by_month<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<Answer<MonthArpu>> {
     answer(&BY_MONTH, warehouse, scope, Vec::new()).await
 }

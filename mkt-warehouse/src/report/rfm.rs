@@ -1,6 +1,7 @@
 //! RFM: recency, frequency and monetary value of buyers.
 
 use super::scope::input;
+use super::settings::Values;
 use super::{Answer, Definition, Scope, answer};
 use crate::model::Amount;
 use crate::table::Value;
@@ -179,19 +180,23 @@ order by s.person, coalesce(v.currency, '')",
 /// | r 1–2 | hibernating | hibernating | at risk | at risk | cannot lose |
 ///
 /// # Errors
-/// `Input` for quantiles outside 2 to 100, or when `zone_offsets` does not cover the period; else of
+/// `Input` for quantiles outside 2 to 100; else of
 /// [`Warehouse::query`].
 pub async fn rfm<W: Warehouse + ?Sized>(
     warehouse: &W,
     scope: &Scope,
     options: RfmOptions,
 ) -> Result<Answer<Buyer>> {
+    let values = values(scope, options)?;
+    answer(&REPORT, warehouse, scope, values).await
+}
+
+pub(super) fn values(scope: &Scope, options: RfmOptions) -> Result<Values> {
     if !(2..=100).contains(&options.quantiles) {
         return Err(input("scores run to a number from 2 to 100"));
     }
-    let values = vec![
+    Ok(vec![
         ("last_day", Value::Date(scope.last_day())),
         ("quantiles", Value::Int(i64::from(options.quantiles))),
-    ];
-    answer(&REPORT, warehouse, scope, values).await
+    ])
 }

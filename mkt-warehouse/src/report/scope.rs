@@ -131,18 +131,30 @@ impl Scope {
         self.zone.name()
     }
 
+    /// The site alone that counts, where the scope names one.
+    pub(crate) fn only_site(&self) -> Option<&str> {
+        self.site.as_deref()
+    }
+
     /// The source whose word alone counts, where the scope names one.
     pub(crate) fn only_source(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
+    /// The zone.
+    pub(crate) fn tz(&self) -> Tz {
+        self.zone
+    }
+
     /// The first day, in the zone.
-    pub(crate) fn first_day(&self) -> NaiveDate {
+    #[must_use]
+    pub fn first_day(&self) -> NaiveDate {
         self.local_day(self.from)
     }
 
     /// The day of the last instant, in the zone; the day before the first for an empty period.
-    pub(crate) fn last_day(&self) -> NaiveDate {
+    #[must_use]
+    pub fn last_day(&self) -> NaiveDate {
         if self.from == self.until {
             return self.first_day().pred_opt().unwrap_or_default();
         }

@@ -1,5 +1,6 @@
 //! Visits, conversions and revenue of every day.
 
+use super::settings::Values;
 use super::{Answer, Definition, Scope, answer};
 use crate::model::Amount;
 use crate::record;
@@ -85,9 +86,11 @@ order by d.day, coalesce(c.currency, '')",
 /// Days are those of the scope's zone.
 ///
 /// # Errors
-/// `Input` when `zone_offsets` does not cover the period; else of [`Warehouse::query`].
+/// Of [`Warehouse::query`].
 pub async fn daily_series<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<Answer<Day>> {
-    let values =
-        vec![("first_day", Value::Date(scope.first_day())), ("last_day", Value::Date(scope.last_day()))];
-    answer(&REPORT, warehouse, scope, values).await
+    answer(&REPORT, warehouse, scope, values(scope)).await
+}
+
+pub(super) fn values(scope: &Scope) -> Values {
+    vec![("first_day", Value::Date(scope.first_day())), ("last_day", Value::Date(scope.last_day()))]
 }

@@ -1,6 +1,8 @@
 //! From a report's one text to an engine's: shared pieces put in, functions expanded, parameters numbered.
 
+use super::zone;
 use crate::dialect::Dialect;
+use crate::model::ZoneOffset;
 use crate::query::Query;
 use crate::table::Value;
 
@@ -139,8 +141,13 @@ pub(super) fn rendered(text: &str, dialect: Dialect) -> String {
 }
 
 /// A query whose named parameters are numbered and bound, in the order in which they first appear.
-pub(super) fn bound(text: &str, dialect: Dialect, values: &[(&'static str, Value)]) -> Query {
-    let text = rendered(text, dialect);
+pub(super) fn bound(
+    text: &str,
+    dialect: Dialect,
+    values: &[(&'static str, Value)],
+    offsets: &[ZoneOffset],
+) -> Query {
+    let text = zone::brought_along(&rendered(text, dialect), offsets, dialect);
     let mut names: Vec<&str> = Vec::new();
     let mut sql = String::with_capacity(text.len());
     let mut rest = text.as_str();

@@ -2,12 +2,13 @@
 
 use super::scope::{Scope, input, parse_zone};
 use crate::batch::{Batch, SliceKey};
+use crate::dialect::Dialect;
 use crate::model::ZoneOffset;
 use crate::query::Query;
 use crate::schema::Record;
 use crate::table::Value;
 use crate::warehouse::Warehouse;
-use chrono::{DateTime, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use mkt_connect::{Error, ErrorKind, Result};
 
@@ -87,8 +88,9 @@ async fn held<W: Warehouse + ?Sized>(
         .map_err(|cause| Error::new(ErrorKind::Protocol, "report", "read zone_offsets").with_source(cause))
 }
 
-/// A report whose zone is missing would lose rows silently; so the offsets are looked at first.
-pub(super) async fn require<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<()> {
+/// The offsets that a report's text has to bring along: none where the table covers the period. A report whose zone is
+/// missing would lose rows silently, and a question writes nothing, so that a warehouse can be asked read-only.
+pub(super) async fn missing<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<Vec<ZoneOffset>> {
     let held = held(warehouse, scope.zone(), scope.from(), scope.until()).await?;
     let mut covered = scope.from();
     for (row, offset) in held.iter().enumerate() {
@@ -98,12 +100,36 @@ pub(super) async fn require<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope)
         covered = offset.until_utc;
     }
     if covered >= scope.until() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    Err(Error::new(ErrorKind::Input, "report", "read zone_offsets").with_detail(format!(
-        "the table zone_offsets does not cover {} for the period without gap or overlap; load_zone fills it",
-        scope.zone()
-    )))
+    zone_offsets(scope.zone(), scope.from().year().max(1900), scope.until().year().min(2100))
+}
+
+/// A text with these offsets in place of the table `zone_offsets`: a common table expression of that name shadows it.
+pub(super) fn brought_along(text: &str, offsets: &[ZoneOffset], dialect: Dialect) -> String {
+    if offsets.is_empty() {
+        return text.to_owned();
+    }
+    let instant = |at: DateTime<Utc>| match dialect {
+        Dialect::Sqlite => at.timestamp_micros().to_string(),
+        // No colon, which would begin a parameter.
+        _ => format!("to_timestamp({})", at.timestamp()),
+    };
+    let rows: Vec<String> = offsets
+        .iter()
+        .map(|row| {
+            let (from, until) = (instant(row.from_utc), instant(row.until_utc));
+            format!("('{}', {from}, {until}, {})", row.zone, row.offset_s)
+        })
+        .collect();
+    let held = format!("zone_offsets(zone, from_utc, until_utc, offset_s) as (values {})", rows.join(", "));
+    let text = text.trim_start();
+    for begin in ["with recursive ", "with "] {
+        if let Some(rest) = text.strip_prefix(begin) {
+            return format!("{begin}{held},\n{rest}");
+        }
+    }
+    format!("with {held}\n{text}")
 }
 
 fn new_year(year: i32) -> DateTime<Utc> {

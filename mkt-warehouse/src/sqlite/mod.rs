@@ -128,6 +128,32 @@ impl Sqlite {
         Ok(Self { write, read, memory: None, locks })
     }
 
+    /// Opens a file to ask it: nothing is created, migrated or changed, and loads fail. A file in a folder that cannot be
+    /// written to, a copy on read-only media, is read as it stands.
+    ///
+    /// # Errors
+    /// `Storage` when there is no such file, or it is not a SQLite database.
+    pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let options = SqliteOptions::default();
+        let frozen = read::is_frozen(path);
+        let connect = connect_options(&options).filename(path).read_only(true).immutable(frozen);
+        let patience = options.busy_timeout.saturating_mul(4);
+        let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(patience);
+        // Opened lazily, so that a stranger's file has no more connections than it is asked through.
+        let write = one.connect_lazy_with(connect);
+        let read =
+            Readers::new(Place::ReadOnly { path: path.to_owned(), frozen }, options.busy_timeout, patience);
+        read.query(&Query::new("select count(*) from sqlite_master").column("count", ColumnType::Int))
+            .await
+            .map_err(|error| {
+                let clause = error.detail().unwrap_or("it cannot be opened").to_owned();
+                error.with_detail(format!("{}: {clause}", path.display()))
+            })?;
+        let locks = exclusive::Place::Beside(path.to_owned());
+        Ok(Self { write, read, memory: None, locks })
+    }
+
     /// An empty warehouse in memory, gone when the last clone is dropped.
     ///
     /// Calls queue, and a scan holds its whole answer.

@@ -11,7 +11,7 @@ use crate::table::{ColumnType, Table};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use mkt_connect::Result;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, types::Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -23,8 +23,35 @@ const READERS: usize = 4;
 #[derive(Debug)]
 pub(super) enum Place {
     File(PathBuf),
+    /// A file that is only asked; `frozen` where it cannot be written at all.
+    ReadOnly {
+        path: PathBuf,
+        frozen: bool,
+    },
     /// The name of a database of the VFS `memdb`, which a name shares within the process.
     Memory(String),
+}
+
+/// Whether nobody can write to the file, nor beside it: SQLite then has no place for the index of its write-ahead log, and
+/// must be told that there is none.
+pub(super) fn is_frozen(path: &Path) -> bool {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let beside = folder.join(format!(".mkt-probe-{}", std::process::id()));
+    match std::fs::OpenOptions::new().write(true).create_new(true).open(&beside) {
+        Ok(_) => {
+            let _ = std::fs::remove_file(&beside);
+            false
+        }
+        Err(_) => true,
+    }
+}
+
+/// A path within a URI of SQLite.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }
 
 /// Connections that only read. Cloning shares them.
@@ -44,7 +71,7 @@ struct Shared {
 impl Readers {
     pub(super) fn new(place: Place, busy_timeout: Duration, patience: Duration) -> Self {
         let readers = match place {
-            Place::File(_) => READERS,
+            Place::File(_) | Place::ReadOnly { .. } => READERS,
             // Readers and writers of a database in memory lock each other out, so calls take turns.
             Place::Memory(_) => 1,
         };
@@ -173,6 +200,16 @@ impl Shared {
             }
             Place::File(path) => Connection::open_with_flags(path, flags),
             Place::Memory(name) => Connection::open_with_flags_and_vfs(name, flags, c"memdb"),
+            Place::ReadOnly { path, frozen: false } => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                Connection::open_with_flags(std::path::Path::new(".").join(path), flags)
+            }
+            Place::ReadOnly { path, frozen: true } => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+                    | OpenFlags::SQLITE_OPEN_NO_MUTEX
+                    | OpenFlags::SQLITE_OPEN_URI;
+                Connection::open_with_flags(format!("file:{}?immutable=1", escaped(path)), flags)
+            }
         }?;
         // SQLite counts milliseconds in 32 bits.
         connection.busy_timeout(self.busy_timeout.min(Duration::from_millis(i32::MAX as u64)))?;

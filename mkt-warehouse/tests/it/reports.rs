@@ -199,14 +199,23 @@ async fn offsets_that_are_there_are_not_written_again() {
 }
 
 #[tokio::test]
-async fn a_zone_that_is_not_loaded_is_an_error_and_no_empty_answer() {
+async fn a_zone_that_is_not_loaded_travels_with_the_question() {
     for engine in filled(&october()).await {
         for scope in [
             Scope::days("America/New_York", day("2026-10-25"), day("2026-10-26")).unwrap(),
             Scope::days("Europe/Paris", day("2026-10-25"), day("2027-10-26")).unwrap(),
         ] {
-            let error = report::top_hours(&engine, &scope, HourOptions::default()).await.unwrap_err();
-            assert!(error.to_string().contains("zone_offsets does not cover"), "{error}");
+            let ask = || async {
+                let hours = report::top_hours(&engine, &scope, HourOptions::default()).await.unwrap();
+                let cohorts = report::cohort_retention(&engine, &scope).await.unwrap();
+                let days = report::daily_series(&engine, &scope).await.unwrap();
+                (hours, cohorts, days)
+            };
+            let without = ask().await;
+            let at = "2027-12-01T00:00:00Z".parse().unwrap();
+            report::load_zone(&engine, scope.zone(), 2024, 2028, at).await.unwrap();
+            assert!(!without.0.rows.is_empty());
+            assert_eq!(without, ask().await);
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) use conversion::conversion;
 pub(super) use funnel::funnel;
 pub(super) use paths::{channel_sets, paths};
 
-use super::{Definition, Scope, text, unreadable};
+use super::{Definition, Scope, text, unreadable, zone};
 use crate::chunk::Chunk;
 use crate::table::{ColumnType, TableError, Value};
 use crate::warehouse::Warehouse;
@@ -92,7 +92,9 @@ async fn read<W: Warehouse + ?Sized>(
     let mut values = scope.values();
     values.extend(options.iter().cloned());
     super::readable_values(&values)?;
-    let mut query = text::bound(statement, warehouse.dialect(), &values);
+    let local = statement.contains("zone_offsets");
+    let offsets = if local { zone::missing(warehouse, scope).await? } else { Vec::new() };
+    let mut query = text::bound(statement, warehouse.dialect(), &values, &offsets);
     for (name, ty) in columns {
         query = query.column(*name, *ty);
     }
