@@ -52,6 +52,10 @@ pub(crate) struct Arguments {
     /// Where to: sqlite:PATH or postgres://user@host/database (password from PGPASSWORD or ~/.pgpass).
     #[arg(long, value_name = "URL")]
     pub(crate) warehouse: String,
+
+    /// Creates the tables beside those of somebody else where the database holds some.
+    #[arg(long)]
+    pub(crate) init: bool,
     /// Events.
     #[arg(long, value_name = "FILE", required_unless_present_any = ["sessions", "customers", "costs"])]
     events: Option<PathBuf>,

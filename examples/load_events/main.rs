@@ -34,7 +34,7 @@ struct Told {
 async fn run(arguments: Arguments, stop: Stop) -> Step<Answer> {
     let begun = Instant::now();
     let source = arguments.source()?;
-    let warehouse = warehouse::to_load(&arguments.warehouse).await?;
+    let warehouse = warehouse::to_load_init(&arguments.warehouse, arguments.init).await?;
     let bar = progress::spinner("reading the files");
     let load = Load::new(source, Arc::clone(&warehouse)).replace(arguments.replace).on_progress({
         let bar = bar.clone();

@@ -1,151 +1,110 @@
-//! What the run says at its end: a page of text for people, one JSON object for programs.
+//! What the run prints: a page of text for people, one JSON object for programs.
 
-use crate::answer::Answers;
-use crate::extract::Extracted;
-use crate::mails::Mails;
-use crate::predict::{Judged, Prediction};
-use crate::social::Social;
-use serde_json::{Value, json};
-use std::fmt::Write;
-use std::path::Path;
+use crate::arguments::Arguments;
+use crate::emails::Emails;
+use crate::load::Loaded;
+use crate::predict::Prediction;
+use crate::{Answers, Social};
+use mkt_ml::evaluation::Evaluation;
+use mkt_social::engagement::{ByReach, average_reach, engagement_rate};
+use serde_json::{Map, Value, json};
 
-/// Everything that there is to tell.
-pub(crate) struct Told<'a> {
-    pub(crate) out: &'a Path,
-    pub(crate) seconds: f64,
-    pub(crate) extracted: &'a Extracted,
-    pub(crate) answers: &'a Answers,
-    pub(crate) social: &'a Social,
-    pub(crate) prediction: &'a Prediction,
-    pub(crate) mails: &'a Mails,
+pub(crate) struct All<'a> {
+    pub(crate) arguments: &'a Arguments,
+    pub(crate) loaded: Loaded,
+    pub(crate) answers: Answers,
+    pub(crate) social: Social,
+    pub(crate) model: Prediction,
+    pub(crate) emails: Emails,
     pub(crate) changed: bool,
+    pub(crate) seconds: f64,
 }
 
-/// The models in a line.
-pub(crate) fn models(prediction: &Prediction) -> String {
-    let auc = |judged: &Judged| judged.evaluation.auc_roc.unwrap_or(f64::NAN);
-    format!(
-        "AUC-ROC {:.3} (logistic regression), {:.3} (forest of 100 trees)",
-        auc(&prediction.logistic),
-        auc(&prediction.forest)
-    )
-}
-
-/// The mails in a line.
-pub(crate) fn mails(mails: &Mails) -> String {
-    format!(
-        "{} mails written, {} written before, {} kept back without consent, {} carts unreachable",
-        mails.accepted, mails.already_sent, mails.suppressed, mails.unreachable
-    )
-}
-
-/// The cohorts as a triangle.
-fn cohorts(answers: &Answers) -> String {
-    let months = answers.cohorts.rows.iter().map(|row| row.month).max().unwrap_or(0);
-    let mut text = format!("{:<8} {:>6}", "cohort", "users");
-    for month in 0..=months {
-        let _ = write!(text, " {:>6}", format!("+{month}"));
-    }
-    for row in &answers.cohorts.rows {
-        if row.month == 0 {
-            let _ = write!(text, "\n{:<8} {:>6}", row.cohort.format("%Y-%m").to_string(), row.users);
-        }
-        let _ = match row.retention_rate {
-            Some(rate) => write!(text, " {rate:>6.1}"),
-            None => write!(text, " {:>6}", "–"),
-        };
-    }
-    text.push('\n');
-    text
-}
-
-impl Told<'_> {
+impl All<'_> {
     /// For people.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        let a = self.answers;
-        let _ = writeln!(text, "\nConversion rate by channel (distinct users, percent)\n{}", a.conversion);
-        let _ = writeln!(text, "Average revenue per user\n{}", a.arpu);
-        let _ =
-            writeln!(text, "Top hours by conversion rate (local time, at least 30 sessions)\n{}", a.hours);
-        let _ =
-            writeln!(text, "Monthly cohort retention (percent, k months after the first)\n{}", cohorts(a));
-        let _ = writeln!(text, "Social: {}\n", self.social.sentence());
-        let _ =
-            writeln!(text, "Who converts: {}\n{}", models(self.prediction), self.prediction.forest.report);
-        for one in &self.prediction.forest.importances {
-            let _ = writeln!(text, "  {:<16} {:>6.3} AUC lost when shuffled", one.column, one.mean);
+        let (a, model) = (&self.answers, &self.model);
+        let mut text = format!(
+            "\nConversion rate by channel (distinct users, percent)\n{}\nAverage revenue per user\n{}\n\
+             Top hours by conversion rate (local time, at least 30 sessions)\n{}\nMonthly cohort retention (percent)\n{}\n\
+             Social: {}\n\nWho converts: {}\n{}\n",
+            a.conversion,
+            a.arpu,
+            a.hours,
+            a.cohorts,
+            self.social.sentence,
+            model.sentence(),
+            model.report
+        );
+        for one in &model.importances {
+            text += &format!("  {:<16} {:>6.3} AUC lost when shuffled\n", one.column, one.mean);
         }
-        let _ = writeln!(text, "\nMails: {}", mails(self.mails));
-        for (source, report) in self.extracted.reports() {
+        text += &format!("\nEmails: {}\n", self.emails.sentence());
+        for (source, report) in &self.loaded.0 {
             for (slice, note) in &report.notes {
-                let _ = writeln!(text, "Note ({source}): {slice}: {note}");
+                text += &format!("Note ({source}): {slice}: {note}\n");
             }
         }
-        let _ = writeln!(text, "\nOpen {}", self.out.join("report.html").display());
-        let said = if self.changed {
-            "Run it again: it will change nothing."
-        } else {
-            "Nothing changed: same tables, no second mail."
+        let end = match self.changed {
+            true => "Run it again: it will change nothing.",
+            false => "Nothing changed: same tables, no second mail.",
         };
-        let _ = writeln!(text, "{:.1} s. {said}", self.seconds);
-        text
+        text + &format!(
+            "\nOpen {}\n{:.1} s. {end}\n",
+            self.arguments.out.join("report.html").display(),
+            self.seconds
+        )
     }
 
     /// For programs; the keys are documented in `--help` and stable.
     pub(crate) fn json(&self) -> Value {
-        let a = self.answers;
-        let forest = &self.prediction.forest.evaluation;
-        let logistic = &self.prediction.logistic.evaluation;
-        let importances: Vec<Value> = self
-            .prediction
-            .forest
-            .importances
-            .iter()
-            .map(|one| json!({"feature": one.column, "importance": one.mean}))
-            .collect();
+        let (a, model) = (&self.answers, &self.model);
+        let posts = self.social.read.sheet.measured();
+        let (rate, hours) = (engagement_rate::<ByReach>(&posts), &self.social.hours);
+        let ranked = hours.ranked().into_iter();
+        let ranked = ranked
+            .map(|h| json!({"hour": h.hour, "n": h.n, "estimate": h.estimate, "low": h.low, "high": h.high}));
+        let etl = self.loaded.0.iter().map(|(name, run)| {
+            let told = json!({
+                "slices": run.slices, "rows": run.rows, "quarantined": run.quarantined, "revised": run.revised,
+                "replayed": run.replayed,
+            });
+            ((*name).to_owned(), told)
+        });
+        let importances = model.importances.iter();
+        let importances = importances.map(|one| json!({"feature": one.column, "importance": one.mean}));
+        let mut forest = judged(&model.forest);
+        forest["rows"] = json!(model.rows);
+        forest["logistic"] = judged(&model.logistic);
+        forest["importances"] = importances.collect();
+        forest["reloaded_equal"] = json!(model.reloaded_equal);
         json!({
-            "out": self.out,
+            "out": self.arguments.out,
             "seconds": self.seconds,
             "now": a.now,
-            "visits": self.extracted.visits(),
+            "visits": self.loaded.visits(),
             "events": a.events,
             "sessions": a.sessions,
             "reports": {
-                "conversion_by_channel": a.conversion,
-                "arpu": a.arpu,
-                "top_hours": a.hours,
-                "cohort_retention": a.cohorts,
+                "conversion_by_channel": a.conversion, "arpu": a.arpu, "top_hours": a.hours, "cohort_retention": a.cohorts,
             },
-            "social": self.social.json(),
-            "model": {
-                "rows": self.prediction.rows,
-                "auc_roc": forest.auc_roc,
-                "accuracy": forest.accuracy,
-                "precision": forest.precision,
-                "recall": forest.recall,
-                "f1": forest.f1,
-                "logistic": {
-                    "auc_roc": logistic.auc_roc,
-                    "accuracy": logistic.accuracy,
-                    "precision": logistic.precision,
-                    "recall": logistic.recall,
-                    "f1": logistic.f1,
-                },
-                "importances": importances,
-                "reloaded_equal": self.prediction.reloaded_equal,
+            "social": {
+                "posts": posts.len(),
+                "quarantined": self.social.read.tally.quarantined,
+                "average_reach": average_reach(&posts).mean,
+                "engagement_rate": {"by_reach": {
+                    "ratio_of_sums": rate.ratio_of_sums, "mean_of_ratios": rate.mean_of_ratios, "n": rate.n,
+                }},
+                "best_hours": {"verdict": hours.verdict, "p_value": hours.p_value, "hours": ranked.collect::<Vec<_>>()},
             },
-            "mails": {
-                "accepted": self.mails.accepted,
-                "already_sent": self.mails.already_sent,
-                "suppressed": self.mails.suppressed,
-                "unreachable": self.mails.unreachable,
-                "quarantined": self.mails.quarantined,
-                "pending": self.mails.counts.pending,
-                "unknown": self.mails.counts.unknown,
-            },
-            "etl": self.extracted.json(),
+            "model": forest,
+            "mails": self.emails,
+            "etl": etl.collect::<Map<_, _>>(),
             "changed": self.changed,
         })
     }
+}
+
+fn judged(e: &Evaluation) -> Value {
+    json!({"auc_roc": e.auc_roc, "accuracy": e.accuracy, "precision": e.precision, "recall": e.recall, "f1": e.f1})
 }

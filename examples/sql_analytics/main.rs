@@ -1,182 +1,145 @@
-//! Answers the course's questions, and the others, from a warehouse:
+//! Answers the course's questions, and others, from a warehouse:
 //! `cargo run --release --example sql_analytics -- --warehouse sqlite:shop.db --report all`.
-
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command-line program")]
+//!
+//! The warehouse is opened read-only: a file that is asked about is never changed.
 
 mod arguments;
-mod page;
-mod scope;
 
-use arguments::{Arguments, Engine};
-use chrono::{DateTime, Utc};
+use arguments::Arguments;
+use chrono::Utc;
 use clap::Parser;
-use mkt_connect::sentence;
-use mkt_warehouse::report::{self, CartOptions, EtlOptions, Report, Scope};
-use mkt_warehouse::{Dialect, Table, Warehouse, model, open};
+use mkt_connect::chart::{Lang, Page};
+use mkt_examples::{Answer, Program, Step, file, progress, warehouse, wrapped};
+use mkt_warehouse::report::{Report, Scope, Settings, days_held, site_zone, sites};
+use mkt_warehouse::{Dialect, Table, Warehouse};
 use serde::Serialize;
-use std::error::Error;
-use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-
-type Step<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
-    };
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = run(&arguments) => outcome,
-            // A query only reads; it is given up.
-            Ok(()) = tokio::signal::ctrl_c() => Err("interrupted".into()),
-        }
-    });
-    runtime.shutdown_background();
-    match outcome {
-        Ok(text) => match io::stdout().lock().write_all(text.as_bytes()) {
-            // Whoever reads the first lines and goes is served.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error),
-            _ => ExitCode::SUCCESS,
-        },
-        Err(error) => failed(error.as_ref()),
-    }
+    Program::new("sql_analytics").interrupted("interrupted; nothing was written").run(run(&arguments))
 }
 
-fn failed(error: &(dyn Error + 'static)) -> ExitCode {
-    eprintln!("sql_analytics: {}", sentence(error));
-    ExitCode::FAILURE
-}
-
-async fn run(arguments: &Arguments) -> Step<String> {
-    let reports = chosen(&arguments.report)?;
+async fn run(arguments: &Arguments) -> Step<Answer> {
+    let reports = arguments.reports()?;
+    let settings = arguments.settings(Utc::now());
     if let Some(engine) = arguments.print_sql {
         let dialect = match engine {
-            Engine::Named(dialect) => dialect,
-            Engine::OfWarehouse => of_url(&arguments.warehouse)?,
+            Some(dialect) => dialect,
+            None if arguments.warehouse.starts_with("sqlite:") => Dialect::Sqlite,
+            None => Dialect::Postgres,
         };
-        return Ok(reports.iter().map(|report| report.sql(dialect)).collect::<Vec<_>>().join("\n"));
+        // The warehouse need not exist: what the options leave open then has values to try.
+        let scope = match warehouse::to_read(&arguments.warehouse).await {
+            Ok(warehouse) => Some(scope(warehouse.as_ref(), arguments).await?),
+            Err(_) => arguments.scope_without_warehouse()?,
+        };
+        let sql = |report: &Report| match &scope {
+            Some(scope) => report.sql_for(dialect, scope, &settings),
+            None => Ok(report.sql(dialect)),
+        };
+        let texts: mkt_connect::Result<Vec<String>> = reports.iter().map(sql).collect();
+        return Ok(Answer::text(texts?.join("\n")));
     }
-    let warehouse = opened(&arguments.warehouse).await?;
-    let scope = scope::scope(warehouse.as_ref(), arguments).await?;
-    let mut answers = Vec::new();
-    for report in &reports {
-        let table = answered(*report, warehouse.as_ref(), &scope, Utc::now()).await?;
-        answers.push(Answer { report: *report, table });
+    let warehouse = warehouse::to_read(&arguments.warehouse).await?;
+    let scope = scope(warehouse.as_ref(), arguments).await?;
+    let (mut answers, spinner) = (Vec::new(), progress::spinner(""));
+    for report in reports {
+        spinner.set_message(report.title(arguments.lang));
+        let table = report.run_with(warehouse.as_ref(), &scope, &settings).await?;
+        answers.push(Answered { name: report.name(), report, table });
     }
+    spinner.finish_and_clear();
     if let Some(path) = &arguments.page {
-        let page = page::render(&answers, &scope, arguments.lang);
-        std::fs::write(path, page).map_err(|cause| format!("cannot write {}: {cause}", path.display()))?;
+        file::replace(path, page(&answers, &scope, &settings, arguments.lang).as_bytes())?;
     }
-    if arguments.json {
-        let json = match answers.as_slice() {
-            [one] if arguments.report != "all" => serde_json::to_string(&one.json())?,
-            all => serde_json::to_string(&all.iter().map(Answer::json).collect::<Vec<_>>())?,
-        };
-        return Ok(json + "\n");
-    }
-    Ok(answers.iter().map(|answer| answer.text(arguments.rows)).collect::<Vec<_>>().join("\n"))
-}
-
-/// The answer to a question that is asked now: the end of today has not come yet.
-async fn answered(
-    report: Report,
-    warehouse: &dyn Warehouse,
-    scope: &Scope,
-    now: DateTime<Utc>,
-) -> mkt_connect::Result<Table> {
-    let asked = Some(now).filter(|now| (scope.from()..scope.until()).contains(now));
-    Ok(match report {
-        Report::EtlStatus => {
-            let options = EtlOptions { now: Some(now) };
-            report::etl_status(warehouse, scope, options).await?.table().clone()
+    if let Some(folder) = &arguments.csv {
+        file::make_folder(folder)?;
+        for Answered { report, table, .. } in &answers {
+            file::replace(&folder.join(format!("{report}.csv")), &file::csv(table)?)?;
         }
-        Report::AbandonedCarts => {
-            let options = CartOptions { now: asked, ..CartOptions::default() };
-            report::abandoned_carts(warehouse, scope, options).await?.table().clone()
+    }
+    match (arguments.json, answers.as_slice()) {
+        (true, [one]) if arguments.report != "all" => Answer::json(one),
+        (true, all) => Answer::json(&all),
+        (false, all) => {
+            let texts: Vec<String> = all.iter().map(|one| one.text(arguments, &scope, &settings)).collect();
+            Ok(Answer::text(texts.join("\n")))
         }
-        _ => report.run(warehouse, scope).await?,
-    })
-}
-
-fn chosen(name: &str) -> Step<Vec<Report>> {
-    match name {
-        "all" => Ok(Report::ALL.to_vec()),
-        name => Ok(vec![name.parse()?]),
     }
 }
 
-fn of_url(url: &str) -> Step<Dialect> {
-    match url.split(':').next() {
-        Some("sqlite") => Ok(Dialect::Sqlite),
-        Some("postgres" | "postgresql") => Ok(Dialect::Postgres),
-        _ => Err("a warehouse URL starts with sqlite: or postgres:".into()),
+/// The part of the warehouse that is asked about: what the options say, else all that is there.
+async fn scope(warehouse: &dyn Warehouse, arguments: &Arguments) -> Step<Scope> {
+    let site = arguments.site.as_deref();
+    if let Some(site) = site {
+        let known = sites(warehouse).await?;
+        if !known.iter().any(|one| one == site) {
+            return Err(format!("unknown site {site:?}: expected {}", known.join(", ")).into());
+        }
     }
+    let zone = match arguments.zone {
+        Some(zone) => zone,
+        None => site_zone(warehouse, site).await?.unwrap_or(chrono_tz::UTC),
+    };
+    let held = match (arguments.from, arguments.to) {
+        (Some(from), Some(to)) => Some((from, to)),
+        _ => days_held(warehouse, site, zone).await?,
+    };
+    let (first, last) = held.ok_or("the warehouse holds neither sessions nor events")?;
+    arguments.scope(zone, arguments.from.unwrap_or(first), arguments.to.unwrap_or(last))
 }
 
-/// Opens what is there. A mistyped path must not become a new, empty warehouse.
-async fn opened(url: &str) -> Step<Arc<dyn Warehouse>> {
-    if let Some(path) = url.strip_prefix("sqlite:")
-        && !Path::new(path.strip_prefix("//").unwrap_or(path)).is_file()
-    {
-        return Err(format!("there is no file {path}").into());
-    }
-    let warehouse = open(url).await?;
-    warehouse.migrate(&model::SCHEMA).await?;
-    Ok(warehouse)
-}
-
-/// What a report answered.
-struct Answer {
+/// What a report answered; as JSON `{"report", "columns", "rows"}`.
+#[derive(Serialize)]
+struct Answered {
+    #[serde(rename = "report")]
+    name: &'static str,
+    #[serde(skip)]
     report: Report,
+    #[serde(flatten)]
     table: Table,
 }
 
-/// An answer for programs.
-#[derive(Serialize)]
-struct Json<'a> {
-    report: &'a str,
-    #[serde(flatten)]
-    table: &'a Table,
-}
-
-impl Answer {
-    fn json(&self) -> Json<'_> {
-        Json { report: self.report.name(), table: &self.table }
-    }
-
-    fn text(&self, most: usize) -> String {
-        let mut text = format!("== {}\n", self.report.name());
-        for line in wrapped(self.report.describe(), 100) {
-            text.push_str(&format!("   {line}\n"));
+impl Answered {
+    fn text(&self, arguments: &Arguments, scope: &Scope, settings: &Settings) -> String {
+        let lang = arguments.lang;
+        let mut text = format!("== {}: {}\n", self.report, self.report.title(lang));
+        let definition = lang.pick(self.report.describe(), self.report.explain(lang));
+        for line in wrapped(definition, 77) {
+            text += &format!("   {line}\n");
+        }
+        for (name, value) in self.report.assumptions(scope, settings, lang) {
+            text += &format!("   {name}: {value}\n");
         }
         if self.table.is_empty() {
-            return text + "   no rows\n";
+            return text + lang.pick("   no rows\n", "   aucune ligne\n");
         }
-        let shown = self.table.to_string();
-        for line in shown.lines().take(most + 1) {
-            text.push_str(&format!("   {line}\n"));
+        for line in self.table.to_string().lines().take(arguments.rows + 1) {
+            text += &format!("   {line}\n");
         }
-        if self.table.rows() > most {
-            text.push_str(&format!("   … and {} more rows\n", self.table.rows() - most));
+        match self.table.rows().saturating_sub(arguments.rows) {
+            0 => text,
+            more => {
+                text + &lang
+                    .pick(format!("   … and {more} more rows\n"), format!("   … et {more} autres lignes\n"))
+            }
         }
-        text
     }
 }
 
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
+fn page(answers: &[Answered], scope: &Scope, settings: &Settings, lang: Lang) -> String {
+    let zone = scope.zone().parse().unwrap_or(chrono_tz::UTC);
+    let (first, last) = (lang.day(scope.first_day()), lang.day(scope.last_day()));
+    let (title, period) = match lang {
+        Lang::Fr => {
+            ("Analyse d'audience", format!("du {first} au {last}, jours et heures de {}", scope.zone()))
         }
-    }
-    lines
+        _ => ("Web analytics", format!("{first} to {last}, days and hours of {}", scope.zone())),
+    };
+    let begun = Page::new(title, lang).subtitle(period);
+    let sections = answers.iter().fold(begun, |page, Answered { report, table, .. }| {
+        report.section(page, table, &report.assumptions(scope, settings, lang), zone, lang)
+    });
+    sections.footer(lang.pick("Made by sql_analytics.", "Produit par sql_analytics.")).render()
 }

@@ -80,3 +80,18 @@ pub fn print(text: &str) -> Step<()> {
 pub fn say(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
+
+/// Words in lines of at most `width` characters.
+#[must_use]
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    text.split_whitespace().fold(Vec::new(), |mut lines: Vec<String>, word| {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+        lines
+    })
+}

@@ -1,6 +1,7 @@
 //! Files that are written whole or not at all, and folders for their owner only.
 
 use crate::failure::{Context, Step};
+use mkt_warehouse::{Table, Value};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -107,6 +108,23 @@ pub fn replace(path: &Path, content: &[u8]) -> Step<bool> {
     file.write_all(content).context(|| cannot_write(path))?;
     file.finish()?;
     Ok(true)
+}
+
+/// A table as CSV for spreadsheets: a text that one of them would run as a formula begins with an apostrophe.
+///
+/// # Errors
+/// None that memory does not give.
+pub fn csv(table: &Table) -> Step<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(table.names())?;
+    for row in 0..table.rows() {
+        writer.write_record(table.row(row).into_iter().map(|value| match value {
+            Value::Null => String::new(),
+            Value::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+            value => value.to_string(),
+        }))?;
+    }
+    Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
 }
 
 /// Makes a folder.

@@ -9,6 +9,8 @@
 //! | [`file`] | files that are written whole or not at all, and folders for their owner only |
 //! | [`option`] | values of options: a day, a zone, a language, a delimiter |
 //! | [`table`] | the options with which a file is read into a frame |
+//! | [`mailing`] | one email to everybody in a file of sign-ups, counted to the last row |
+//! | [`provider`] | email providers by name, with their keys from the environment |
 //! | [`warehouse`] | opens the warehouse that `--warehouse` names |
 //! | [`world`] | sample data of any size with known truths, for the examples and the benches |
 //!
@@ -23,13 +25,15 @@
 mod answer;
 mod failure;
 pub mod file;
+pub mod mailing;
 pub mod option;
 mod program;
 pub mod progress;
+pub mod provider;
 pub mod table;
 pub mod warehouse;
 pub mod world;
 
-pub use answer::{Answer, print, say};
+pub use answer::{Answer, print, say, wrapped};
 pub use failure::{Context, Failure, Step};
 pub use program::Program;

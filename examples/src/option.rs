@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use mkt_connect::chart::Lang;
+use mkt_warehouse::Dialect;
 
 /// Reads a day.
 ///
@@ -78,4 +79,13 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 pub fn percent(text: &str) -> Result<f64, String> {
     let share = text.parse::<f64>().ok().filter(|share| (0.0..=100.0).contains(share));
     share.ok_or_else(|| "expected a number from 0 to 100".to_owned())
+}
+
+/// Reads the name of an engine whose SQL is printed.
+///
+/// # Errors
+/// A name that no dialect has.
+pub fn dialect(text: &str) -> Result<Dialect, String> {
+    let known = Dialect::ALL.into_iter().find(|dialect| dialect.as_str() == text);
+    known.ok_or_else(|| format!("expected one of {}", Dialect::ALL.map(Dialect::as_str).join(", ")))
 }

@@ -19,13 +19,14 @@ type Code = fn(&(dyn Error + 'static)) -> u8;
 /// An error becomes one sentence on standard error, `NAME: …`, and exit code 1; an [`Answer`] goes to standard output with
 /// its own code. A closed pipe ends the program quietly, a full disk is exit code 1. Ctrl-C removes files that are not
 /// whole and ends at once with exit code 130; [`Program::stop`] lets a program finish what is under way instead.
-/// `RUST_LOG` shows what the crates log.
+/// With [`Program::logs`], `RUST_LOG` shows what the crates log.
 #[must_use]
 pub struct Program {
     name: &'static str,
     interrupted: &'static str,
     code: Code,
     stop: Option<Stop>,
+    logs: bool,
 }
 
 impl std::fmt::Debug for Program {
@@ -42,6 +43,7 @@ impl Program {
             interrupted: "interrupted; nothing is half-written, run it again to go on",
             code: |_| 1,
             stop: None,
+            logs: false,
         }
     }
 
@@ -61,18 +63,25 @@ impl Program {
         Self { stop: Some(stop.clone()), ..self }
     }
 
+    /// Shows on standard error what the crates log, as far as `RUST_LOG` asks for it.
+    pub fn logs(self) -> Self {
+        Self { logs: true, ..self }
+    }
+
     /// Runs asynchronous work on a runtime of its own.
     pub fn run(self, work: impl Future<Output = Step<Answer>>) -> ExitCode {
-        show_logs();
+        if self.logs {
+            show_logs();
+        }
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return self.failed(&error),
         };
-        let Self { name, interrupted, code, stop } = self;
+        let Self { name, interrupted, code, stop, logs } = self;
         runtime.spawn(listen(name, interrupted, stop));
         let outcome = runtime.block_on(work);
         runtime.shutdown_background();
-        Self { name, interrupted, code, stop: None }.ended(outcome)
+        Self { name, interrupted, code, stop: None, logs }.ended(outcome)
     }
 
     /// Runs work that computes and does not wait.

@@ -1,26 +1,45 @@
 //! Opens the warehouse that `--warehouse` names.
 
 use crate::answer::say;
-use crate::failure::Step;
-use mkt_warehouse::{Warehouse, model, open};
+use crate::failure::{Context, Step};
+use mkt_warehouse::{Warehouse, foreign_tables, model, open, open_read_only};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens a warehouse to load into; its tables are created or migrated.
+/// Opens a warehouse to load into; its tables are created or migrated. Somebody else's tables are left alone: a database
+/// that holds some is refused.
 ///
 /// # Errors
-/// As [`open`] and [`Warehouse::migrate`].
+/// As [`open`] and [`Warehouse::migrate`], and a database of somebody else.
 pub async fn to_load(url: &str) -> Step<Arc<dyn Warehouse>> {
+    to_load_init(url, false).await
+}
+
+/// As [`to_load`]; with `init` the tables are created beside those of somebody else.
+///
+/// # Errors
+/// As [`to_load`].
+pub async fn to_load_init(url: &str, init: bool) -> Step<Arc<dyn Warehouse>> {
     warn_of_password(url);
     let warehouse = open(url).await?;
+    let foreign = foreign_tables(warehouse.as_ref()).await?;
+    if !init && let Some(first) = foreign.first() {
+        let more =
+            if foreign.len() > 1 { format!(" and {} more tables", foreign.len() - 1) } else { String::new() };
+        let message = format!(
+            "the database holds the table {first}{more} of somebody else; --init creates the warehouse's tables beside them"
+        );
+        return Err(message.into());
+    }
     warehouse.migrate(&model::SCHEMA).await?;
     Ok(warehouse)
 }
 
-/// Opens a warehouse to ask it. A path that does not exist is an error: a mistyped one must not become a new, empty file.
+/// Opens a warehouse to ask it: read-only, never migrated. A path that does not exist is an error: a mistyped one must not
+/// become a new, empty file.
 ///
 /// # Errors
-/// As [`open`], and a SQLite file that is missing.
+/// As [`open_read_only`], and a SQLite file that is missing.
 pub async fn to_read(url: &str) -> Step<Arc<dyn Warehouse>> {
     warn_of_password(url);
     if let Some(path) = sqlite_path(url)
@@ -28,9 +47,16 @@ pub async fn to_read(url: &str) -> Step<Arc<dyn Warehouse>> {
     {
         return Err(format!("there is no file {}", path.display()).into());
     }
-    let warehouse = open(url).await?;
-    warehouse.migrate(&model::SCHEMA).await?;
-    Ok(warehouse)
+    Ok(open_read_only(url).await.context(|| format!("cannot read {}", without_password(url)))?)
+}
+
+/// A URL as it may be shown: without user, password and options.
+fn without_password(url: &str) -> &str {
+    let url = url.split('?').next().unwrap_or_default();
+    match url.rsplit_once('@') {
+        Some((_, rest)) if url.contains("://") => rest,
+        _ => url,
+    }
 }
 
 /// The file that a URL names, for SQLite.

@@ -3,7 +3,7 @@
 use crate::built::example;
 use chrono::{NaiveDateTime, TimeDelta, Timelike};
 use mkt_warehouse::report::Report;
-use mkt_warehouse::{Postgres, Query, Warehouse};
+use mkt_warehouse::{Migration, Postgres, Query, Schema, Sqlite, Warehouse};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -269,15 +269,14 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     place.load(&file, &[]);
     let nothing = place.folder.path().join("nothing.db");
     place.ask("arpu", &["--zone", "UTC"]);
-    let cases: [(Output, &str); 8] = [
+    let cases: [(Output, &str); 7] = [
         (place.try_load(Path::new("no/such.csv"), &[]), "such.csv"),
         (place.try_load(&file, &["--key", "a b"]), "invalid key"),
         (place.try_load(&place.file("odd.csv", "a,b\n1,2\n"), &[]), "has no column user_id"),
         (place.try_ask("arp", &[]), "unknown report \"arp\": expected one of"),
-        (place.try_ask("arpu", &["--site", "shpo"]), "there is no site \"shpo\"; there are shop"),
+        (place.try_ask("arpu", &["--site", "shpo"]), "unknown site \"shpo\": expected shop"),
         // Its offsets are loaded under that name.
-        (place.try_ask("arpu", &["--site", "UTC"]), "there is no site \"UTC\"; there are shop"),
-        (place.try_ask("arpu", &["--zone", "Europe/Lutece"]), "not a time zone"),
+        (place.try_ask("arpu", &["--site", "UTC"]), "unknown site \"UTC\": expected shop"),
         (
             program("sql_analytics")
                 .args(["--warehouse", &format!("sqlite:{}", nothing.display()), "--report", "arpu"])
@@ -307,4 +306,103 @@ fn the_sql_is_printed_for_any_engine_without_a_warehouse() {
         let sql = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && sql.contains(wanted), "{engine} {sql}");
     }
+}
+
+#[test]
+fn question_leaves_every_byte_of_the_file_as_it_was() {
+    let place = Place::sqlite();
+    place.load(
+        &data("events.csv"),
+        &["--sessions", data("sessions.csv").to_str().unwrap(), "--zone", "Europe/Paris"],
+    );
+    let path = place.folder.path().join("shop.db");
+    let before = fs::read(&path).unwrap();
+    // A zone whose offsets are not in the file.
+    for zone in ["Europe/Paris", "America/New_York"] {
+        let answer = place.ask("all", &["--zone", zone]);
+        assert_eq!(answer.as_array().unwrap().len(), Report::ALL.len());
+        assert!(fs::read(&path).unwrap() == before, "{zone}: the file was written to");
+    }
+}
+
+#[test]
+fn file_of_somebody_else_is_not_asked_and_not_loaded_into() {
+    let place = Place::sqlite();
+    let path = place.folder.path().join("shop.db");
+    const THEIRS: Schema = Schema {
+        owner: "theirs",
+        tables: &[],
+        migrations: &[Migration {
+            version: 1,
+            description: "notes",
+            sqlite: "create table notes (text text)",
+            postgres: "create table notes (text text)",
+        }],
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let theirs = Sqlite::open(&path).await.unwrap();
+        theirs.migrate(&THEIRS).await.unwrap();
+        theirs.close().await;
+    });
+    let before = fs::read(&path).unwrap();
+    let said = place.try_ask("arpu", &[]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("no tables of a warehouse"), "{said}");
+    let said = place.try_load(&data("events.csv"), &[]);
+    assert_eq!(said.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("notes") && said.contains("--init"), "{said}");
+    assert!(fs::read(&path).unwrap() == before, "the file was written to");
+    assert!(place.try_load(&data("events.csv"), &["--init"]).status.success());
+    place.load(&data("events.csv"), &[]);
+}
+
+#[test]
+fn printed_sql_is_that_of_the_question() {
+    let place = Place::sqlite();
+    let days = ["--from", "2026-10-01", "--to", "2026-10-31", "--zone", "Europe/Paris", "--site", "shop"];
+    place.load(&data("events.csv"), &["--zone", "Europe/Paris"]);
+    let print = |more: &[&str]| {
+        let mut command = program("sql_analytics");
+        command
+            .args(["--warehouse", &place.url, "--report", "top_hours", "--print-sql"])
+            .args(days)
+            .args(more);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let sql = print(&["--min-sessions", "30", "--channel", "email,paid"]);
+    // October in Paris: from 22:00 UTC of 30 September to 23:00 UTC of 31 October.
+    for wanted in
+        ["2026-09-30 22:00:00", "2026-10-31 23:00:00", "'Europe/Paris'", "'shop'", "'email,paid'", "\"30\""]
+    {
+        assert!(sql.contains(wanted), "{wanted} in {sql}");
+    }
+}
+
+#[test]
+fn page_in_french_has_french_words_and_no_code_names() {
+    let place = Place::sqlite();
+    place.load(
+        &data("events.csv"),
+        &["--sessions", data("sessions.csv").to_str().unwrap(), "--zone", "Europe/Paris"],
+    );
+    let page = place.folder.path().join("page.html");
+    place.ask("all", &["--page", page.to_str().unwrap(), "--lang", "fr", "--zone", "Europe/Paris"]);
+    let html = fs::read_to_string(&page).unwrap();
+    assert!(html.contains("lang=\"fr\"") && html.contains("Taux de conversion par canal"));
+    for code in [
+        "conversion_by_channel",
+        "converted_users",
+        "look_back_s",
+        "window_s",
+        "idle_since",
+        "add_to_cart",
+        "&quot;sku",
+        "+00:00",
+        "Per channel",
+        "more rows",
+    ] {
+        assert!(!html.contains(code), "{code} is on the page");
+    }
+    assert!(html.contains("recherche en arrière : 30 jours"), "what the numbers assume is shown");
 }

@@ -72,7 +72,12 @@ fn a_person_in_place_of_the_header_is_not_shown() {
         for header in ["u1,jo@example.org,Jo", "jo@example.org,jo@example.org"] {
             fs::write(place.file(name), format!("{header}\n{good}")).unwrap();
             let run = place.run();
-            assert!(run.sentence().contains(name), "{run:?}");
+            // A reader may find the header in the next line; what it must not do is show the person.
+            if run.code == Some(0) {
+                assert!(!format!("{}{}", run.out, run.err).contains("jo@example.org"), "{run:?}");
+            } else {
+                assert!(run.sentence().contains(name), "{run:?}");
+            }
         }
         fs::write(place.file(name), good).unwrap();
     }
@@ -121,12 +126,36 @@ fn rows_that_do_not_fit_are_set_aside_and_counted_and_the_rest_goes() {
     let run = place.run();
     let answer = run.json();
     assert_eq!(answer.pointer("/etl/shop/quarantined"), Some(&Value::from(8)));
-    assert!(run.err.contains("8 rows that do not fit set aside"), "{}", run.err);
+    assert!(run.err.contains("8 rows quarantined"), "{}", run.err);
     assert_eq!(answer.pointer("/social/quarantined"), Some(&Value::from(1)));
     assert_eq!(answer.pointer("/mails/quarantined"), Some(&Value::from(3)));
     assert_eq!(answer.pointer("/mails/accepted"), before.pointer("/mails/accepted"));
     for key in ["visits", "sessions", "events", "reports"] {
         assert_eq!(answer[key], before[key], "{key}");
+    }
+}
+
+/// Somebody's own folder: neither the recorded Matomo nor the demo's shop has a part in it.
+#[test]
+fn own_data_alone_is_read_and_written_about() {
+    let place = small();
+    let run = |more: &[&str]| {
+        let mut command = std::process::Command::new(crate::built::example("quickstart"));
+        command.arg("--data").arg(place.data()).arg("--out").arg(place.out()).args(["--json"]).args(more);
+        super::program::Run::of(command.output().unwrap()).json()
+    };
+    let sessions = fs::read_to_string(place.file("sessions.csv")).unwrap().lines().count() - 1;
+    let answer = run(&["--site", "tea.example"]);
+    assert_eq!(answer["visits"], sessions);
+    assert_eq!(answer["etl"].as_object().unwrap().keys().collect::<Vec<_>>(), ["shop"]);
+    assert_eq!(answer["mails"]["accepted"], 0, "nobody says who the emails are from");
+    let sites = super::program::texts_of(&place.out().join("mkt.sqlite"), "select site as name from sites");
+    assert_eq!(sites, ["tea.example"]);
+    let answer = run(&["--site", "tea.example", "--sender", "Tea <hello@tea.example>"]);
+    assert!(answer["mails"]["accepted"].as_u64() > Some(0), "{answer}");
+    for mail in fs::read_dir(place.out().join("mails").join("new")).unwrap() {
+        let mail = fs::read_to_string(mail.unwrap().path()).unwrap();
+        assert!(mail.contains("hello@tea.example") && !mail.contains("shop.example.org"), "{mail}");
     }
 }
 

@@ -9,12 +9,12 @@ use std::process::Command;
 fn what_stands_in_the_way_of_the_output_is_named() {
     let place = small();
     fs::write(place.out(), "a file").unwrap();
-    assert_names(&place.run(), &place, "cannot make the directory");
+    assert_names(&place.run(), &place, "cannot make the folder");
     fs::remove_file(place.out()).unwrap();
 
     for (name, wanted) in [
         ("mkt.sqlite", "cannot be opened"),
-        ("model.mkt", "could not be written"),
+        ("model.mkt", "cannot write"),
         ("mails", "cannot be made"),
         ("send_log.ndjson", "cannot keep"),
         ("report.html", "cannot write"),
@@ -111,7 +111,7 @@ fn a_disk_that_fills_up_is_told_and_a_rerun_with_room_repairs() {
 fn a_report_for_which_there_is_no_room_is_told() {
     let place = small();
     fs::create_dir(place.out()).unwrap();
-    std::os::unix::fs::symlink("/dev/full", place.out().join("report.partial")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", place.out().join("report.html.part")).unwrap();
     assert_names(&place.run(), &place, "report.html: No space left on device");
     place.answer();
     let page = fs::symlink_metadata(place.out().join("report.html")).unwrap();

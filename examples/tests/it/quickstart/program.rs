@@ -61,7 +61,13 @@ impl Place {
     /// The command, not yet run.
     pub(super) fn command(&self, options: &[&str]) -> Command {
         let mut command = Command::new(example("quickstart"));
-        command.args(["--json", "--data"]).arg(self.data()).arg("--out").arg(self.out()).args(options);
+        // A copy of the demo's data, which may be spoilt, with the recorded Matomo beside it.
+        command
+            .args(["--recording", "--json", "--data"])
+            .arg(self.data())
+            .arg("--out")
+            .arg(self.out())
+            .args(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A user may have asked for backtraces; what is told must not depend on it.
         command.env("RUST_BACKTRACE", "1");

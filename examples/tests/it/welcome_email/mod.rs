@@ -28,8 +28,8 @@ fn everybody_with_a_name_is_welcomed_once_and_the_others_are_set_aside() {
     assert_eq!(
         run.err.lines().collect::<Vec<_>>(),
         [
-            "welcome_email: set aside: line 5: the address is not well-formed",
-            "welcome_email: set aside: line 6: the template's subject needs prenom, which is missing (line 1)",
+            "welcome_email: quarantined: line 5: the address is not well-formed",
+            "welcome_email: quarantined: line 6: the template's subject needs prenom, which is missing (line 1)",
         ]
     );
     let log = place.log();
@@ -208,7 +208,7 @@ fn what_is_wrong_is_told_in_one_sentence_before_anything_is_written() {
         (&["--provider", "brevo"][..], &no_keys[..], "set BREVO_API_KEY in the environment"),
         (&["--provider", "mailgun"], &keyed, "set MAILGUN_DOMAIN in the environment"),
         (&["--provider", "mailgun"], &[("MAILGUN_DOMAIN", "mg.example.org")], "set MAILGUN_API_KEY"),
-        (&["--provider", "mailgun"], &region, "MAILGUN_REGION is neither us nor eu"),
+        (&["--provider", "mailgun"], &region, "invalid MAILGUN_REGION: expected us or eu"),
         (&["--subscribers", "/dev/stdin"], &no_keys, "cannot read /dev/stdin: it is read twice"),
         (&["--provider", "smtp"], &no_keys, "set SMTP_URL in the environment"),
         (&["--provider", "smtp"], &[("SMTP_URL", "http://x")], "neither smtps:// nor smtp://"),

@@ -142,7 +142,7 @@ impl Run {
     /// The one sentence of a run that failed.
     pub(super) fn sentence(&self) -> &str {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
-        let told: Vec<&str> = self.err.lines().filter(|line| !line.contains(": set aside: ")).collect();
+        let told: Vec<&str> = self.err.lines().filter(|line| !line.contains(": quarantined: ")).collect();
         let [sentence] = told.as_slice() else { panic!("one sentence is told: {}", self.err) };
         sentence.strip_prefix("welcome_email: ").unwrap()
     }
