@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks everything that this repository promises: ./test.sh (all), ./test.sh quick (leaves out the slow parts).
+# Checks everything that this repository promises: ./test.sh (all), ./test.sh quick (leaves out the slow parts),
+# ./test.sh servers (the connectors against real mail servers and vendors' own clients, which it downloads).
 # Needs Rust and a C compiler. Tests against PostgreSQL start a throw-away cluster of their own; where the server's
 # programs are missing they are installed (Debian, Ubuntu, as root) or the tests say that they were skipped.
 set -euo pipefail
@@ -7,9 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 mode=${1:-full}
 case $mode in
-full | quick) ;;
--h | --help) sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}"; exit 0 ;;
-*) echo "test.sh: '$mode' is not a mode (full, quick)" >&2; exit 2 ;;
+full | quick | servers) ;;
+-h | --help) sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}"; exit 0 ;;
+*) echo "test.sh: '$mode' is not a mode (full, quick, servers)" >&2; exit 2 ;;
 esac
 
 # A clean clone in CI compiles everything only once: the target directory outlives the clone.
@@ -135,13 +136,19 @@ doctests() { cargo test --locked --workspace --all-features --doc; }
 
 docs() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features; }
 
-each_alone() { # every crate compiles without the others' features switched on
-    local crate
+features_of() { # features_of CRATE: the names of its features, without `default`
+    sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) = .*/\1/p' "$1/Cargo.toml" | grep -v '^default$' || true
+}
+
+each_feature() { # every crate compiles with no feature, with its default, and with each feature alone
+    local crate feature
     for crate in $crates; do
-        echo "$crate"
+        echo "$crate: none, default, $(features_of "$crate" | paste -sd' ')"
         cargo check --quiet --locked -p "$crate" --no-default-features
         cargo check --quiet --locked -p "$crate"
-        cargo check --quiet --locked -p "$crate" --all-features
+        for feature in $(features_of "$crate"); do
+            cargo check --quiet --locked -p "$crate" --no-default-features --features "$feature"
+        done
     done
 }
 
@@ -167,13 +174,16 @@ directions() { # the arrows of ARCHITECTURE.md, as absences
     deny mkt-warehouse "" "plotters|rustls|sqlx-postgres"
     deny mkt-ml "--all-features" "tokio|reqwest"
     deny mkt-connect "--all-features" "mkt-email|mkt-social|mkt-warehouse|mkt-etl|mkt-ml"
-    deny mkt-connect "" "tokio|reqwest|plotters|sqlx"
+    deny mkt-connect "" "tokio|reqwest|plotters|csv|sqlx"
+    deny mkt-connect "--features table,chart" "tokio|reqwest|sqlx"
     deny mkt-connect "--features sqlite" "sqlx-postgres|rustls|reqwest"
     deny mkt-connect "--features postgres" "sqlx-sqlite|libsqlite3-sys|reqwest"
     deny mkt-email "--all-features" "mkt-social|mkt-warehouse|mkt-etl|mkt-ml"
     deny mkt-social "--all-features" "mkt-email|mkt-warehouse|mkt-etl|mkt-ml"
     deny mkt-warehouse "--all-features" "mkt-email|mkt-social|mkt-etl|mkt-ml"
     deny mkt-etl "" "mkt-email|mkt-social|mkt-ml"
+    # Whoever only reads files compiles no HTTP client.
+    deny mkt-etl "--no-default-features" "reqwest|hyper"
     # Only one crate names the HTTP library.
     if grep -lE '^reqwest' mkt-*/Cargo.toml | grep -v '^mkt-connect/'; then
         echo "only mkt-connect may depend on reqwest"
@@ -182,20 +192,21 @@ directions() { # the arrows of ARCHITECTURE.md, as absences
     return $bad
 }
 
-outside() { # a stranger's project that depends on one crate alone, in the versions of our lock file
-    local crate dir
-    for crate in $crates; do
-        dir=$work/outside-$crate
-        mkdir -p "$dir/src"
-        cp Cargo.lock "$dir/Cargo.lock"
-        cat >"$dir/Cargo.toml" <<TOML
+outside() { # a stranger's project: one email, one report, one model, in the versions of our lock file
+    local dir=$work/outside
+    mkdir -p "$dir/src"
+    cp Cargo.lock "$dir/Cargo.lock"
+    cat >"$dir/Cargo.toml" <<TOML
 [package]
-name = "outside-$crate"
+name = "outside"
 version = "0.0.0"
 edition = "2024"
 
 [dependencies]
-$crate = { path = "$PWD/$crate" }
+mkt-email = { path = "$PWD/mkt-email" }
+mkt-ml = { path = "$PWD/mkt-ml" }
+mkt-warehouse = { path = "$PWD/mkt-warehouse" }
+tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
 
 [workspace]
 
@@ -205,33 +216,50 @@ debug = "line-tables-only"
 [profile.dev.package."*"]
 debug = false
 TOML
-        echo "#[allow(unused_imports)] use ${crate//-/_} as one; fn main() {}" >"$dir/src/main.rs"
-        echo "$crate"
-        CARGO_TARGET_DIR=$target cargo check --quiet --offline --manifest-path "$dir/Cargo.toml"
+    cp examples/outside.rs "$dir/src/main.rs"
+    cp examples/data/user_behavior.csv "$dir/"
+    "$target/debug/examples/load_events" --warehouse "sqlite:$dir/shop.db" --zone Europe/Paris \
+        --events examples/data/events.csv --sessions examples/data/sessions.csv
+    (cd "$dir" && CARGO_TARGET_DIR=$target cargo run --quiet --offline) >"$dir/said"
+    cat "$dir/said"
+    [ "$(find "$dir/mails" -name '*.eml' | wc -l)" = 1 ] || { echo "the stranger's email is missing"; return 1; }
+    grep -q '^email' "$dir/said" || { echo "the stranger's report is missing"; return 1; }
+    grep -q 'accuracy' "$dir/said" || { echo "the stranger's model is missing"; return 1; }
+}
+
+packages() { # what crates.io would get: each crate holds its README, its licences and all that it includes
+    cargo package --quiet --locked --offline --workspace --exclude mkt-examples --exclude mkt-benches \
+        --no-verify --allow-dirty
+    local crate file
+    for crate in $crates; do
+        for file in README.md LICENSE-MIT LICENSE-APACHE src/lib.rs; do
+            tar -tzf "$target/package/$crate-"*.crate | grep -q "/$file\$" || { echo "$crate lacks $file"; return 1; }
+        done
+        ls -l "$target/package/$crate-"*.crate | awk '{ print $5, "bytes", $9 }' | sed 's#[^ ]*/##'
     done
 }
 
-example() { # example PROFILE NAME ARGUMENTS...
-    local profile=$1 name=$2
-    shift 2
+example() { # example NAME ARGUMENTS...: the newcomer's command
+    local name=$1
+    shift
     echo "--- $name $*" >&2
-    # shellcheck disable=SC2086
-    cargo run --quiet --locked $profile --example "$name" -- "$@"
+    cargo run --quiet --locked --release --example "$name" -- "$@"
 }
 
-examples() {
+examples() { # as the tests built them, with all features
     local name out=$work/examples
-    example "" make_sample_data --users 50 --seed 7 --out "$out/world" --json >"$out.json"
-    grep -q '"users"' "$out.json"
+    "$target/debug/examples/make_sample_data" --users 50 --seed 7 --out "$out/world" --json | grep -q '"users"'
     for name in $(sed -n 's/^name = "\(.*\)"$/\1/p' examples/Cargo.toml | grep -v '^mkt-examples$'); do
-        example "" "$name" --help >/dev/null
+        "$target/debug/examples/$name" --help >/dev/null
+        # A reader that goes, and a full disk: neither is a panic.
+        "$target/debug/examples/$name" --help | head -1 >/dev/null
     done
 }
 
 quickstart() {
     local out=$work/quickstart first second
-    example --release quickstart --out "$out" --json >"$work/first.json"
-    example --release quickstart --out "$out" --json >"$work/second.json"
+    example quickstart --out "$out" --json >"$work/first.json"
+    example quickstart --out "$out" --json >"$work/second.json"
     grep -q '"changed": *true' "$work/first.json" || { echo "the first run says that it changed nothing"; return 1; }
     grep -q '"changed": *false' "$work/second.json" || { echo "the second run says that it changed something"; return 1; }
     first=$(find "$out" -name '*.eml' | wc -l)
@@ -239,28 +267,41 @@ quickstart() {
     ! grep -qE '(src|href)="https?://' "$out/report.html" || { echo "report.html asks the network"; return 1; }
 }
 
-benches() { cargo bench --locked --workspace --no-run; }
-
 deny_check() {
     if command -v cargo-deny >/dev/null; then
         cargo deny --offline --all-features check bans licenses sources
+        # The RustSec database is looked at where there is a copy: `cargo deny fetch` makes one.
+        if [ -n "$(ls -A "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs" 2>/dev/null)" ]; then
+            cargo deny --offline --all-features check advisories
+        else
+            echo "skipped: no copy of the RustSec database (cargo deny fetch)"
+        fi
     else
         echo "skipped: cargo-deny is not installed"
     fi
 }
 
+servers() { # real servers and vendors' own clients, downloaded into a temporary folder, never installed
+    MKT_TEST_SERVERS=1 cargo nextest run --locked --workspace --all-features --no-fail-fast -E 'test(servers)'
+}
+
+if [ "$mode" = servers ]; then
+    stage "servers" servers
+    exit
+fi
 stage "start PostgreSQL" start_postgres
 stage "format" cargo fmt --all --check
+# Benches and examples too: they are not compiled a second time for their own sake.
 stage "clippy" cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 stage "directions of dependencies" directions
 stage "tests" tests
 stage "doctests" doctests
 if [ "$mode" = full ]; then
     stage "documentation" docs
-    stage "each crate alone" each_alone
-    stage "outside projects" outside
+    stage "each feature alone" each_feature
+    stage "packages" packages
+    stage "outside project" outside
     stage "examples" examples
     stage "quickstart, release, twice" quickstart
-    stage "benches compile" benches
     stage "cargo-deny" deny_check
 fi
