@@ -42,22 +42,22 @@ QUESTIONS = {
             count(distinct s.user_id) as active
         from cohorts c join sessions s on s.user_id = c.user_id group by 1, 2""",
     "funnel": f"""
-        with acts as (select user_id, event_type, timestamp as at from events where event_type in {STEPS}),
+        with acts as (select user_id, event_type, timestamp as happened from events where event_type in {STEPS}),
         one as (
-            select *, max(case when event_type = 'product_view' then at end) over before as entered from acts
-            window before as (partition by user_id order by at rows between unbounded preceding and 1 preceding)
+            select *, max(case when event_type = 'product_view' then happened end) over before as entered from acts
+            window before as (partition by user_id order by happened rows between unbounded preceding and 1 preceding)
         ),
         two as (
-            select *, case when event_type = 'add_to_cart' and entered + interval 7 days >= at then entered end as two
+            select *, case when event_type = 'add_to_cart' and entered + interval 7 days >= happened then entered end as two
             from one
         ),
         three as (
             select *, max(two) over before as reached from two
-            window before as (partition by user_id order by at rows between unbounded preceding and 1 preceding)
+            window before as (partition by user_id order by happened rows between unbounded preceding and 1 preceding)
         )
         select count(distinct user_id) filter (where event_type = 'product_view'),
             count(distinct user_id) filter (where two is not null),
-            count(distinct user_id) filter (where event_type = 'purchase' and reached + interval 7 days >= at)
+            count(distinct user_id) filter (where event_type = 'purchase' and reached + interval 7 days >= happened)
         from three""",
     "paths": """
         with numbered as (
@@ -74,10 +74,10 @@ QUESTIONS = {
         )
         select path, sum(led), sum(1 - led) from journeys group by path""",
     "abandoned_carts": """
-        with bought as (select user_id, max(timestamp) as at from events where event_type = 'purchase' group by 1)
+        with bought as (select user_id, max(timestamp) as last_bought from events where event_type = 'purchase' group by 1)
         select e.user_id, count(*), max(e.timestamp), max_by(e.properties, e.timestamp)
         from events e left join bought b using (user_id)
-        where e.event_type = 'add_to_cart' and (b.at is null or e.timestamp > b.at)
+        where e.event_type = 'add_to_cart' and (b.last_bought is null or e.timestamp > b.last_bought)
         group by e.user_id""",
 }
 
@@ -97,10 +97,13 @@ def run(arguments, text=None):
     if child == 0:
         # A process of its own that waits for one child: the only way to its peak memory.
         os.close(read)
-        done = subprocess.run(arguments, input=text, capture_output=True, text=True)
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        answer = {"cpu": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024, "code": done.returncode,
-                  "out": done.stdout[:2000], "err": done.stderr[-2000:]}
+        try:
+            done = subprocess.run(arguments, input=text, capture_output=True, text=True)
+            used = resource.getrusage(resource.RUSAGE_CHILDREN)
+            answer = {"cpu": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024, "code": done.returncode,
+                      "err": done.stderr[-2000:]}
+        except OSError as cause:
+            answer = {"code": 1, "err": str(cause)}
         with os.fdopen(write, "w") as pipe:
             json.dump(answer, pipe)
         os._exit(0)
