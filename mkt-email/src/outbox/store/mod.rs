@@ -25,9 +25,9 @@ pub(super) use rows::Rows;
 
 use super::SERVICE;
 use mkt_connect::{Error, ErrorKind, Result};
+use sqlx::Row as _;
 #[cfg(feature = "sqlite")]
-use sqlx::AssertSqlSafe;
-use sqlx::{Row as _, SqlSafeStr};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 use std::fmt;
 
 #[cfg(feature = "postgres")]
