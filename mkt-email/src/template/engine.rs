@@ -1,6 +1,6 @@
 //! Compiling and rendering templates with minijinja.
 
-use super::limits::{self, MAX_DEPTH, MAX_INDENT};
+use super::limits::{self, MAX_INDENT};
 use super::links;
 #[cfg(feature = "mjml")]
 use super::mjml;
@@ -362,7 +362,7 @@ fn within_limit(part: &'static str, rendered: String) -> Result<String, Template
 #[cfg(feature = "css-inline")]
 fn with_css_inlined(html: &str) -> Result<String, TemplateError> {
     let failed = |reason: &str| TemplateError::Render { part: HTML, line: 0, reason: reason.to_owned() };
-    if limits::depth(html) > MAX_DEPTH {
+    if limits::depth(html) > limits::MAX_DEPTH {
         return Err(failed("its elements are nested too deeply to move the style sheet into attributes"));
     }
     let inlined = limits::caught(|| style::inlined(html)).flatten();

@@ -16,6 +16,7 @@ const MAX_FACTOR_DIGITS: usize = 4;
 /// Widest indentation of the filter `indent`, in spaces.
 pub(super) const MAX_INDENT: usize = 100;
 /// Deepest nesting of elements.
+#[cfg(any(feature = "mjml", feature = "css-inline"))]
 pub(super) const MAX_DEPTH: usize = 100;
 
 /// The first limit that a source exceeds: line and reason.
@@ -94,6 +95,7 @@ impl<'a> Iterator for Tags<'a> {
 }
 
 /// Elements whose end tag may be left out or that have none: they do not nest in themselves.
+#[cfg(any(feature = "mjml", feature = "css-inline"))]
 const FLAT: [&str; 27] = [
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track",
     "wbr", "p", "li", "td", "th", "tr", "dt", "dd", "option", "thead", "tbody", "tfoot", "colgroup",
@@ -101,6 +103,7 @@ const FLAT: [&str; 27] = [
 ];
 
 /// The deepest nesting of elements of a markup.
+#[cfg(any(feature = "mjml", feature = "css-inline"))]
 pub(super) fn depth(markup: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let mut rest = markup;
@@ -154,6 +157,7 @@ mod tests {
         }
     }
 
+    #[cfg(any(feature = "mjml", feature = "css-inline"))]
     #[test]
     fn depth_counts_elements_inside_of_each_other() {
         assert_eq!(depth("<div><p>a<p>b<br><img></div><div><span/></div>"), 1);
