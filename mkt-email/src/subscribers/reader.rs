@@ -2,6 +2,7 @@
 
 use crate::message::{DisplayName, EmailAddress, MessageError};
 use chrono::NaiveDate;
+use foldhash::fast::RandomState;
 use mkt_connect::table::cell::{self, CellError, DateOrder, Missing, Stamp, TimeFormat};
 use mkt_connect::table::{
     AmbiguousColumn, Found, Quarantined, ReadError, ReadOptions, Reason, Record, Table,
@@ -233,7 +234,7 @@ pub struct RowCounts {
 pub struct Subscribers<R: Read> {
     table: Table<R>,
     cells: Cells,
-    first_lines: HashMap<[u8; 16], Line>,
+    first_lines: HashMap<[u8; 16], Line, RandomState>,
     counts: RowCounts,
     first_unread_date: Option<(u64, CellError)>,
     ended: bool,
@@ -347,7 +348,7 @@ impl<R: Read> Subscribers<R> {
         Ok(Subscribers {
             table,
             cells,
-            first_lines: HashMap::new(),
+            first_lines: HashMap::default(),
             counts: RowCounts::default(),
             first_unread_date: None,
             ended: false,

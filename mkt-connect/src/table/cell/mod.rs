@@ -187,6 +187,8 @@ pub struct Missing {
     /// In lower case.
     words: BTreeSet<String>,
     longest: usize,
+    /// The first bytes of the words in either case, a bit each.
+    first: [u64; 4],
 }
 
 impl Default for Missing {
@@ -243,15 +245,27 @@ impl Missing {
     pub fn words<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> Self {
         let words: BTreeSet<String> =
             words.into_iter().map(|word| trimmed(word.as_ref()).to_lowercase()).collect();
-        let longest = words.iter().map(String::len).max().unwrap_or(0);
-        Self { words, longest }
+        let mut missing = Self { words: BTreeSet::new(), longest: 0, first: [0; 4] };
+        words.into_iter().for_each(|word| missing.add(word));
+        missing
+    }
+
+    fn add(&mut self, word: String) {
+        self.longest = self.longest.max(word.len());
+        for text in [word.as_str(), word.to_uppercase().as_str()] {
+            if let Some(&first) = text.as_bytes().first()
+                && let Some(bits) = self.first.get_mut(usize::from(first / 64))
+            {
+                *bits |= 1 << (first % 64);
+            }
+        }
+        self.words.insert(word);
     }
 
     /// Adds a word.
     #[must_use]
     pub fn with(mut self, word: &str) -> Self {
-        self.words.insert(trimmed(word).to_lowercase());
-        self.longest = self.longest.max(word.len());
+        self.add(trimmed(word).to_lowercase());
         self
     }
 
@@ -260,21 +274,22 @@ impl Missing {
     #[inline]
     pub fn is(&self, text: &str) -> bool {
         let text = trimmed(text);
-        // Numbers are the usual case and never such a word.
+        // Most cells begin with a character that begins none of the words.
         match text.as_bytes().first() {
             None => true,
-            Some(b'0'..=b'9')
-                if self.words.first().is_none_or(|word| !word.starts_with(|c: char| c.is_ascii_digit())) =>
-            {
-                false
-            }
-            _ => self.is_word(text),
+            Some(first) => self.begins(*first) && self.is_word(text),
         }
     }
 
+    fn begins(&self, first: u8) -> bool {
+        self.first.get(usize::from(first / 64)).is_some_and(|bits| bits >> (first % 64) & 1 == 1)
+    }
+
     fn is_word(&self, text: &str) -> bool {
+        if text.is_ascii() {
+            return self.words.iter().any(|word| word.eq_ignore_ascii_case(text));
+        }
         // Lower case is at most three times as long.
-        text.len() <= self.longest * 3
-            && (self.words.contains(text) || self.words.contains(text.to_lowercase().as_str()))
+        text.len() <= self.longest * 3 && self.words.contains(text.to_lowercase().as_str())
     }
 }
