@@ -306,7 +306,9 @@ impl Layout {
         if let Some(utf16) = self.encoding.filter(|encoding| encoding.is_utf16()) {
             records.decode(utf16).map_err(|cause| unread(cause, line))?;
         }
-        let encoding = self.encoding.map(|encoding| Decided::new(encoding, How::Declared));
+        // What was found stays found: a record that contradicts it is quarantined here too.
+        let how = if self.options.encoding.is_some() { How::Declared } else { How::Content };
+        let encoding = self.encoding.map(|encoding| Decided::new(encoding, how));
         let delimiter = Decided::new(char::from(self.delimiter), How::Declared);
         Ok(Table {
             layout: self.clone(),

@@ -271,6 +271,11 @@ fn encoding_is_decided_once_and_contradictions_are_quarantined() {
         rows(&ReadOptions::new(), utf8),
         [cells(2, &["Zoé"]), cells(3, &["Léa"]), Err((4, "encoding"))]
     );
+    // A place in the file is read by the same decision.
+    let mut table = Table::open(&latin[..]).unwrap();
+    while table.next().unwrap().is_some() {}
+    let mut resumed = table.layout().resume(&latin[13..], 4, 13).unwrap();
+    assert_eq!(resumed.next().unwrap().unwrap().unwrap_err().reason.code(), "encoding");
     // Declared, every byte is a character.
     let declared = ReadOptions::new().encoding(Encoding::Windows1252);
     assert_eq!(rows(&declared, utf8)[0], cells(2, &["ZoÃ©"]));

@@ -16,6 +16,7 @@ mod form;
 mod killed;
 mod ledger;
 mod matomo;
+mod nasty;
 mod observed;
 mod policy;
 mod recorded;
