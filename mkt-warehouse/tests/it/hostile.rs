@@ -164,7 +164,8 @@ async fn amount_out_of_range_is_refused_and_never_panics() {
         for amount in beyond {
             let event = sale("u1", "2026-10-25T10:00:00Z", "1", None);
             let event = Event { revenue: Amount(amount), ..event };
-            let error = engine.load(&Batch::new(key.clone()).replace([event]), at("2026-11-01T00:00:00Z")).await;
+            let error =
+                engine.load(&Batch::new(key.clone()).replace([event]), at("2026-11-01T00:00:00Z")).await;
             let error = error.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Input, "{amount}");
             assert!(error.detail().unwrap().contains("DECIMAL(10,2)"), "{error}");
