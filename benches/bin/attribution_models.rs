@@ -24,7 +24,7 @@ enum Work {
         /// path, conversions, value, nulls
         file: PathBuf,
         /// markov, rules (first, last, linear) or shapley
-        #[arg(long, value_delimiter = ',')]
+        #[arg(long, value_delimiter = ',', value_parser = ["markov", "rules", "shapley"])]
         models: Vec<String>,
         #[arg(long, default_value_t = 1)]
         order: usize,
@@ -55,8 +55,7 @@ fn main() {
                 match model.as_str() {
                     "markov" => wanted.push(Model::Markov { order }),
                     "rules" => wanted.extend([Model::First, Model::Last, Model::Linear]),
-                    "shapley" => wanted.push(Model::Shapley(Game::Conversions)),
-                    other => panic!("no model {other}"),
+                    _ => wanted.push(Model::Shapley(Game::Conversions)),
                 }
             }
             let file = File::open(file).unwrap();
