@@ -57,8 +57,19 @@ fn credits_of_a_file_are_those_computed_by_hand() {
     assert_eq!((&last["credits"], &last["values"]), (&found["credits"], &found["values"]));
 
     let charts = folder.path().join("charts");
-    let output =
-        run("attribution", &["--paths", path, "--bootstrap", "50", "--charts", charts.to_str().unwrap()]);
+    let output = run(
+        "attribution",
+        &[
+            "--paths",
+            path,
+            "--model",
+            "last,markov",
+            "--bootstrap",
+            "50",
+            "--charts",
+            charts.to_str().unwrap(),
+        ],
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         text.contains("4 rows, 1 set aside, 3 distinct paths") && text.contains("removal effect 0.6667"),

@@ -14,6 +14,8 @@ use super::{
 const NODES: usize = 24;
 /// A part of the integral in which the integrand falls by e^−this has all its digits from the nodes.
 const FALL: f64 = 25.0;
+/// The most parts of one integral: as many as a customer of some hundred purchases has.
+const MOST_PANELS: f64 = 64.0;
 
 /// Shares of the likelihood with their derivatives, gathered around the largest.
 #[derive(Debug)]
@@ -48,11 +50,15 @@ impl Parts {
         // Over u = ln(shift + y) the integrand is nearly an exponential.
         let shift = alpha.min(*beta);
         let (mut from, until) = ((shift + last).ln(), (shift + observed).ln());
-        let steep = power + s + 1.0;
+        // How fast it falls at most: at the end, since shift is neither above α nor above β.
+        let end = shift + observed;
+        let steep = power * end / a + (s + 1.0) * end / b + 1.0;
         let mut most = f64::NEG_INFINITY;
+        // No more panels than this, where parameters run away on the climb: their number must stay bounded.
+        let narrowest = (until - from) / MOST_PANELS;
         // What is e⁻⁶⁰ of the largest part, and falls on, adds nothing.
         while from < until && self.parts.last().is_some_and(|part| part.ln > most - 60.0) {
-            let width = (until - from).min(FALL / steep);
+            let width = (until - from).min((FALL / steep).max(narrowest));
             for (place, weight) in self.nodes {
                 let u = from + width * place;
                 let y = u.exp() - shift;
