@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     LifetimeError,
     newton::Local,
-    special::{digamma, hypergeometric, ln_gamma, trigamma},
+    special::{digamma, gauss_legendre, hypergeometric, ln_gamma, trigamma},
 };
 
 /// A model of when customers buy and leave.
@@ -202,6 +202,71 @@ pub(super) fn expected_if_alive(family: Family, parameters: &[f64; 4], x: f64, o
         let f = hypergeometric(c - r - x, a - 1.0, c, z);
         c / (a - 1.0) * (1.0 - (1.0 - z).powf(a - 1.0) * f)
     };
-    // Near a = 1 both factors vanish; the function itself is smooth there.
-    if (a - 1.0).abs() < 1e-5 { f64::midpoint(at(a - 1e-4), at(a + 1e-4)) } else { at(a) }
+    if a <= LARGE {
+        // Near a = 1 both factors vanish; the function itself is smooth there.
+        let expected = if (a - 1.0).abs() < 1e-5 { f64::midpoint(at(a - 1e-4), at(a + 1e-4)) } else { at(a) };
+        if expected.is_finite() {
+            return expected;
+        }
+    }
+    by_quadrature(parameters, x, k, observed, t)
+}
+
+/// Beyond this, the terms of the series grow out of all numbers before they fall.
+const LARGE: f64 = 50.0;
+
+/// The same as the mean over p, beta(a, b + k), of (1 − ((α + T) ÷ (α + T + p t))^(r + x)) ÷ p: what is expected of a
+/// customer who leaves with probability p. Over ln(p ÷ (1 − p)) the density has one hump and no poles.
+fn by_quadrature(parameters: &[f64; 4], x: f64, k: f64, observed: f64, t: f64) -> f64 {
+    const PANELS: usize = 60;
+    let [r, alpha, a, b] = *parameters;
+    let (b, there) = (b + k, alpha + observed);
+    let nodes = gauss_legendre::<24>();
+    let middle = (a / b).ln();
+    let spread = 12.0 * (1.0 / a + 1.0 / b).sqrt();
+    let (from, until) = (middle - spread - 40.0 / a, middle + spread + 40.0 / b);
+    let ln_density = |v: f64| -a * (-v).exp().ln_1p() - b * v.exp().ln_1p();
+    let highest = ln_density(middle);
+    let width = (until - from) / PANELS as f64;
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for panel in 0..PANELS {
+        for (place, weight) in nodes {
+            let v = from + width * (panel as f64 + place);
+            let p = 1.0 / (1.0 + (-v).exp());
+            let weight = weight * (ln_density(v) - highest).exp();
+            // Who never leaves buys at the rate (r + x) ÷ (α + T).
+            let gained = if p > 1e-300 {
+                -(-(r + x) * (p * t / there).ln_1p()).exp_m1() / p
+            } else {
+                (r + x) * t / there
+            };
+            sum += weight * gained;
+            weights += weight;
+        }
+    }
+    sum / weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quadrature_agrees_with_the_series_and_goes_on_where_it_ends() {
+        for [r, alpha, a, b] in [[0.24, 4.4, 0.79, 2.4], [0.8, 6.0, 3.0, 9.0], [2.0, 1.0, 20.0, 60.0]] {
+            for (x, observed, t) in [(0.0, 38.0, 39.0), (2.0, 38.0, 39.0), (9.0, 20.0, 400.0)] {
+                let parameters = [r, alpha, a, b];
+                let series = expected_if_alive(Family::BgNbd, &parameters, x, observed, t);
+                let quadrature = by_quadrature(&parameters, x, x, observed, t);
+                assert!(
+                    (series / quadrature - 1.0).abs() < 1e-6,
+                    "{parameters:?} {x}: {series} and {quadrature}"
+                );
+            }
+        }
+        // All leave with a probability of a quarter: the mean over λ alone.
+        let expected = expected_if_alive(Family::BgNbd, &[2.0, 1.0, 1e7, 3e7], 3.0, 9.0, 5.0);
+        let alone = (1.0 - (10.0_f64 / (10.0 + 0.25 * 5.0)).powi(5)) / 0.25;
+        assert!((expected / alone - 1.0).abs() < 1e-6, "{expected} and {alone}");
+    }
 }
