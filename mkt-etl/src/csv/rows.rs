@@ -108,6 +108,11 @@ impl<'a> Row<'a> {
             .map_err(|_| Reason::cell(column.name(), CellError::new(CellProblem::Range, text)))
     }
 
+    fn needed_count(&self, column: Column) -> Refusal<i64> {
+        self.need(column)?;
+        Ok(self.count(column)?.unwrap_or_default())
+    }
+
     /// An amount of money. Empty is zero.
     fn amount(&self, column: Column, currency: Currency) -> Refusal<Amount> {
         let Some(text) = self.get(column) else { return Ok(Amount(Decimal::ZERO)) };
@@ -271,7 +276,7 @@ fn event_name(text: &str, words: &[(&str, &str)]) -> String {
             "purchase"
         }
         "sign_up" | "signed_up" | "register" | "inscription" => "signup",
-        "remboursement" | "order_refunded" => "refund",
+        "refunded" | "remboursement" | "rembourse" | "remboursé" | "order_refunded" => "refund",
         _ => return plain,
     }
     .to_owned()
@@ -366,7 +371,7 @@ pub(super) fn session_identity(row: &Row<'_>) -> Refusal<i64> {
         return Err(rule(Column::EndTime, "before start_time"));
     }
     row.user_id()?;
-    row.count(Column::PagesViewed)?;
+    row.needed_count(Column::PagesViewed)?;
     row.truth(Column::Converted)?;
     Ok(id::stable_hash(&[row.need(Column::SessionId)?]))
 }
@@ -398,7 +403,7 @@ pub(super) fn session(row: &Row<'_>, campaign: Option<String>) -> Refusal<Sessio
         user_id: row.user_id()?,
         start_time,
         end_time,
-        pages_viewed: row.count(Column::PagesViewed)?.unwrap_or_default(),
+        pages_viewed: row.needed_count(Column::PagesViewed)?,
         converted: row.truth(Column::Converted)?,
         channel,
         channel_detail: word.map(|word| detail(&word)),

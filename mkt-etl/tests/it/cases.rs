@@ -5,8 +5,9 @@ use mkt_connect::table::cell::{DateOrder, DecimalMark, Epoch};
 use mkt_connect::{Channel, Currency, ErrorKind, Stop};
 use mkt_etl::csv::{CsvBuilder, CsvSource, Load, Loaded, key_of};
 use mkt_etl::ledger::QuarantineRow;
-use mkt_warehouse::Sqlite;
-use mkt_warehouse::model::{Event, Session};
+use mkt_warehouse::model::{Event, EventType, Session};
+use mkt_warehouse::{Sqlite, report};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 fn case(name: &str) -> PathBuf {
@@ -305,4 +306,141 @@ async fn rows_of_days_that_the_new_file_does_not_cover_are_removed_only_when_all
     assert_eq!((loaded.loaded, loaded.removed, loaded.removed_of_other_days), (2, 3, 3));
     assert_eq!(all::<Event>(&warehouse).await.len(), 2);
     let _ = late();
+}
+
+/// Sums of revenue by currency, of what is stored.
+fn sums(events: &[Event]) -> BTreeMap<String, String> {
+    let mut sums: BTreeMap<String, rust_decimal::Decimal> = BTreeMap::new();
+    for event in events {
+        let currency = event.currency.map_or("none".to_owned(), |currency| currency.to_string());
+        *sums.entry(currency).or_default() += event.revenue.0;
+    }
+    sums.into_iter().map(|(currency, sum)| (currency, sum.normalize().to_string())).collect()
+}
+
+#[tokio::test]
+async fn currencies_of_rows_are_kept_apart_and_words_that_are_no_code_are_refused() {
+    let (found, stored, quarantine) = events("currency.csv").await;
+    assert_eq!((found.read, found.loaded), (7, 6));
+    // `EURO` is no code. An empty cell is in the currency of the file, the euro unless another is declared; `usd` is USD.
+    assert_eq!(lines(&quarantine), [5]);
+    assert!(quarantine[0].reason.contains("\"currency\": not an ISO 4217 code"), "{}", quarantine[0].reason);
+    let expected = [("EUR", "200"), ("JPY", "1000"), ("KWD", "1.5"), ("USD", "100"), ("ZZZ", "1000")];
+    let expected = expected.map(|(code, sum)| (code.to_owned(), sum.to_owned()));
+    assert_eq!(sums(&stored), BTreeMap::from(expected));
+    let (loaded, warehouse) =
+        load(builder().events(case("currency.csv")).currency("CHF".parse().unwrap())).await;
+    assert_eq!(loaded.unwrap().loaded, 6);
+    let sums = sums(&all::<Event>(&warehouse).await);
+    assert_eq!((sums["EUR"].as_str(), sums["CHF"].as_str()), ("100", "100"));
+}
+
+#[tokio::test]
+async fn usual_words_for_events_become_ours_and_are_said_and_others_stay() {
+    let (found, stored, quarantine) = events("types.csv").await;
+    assert!(quarantine.is_empty());
+    assert_eq!(types(&stored), [&["page_view"; 4][..], &["purchase"; 6], &["_x", "123"]].concat());
+    let said = &found.files[0].renamed_events;
+    for words in [
+        "commande -> purchase",
+        "achat -> purchase",
+        "checkout.completed -> purchase",
+        "$pageview -> page_view",
+    ] {
+        assert_eq!(said.get(words), Some(&1), "{words}: {said:?}");
+    }
+    // Five everywhere: 60 in all, of which purchases are 30.
+    let bought = stored.iter().filter(|event| event.event_type == EventType::PURCHASE);
+    assert_eq!(bought.map(|event| event.revenue.0).sum::<rust_decimal::Decimal>(), 30.into());
+}
+
+async fn sessions(builder: CsvBuilder) -> (Loaded, Vec<Session>, Vec<QuarantineRow>) {
+    let (loaded, warehouse) = load(builder).await;
+    let mut sessions: Vec<Session> = all(&warehouse).await;
+    sessions.sort_by_key(|session| session.seq);
+    let mut quarantine: Vec<QuarantineRow> = all(&warehouse).await;
+    quarantine.sort_by_key(|row| row.line);
+    (loaded.unwrap(), sessions, quarantine)
+}
+
+#[tokio::test]
+async fn truth_and_pages_of_sessions_are_read_in_usual_words_and_missing_is_never_zero() {
+    let (found, stored, quarantine) = sessions(builder().sessions(case("conv_s.csv"))).await;
+    // TRUE, True, 1 (of 3.0 pages), 1.0, VRAI.
+    let read: Vec<_> = stored.iter().map(|session| (session.pages_viewed, session.converted)).collect();
+    assert_eq!(read, [(3, true); 5]);
+    // -1 pages, `x`, no truth value, no number of pages.
+    assert_eq!(lines(&quarantine), [6, 8, 9, 10]);
+    let columns = ["\"pages_viewed\"", "\"converted\"", "\"converted\"", "\"pages_viewed\""];
+    for (row, column) in quarantine.iter().zip(columns) {
+        assert!(row.reason.contains(column), "{:?}: {}", row.line, row.reason);
+    }
+    assert_eq!((found.read, found.loaded, found.quarantined), (9, 5, 4));
+}
+
+#[tokio::test]
+async fn sessions_of_clock_changes_have_their_true_length_or_are_set_aside() {
+    let paris = chrono_tz::Europe::Paris;
+    let local = |name| CsvSource::builder("shop", paris).times_in(paris).sessions(case(name));
+    let (_, stored, quarantine) = sessions(local("dst_s.csv")).await;
+    // The clocks of Paris went from 02:00 to 03:00 on 2025-03-30 and from 03:00 to 02:00 on 2025-10-26, both at 01:00 UTC
+    // (tz database). 02:30 in spring does not exist; 02:50 to 02:10 would end before it starts.
+    assert_eq!(lines(&quarantine), [3, 4]);
+    assert!(quarantine[1].reason.contains("before start_time"), "{}", quarantine[1].reason);
+    let read: Vec<_> = stored
+        .iter()
+        .map(|session| (session.start_time.to_rfc3339(), session.time_on_site, session.day.to_string()))
+        .collect();
+    let expected = [
+        ("2025-03-30T00:59:00+00:00", Some(120), "2025-03-30"),
+        ("2025-10-26T00:30:00+00:00", Some(600), "2025-10-26"),
+    ];
+    assert_eq!(read, expected.map(|(at, spent, day)| (at.to_owned(), spent, day.to_owned())));
+    // As UTC, 01:59 to 03:01 is an hour and two minutes, and 02:30 exists.
+    let (_, stored, quarantine) = sessions(builder().sessions(case("dst_s.csv"))).await;
+    assert_eq!(lines(&quarantine), [4]);
+    let spent: Vec<_> = stored.iter().filter_map(|session| session.time_on_site).collect();
+    assert_eq!(spent, [3720, 600, 600]);
+    let (loaded, warehouse) = load(
+        CsvSource::builder("shop", paris)
+            .times_in(paris)
+            .sessions(case("dst_s.csv"))
+            .events(case("dst_e.csv")),
+    )
+    .await;
+    assert_eq!(loaded.unwrap().loaded, 3);
+    let event = all::<Event>(&warehouse).await.remove(0);
+    assert_eq!(event.timestamp.to_rfc3339(), "2025-03-30T00:59:00+00:00");
+}
+
+#[tokio::test]
+async fn refunds_are_taken_off_with_and_without_a_minus() {
+    let (loaded, warehouse) = load(builder().sessions(case("refund_s.csv")).events(case("refund.csv"))).await;
+    assert_eq!(loaded.unwrap().loaded, 7);
+    let mut stored: Vec<Event> = all(&warehouse).await;
+    stored.sort_by_key(|event| event.seq);
+    assert_eq!(types(&stored), ["purchase", "refund", "refund", "purchase", "refund", "refund"]);
+    let revenue: Vec<String> = stored.iter().map(|event| event.revenue.0.normalize().to_string()).collect();
+    assert_eq!(revenue, ["100", "-40", "-10", "-20", "-5", "-5"]);
+    let session = all::<Session>(&warehouse).await.remove(0);
+    assert_eq!((session.pages_viewed, session.converted, session.time_on_site), (3, true, Some(6 * 3600)));
+}
+
+#[tokio::test]
+async fn purchase_under_another_user_id_of_the_same_session_is_in_the_funnel() {
+    let (loaded, warehouse) = load(builder().sessions(case("uid_s.csv")).events(case("uid.csv"))).await;
+    assert_eq!(loaded.unwrap().loaded, 4);
+    let session = all::<Session>(&warehouse).await.remove(0);
+    let stored: Vec<Event> = all(&warehouse).await;
+    assert_eq!(stored.len(), 3);
+    assert!(stored.iter().all(|event| event.session_id.as_ref() == Some(&session.session_id)));
+    let day = |text: &str| text.parse().unwrap();
+    let scope = report::Scope::days("UTC", day("2025-01-15"), day("2025-01-16")).unwrap();
+    let options = report::FunnelOptions {
+        steps: vec![EventType::PRODUCT_VIEW, EventType::ADD_TO_CART, EventType::PURCHASE],
+        window: std::time::Duration::from_secs(86_400),
+    };
+    let funnel = report::funnel(&warehouse, &scope, &options).await.unwrap();
+    let users: Vec<i64> = funnel.rows.iter().map(|step| step.users).collect();
+    assert_eq!(users, [1, 1, 1]);
 }
