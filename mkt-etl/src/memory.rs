@@ -5,6 +5,7 @@ use crate::source::{
     plan_by_grain,
 };
 use async_trait::async_trait;
+use chrono::FixedOffset;
 use chrono_tz::Tz;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -40,6 +41,13 @@ impl Memory {
     pub fn new(name: &'static str, site: &str, zone: Tz) -> Self {
         let site = SiteFacts::new(site, zone);
         Self { name, site, finality: Finality::Immediate, held: Arc::default() }
+    }
+
+    /// A fixed offset from UTC that cuts the site's days instead of its zone.
+    #[must_use]
+    pub fn offset(mut self, offset: FixedOffset) -> Self {
+        self.site = self.site.offset(offset);
+        self
     }
 
     /// When its slices stop changing. Default: at once.

@@ -1,9 +1,8 @@
 //! Decides the state of a slice after a read. Pure: no clock, no request, no table.
 
 use crate::source::{Coverage, Finality, Totals};
-use crate::zone;
+use crate::zone::{self, Zone};
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use mkt_warehouse::SliceKey;
 use mkt_warehouse::model::SliceState;
 
@@ -74,7 +73,7 @@ pub fn judge(seen: &Seen<'_>) -> Verdict {
 
 /// From when on the source does not change the slice any more.
 #[must_use]
-pub fn final_from(slice: &SliceKey, finality: Finality, zone: Tz) -> DateTime<Utc> {
+pub fn final_from(slice: &SliceKey, finality: Finality, zone: impl Into<Zone>) -> DateTime<Utc> {
     match finality {
         Finality::Immediate => DateTime::<Utc>::MIN_UTC,
         Finality::After(wait) => {

@@ -4,8 +4,9 @@
 //! (paging, zones, limits, when a number is final) is stated in [`Capabilities`] or hidden behind
 //! [`AnalyticsSource::read`].
 
+use crate::zone::Zone;
 use async_trait::async_trait;
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{FixedOffset, NaiveDate, TimeDelta};
 use chrono_tz::Tz;
 use futures_util::stream::BoxStream;
 use mkt_connect::{Currency, Result};
@@ -147,9 +148,14 @@ pub struct SiteFacts {
     pub site: String,
     /// The source's own id.
     pub native_id: String,
-    /// The zone that cuts its days.
+    /// The zone that cuts its days, where it is one of the tz database; UTC where [`offset`](Self::offset) cuts them.
+    /// [`days_in`](Self::days_in) is the one of the two that holds.
     #[serde(serialize_with = "zone_name")]
     pub zone: Tz,
+    /// The fixed offset from UTC that cuts its days instead, where the site has one that no zone of the tz database keeps
+    /// (Matomo offers `UTC+3.5`).
+    #[serde(serialize_with = "offset_name", skip_serializing_if = "Option::is_none")]
+    pub offset: Option<FixedOffset>,
     /// Its currency, where the source knows one.
     pub currency: Option<Currency>,
     /// The event types that make a session converted.
@@ -166,9 +172,23 @@ impl SiteFacts {
             native_id: site.clone(),
             site,
             zone,
+            offset: None,
             currency: None,
             conversion_set: vec![EventType::PURCHASE],
         }
+    }
+
+    /// A fixed offset that cuts the site's days, whatever [`zone`](Self::zone) is.
+    #[must_use]
+    pub fn offset(mut self, offset: FixedOffset) -> Self {
+        (self.zone, self.offset) = (Tz::UTC, Some(offset));
+        self
+    }
+
+    /// What cuts the site's days.
+    #[must_use]
+    pub fn days_in(&self) -> Zone {
+        self.offset.map_or(Zone::Named(self.zone), Zone::Fixed)
     }
 
     /// The source's own id.
@@ -195,6 +215,13 @@ impl SiteFacts {
 
 fn zone_name<S: serde::Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(zone.name())
+}
+
+fn offset_name<S: serde::Serializer>(offset: &Option<FixedOffset>, serializer: S) -> Result<S::Ok, S::Error> {
+    match offset {
+        Some(offset) => serializer.collect_str(offset),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// The result of [`AnalyticsSource::check`].

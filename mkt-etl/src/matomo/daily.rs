@@ -243,6 +243,7 @@ mod tests {
             site: "1".to_owned(),
             native_id: "1".to_owned(),
             zone: chrono_tz::Europe::Paris,
+            offset: None,
             currency: Some(Currency::EUR),
             conversion_set: Vec::new(),
         }

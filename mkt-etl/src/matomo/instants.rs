@@ -4,8 +4,8 @@
 //! (matomo-org/matomo issues 12819 and 22720; seen in 5.0.2). In the night when the clocks go back it names two instants.
 //! The visit's own `firstActionTimestamp` and `lastActionTimestamp` are real epochs: every action lies between them.
 
+use crate::zone::Zone;
 use chrono::{DateTime, Datelike, LocalResult, NaiveDateTime, TimeZone, Utc};
-use chrono_tz::Tz;
 
 /// How far beyond its visit an action may lie before it is disbelieved: conversions are stamped by another clock call
 /// than the visit they belong to.
@@ -25,7 +25,7 @@ pub(super) struct Stamp {
 /// A local time that exists twice is decided by, in this order: the bounds of the visit; for the last action, the
 /// visit's end; the time spent on the page before; else the earlier one that is not before the action before. Only
 /// actions of one visit that lie an hour apart in the repeated hour, without `timeSpent`, can remain undecided.
-pub(super) fn instants(stamps: &[Stamp], zone: Tz, first: i64, last: i64) -> Vec<Option<DateTime<Utc>>> {
+pub(super) fn instants(stamps: &[Stamp], zone: Zone, first: i64, last: i64) -> Vec<Option<DateTime<Utc>>> {
     let mut found = Vec::with_capacity(stamps.len());
     let mut previous = first;
     let mut expected: Option<i64> = None;
@@ -55,7 +55,7 @@ pub(super) fn instants(stamps: &[Stamp], zone: Tz, first: i64, last: i64) -> Vec
 }
 
 /// The epochs that a local time may stand for: one; two when the clocks went back; none in the hour that was skipped.
-fn candidates(local: i64, zone: Tz) -> Vec<i64> {
+fn candidates(local: i64, zone: Zone) -> Vec<i64> {
     // Of any era: the zone's arithmetic has an end.
     let local = DateTime::from_timestamp(local, 0).filter(|at| (1970..=9998).contains(&at.year()));
     let Some(naive) = local.map(|at| at.naive_utc()) else { return Vec::new() };
@@ -84,7 +84,7 @@ mod tests {
     fn found(actions: &[(&str, Option<i64>)], first: &str, last: &str) -> Vec<Option<i64>> {
         let stamps: Vec<Stamp> =
             actions.iter().map(|(at, spent)| Stamp { local: local(at), spent: *spent }).collect();
-        instants(&stamps, Paris, epoch(first), epoch(last))
+        instants(&stamps, Zone::Named(Paris), epoch(first), epoch(last))
             .into_iter()
             .map(|x| x.map(|x| x.timestamp()))
             .collect()
@@ -95,7 +95,7 @@ mod tests {
         // Visit of 2026-03-27: firstActionTimestamp 1774570200, its action's timestamp 1774573800.
         let stamps = [Stamp { local: 1_774_573_800, spent: None }];
         assert_eq!(
-            instants(&stamps, Paris, 1_774_570_200, 1_774_570_200)[0].unwrap().timestamp(),
+            instants(&stamps, Zone::Named(Paris), 1_774_570_200, 1_774_570_200)[0].unwrap().timestamp(),
             1_774_570_200
         );
     }
@@ -105,7 +105,7 @@ mod tests {
         // Visits 83 and 84 of 2026-10-25: both actions say 1792895400 (02:30 local), the visits 00:30Z and 01:30Z.
         let stamps = [Stamp { local: 1_792_895_400, spent: None }];
         for epoch in [1_792_888_200, 1_792_891_800] {
-            assert_eq!(instants(&stamps, Paris, epoch, epoch)[0].unwrap().timestamp(), epoch);
+            assert_eq!(instants(&stamps, Zone::Named(Paris), epoch, epoch)[0].unwrap().timestamp(), epoch);
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
         let at = epoch("2026-10-25T00:30:00Z");
         for local in [i64::MIN, i64::MAX, 8_210_266_876_799, -8_334_601_228_800] {
             let stamps = [Stamp { local, spent: Some(i64::MAX) }];
-            assert_eq!(instants(&stamps, Paris, at, at), [None], "{local}");
+            assert_eq!(instants(&stamps, Zone::Named(Paris), at, at), [None], "{local}");
         }
         // Both lie in the hour that comes twice, and the first claims to have lasted for ever.
         let stamps = [("2026-10-25T02:30:00", Some(i64::MAX)), ("2026-10-25T02:30:00", None)];

@@ -56,7 +56,7 @@ fn is_of_day(visit: &Value, target: &Target<'_>) -> bool {
     let ended = visit.get("lastActionTimestamp").and_then(as_integer);
     let ended = ended.and_then(|ended| DateTime::from_timestamp(ended, 0));
     ended.is_none_or(|at| {
-        !(1970..=9998).contains(&at.year()) || zone::local_day(at, target.site.zone) == target.day
+        !(1970..=9998).contains(&at.year()) || zone::local_day(at, target.site.days_in()) == target.day
     })
 }
 

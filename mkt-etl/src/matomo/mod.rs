@@ -66,7 +66,8 @@
 //! # Several sites
 //! A site that does not exist, that the token may not view, or whose zone is not known does not stop the others: it is in
 //! [`Checked::failed`] with the reason. Offsets such as `UTC+5.5` are read as the zone of the tz database
-//! that has had this offset, and no other, since 2005; where there is none (`UTC+3.5`) the site fails.
+//! that has had this offset, and no other, since 2005; where there is none (`UTC+3.5`) they are a
+//! [fixed offset](crate::source::SiteFacts::offset), whose name in the warehouse is `UTC+03:30`.
 //!
 //! # Credentials
 //! **Refused credentials end it**: after the first refusal this source and its clones make no request any more. Twenty of

@@ -5,8 +5,11 @@ use super::call::Ask;
 use super::error::SERVICE;
 use super::{Inner, wire};
 use crate::source::{SiteFacts, SiteFailure};
+use crate::zone::Zone;
+use chrono::FixedOffset;
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::model::EventType;
+use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -232,37 +235,53 @@ fn describe(operation: &'static str, site: &wire::Site, name: String) -> Result<
         let name: String = site.timezone.as_deref().unwrap_or("none").chars().take(40).collect();
         Inner::protocol(
             operation,
-            format!("unsupported time zone {name:?}: expected a name of the tz database"),
+            format!("unsupported time zone {name:?}: expected a name of the tz database, or an offset such as UTC+3.5"),
         )
     })?;
-    let facts = SiteFacts::new(name, zone)
+    let facts = match zone {
+        Zone::Named(zone) => SiteFacts::new(name, zone),
+        Zone::Fixed(offset) => SiteFacts::new(name, chrono_tz::UTC).offset(offset),
+    };
+    let facts = facts
         .native_id(site.idsite.unwrap_or_default().to_string())
         .currency(site.currency.as_ref().and_then(|code| code.parse().ok()))
         .conversion_set(vec![EventType::PURCHASE, EventType::GOAL]);
     Ok(Described { facts, shop: site.ecommerce == Some(1) })
 }
 
-/// Matomo's zones are names of the tz database, or offsets: `UTC+2`, `UTC+5.5` (SitesManager.getTimezonesList). Whole
-/// hours are zones of the tz database; of the others, those that some zone has had without a change since 2005, before
-/// the first version of Matomo.
-pub(super) fn parse_zone(name: &str) -> Option<chrono_tz::Tz> {
+/// Matomo's zones are names of the tz database, or hours from UTC: `UTC-12` to `UTC+14`, with halves and quarters
+/// (SitesManager.getTimezonesList). Whole hours are zones of the tz database, and so are the fractions that some zone
+/// has had without a change since 2005, before the first version of Matomo: reports can be asked in these by name. Every
+/// other fraction is a fixed offset: the zones that have it keep it for a part of the year (`-3.5`, St John's) or since
+/// a few years only (`+3.5`, Tehran).
+pub(super) fn parse_zone(name: &str) -> Option<Zone> {
     use chrono_tz::{Asia, Australia, Pacific};
     if let Ok(zone) = name.parse() {
-        return Some(zone);
+        return Some(Zone::Named(zone));
     }
-    match name.strip_prefix("UTC")? {
-        "+4.5" => Some(Asia::Kabul),
-        "+5.5" => Some(Asia::Kolkata),
-        "+5.75" => Some(Asia::Kathmandu),
-        "+6.5" => Some(Asia::Yangon),
-        "+9.5" => Some(Australia::Darwin),
-        "-9.5" => Some(Pacific::Marquesas),
+    let named = match name.strip_prefix("UTC")? {
+        "+4.5" => Asia::Kabul,
+        "+5.5" => Asia::Kolkata,
+        "+5.75" => Asia::Kathmandu,
+        "+6.5" => Asia::Yangon,
+        "+9.5" => Australia::Darwin,
+        "-9.5" => Pacific::Marquesas,
         hours => {
-            let hours: i32 = hours.parse().ok()?;
-            // The tz database counts them westward.
-            format!("Etc/GMT{:+}", hours.checked_neg()?).parse().ok()
+            let hours: Decimal = hours.parse().ok().filter(|_| hours.starts_with(['+', '-']))?;
+            if !(Decimal::from(-12)..=Decimal::from(14)).contains(&hours) {
+                return None;
+            }
+            if hours.is_integer() {
+                // The tz database counts them westward.
+                format!("Etc/GMT{:+}", -i32::try_from(hours).ok()?).parse().ok()?
+            } else {
+                let seconds = (hours * Decimal::from(3600)).normalize();
+                let seconds = i32::try_from(seconds).ok().filter(|_| seconds.is_integer())?;
+                return FixedOffset::east_opt(seconds).map(Zone::Fixed);
+            }
         }
-    }
+    };
+    Some(Zone::Named(named))
 }
 
 pub(super) fn unknown_site(name: &str) -> Error {
@@ -273,27 +292,36 @@ pub(super) fn unknown_site(name: &str) -> Error {
 mod tests {
     use super::*;
 
+    /// Every offset of SitesManager.getTimezonesList (`getTimezonesListUTCOffsets` of Matomo 5), in hours.
+    const OFFERED: [f64; 55] = [
+        -12.0, -11.5, -11.0, -10.5, -10.0, -9.5, -9.0, -8.5, -8.0, -7.5, -7.0, -6.5, -6.0, -5.5, -5.0, -4.5,
+        -4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5,
+        5.0, 5.5, 5.75, 6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 8.75, 9.0, 9.5, 10.0, 10.5, 11.0, 11.5, 12.0, 12.75,
+        13.0, 13.75, 14.0,
+    ];
+
     #[test]
-    fn offsets_that_matomo_offers_are_zones_of_one_offset() {
+    fn every_offset_that_matomo_offers_is_kept_all_year_and_since_2005() {
         use chrono::{Offset, TimeZone, Utc};
-        for (name, seconds) in [
-            ("UTC+2", 7200),
-            ("UTC-12", -43_200),
-            ("UTC+4.5", 16_200),
-            ("UTC+5.5", 19_800),
-            ("UTC+5.75", 20_700),
-            ("UTC+6.5", 23_400),
-            ("UTC+9.5", 34_200),
-            ("UTC-9.5", -34_200),
-        ] {
-            let zone = parse_zone(name).unwrap();
+        for hours in OFFERED {
+            // As Matomo writes them: `UTC`, `UTC+3.5`, `UTC-12`.
+            let name = if hours == 0.0 { "UTC".to_owned() } else { format!("UTC{hours:+}") };
+            let zone = parse_zone(&name).unwrap();
+            let seconds = (hours * 3600.0) as i32;
             for month in 0..(30 * 12) {
                 let at = Utc.with_ymd_and_hms(2005 + month / 12, month as u32 % 12 + 1, 1, 0, 0, 0).unwrap();
                 let offset = at.with_timezone(&zone).offset().fix().local_minus_utc();
                 assert_eq!(offset, seconds, "{name} {at}");
             }
         }
-        assert_eq!(parse_zone("UTC+3.5"), None);
+        let names = ["UTC+3.5", "UTC-3.5", "UTC+12.75", "UTC-0.5", "UTC+5.5", "UTC+2"];
+        assert_eq!(
+            names.map(|name| parse_zone(name).unwrap().to_string()),
+            ["UTC+03:30", "UTC-03:30", "UTC+12:45", "UTC-00:30", "Asia/Kolkata", "Etc/GMT-2"]
+        );
+        for name in ["UTC+15", "UTC-12.5", "UTC3.5", "UTC+", "UTC+3.00001", "UTC+x", "", "Mars/Olympus"] {
+            assert_eq!(parse_zone(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page, tally: &mut Ta
         seq: id_visit,
         source: SERVICE.to_owned(),
         site: site.site.clone(),
-        day: zone::local_day(start_time, site.zone),
+        day: zone::local_day(start_time, site.days_in()),
     };
     let currency = visit.site_currency.as_ref().and_then(|code| code.parse().ok()).or(site.currency);
     let stamps: Vec<Stamp> = actions
@@ -154,7 +154,7 @@ pub(super) fn add(raw: &Value, site: &SiteFacts, page: &mut Page, tally: &mut Ta
             spent: action.as_ref().and_then(|action| action.time_spent),
         })
         .collect();
-    let found = instants(&stamps, site.zone, first, last);
+    let found = instants(&stamps, site.days_in(), first, last);
     for (index, ((raw, action), at)) in visit.action_details.iter().zip(&actions).zip(found).enumerate() {
         page.read += 1;
         if let Value::Object(fields) = raw {
@@ -281,7 +281,7 @@ fn event(
         seq: session.seq.saturating_mul(10_000).saturating_add(i64::try_from(index).unwrap_or(i64::MAX)),
         source: SERVICE.to_owned(),
         site: site.site.clone(),
-        day: zone::local_day(at, site.zone),
+        day: zone::local_day(at, site.days_in()),
     })
 }
 
@@ -378,6 +378,7 @@ mod tests {
             site: "1".to_owned(),
             native_id: "1".to_owned(),
             zone: chrono_tz::Pacific::Kiritimati,
+            offset: None,
             currency: None,
             conversion_set: Vec::new(),
         };

@@ -425,7 +425,7 @@ impl Pipeline {
             Extent::Days(window) => return vec![window],
             Extent::Due { since } => since,
         };
-        let today = zone::local_day(now, site.zone);
+        let today = zone::local_day(now, site.days_in());
         if stream.grain == Grain::Whole {
             return vec![Window::days(today, today)];
         }

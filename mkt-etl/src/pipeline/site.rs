@@ -3,10 +3,24 @@
 use super::Pipeline;
 use crate::ledger;
 use crate::source::{Capabilities, Checked, SiteFacts, SiteFailure, Stream, Window};
-use chrono::{DateTime, Datelike, Utc};
+use crate::zone::Zone;
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::model::{Json, Site, ZoneOffset};
 use mkt_warehouse::{Batch, Query, Record, SliceKey, Value, report};
+
+/// The one row of a zone whose offset never changes.
+fn always(name: &str, offset: FixedOffset) -> ZoneOffset {
+    let new_year = |year| {
+        NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or(NaiveDate::MAX).and_time(NaiveTime::MIN).and_utc()
+    };
+    ZoneOffset {
+        zone: name.to_owned(),
+        from_utc: new_year(1),
+        until_utc: new_year(9999),
+        offset_s: i64::from(offset.local_minus_utc()),
+    }
+}
 
 impl Pipeline {
     pub(super) fn chosen_sites(
@@ -59,7 +73,7 @@ impl Pipeline {
         window: Window,
         at: DateTime<Utc>,
     ) -> Result<bool> {
-        let mut wanted = Site::new(&facts.site, facts.zone.name(), source);
+        let mut wanted = Site::new(&facts.site, facts.days_in().to_string(), source);
         wanted.currency = facts.currency;
         wanted.conversion_set =
             Json(facts.conversion_set.iter().map(ToString::to_string).collect::<Vec<_>>().into());
@@ -74,7 +88,11 @@ impl Pipeline {
         };
         // Local days reach into the years beside theirs.
         let first = window.from.pred_opt().unwrap_or(window.from).year();
-        let offsets = report::zone_offsets(&zone_name, first, window.until.year())?;
+        let offsets = match zone_name.parse() {
+            // One row for all time, as no zone of the tz database has it.
+            Ok(Zone::Fixed(offset)) => vec![always(&zone_name, offset)],
+            _ => report::zone_offsets(&zone_name, first, window.until.year())?,
+        };
         let held_offsets: Vec<ZoneOffset> = self.rows_where("zone", &zone_name).await?;
         let missing: Vec<ZoneOffset> =
             offsets.into_iter().filter(|row| !held_offsets.contains(row)).collect();

@@ -134,7 +134,7 @@ impl Pipeline {
             totals: &totals,
             control: control.as_ref(),
             read_before: old_fingerprint == Some(&fingerprint),
-            final_by_age: now >= settle::final_from(&job.slice, job.stream.finality, job.site.zone),
+            final_by_age: now >= settle::final_from(&job.slice, job.stream.finality, job.site.days_in()),
             coverage,
         };
         let Verdict { state, is_final } = settle::judge(&seen);

@@ -2,14 +2,15 @@
 //! that a table of who saw what predicts. `MKT_TEST_WORLDS` (default 6) chooses how many cases.
 
 use crate::support::{all, day, dump_timeless, late};
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
+use mkt_connect::Stop;
 use mkt_connect::clock::ManualClock;
 use mkt_etl::Finality;
 use mkt_etl::csv::CsvSource;
 use mkt_etl::ledger::{RevisionRow, SliceRow};
-use mkt_etl::{Memory, Page, Pipeline, Totals, Window};
+use mkt_etl::{Extent, Memory, Page, Pipeline, Totals, Window};
 use mkt_warehouse::Sqlite;
-use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, SliceState};
+use mkt_warehouse::model::{DailyMetric, Measure, MetricKind, Site, SliceState, ZoneOffset};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -225,4 +226,31 @@ proptest! {
         prop_assert_eq!(held, expected_revisions);
         prop_assert_eq!(found, reference);
     }
+}
+
+#[tokio::test]
+async fn days_of_a_site_at_a_fixed_offset_are_cut_by_it_and_its_zone_is_recorded() {
+    let offset = chrono::FixedOffset::east_opt(3 * 3600 + 1800).unwrap();
+    let source = Memory::new("memory", "teheran", chrono_tz::UTC).offset(offset);
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    // At 20:30 UTC the next day begins there. Twice: nothing is written again.
+    for (now, last) in [
+        ("2026-03-26T20:29:59Z", "2026-03-26"),
+        ("2026-03-26T20:30:00Z", "2026-03-27"),
+        ("2026-03-26T20:30:00Z", "2026-03-27"),
+    ] {
+        let clock = ManualClock::new(now.parse().unwrap());
+        let pipeline = Pipeline::new(source.clone(), warehouse.clone()).clock(clock);
+        let report =
+            pipeline.run_extent(Extent::Due { since: Some(day("2026-03-25")) }, &Stop::new()).await.unwrap();
+        assert!(report.is_complete(), "{report:#?}");
+        let slices: Vec<SliceRow> = all(&warehouse).await;
+        assert_eq!(slices.iter().map(|slice| slice.window_from).max(), Some(day(last)), "{now}");
+    }
+    let sites: Vec<Site> = all(&warehouse).await;
+    assert_eq!((sites.len(), sites[0].zone.as_str()), (1, "UTC+03:30"));
+    let offsets: Vec<ZoneOffset> = all(&warehouse).await;
+    assert_eq!(offsets.len(), 1);
+    assert_eq!((offsets[0].zone.as_str(), offsets[0].offset_s), ("UTC+03:30", 12_600));
+    assert_eq!((offsets[0].from_utc.year(), offsets[0].until_utc.year()), (1, 9999));
 }

@@ -11,7 +11,7 @@ record! {
     Site in "sites" upserted, key [site] {
         /// Its name in every other table.
         site: String,
-        /// Its IANA zone, in which its days are cut.
+        /// The zone in which its days are cut: an IANA name, or a fixed offset such as `UTC+03:30`.
         zone: String,
         /// Its main currency.
         currency: Option<Currency>,
@@ -40,7 +40,7 @@ record! {
     /// The UTC offset of a zone between two instants: local time = UTC + `offset_s`. Joined by reports, so that hours
     /// and days are cut alike in every dialect.
     ZoneOffset in "zone_offsets" upserted, key [zone, from_utc] {
-        /// IANA name.
+        /// IANA name, or a fixed offset such as `UTC+03:30`.
         zone: String,
         /// From this instant, inclusive.
         from_utc: DateTime<Utc>,

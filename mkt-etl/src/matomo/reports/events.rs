@@ -93,6 +93,7 @@ mod tests {
             site: "1".to_owned(),
             native_id: "1".to_owned(),
             zone: chrono_tz::UTC,
+            offset: None,
             currency: None,
             conversion_set: Vec::new(),
         };

@@ -8,9 +8,8 @@
 use super::shape::{Dimensions, Field, Ratio, Shape, Sheet, no_others};
 use crate::matomo::answer::Row;
 use crate::matomo::wire::Visit;
-use crate::zone;
+use crate::zone::{self, Zone};
 use chrono::{DateTime, NaiveDate, Offset, TimeDelta, Timelike, Utc};
-use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde_json::Map;
 use std::collections::HashMap;
@@ -45,7 +44,7 @@ struct Hour {
 }
 
 impl Hour {
-    fn of(at: DateTime<Utc>, zone: Tz) -> Self {
+    fn of(at: DateTime<Utc>, zone: Zone) -> Self {
         let local = at.with_timezone(&zone);
         Self { hour: local.hour(), offset_s: local.offset().fix().local_minus_utc() }
     }
@@ -71,13 +70,13 @@ struct Counted {
 pub(super) struct Day {
     begin: DateTime<Utc>,
     end: DateTime<Utc>,
-    zone: Tz,
+    zone: Zone,
     /// By visit: one that goes on while its day is read comes again.
     visits: HashMap<i64, Counted>,
 }
 
 impl Day {
-    pub(super) fn new(day: NaiveDate, zone: Tz) -> Self {
+    pub(super) fn new(day: NaiveDate, zone: Zone) -> Self {
         let next = day.succ_opt().unwrap_or(NaiveDate::MAX);
         let (begin, end) = (zone::day_start(day, zone), zone::day_start(next, zone));
         Self { begin, end, zone, visits: HashMap::new() }
@@ -154,8 +153,8 @@ mod tests {
     use super::*;
     use chrono_tz::{America, Asia, Australia, Europe};
 
-    fn hours(day: &str, zone: Tz) -> Vec<String> {
-        let day = Day::new(day.parse().unwrap(), zone);
+    fn hours(day: &str, zone: chrono_tz::Tz) -> Vec<String> {
+        let day = Day::new(day.parse().unwrap(), Zone::Named(zone));
         day.hours().iter().map(|hour| format!("{:02}{}", hour.hour, hour.offset())).collect()
     }
 

@@ -351,7 +351,7 @@ impl Inner {
     /// The hours of a day, counted in Live.
     pub(super) async fn hours_page(&self, target: &Target<'_>) -> Result<Page> {
         let mut walk = self.walk();
-        let mut day = hours::Day::new(target.day, target.site.zone);
+        let mut day = hours::Day::new(target.day, target.site.days_in());
         let mut sheet = target.sheet(&hours::HOURS);
         while let Some(visits) = self.live(target, &mut walk, false).await.map_err(lacking)? {
             for raw in visits {

@@ -76,7 +76,7 @@ fn recorded(manifest: &[Value], call: &BTreeMap<String, String>) -> Option<Value
 }
 
 /// The second instance: site 1 in Paris, 2 in New York, 3 at UTC+5.5, 99 does not exist, 4 is hidden from the token, 5 is
-/// in a zone that nobody knows.
+/// at UTC+3.5, 6 in a zone that nobody knows.
 async fn instance() -> Server {
     let manifest: Vec<Value> =
         serde_json::from_slice(&std::fs::read(format!("{FOLDER}/MANIFEST.json")).unwrap()).unwrap();
@@ -90,6 +90,7 @@ async fn instance() -> Server {
                 ("SitesManager.getSiteFromId", Some("1")) => Some(site(1, "Europe/Paris")),
                 ("SitesManager.getSiteFromId", Some("2")) => Some(site(2, "America/New_York")),
                 ("SitesManager.getSiteFromId", Some("5")) => Some(site(5, "UTC+3.5")),
+                ("SitesManager.getSiteFromId", Some("6")) => Some(site(6, "Mars/Olympus_Mons")),
                 // The words of core/Access.php, as the first recording has them for other sites.
                 ("SitesManager.getSiteFromId", Some("4")) => Some(json!({"result": "error", "message":
                     "You can't access this resource as it requires 'view' access for the website id = 4."})),
@@ -228,23 +229,25 @@ async fn site_that_cannot_be_read_does_not_stop_the_others() {
         .site_named(99, "deleted")
         .site_named(4, "hidden")
         .site_named(5, "teheran")
+        .site_named(6, "mars")
         .site_named(3, "inde");
     let matomo = source.build().unwrap();
     let checked = matomo.check().await.unwrap();
-    let zones: Vec<(&str, &str)> =
-        checked.sites.iter().map(|site| (site.site.as_str(), site.zone.name())).collect();
-    assert_eq!(zones, [("1", "Europe/Paris"), ("inde", "Asia/Kolkata")]);
+    let zones: Vec<(&str, String)> =
+        checked.sites.iter().map(|site| (site.site.as_str(), site.days_in().to_string())).collect();
+    let expected = [("1", "Europe/Paris"), ("teheran", "UTC+03:30"), ("inde", "Asia/Kolkata")];
+    assert_eq!(zones, expected.map(|(site, zone)| (site, zone.to_owned())));
     let failed: Vec<(&str, &str)> =
         checked.failed.iter().map(|site| (site.site.as_str(), site.kind.as_str())).collect();
-    assert_eq!(failed, [("deleted", "not_found"), ("hidden", "not_found"), ("teheran", "protocol")]);
+    assert_eq!(failed, [("deleted", "not_found"), ("hidden", "not_found"), ("mars", "protocol")]);
     let warehouse = Sqlite::in_memory().await.unwrap();
     let pipeline = Pipeline::new(matomo.clone(), warehouse.clone())
-        .sites(["1", "deleted", "teheran"])
+        .sites(["1", "deleted", "mars"])
         .clock(at("2026-11-15T12:00:00Z"));
     let report = pipeline.run(window("2026-10-02", "2026-10-02")).await.unwrap();
     let failures: Vec<&str> = report.failures.iter().map(|failure| failure.slice.as_str()).collect();
-    assert_eq!(failures, ["matomo/deleted", "matomo/teheran"]);
-    assert!(report.failures[1].message.contains("UTC+3.5"), "{:?}", report.failures);
+    assert_eq!(failures, ["matomo/deleted", "matomo/mars"]);
+    assert!(report.failures[1].message.contains("Mars/Olympus_Mons"), "{:?}", report.failures);
     assert_eq!((report.exit_code(), all::<Session>(&warehouse).await.len()), (3, 1));
     let slice = SliceKey::day("matomo", "visits", "deleted", day("2026-10-02"));
     let error = matomo.read(&slice).next().await.unwrap().unwrap_err();
