@@ -136,7 +136,7 @@ async fn refused_credentials_in_the_middle_start_no_further_slice() {
     let warehouse = Sqlite::in_memory().await.unwrap();
     let pipeline = Pipeline::new(source.clone(), warehouse.clone()).clock(late()).concurrency(1);
     let report = pipeline.run(window("2026-03-01", "2026-03-05")).await.unwrap();
-    assert!(report.stopped.as_deref().unwrap().contains("refused the credentials"));
+    assert!(report.stopped.as_deref().unwrap().contains("rejected the credentials"));
     assert_eq!((report.slices["planned"], report.slices["failed"]), (2, 1));
     assert_eq!(source.reads(), 3);
     assert!(!report.is_complete());
