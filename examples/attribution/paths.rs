@@ -54,8 +54,8 @@ async fn of_warehouse(url: &str, arguments: &Arguments) -> Step<Read> {
     let from = arguments.from.map_or(DateTime::UNIX_EPOCH, |day| day.and_time(NaiveTime::MIN).and_utc());
     let until = arguments.to.and_then(|day| day.checked_add_days(Days::new(1)));
     let until = until.map_or_else(Utc::now, |day| day.and_time(NaiveTime::MIN).and_utc());
-    let mut options = PathOptions::default();
-    options.look_back = Duration::from_secs(u64::from(arguments.look_back) * 86_400);
+    let look_back = Duration::from_secs(u64::from(arguments.look_back) * 86_400);
+    let options = PathOptions { look_back, ..PathOptions::default() };
     let scope = Scope::between("UTC", from, until)?;
     let answer = paths(warehouse.as_ref(), &scope, options).await?;
     let (mut read, mut notes) = (Paths::new(), Vec::new());
