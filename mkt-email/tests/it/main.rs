@@ -18,6 +18,8 @@ mod hostile_headers;
 mod mime;
 mod outbox;
 mod send_log;
+#[cfg(all(feature = "smtp", feature = "sqlite", target_os = "linux"))]
+mod servers;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod subscribers;
