@@ -3,6 +3,9 @@
 use super::*;
 use crate::help::{address, reader};
 
+/// Postfix refuses this recipient for the time being.
+const FULL: &str = "full@example.org";
+
 /// The services of a Postfix that delivers to a Maildir, none of them in a `chroot` of its own.
 fn services(port: u16) -> String {
     format!(
@@ -59,13 +62,15 @@ virtual_mailbox_base = /
 virtual_uid_maps = static:{MAILBOX}
 virtual_gid_maps = static:{MAILBOX}
 smtpd_relay_restrictions = reject_unauth_destination
+smtpd_recipient_restrictions = check_recipient_access regexp:/etc/postfix/access
 smtpd_peername_lookup = no
 maillog_file = /var/log/postfix.log
 maillog_file_prefixes = /var
 "
         ),
     );
-    package.file("etc/postfix/mailboxes", &format!("/^reader[0-9]+@example\\.org$/ {MAILDIR}/\n"));
+    package.file("etc/postfix/access", &format!("/^{FULL}$/ 452 4.2.2 Mailbox full\n"));
+    package.file("etc/postfix/mailboxes", &format!("/^(reader[0-9]+|full)@example\\.org$/ {MAILDIR}/\n"));
     Some(package.start("/usr/lib/postfix/sbin/master", &["-i"], port).await)
 }
 
@@ -80,17 +85,24 @@ async fn recipients_of_postfix_get_one_email_each() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_recipients_do_not_slow_the_others_down() {
     let Some(server) = start().await else { return };
-    let to: Vec<_> = (0..60)
-        .map(
-            |number| {
-                if number % 2 == 0 { reader(number) } else { address(&format!("gone{number}@example.org")) }
-            },
-        )
-        .collect();
+    // One after the other: Postfix counts errors since the last email that it took.
+    let gone = (0..30).map(|number| address(&format!("gone{number}@example.org")));
+    let to: Vec<_> = (0..15).map(reader).chain(gone).chain((15..30).map(reader)).collect();
     let (report, took) = send(smtp(&server), 1, &to).await;
     let outcomes = (report.accepted, report.rejected, report.deferred, report.unknown);
     assert_eq!(outcomes, (30, 30, 0, 0), "{report:?}\n{}", server.log());
     println!("60 emails, of which 30 were refused, in {took:.1?}");
-    // Each answer after the tenth error of a session takes a second: 85 s in all on one connection.
+    // Each answer after the tenth error takes a second, unless there is a new connection before.
     assert!(took < Duration::from_secs(10), "{took:?}\n{}", server.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_mailbox_of_postfix_is_retried_in_hours() {
+    let Some(server) = start().await else { return };
+    let (report, _) = send(smtp(&server), 1, &[reader(6), address(FULL), reader(8)]).await;
+    // Postfix writes "Recipient address rejected" before it, as before a refusal for good and before greylisting.
+    assert!(server.log().contains("452 4.2.2 <full@example.org>: Recipient address rejected: Mailbox full"));
+    assert_eq!((report.accepted, report.deferred, report.rejected), (2, 1, 0), "{report:?}");
+    assert!(report.interruption.is_none(), "{report:?}");
+    assert_eq!(report.next_due, Some(noon() + chrono::TimeDelta::hours(4)));
 }
