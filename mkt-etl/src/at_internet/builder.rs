@@ -17,7 +17,7 @@ use mkt_connect::http::retry::Policy;
 use mkt_connect::http::{Client, ClientBuilder};
 use mkt_connect::{Currency, Error, ErrorKind, Result, Secret};
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Settings of an [`AtInternet`].
 #[derive(Debug, Clone)]
@@ -25,6 +25,7 @@ pub struct AtInternetBuilder {
     client: ClientBuilder,
     key: Option<Secret>,
     user: Option<String>,
+    version: Version,
     sites: Vec<(u64, SiteFacts)>,
     reports: Vec<Report>,
     visits: Option<VisitColumns>,
@@ -42,6 +43,7 @@ impl AtInternetBuilder {
             client: Client::builder(SERVICE, base_url).max_body_bytes(64 * 1024 * 1024),
             key: None,
             user: None,
+            version: Version::V3,
             sites: Vec::new(),
             reports: Vec::new(),
             visits: None,
@@ -56,7 +58,7 @@ impl AtInternetBuilder {
     /// The key of version 3: access key and secret key with `_` between them (profile → API keys).
     #[must_use]
     pub fn key(mut self, key: impl Into<Secret>) -> Self {
-        (self.key, self.user) = (Some(key.into()), None);
+        (self.key, self.user, self.version) = (Some(key.into()), None, Version::V3);
         self
     }
 
@@ -64,7 +66,15 @@ impl AtInternetBuilder {
     /// (`d_page`).
     #[must_use]
     pub fn rest_v2(mut self, user: impl Into<String>, password: impl Into<Secret>) -> Self {
-        (self.key, self.user) = (Some(password.into()), Some(user.into()));
+        (self.key, self.user, self.version) = (Some(password.into()), Some(user.into()), Version::V2);
+        self
+    }
+
+    /// Version 2 instead, with a key in the header `x-api-key`: for organisations with single sign-on, whose users have no
+    /// password. Names of columns are those of version 2.
+    #[must_use]
+    pub fn rest_v2_with_key(mut self, key: impl Into<Secret>) -> Self {
+        (self.key, self.user, self.version) = (Some(key.into()), None, Version::V2);
         self
     }
 
@@ -171,7 +181,7 @@ impl AtInternetBuilder {
             None => self.client.secret_header("x-api-key", &key),
             Some(user) => self.client.basic_auth(user.clone(), &key),
         };
-        let version = if self.user.is_some() { Version::V2 } else { Version::V3 };
+        let version = self.version;
         let api = Api {
             client: client.build()?,
             version,
@@ -188,6 +198,7 @@ impl AtInternetBuilder {
             limits: self.limits,
             concurrency: self.concurrency.min(self.budget.of_user()),
             finality: self.finality,
+            uncounted: Mutex::default(),
         }));
         source.check_queries()?;
         Ok(source)
@@ -213,7 +224,10 @@ impl AtInternetBuilder {
         if self.reports.is_empty() && self.visits.is_none() {
             return Err("missing report; call `.report()`".to_owned());
         }
-        let max_columns = if self.user.is_some() { MAX_COLUMNS_V2 } else { MAX_COLUMNS_V3 };
+        let max_columns = match self.version {
+            Version::V2 => MAX_COLUMNS_V2,
+            Version::V3 => MAX_COLUMNS_V3,
+        };
         let mut daily = BTreeSet::new();
         for (index, report) in self.reports.iter().enumerate() {
             let name = report.name();

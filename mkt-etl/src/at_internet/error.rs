@@ -13,6 +13,7 @@
 //! | 404 | `NotFound`: no such address |
 //! | `Invalid…` and any other code | `Input` |
 //! | 500 to 599 | `Unavailable` |
+//! | 204: no data, which may be an empty day or a lost answer | `Protocol`, and says so |
 //! | 200 HTML, empty, cut or no JSON | `Protocol` |
 //!
 //! Sources, read in November 2026: "Number of calls" (5001) and "Relative periods" (3003) of the REST API, "Terms &
@@ -49,6 +50,11 @@ pub(super) fn classify(operation: &'static str, response: &Response, key: &Secre
     }
     match status {
         200 => {}
+        // An empty day and a lost answer look the same, and an empty day must not replace another in silence.
+        204 => {
+            let detail = "HTTP 204: the vendor says that there is no data; nothing is loaded";
+            return Err(error(ErrorKind::Protocol, detail.to_owned()));
+        }
         401 | 403 => {
             return Err(error(
                 ErrorKind::Auth,
@@ -135,19 +141,31 @@ fn kind(status: u16, told: &Told) -> ErrorKind {
 /// Failures that pass: data that is not there yet, queries that took too long. The numbers are those that public clients
 /// retry (piano-analytics-api 1.0, go_atinternet).
 fn is_temporary(told: &Told) -> bool {
-    let says = |start: &str| told.code.starts_with(start) || told.name.starts_with(start);
-    says("DataNotReady")
-        || says("Timeout")
-        || says("CancelledRequest")
-        || matches!(told.code.as_str(), "3003" | "2202" | "3009" | "4009")
+    let says = |start: &&str| told.code.starts_with(start) || told.name.starts_with(start);
+    NOT_READY.iter().chain(TOO_LONG).any(says)
+}
+
+const NOT_READY: &[&str] = &["DataNotReady", "3003"];
+const TOO_LONG: &[&str] = &["Timeout", "CancelledRequest", "2202", "3009", "4009"];
+
+fn tells(error: &Error, kind: ErrorKind, starts: &[&str]) -> bool {
+    let detail = error.detail().unwrap_or_default();
+    error.kind() == kind && starts.iter().any(|start| detail.starts_with(start))
+}
+
+/// Whether the vendor ended a query that took too long.
+pub(super) fn is_too_long(error: &Error) -> bool {
+    tells(error, ErrorKind::Unavailable, TOO_LONG)
+}
+
+/// Whether the vendor does not know a column.
+pub(super) fn is_of_columns(error: &Error) -> bool {
+    tells(error, ErrorKind::Input, &["InvalidColumn"])
 }
 
 /// Whether an error says that the data of the period are not there yet.
 pub(super) fn is_not_ready(error: &Error) -> bool {
-    error.kind() == ErrorKind::Unavailable
-        && error
-            .detail()
-            .is_some_and(|detail| detail.starts_with("DataNotReady") || detail.starts_with("3003"))
+    tells(error, ErrorKind::Unavailable, NOT_READY)
 }
 
 /// A vendor's message as an error may show it: key and addresses gone, one line, not too long.

@@ -8,7 +8,7 @@ macro_rules! operators {
         /// An operator of a filter.
         ///
         /// Version 2: page "filter parameter" of the REST API. Version 3: page "Filter" of the Data API. Both read in
-        /// November 2026.
+        /// November 2026; `$nin` in version 3 as public clients send it (piano-analytics-api 1.0).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Operator { $($(#[$doc])* $variant,)* }
 
@@ -57,7 +57,7 @@ operators! {
     /// One of a list.
     In = "$in", true, true;
     /// None of a list.
-    Nin = "$nin", true, false;
+    Nin = "$nin", true, true;
     /// Contains.
     Lk = "$lk", true, true;
     /// Does not contain.

@@ -2,13 +2,14 @@
 //!
 //! Source: the pages "Period", "Filter", "Evolution", "Sites" and "Options" of the Data API on
 //! <https://developers.atinternet-solutions.com/piano-analytics/data-api>, read in November 2026. **Unconfirmed**: the
-//! ends of a relative range (`startOffset`, `endOffset`), and how a list of segments is written.
+//! ends of a relative range (`startOffset`, `endOffset`), how a list of segments is written, and the texts of absolute
+//! periods in other units than days (read as version 2 writes them).
 
 use super::filter::{Condition, Filter, Operand, Operator, Scalar};
 use super::period::{Granularity, Moment, Period};
 use super::query::{
     Column, DataQuery, Evolution, MAX_COLUMNS_V3, MAX_PAGE, MAX_ROWS, MAX_SEGMENTS, Options, Presentation,
-    QueryError, Sort, Space, Top,
+    QueryError, Segment, Sort, Space, Top,
 };
 use super::url::Method;
 use rust_decimal::Decimal;
@@ -94,16 +95,16 @@ fn read(value: &Value) -> Result<DataQuery, QueryError> {
     only(space, &["s"], "space")?;
     let sites = array(space.get("s").unwrap_or(&Value::Null), "space.s")?;
     let sites = sites.iter().map(|site| whole(site, "space.s")).collect::<Result<Vec<u64>, _>>()?;
-    let segment = |value: &Value| match value {
-        Value::Array(list) => list.iter().map(|id| whole(id, "segment")).collect(),
-        one => whole(one, "segment").map(|id| vec![id]),
+    let segments = |value: &Value| match value {
+        Value::Array(list) => list.iter().map(segment).collect(),
+        one => segment(one).map(|one| vec![one]),
     };
     Ok(DataQuery {
         columns: texts::<Column>(needed("columns")?, "columns")?,
         sort: fields.get("sort").map(|sort| texts::<Sort>(sort, "sort")).transpose()?.unwrap_or_default(),
         filter: fields.get("filter").map(filter).transpose()?.flatten(),
         space: Space::Sites(sites),
-        segments: fields.get("segment").map(segment).transpose()?.unwrap_or_default(),
+        segments: fields.get("segment").map(segments).transpose()?.unwrap_or_default(),
         periods: periods(needed("period")?)?,
         evo: fields.get("evo").map(evolution).transpose()?,
         max_results: fields.get("max-results").map(|value| whole(value, "max-results")).transpose()?,
@@ -111,6 +112,24 @@ fn read(value: &Value) -> Result<DataQuery, QueryError> {
         options: fields.get("options").map(options).transpose()?.unwrap_or_default(),
         presentation: Presentation::default(),
     })
+}
+
+fn segment(value: &Value) -> Result<Segment, QueryError> {
+    let Value::Object(fields) = value else { return whole(value, "segment").map(Segment::Id) };
+    only(fields, &["section", "segmentKey"], "segment")?;
+    match (fields.get("section"), fields.get("segmentKey")) {
+        (Some(Value::Object(section)), None) if !section.is_empty() => Ok(Segment::Section(section.clone())),
+        (None, Some(Value::String(key))) if !key.is_empty() => Ok(Segment::Key(key.clone())),
+        _ => expected("segment", "a section or a segmentKey"),
+    }
+}
+
+fn segment_value(segment: &Segment) -> Value {
+    match segment {
+        Segment::Id(id) => json!(id),
+        Segment::Key(key) => json!({"segmentKey": key}),
+        Segment::Section(section) => json!({"section": section}),
+    }
 }
 
 fn options(value: &Value) -> Result<Options, QueryError> {
@@ -132,7 +151,11 @@ fn periods(value: &Value) -> Result<Vec<Period>, QueryError> {
         .chain(fields.get("p2").map(|second| (second, "period.p2")))
         .map(|(value, part)| match array(value, part)? {
             [one] => period(object(one, part)?, part),
-            _ => expected(part, "a list of one"),
+            [] => expected(part, "a list of one"),
+            _ => Err(QueryError::part(
+                part,
+                "several periods in one list are not read; ask for each by itself",
+            )),
         })
         .collect()
 }
@@ -140,14 +163,6 @@ fn periods(value: &Value) -> Result<Vec<Period>, QueryError> {
 fn period(fields: &Fields, part: &str) -> Result<Period, QueryError> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     match text("type") {
-        Some("D") => {
-            only(fields, &["type", "start", "end"], part)?;
-            let day = |name: &str| {
-                let read = text(name).and_then(|text| Moment::read(Granularity::Day, text));
-                read.map_or_else(|| expected(&format!("{part}.{name}"), "a day (YYYY-MM-DD)"), Ok)
-            };
-            Ok(Period::Absolute { granularity: Granularity::Day, start: day("start")?, end: day("end")? })
-        }
         Some("R") => {
             only(fields, &["type", "granularity", "offset", "startOffset", "endOffset"], part)?;
             let unit =
@@ -169,7 +184,24 @@ fn period(fields: &Fields, part: &str) -> Result<Period, QueryError> {
                 _ => expected(part, "offset, or startOffset and endOffset,"),
             }
         }
-        _ => expected(&format!("{part}.type"), "D or R"),
+        unit => {
+            let unit = unit.and_then(Granularity::named).filter(|unit| is_relative_unit(*unit));
+            let Some(granularity) = unit else {
+                return expected(&format!("{part}.type"), "D, W, M, Q, Y, H or R");
+            };
+            only(fields, &["type", "start", "end"], part)?;
+            let what = match granularity {
+                Granularity::Day => "a day (YYYY-MM-DD)",
+                Granularity::Year => "a year (YYYY)",
+                Granularity::Hour => "an hour (YYYY-MM-DDTHH)",
+                _ => "a year and its part (YYYY-NN)",
+            };
+            let moment = |name: &str| {
+                let read = text(name).and_then(|text| Moment::read(granularity, text));
+                read.map_or_else(|| expected(&format!("{part}.{name}"), what), Ok)
+            };
+            Ok(Period::Absolute { granularity, start: moment("start")?, end: moment("end")? })
+        }
     }
 }
 
@@ -187,7 +219,12 @@ fn evolution(value: &Value) -> Result<Evolution, QueryError> {
     };
     let Some(top) = fields.get("top") else { return Err(QueryError::part("evo.top", "it is missing")) };
     let top = object(top, "evo.top")?;
-    only(top, &["max-results", "page-num", "sort"], "evo.top")?;
+    only(top, &["max-results", "page-num", "sort", "filter", "period"], "evo.top")?;
+    let period = match top.get("period").map(periods).transpose()?.as_deref() {
+        None => None,
+        Some([one]) => Some(*one),
+        Some(_) => return expected("evo.top.period", "one period"),
+    };
     Ok(Evolution {
         granularity,
         period: None,
@@ -198,6 +235,8 @@ fn evolution(value: &Value) -> Result<Evolution, QueryError> {
                 .transpose()?,
             page_num: top.get("page-num").map(|value| whole(value, "evo.top.page-num")).transpose()?,
             sort: top.get("sort").map(|sort| texts(sort, "evo.top.sort")).transpose()?.unwrap_or_default(),
+            filter: top.get("filter").map(filter).transpose()?.flatten(),
+            period,
         }),
     })
 }
@@ -312,8 +351,8 @@ impl DataQuery {
     /// The query as version 3 takes it; for counts and totals without order and page, as the vendor wants it.
     ///
     /// # Errors
-    /// What version 3 cannot say: more than 50 columns, no order, a period that is not in days (nor relative), a part of
-    /// a site, `$nin` and `$inlk`, a choice between properties and metrics, the presentation of version 2.
+    /// What version 3 cannot say: more than 50 columns, no order, a period in half years or minutes, a part of
+    /// a site, `$inlk`, a choice between properties and metrics, the presentation of version 2.
     pub fn to_v3(&self, method: Method) -> Result<Value, QueryError> {
         self.check_v3(method)?;
         let refuse = |part: &str, what: &str| Err(QueryError::part(part, what));
@@ -331,7 +370,10 @@ impl DataQuery {
             body["filter"] = filter_value(filter)?;
         }
         if !self.segments.is_empty() {
-            body["segment"] = json!(self.segments);
+            body["segment"] = match self.segments.as_slice() {
+                [one @ (Segment::Key(_) | Segment::Section(_))] => segment_value(one),
+                several => several.iter().map(segment_value).collect(),
+            };
         }
         if let Some(evo) = &self.evo {
             let Some(top) = &evo.top else { return refuse("evo.top", "version 3 needs it") };
@@ -346,6 +388,12 @@ impl DataQuery {
             rows.extend(top.page_num.map(|page| ("page-num".to_owned(), json!(page))));
             if !top.sort.is_empty() {
                 rows.insert("sort".to_owned(), json!(order(&top.sort)));
+            }
+            if let Some(filter) = &top.filter {
+                rows.insert("filter".to_owned(), filter_value(filter)?);
+            }
+            if let Some(period) = &top.period {
+                rows.insert("period".to_owned(), json!({"p1": [period_value(period)?]}));
             }
             body["evo"] = json!({"granularity": evo.granularity.as_str(), "top": rows});
         }
@@ -385,10 +433,11 @@ impl DataQuery {
 
 fn period_value(period: &Period) -> Result<Value, QueryError> {
     match period {
-        Period::Absolute { granularity: Granularity::Day, start, end } => {
-            Ok(json!({"type": "D", "start": start.to_string(), "end": end.to_string()}))
+        Period::Absolute { granularity, start, end } if is_relative_unit(*granularity) => {
+            let unit = granularity.as_str();
+            Ok(json!({"type": unit, "start": start.to_string(), "end": end.to_string()}))
         }
-        Period::Absolute { .. } => Err(QueryError::part("period", "version 3 takes days")),
+        Period::Absolute { .. } => Err(QueryError::part("period", "version 3 does not take this unit")),
         Period::Relative { granularity, start, end } if is_relative_unit(*granularity) => {
             let granularity = granularity.as_str();
             Ok(match start == end {

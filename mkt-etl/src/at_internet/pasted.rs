@@ -3,7 +3,7 @@
 use super::period::{Moment, Period};
 use super::query::{DataQuery, QueryError, Space};
 use super::report::Report;
-use super::translate::NameMap;
+use super::translate::{self, NameMap};
 use super::url::{PastedUrl, Version};
 use crate::source::Window;
 
@@ -59,11 +59,12 @@ impl PastedReport {
     }
 }
 
-/// The days of a query that names days.
+/// The days of a query that names days, months, quarters or years.
 fn days(query: &DataQuery) -> Option<Window> {
-    match query.periods.as_slice() {
-        [Period::Absolute { start: Moment::Day(first), end: Moment::Day(last), .. }] => {
-            Some(Window::days(*first, *last))
+    let [period] = query.periods.as_slice() else { return None };
+    match translate::days(period) {
+        Ok(Period::Absolute { start: Moment::Day(first), end: Moment::Day(last), .. }) => {
+            Some(Window::days(first, last))
         }
         _ => None,
     }

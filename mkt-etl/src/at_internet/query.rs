@@ -245,6 +245,24 @@ pub struct Evolution {
     pub top: Option<Top>,
 }
 
+/// A segment: which visits, visitors or events count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Segment {
+    /// A saved one by its number: all that version 2 knows.
+    Id(u64),
+    /// A saved one by its key (`segmentKey`; version 3 only).
+    Key(String),
+    /// One that is described in the query (`section`; version 3 only): passed on as it is.
+    Section(serde_json::Map<String, serde_json::Value>),
+}
+
+impl From<u64> for Segment {
+    fn from(id: u64) -> Self {
+        Self::Id(id)
+    }
+}
+
 /// The rows of an evolution.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Top {
@@ -254,6 +272,10 @@ pub struct Top {
     pub page_num: Option<u32>,
     /// In which order.
     pub sort: Vec<Sort>,
+    /// Among which rows.
+    pub filter: Option<Filter>,
+    /// By the numbers of which period, where it is not that of the query.
+    pub period: Option<Period>,
 }
 
 /// Switches of version 3.
@@ -293,8 +315,8 @@ pub struct DataQuery {
     pub filter: Option<Filter>,
     /// Whose.
     pub space: Space,
-    /// Segments by their numbers.
-    pub segments: Vec<u64>,
+    /// Segments.
+    pub segments: Vec<Segment>,
     /// The period, and those to compare it with.
     pub periods: Vec<Period>,
     /// A series over time.
@@ -379,7 +401,8 @@ impl DataQuery {
         if self.page_num == Some(0) {
             return Err(QueryError::part("page-num", "the first page is 1"));
         }
-        for condition in self.filter.iter().flat_map(Filter::conditions) {
+        let of_top = self.evo.iter().filter_map(|evo| evo.top.as_ref()?.filter.as_ref());
+        for condition in self.filter.iter().chain(of_top).flat_map(Filter::conditions) {
             let fits = match &condition.operand {
                 Operand::Flag(_) => condition.operator.wants_flag(),
                 Operand::Many(values) => !values.is_empty() && !condition.operator.wants_flag(),

@@ -1,7 +1,8 @@
 //! A report of the analyst's own: which columns, of which rows, and what is known about them.
 
 use super::filter::Filter;
-use super::query::{Column, DataQuery, Name, Options, QueryError};
+use super::period::{Granularity, Period};
+use super::query::{Column, DataQuery, Name, Options, QueryError, Segment};
 use mkt_warehouse::model::MetricKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ pub struct Report {
     pub(super) properties: Vec<Name>,
     pub(super) metrics: Vec<Name>,
     pub(super) filter: Option<Filter>,
-    pub(super) segments: Vec<u64>,
+    pub(super) segments: Vec<Segment>,
     pub(super) kinds: BTreeMap<Name, MetricKind>,
     pub(super) amounts: BTreeSet<Name>,
     pub(super) options: Options,
@@ -60,7 +61,7 @@ impl Report {
     /// are set by the source.
     ///
     /// # Errors
-    /// A query that compares periods or asks for an evolution: neither has a day.
+    /// A query that compares periods, asks for an evolution, or for hours or minutes: none is the report of a day.
     pub fn from_query(name: &str, query: &DataQuery) -> Result<Self, QueryError> {
         if query.periods.len() > 1 {
             return Err(QueryError::part("period", "a comparison of periods is no report of a day"));
@@ -69,6 +70,16 @@ impl Report {
             return Err(QueryError::part(
                 "evo",
                 "an evolution is no report of a day; days are read one by one",
+            ));
+        }
+        let unit = |period: &Period| match period {
+            Period::Absolute { granularity, .. } | Period::Relative { granularity, .. } => *granularity,
+        };
+        use Granularity::{EventHour, EventMinute, Hour, Minute};
+        if query.periods.iter().any(|it| matches!(unit(it), Hour | EventHour | Minute | EventMinute)) {
+            return Err(QueryError::part(
+                "period",
+                "hours are no report of a day; filter by the hour instead",
             ));
         }
         let plain = |column: &Column| column.name.clone();
@@ -88,8 +99,8 @@ impl Report {
 
     /// Only this segment.
     #[must_use]
-    pub fn segment(mut self, id: u64) -> Self {
-        self.segments.push(id);
+    pub fn segment(mut self, segment: impl Into<Segment>) -> Self {
+        self.segments.push(segment.into());
         self
     }
 

@@ -6,17 +6,20 @@
 //! 2. by the values of another property of the report: its rows lie apart by them, so that nothing is added up;
 //! 3. where nothing helps, what is allowed is read, largest first, and the slice says what it leaves out.
 //!
+//! A query that the vendor ends because it takes too long is split in the same way, once it was tried again. Where that is
+//! the count of the whole, the slice says that the parts could not be compared with it.
+//!
 //! Rows read must be as many as were counted, for every part and for the whole: otherwise the reading fails.
 
 use super::api::Api;
 use super::catalogue::{self, HOURS};
-use super::error::protocol;
+use super::error::{self, protocol};
 use super::filter::{Filter, Operand, Operator, Scalar};
 use super::query::{Column, DataQuery, Name, Sort};
 use super::url::Version;
 use super::wire::{self, Cell, ColumnFacts, Row};
 use crate::source::Coverage;
-use mkt_connect::Result;
+use mkt_connect::{Error, Result};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -53,6 +56,8 @@ struct Part {
 /// Where a part is being read.
 #[derive(Debug)]
 struct Walk {
+    /// What it is a part of, where that can still be split.
+    part: Option<Part>,
     query: DataQuery,
     rows: u64,
     read: u64,
@@ -107,7 +112,8 @@ pub(super) struct Reading<'a> {
     /// Rows of hours, added up: by the values of their properties.
     added_up: Option<BTreeMap<String, Row>>,
     columns: Vec<ColumnFacts>,
-    total: u64,
+    /// Nothing where the count took too long.
+    total: Option<u64>,
     read: u64,
     left_out: u64,
     state: State,
@@ -130,7 +136,7 @@ impl<'a> Reading<'a> {
             walk: None,
             added_up: None,
             columns: Vec::new(),
-            total: 0,
+            total: None,
             read: 0,
             left_out: 0,
             state: State::New,
@@ -140,13 +146,34 @@ impl<'a> Reading<'a> {
     /// The next rows; nothing after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Portion>> {
         if self.state == State::New {
-            self.total = self.api.count(&self.query).await?;
-            self.todo.push_back(Part { rows: Some(self.total), ..Part::default() });
             self.state = State::Reading;
+            match self.api.count(&self.query).await {
+                Ok(total) => {
+                    self.total = Some(total);
+                    self.todo.push_back(Part { rows: Some(total), ..Part::default() });
+                }
+                Err(error) if error::is_too_long(&error) => {
+                    let query = self.query.clone();
+                    self.split_slow(&Part::default(), &query, error).await?;
+                    let note = "the vendor ended the count of the whole, which took too long: it was read in parts, whose \
+                                sum could not be compared with it";
+                    return Ok(Some(Portion { notes: vec![note.to_owned()], ..Portion::default() }));
+                }
+                Err(error) => return Err(error),
+            }
         }
         while self.state == State::Reading {
             if let Some(mut walk) = self.walk.take() {
-                let rows = self.read_page(&mut walk).await?;
+                let rows = match self.read_page(&mut walk).await {
+                    Ok(rows) => rows,
+                    // Of the first page nothing was given away yet.
+                    Err(error) if walk.read == 0 && error::is_too_long(&error) => {
+                        let Some(part) = walk.part else { return Err(error) };
+                        self.split_slow(&part, &walk.query, error).await?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 if walk.read < walk.rows {
                     self.walk = Some(walk);
                 }
@@ -166,6 +193,11 @@ impl<'a> Reading<'a> {
         Ok(None)
     }
 
+    /// Whether the rows of the whole could not be counted.
+    pub(super) fn is_uncounted(&self) -> bool {
+        self.state != State::New && self.total.is_none()
+    }
+
     fn portion(&self, rows: Vec<Row>) -> Portion {
         Portion { rows, columns: self.columns.clone(), ..Portion::default() }
     }
@@ -176,12 +208,12 @@ impl<'a> Reading<'a> {
         let have = added_up.as_ref().map_or(self.read, |rows| rows.len() as u64);
         // Of hours that are added up, rows that were left out cannot be counted: they may be those of another hour.
         let countable = added_up.is_none() || self.left_out == 0;
-        if countable && have + self.left_out != self.total {
+        if let Some(total) = self.total.filter(|total| countable && have + self.left_out != *total) {
             return Err(protocol(
                 "read rows",
                 format!(
-                    "{} rows were counted, {have} read and {} left out: the data changed meanwhile",
-                    self.total, self.left_out
+                    "{total} rows were counted, {have} read and {} left out: the data changed meanwhile",
+                    self.left_out
                 ),
             ));
         }
@@ -199,21 +231,43 @@ impl<'a> Reading<'a> {
         let query = self.of(&part);
         let rows = match part.rows {
             Some(rows) => rows,
-            None => self.api.count(&query).await?,
+            None => match self.api.count(&query).await {
+                Err(error) if error::is_too_long(&error) => {
+                    self.split_slow(&part, &query, error).await?;
+                    return Ok(None);
+                }
+                counted => counted?,
+            },
         };
         if rows == 0 {
             return Ok(None);
         }
         if rows <= self.limits.rows {
-            self.walk = Some(Walk { query, rows, read: 0 });
+            self.walk = Some(Walk { part: Some(part), query, rows, read: 0 });
             return Ok(None);
         }
+        match self.split(&part, &query).await? {
+            true => Ok(None),
+            false => Ok(Some(self.cut(query, rows))),
+        }
+    }
+
+    /// Splits what took too long, or gives the error back.
+    async fn split_slow(&mut self, part: &Part, query: &DataQuery, error: Error) -> Result<()> {
+        match self.split(part, query).await? {
+            true => Ok(()),
+            false => Err(error),
+        }
+    }
+
+    /// Puts the parts of a part on the list, where there is a way to split it.
+    async fn split(&mut self, part: &Part, query: &DataQuery) -> Result<bool> {
         if part.values.len() > 1 {
             let (first, second) = part.values.split_at(part.values.len() / 2);
             for half in [second, first] {
-                self.todo.push_front(with_values(&part, half.to_vec()));
+                self.todo.push_front(with_values(part, half.to_vec()));
             }
-            return Ok(None);
+            return Ok(true);
         }
         let mut used = part.used.clone();
         while let Some(split) = choose(&self.query, &used, self.api.version) {
@@ -224,22 +278,22 @@ impl<'a> Reading<'a> {
                     }
                     let each = (0..24).map(|hour| Filter::equals(property.clone(), i64::from(hour)));
                     let parts = each.chain([empty(&property)]);
-                    self.todo.extend(parts.map(|filter| split_off(&part, &property, filter)));
-                    return Ok(None);
+                    self.todo.extend(parts.map(|filter| split_off(part, &property, filter)));
+                    return Ok(true);
                 }
                 Split::Values(property) => {
                     used.push(property.clone());
-                    let Some(values) = self.values(&query, &property).await? else { continue };
+                    let Some(values) = self.values(query, &property).await? else { continue };
                     for values in values.chunks(values_at_once(self.api.version)) {
-                        let lead = split_off(&part, &property, empty(&property));
+                        let lead = split_off(part, &property, empty(&property));
                         self.todo.push_back(with_values(&lead, values.to_vec()));
                     }
-                    self.todo.push_back(split_off(&part, &property, empty(&property)));
-                    return Ok(None);
+                    self.todo.push_back(split_off(part, &property, empty(&property)));
+                    return Ok(true);
                 }
             }
         }
-        Ok(Some(self.cut(query, rows)))
+        Ok(false)
     }
 
     /// Reads what is allowed of a part that cannot be split any more, largest first.
@@ -249,7 +303,7 @@ impl<'a> Reading<'a> {
             metric.map(|column| Sort { descending: true, column }).into_iter().chain(query.sort).collect();
         let allowed = self.limits.rows;
         self.left_out += rows - allowed;
-        self.walk = Some(Walk { query, rows: allowed, read: 0 });
+        self.walk = Some(Walk { part: None, query, rows: allowed, read: 0 });
         let share = Decimal::from(allowed * 100) / Decimal::from(rows);
         Portion {
             notes: vec![format!(
@@ -272,7 +326,7 @@ impl<'a> Reading<'a> {
         if rows > self.limits.rows {
             return Ok(None);
         }
-        let mut walk = Walk { query, rows, read: 0 };
+        let mut walk = Walk { part: None, query, rows, read: 0 };
         let mut values = Vec::new();
         while walk.read < walk.rows {
             for row in self.fetch(&mut walk).await?.rows {

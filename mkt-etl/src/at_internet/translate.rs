@@ -118,6 +118,7 @@ impl DataQuery {
                     max_results: self.max_results,
                     page_num: self.page_num,
                     sort: std::mem::take(&mut sort),
+                    ..Top::default()
                 };
                 Some(Evolution { granularity: evo.granularity, period: None, top: Some(top) })
             }
@@ -167,7 +168,7 @@ fn translated(filter: &Filter, names: &NameMap) -> Result<Filter, QueryError> {
 }
 
 /// Version 3 takes days: longer units become their days. A week begins when the account's profile says so.
-fn days(period: &Period) -> Result<Period, QueryError> {
+pub(super) fn days(period: &Period) -> Result<Period, QueryError> {
     let refuse = |what: &str| Err(QueryError::part("period", what));
     let (granularity, start, end) = match period {
         Period::Relative { granularity: Granularity::Semester, .. } => {

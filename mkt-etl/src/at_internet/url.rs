@@ -11,7 +11,7 @@
 use super::braces::{self, Decoded, Entry, Node};
 use super::filter::{Filter, Operand, Operator, Scalar};
 use super::period::{Granularity, Moment, Period};
-use super::query::{Column, DataQuery, Evolution, MAX_COLUMNS_V2, QueryError, Space};
+use super::query::{Column, DataQuery, Evolution, MAX_COLUMNS_V2, QueryError, Segment, Space};
 use mkt_connect::Secret;
 use rust_decimal::Decimal;
 use std::str::FromStr;
@@ -267,7 +267,7 @@ impl<'a> Parameters<'a> {
             Some(node) if node.group("a filter").is_ok_and(<[Entry]>::is_empty) => None,
             node => node.map(|node| filter(&node)).transpose()?,
         };
-        query.segments.extend(self.number::<u64>("segment")?);
+        query.segments.extend(self.number::<u64>("segment")?.map(Segment::Id));
         query.evo = self.node("evo")?.map(|node| evolution(&node)).transpose()?;
         query.max_results = self.number("max-results")?;
         query.page_num = self.number("page-num")?;

@@ -3,14 +3,14 @@
 use super::braces;
 use super::filter::{Filter, Operand, Scalar};
 use super::period::Period;
-use super::query::{DataQuery, MAX_COLUMNS_V2, QueryError, Space};
+use super::query::{DataQuery, MAX_COLUMNS_V2, QueryError, Segment, Space};
 use super::url::{Format, Method, Style};
 
 impl DataQuery {
     /// The parameters of version 2, not encoded, in the order in which the vendor's pages have them.
     ///
     /// # Errors
-    /// What version 2 cannot say: more than 30 columns, `$na` and `$undefined`, several segments, the options and the
+    /// What version 2 cannot say: more than 30 columns, `$na` and `$undefined`, several segments or others than by their number, the options and the
     /// evolution's rows of version 3, a quote within a text.
     pub fn v2_parameters(&self) -> Result<Vec<(&'static str, String)>, QueryError> {
         self.check(MAX_COLUMNS_V2)?;
@@ -35,8 +35,8 @@ impl DataQuery {
         ));
         match self.segments.as_slice() {
             [] => {}
-            [segment] => all.push(("segment", segment.to_string())),
-            _ => return Err(QueryError::part("segment", "version 2 takes one")),
+            [Segment::Id(segment)] => all.push(("segment", segment.to_string())),
+            _ => return Err(QueryError::part("segment", "version 2 takes one, by its number")),
         }
         let texts = &self.presentation;
         all.extend(texts.segmentdesc.clone().map(|text| ("segmentdesc", text)));

@@ -8,6 +8,8 @@
 //! refusals are made up; they repeat what was sent, which a vendor may do.
 
 mod asking;
+mod dates;
+mod segment;
 mod world;
 
 use crate::at_internet::{AtInternet, AtInternetBuilder};
@@ -57,6 +59,10 @@ pub enum AtInternetFault {
     CutAnswer,
     /// 200 with nothing.
     EmptyAnswer,
+    /// 204 without a body.
+    NoContent,
+    /// `CancelledRequest`.
+    Cancelled,
     /// The connection is reset after the request.
     Reset,
     /// 302 to another host.
@@ -85,6 +91,10 @@ struct Vendor {
     /// Calls at once of a user, and of the organisation.
     calls: (usize, usize),
     delay: Duration,
+    /// A query with more rows takes too long.
+    slow_above: Option<usize>,
+    /// Whether the vendor says which column it does not know.
+    names_columns: bool,
     /// When the calls that are under way end, and whose they are.
     busy: Vec<(Instant, usize)>,
     most_of_user: usize,
@@ -118,6 +128,8 @@ impl FakeAtInternet {
             rows: (10_000, 200_000),
             calls: (5, 20),
             delay: Duration::ZERO,
+            slow_above: None,
+            names_columns: true,
             busy: Vec::new(),
             most_of_user: 0,
             most: 0,
@@ -232,6 +244,16 @@ impl FakeAtInternet {
         self.change(|vendor| vendor.delay = time);
     }
 
+    /// A query of more rows than this is ended with `Timeout`, whatever asks for them.
+    pub fn time_out_above(&self, rows: usize) {
+        self.change(|vendor| vendor.slow_above = Some(rows));
+    }
+
+    /// Refuses a column that is not known without its name.
+    pub fn keep_column_names(&self) {
+        self.change(|vendor| vendor.names_columns = false);
+    }
+
     /// Does this to the next call; several are used one after the other.
     pub fn inject(&self, fault: AtInternetFault) {
         self.change(|vendor| vendor.next.push_back(fault));
@@ -329,12 +351,11 @@ impl Vendor {
         }
     }
 
-    /// The user whose key a request carries: in a header in version 3, as HTTP Basic in version 2.
+    /// The user whose key a request carries: in a header, or as HTTP Basic in version 2.
     fn user(&self, request: &Received) -> Option<usize> {
-        let sent = match request.path.starts_with("/v3/") {
-            true => request.header("x-api-key").map(str::to_owned),
-            false => request.header("authorization").and_then(basic_password),
-        };
+        let basic = || request.header("authorization").and_then(basic_password);
+        let key = request.header("x-api-key").map(str::to_owned);
+        let sent = if request.path.starts_with("/v3/") { key } else { key.or_else(basic) };
         self.users.iter().position(|user| Some(user.expose()) == sent.as_deref())
     }
 
@@ -367,6 +388,10 @@ impl Vendor {
             AtInternetFault::ServerError => Answer::html(html).with_status(500),
             AtInternetFault::HtmlPage => Answer::html(html),
             AtInternetFault::EmptyAnswer => Answer::json(""),
+            AtInternetFault::NoContent => Answer::status(204),
+            AtInternetFault::Cancelled => {
+                refusal((400, "CancelledRequest".to_owned(), "the query was ended".to_owned()))
+            }
             AtInternetFault::Reset => Answer::reset(),
             AtInternetFault::Redirect => Answer::status(302).header("location", "https://elsewhere.example/"),
             AtInternetFault::None
@@ -390,7 +415,10 @@ impl Vendor {
             }
             _ => return Err((404, "NotFound".to_owned(), "there is nothing here".to_owned())),
         };
-        asking.check(if old { 30 } else { 50 })?;
+        asking.check(if old { 30 } else { 50 }).map_err(|(status, code, message)| {
+            let named = self.names_columns || code != "InvalidColumns_Unknown";
+            (status, code, if named { message } else { "a column is not known".to_owned() })
+        })?;
         match method {
             "getRowCount" => {
                 let count =
@@ -404,7 +432,7 @@ impl Vendor {
     }
 
     fn data(&mut self, asking: &Asking, old: bool, fault: Option<AtInternetFault>) -> Result<Value, Refusal> {
-        if !old && asking.sort.is_empty() {
+        if !old && asking.sort.is_empty() && asking.evo.is_none() {
             return asking::refuse("InvalidSort", "sort is mandatory");
         }
         let (page, most) = self.rows;
@@ -416,20 +444,42 @@ impl Vendor {
             return asking::refuse("InvalidPageNum", format!("a query gives {most} rows"));
         }
         let number = if fault == Some(AtInternetFault::RepeatedPage) { 1 } else { asking.page_num };
-        let rows = self.rows(asking)?;
+        let rows = self.rows(&asking.of_top())?;
         let begin = usize::try_from((number - 1) * size).unwrap_or(usize::MAX);
-        let mut of_page: Vec<Value> = rows
-            .iter()
-            .skip(begin)
-            .take(usize::try_from(size).unwrap_or(usize::MAX))
-            .map(|row| asking.told_row(row))
-            .collect();
+        let chosen = rows.iter().skip(begin).take(usize::try_from(size).unwrap_or(usize::MAX));
+        let mut of_page: Vec<Value> = match asking.evo {
+            None => chosen.map(|row| asking.told_row(row)).collect(),
+            Some(_) => self.evolution(asking, chosen)?,
+        };
         if fault == Some(AtInternetFault::ShortPage) {
             of_page.pop();
         }
         let feed = json!({"Columns": asking.told_columns(old), "Rows": of_page, "Context": {}});
         let feed = if old { json!([feed]) } else { feed };
         Ok(json!({"DataFeed": feed}))
+    }
+
+    /// Rows with rows of time within them, as public clients read them: `{"Rows": {"page": …, "Rows": [{"d_evo_day": …}]}}`.
+    fn evolution<'a>(
+        &mut self,
+        asking: &Asking,
+        chosen: impl Iterator<Item = &'a Vec<Value>>,
+    ) -> Result<Vec<Value>, Refusal> {
+        let steps = asking.steps().into_iter();
+        let steps = steps.map(|(name, text, step)| Ok((name, text, self.rows(&step)?)));
+        let steps = steps.collect::<Result<Vec<_>, Refusal>>()?;
+        let told = chosen.map(|row| {
+            let of_steps = steps.iter().filter_map(|(name, text, rows)| {
+                let same = rows.iter().find(|other| asking.is_same(row, other))?;
+                let mut told = asking.told_metrics(same);
+                told.insert((*name).to_owned(), json!(text));
+                Some(Value::Object(told))
+            });
+            let mut told = asking.told_row(row);
+            told["Rows"] = of_steps.collect();
+            json!({"Rows": told})
+        });
+        Ok(told.collect())
     }
 
     fn totals(&mut self, asking: &Asking) -> Result<Value, Refusal> {
@@ -459,6 +509,9 @@ impl Vendor {
                 visits.entry((id, day)).or_insert_with(|| Arc::new(site.visits_of(*seed, id, day))),
             ))
         })?;
+        if self.slow_above.is_some_and(|most| rows.len() > most) {
+            return refuse_slow();
+        }
         let rows = Arc::new(rows);
         if self.held.len() >= 4 {
             self.held.pop_front();
@@ -466,6 +519,10 @@ impl Vendor {
         self.held.push_back((plain, Arc::clone(&rows)));
         Ok(rows)
     }
+}
+
+fn refuse_slow<T>() -> Result<T, Refusal> {
+    Err((504, "Timeout".to_owned(), "the query took too long".to_owned()))
 }
 
 fn basic_password(header: &str) -> Option<String> {

@@ -40,6 +40,7 @@ const STEP: i64 = 40;
 /// Properties that the account has, and their types.
 pub(super) const PROPERTIES: &[(&str, &str)] = &[
     ("date", "Date"),
+    ("date_year", "Integer"),
     ("date_month", "String"),
     ("visit_hour", "Integer"),
     ("event_hour", "Integer"),
@@ -49,8 +50,18 @@ pub(super) const PROPERTIES: &[(&str, &str)] = &[
     ("visit_time_utc", "Date"),
     ("visit_device_type", "String"),
     ("device_type", "String"),
+    ("os_group", "String"),
+    ("browser_group", "String"),
+    ("browser_language", "String"),
+    ("geo_country", "String"),
+    ("geo_region", "String"),
+    ("geo_city", "String"),
     ("src", "String"),
+    ("src_detail", "String"),
+    ("src_referrer_url", "String"),
     ("page", "String"),
+    ("page_full_name", "String"),
+    ("page_chapter1", "String"),
     ("visit_entrypage", "String"),
     ("site_id", "Integer"),
 ];
@@ -65,6 +76,8 @@ pub(super) const METRICS: &[(&str, &str, &str, bool)] = &[
     // As the vendor's page has it.
     ("m_bounce_rate", "Decimal", "Percent", true),
     ("m_time_spent", "Integer", "Duration", true),
+    ("m_time_spent_per_visits", "Decimal", "Duration", false),
+    ("m_page_loads_per_visits", "Decimal", "Numeric", false),
 ];
 
 /// The names of version 2.
@@ -144,6 +157,11 @@ impl Visit {
         STEP * (i64::try_from(self.pages.len()).unwrap_or(1) - 1)
     }
 
+    /// One of so many, the same for every visit of a visitor.
+    fn of_visitor(&self, what: u64, limit: u64) -> usize {
+        usize::try_from(mixed(self.visitor ^ mixed(what)) % limit.max(1)).unwrap_or_default()
+    }
+
     pub(super) fn bounced(&self) -> bool {
         self.pages.len() == 1
     }
@@ -155,6 +173,7 @@ impl Visit {
             .with_timezone(&self.zone);
         match name {
             "date" => json!(local.date_naive().to_string()),
+            "date_year" => json!(local.year()),
             "date_month" => json!(local.format("%B").to_string()),
             "visit_hour" if self.has_hour => json!(local.hour()),
             "visit_hour" => Value::Null,
@@ -167,7 +186,22 @@ impl Visit {
             "src" => SOURCES.get(self.source).map_or(Value::Null, |source| json!(source)),
             "page" => json!(page(self.pages.get(load).copied().unwrap_or_default())),
             "visit_entrypage" => json!(page(self.pages.first().copied().unwrap_or_default())),
+            "page_full_name" => {
+                json!(format!("site::{}", page(self.pages.get(load).copied().unwrap_or_default())))
+            }
+            "page_chapter1" => {
+                let page = page(self.pages.get(load).copied().unwrap_or_default());
+                json!(page.split("::").next())
+            }
             "site_id" => json!(site),
+            "os_group" => json!(["Windows", "Android", "iOS"][self.device % 3]),
+            "browser_group" => json!(["Firefox", "Chrome"][self.of_visitor(1, 2)]),
+            "browser_language" => json!(["French", "English"][self.of_visitor(2, 2)]),
+            "geo_country" => json!("France"),
+            "geo_region" => json!(["Bretagne", "Occitanie"][self.of_visitor(3, 2)]),
+            "geo_city" => json!(["Rennes", "Toulouse"][self.of_visitor(3, 2)]),
+            // Only who came from elsewhere has it.
+            "src_detail" | "src_referrer_url" if self.source == 2 => json!("https://elsewhere.example/"),
             _ => Value::Null,
         }
     }

@@ -69,10 +69,19 @@ async fn every_form_of_failure_has_its_kind_and_tells_no_secret() {
 #[tokio::test]
 async fn throttling_in_every_form_and_a_failing_server_are_waited_out() {
     use AtInternetFault::{
-        CallFrequency, NotReady, QuotasExceeded, Reset, ServerError, TooManyCalls, TooManyCallsBare,
+        CallFrequency, Cancelled, NotReady, QuotasExceeded, Reset, ServerError, TooManyCalls,
+        TooManyCallsBare,
     };
-    for fault in [TooManyCalls, TooManyCallsBare, QuotasExceeded, CallFrequency, NotReady, ServerError, Reset]
-    {
+    for fault in [
+        TooManyCalls,
+        TooManyCallsBare,
+        QuotasExceeded,
+        CallFrequency,
+        NotReady,
+        Cancelled,
+        ServerError,
+        Reset,
+    ] {
         let fake = FakeAtInternet::start().await.unwrap();
         let source = source(&fake, [report("pages", "page,m_page_loads")]);
         let expected = read(&source, &slice("pages", DAY)).await.unwrap();
@@ -136,6 +145,49 @@ async fn parts_that_are_not_the_whole_fail_the_slice() {
         let error = read(&source, &slice("wide", DAY)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{columns}: {error}");
     }
+}
+
+#[tokio::test]
+async fn no_content_is_said_and_replaces_no_day() {
+    let fake = FakeAtInternet::start().await.unwrap();
+    let source = source(&fake, [report("pages", "page,m_page_loads")]);
+    fake.inject(AtInternetFault::NoContent);
+    let error = read(&source, &slice("pages", DAY)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.to_string().contains("there is no data"), "{error}");
+}
+
+#[tokio::test]
+async fn a_column_that_the_vendor_does_not_name_is_found_by_the_check() {
+    let fake = FakeAtInternet::start().await.unwrap();
+    fake.keep_column_names();
+    let source = source(&fake, [report("odd", "page,no_such,src,m_visits,m_nothing")]);
+    let error = source.check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains("unknown columns: no_such, m_nothing"), "{error}");
+    assert_eq!(fake.calls(), 1 + 5);
+}
+
+#[tokio::test]
+async fn version_2_is_read_with_a_key_where_users_have_no_password() {
+    let fake = FakeAtInternet::start().await.unwrap();
+    let by_key = |fake: &FakeAtInternet| {
+        let settings = settings(fake).report(report("pages", "d_page,m_page_loads"));
+        settings.rest_v2_with_key(fake.key()).build().unwrap()
+    };
+    let by_password = settings(&fake)
+        .report(report("pages", "d_page,m_page_loads"))
+        .rest_v2("jo", fake.key())
+        .build()
+        .unwrap();
+    let read_by_key = read(&by_key(&fake), &slice("pages", DAY)).await.unwrap();
+    assert!(!read_by_key.dimensions.is_empty());
+    for request in fake.server().requests() {
+        assert!(request.path.starts_with("/data/v2/") && !request.query.contains("canary"));
+        assert_eq!(request.header("x-api-key"), Some(fake.key().expose()));
+        assert_eq!(request.header("authorization"), None);
+    }
+    assert_eq!(read(&by_password, &slice("pages", DAY)).await.unwrap(), read_by_key);
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use super::{read, report, settings, slice};
 use futures_util::future::join_all;
 use mkt_connect::http::retry::Policy;
+use mkt_etl::AnalyticsSource;
 use mkt_etl::Coverage;
 use mkt_etl::Page;
 use mkt_etl::at_internet::AtInternet;
 use mkt_etl::at_internet::{CallBudget, Report};
-use mkt_etl::testing::FakeAtInternet;
+use mkt_etl::testing::{AtInternetFault, FakeAtInternet};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,6 +60,47 @@ async fn a_day_with_too_many_rows_is_split_and_is_the_same_day() {
             "{what}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_is_tried_again_and_then_split() {
+    for columns in ["page,visit_hour,m_unique_visitors", "page,src,m_page_loads,m_visits"] {
+        let expected = whole(report("wide", columns)).await;
+        let fake = FakeAtInternet::start().await.unwrap();
+        fake.add_space(FakeAtInternet::SPACE, chrono_tz::Europe::Paris, 300);
+        fake.time_out_above(100);
+        let source = settings(&fake).report(report("wide", columns)).build().unwrap();
+        let page = read(&source, &slice("wide", DAY)).await.unwrap();
+        assert_eq!(numbers(&page), numbers(&expected), "{columns}");
+        assert_eq!(page.coverage, Coverage::Whole);
+        assert!(page.notes.iter().any(|note| note.contains("took too long")), "{:?}", page.notes);
+        // There is no count of the whole to compare with, and that is no failure: it was said.
+        assert_eq!(source.verify(&slice("wide", DAY)).await.unwrap(), None);
+        // Of a day that was not read so, it is one.
+        assert!(source.verify(&slice("wide", "2026-10-26")).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_takes_too_long_is_split_and_compared_with_the_count() {
+    use AtInternetFault::{Cancelled, None};
+    let columns = "page,visit_hour,m_unique_visitors";
+    let expected = whole(report("wide", columns)).await;
+    let fake = FakeAtInternet::start().await.unwrap();
+    fake.add_space(FakeAtInternet::SPACE, chrono_tz::Europe::Paris, 300);
+    let source = settings(&fake).retry(Policy::once()).report(report("wide", columns)).build().unwrap();
+    for fault in [None, Cancelled] {
+        fake.inject(fault);
+    }
+    let page = read(&source, &slice("wide", DAY)).await.unwrap();
+    assert_eq!((numbers(&page), page.notes), (numbers(&expected), Vec::new()));
+    // Where nothing can be split, the failure is what it was.
+    let source =
+        settings(&fake).retry(Policy::once()).report(report("wide", "m_unique_visitors")).build().unwrap();
+    fake.inject(Cancelled);
+    let error = read(&source, &slice("wide", DAY)).await.unwrap_err();
+    assert_eq!(error.kind(), mkt_connect::ErrorKind::Unavailable);
+    assert!(error.to_string().contains("CancelledRequest"), "{error}");
 }
 
 #[tokio::test]

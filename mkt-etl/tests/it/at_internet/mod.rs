@@ -1,5 +1,6 @@
 //! AT Internet / Piano Analytics, against the stand-in: no recording of the vendor exists.
 
+mod clients;
 mod faults;
 mod limits;
 mod loading;

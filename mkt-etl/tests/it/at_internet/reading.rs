@@ -332,7 +332,7 @@ fn settings_that_cannot_work_are_refused_before_anything_is_sent() {
     let columns = |count: usize| (0..count).map(|n| format!("m_{n}")).collect::<Vec<_>>().join(",");
     let by_month = Filter::is(
         name("page"),
-        mkt_etl::at_internet::Operator::Nin,
+        mkt_etl::at_internet::Operator::Inlk,
         mkt_etl::at_internet::Operand::Many(vec!["a".into()]),
     );
     for (what, builder) in [

@@ -2,8 +2,9 @@
 
 use chrono::NaiveDate;
 use mkt_etl::at_internet::{
-    Column, DataQuery, Evolution, Filter, Format, Granularity, Method, Moment, Name, Operand, Operator,
-    Options, PastedUrl, Period, Place, Presentation, Scalar, Sort, Space, Style, Top, Version,
+    Column, DataQuery, Evolution, Filter, Format, Granularity, Method, Moment, Name, NameMap, Operand,
+    Operator, Options, PastedReport, PastedUrl, Period, Place, Presentation, Scalar, Segment, Sort, Space,
+    Style, Top, Version,
 };
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -260,10 +261,10 @@ fn version_3_refuses_what_it_does_not_know() {
         ("no metric", good.replace("m_visits\"],\"sort", "visits\"],\"sort")),
         ("no site", good.replace("[1]", "[]")),
         (
-            "a month",
+            "a month that is none",
             good.replace(
                 r#""type":"R","granularity":"D","offset":-1"#,
-                r#""type":"M","start":"2019-10","end":"2019-10""#,
+                r#""type":"M","start":"2019-13","end":"2019-13""#,
             ),
         ),
         ("a page beyond the end", good.replace(r#""sort""#, r#""page-num":21,"max-results":10000,"sort""#)),
@@ -273,7 +274,7 @@ fn version_3_refuses_what_it_does_not_know() {
         ),
         (
             "an old operator",
-            good.replace(r#""sort""#, r#""filter":{"property":{"page":{"$nin":["a"]}}},"sort""#),
+            good.replace(r#""sort""#, r#""filter":{"property":{"page":{"$inlk":["a"]}}},"sort""#),
         ),
         ("a list of nothing", good.replace(r#""sort""#, r#""filter":{"property":{"$AND":[]}},"sort""#)),
         ("half a text", good[..40].to_owned()),
@@ -285,6 +286,65 @@ fn version_3_refuses_what_it_does_not_know() {
     let deep =
         good.replace(r#""sort""#, &format!(r#""filter":{{"property":{deep}{}}},"sort""#, "]}".repeat(60)));
     assert!(DataQuery::from_v3(&deep).unwrap_err().to_string().contains("within each other"));
+}
+
+#[test]
+fn forms_of_version_3_in_use_are_read_and_written_as_they_were() {
+    // Forms of the pages "Segment", "Evolution" and of public clients (mon-entreprise, piano-analytics-api, go_atinternet).
+    let good = r#"{"columns":["page","m_visits"],"sort":["-m_visits"],"space":{"s":[1]},"period":{"p1":[{"type":"R","granularity":"D","offset":-1}]}}"#;
+    let relative = r#""type":"R","granularity":"D","offset":-1"#;
+    let with = |field: &str| good.replace(r#""sort""#, &format!(r#"{field},"sort""#));
+    let evo = |top: &str| {
+        let evo = format!(r#""evo":{{"granularity":"M","top":{{"sort":["-m_visits"],{top}}}}}"#);
+        good.replace(r#""sort":["-m_visits"]"#, &evo)
+    };
+    for text in [
+        with(r#""segment":{"segmentKey":"article_by_uri"}"#),
+        with(
+            r#""segment":{"section":{"scope":"visit_id","category":"property","mode":"include","content":{"and":[{"condition":{"filter":{"page":{"$eq":"a"}}}}]}}}"#,
+        ),
+        with(r#""filter":{"property":{"page":{"$nin":["a","b"]}}}"#),
+        good.replace(relative, r#""type":"M","start":"2019-10","end":"2019-12""#),
+        good.replace(relative, r#""type":"Q","start":"2019-01","end":"2019-01""#),
+        good.replace(relative, r#""type":"Y","start":"2019","end":"2020""#),
+        good.replace(relative, r#""type":"H","start":"2019-10-24T08","end":"2019-10-24T09""#),
+        evo(r#""filter":{"property":{"page":{"$in":["a","b"]}}}"#),
+        evo(
+            r#""max-results":5,"page-num":1,"period":{"p1":[{"type":"D","start":"2017-05-12","end":"2017-05-16"}]}"#,
+        ),
+    ] {
+        let query = DataQuery::from_v3(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let written = query.to_v3(Method::Data).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(&text).unwrap());
+    }
+    for bad in [
+        with(r#""segment":{"segmentKey":"a","section":{"scope":"visit_id"}}"#),
+        with(r#""segment":{"section":{}}"#),
+        with(r#""segment":{"name":"a"}"#),
+        evo(r#""filter":{"property":{"page":{"$inlk":["a"]}}}"#),
+    ] {
+        assert!(DataQuery::from_v3(&bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_pasted_month_gives_its_days_and_an_hour_is_no_report() {
+    let url = |period: &str| {
+        format!(
+            r#"https://api.atinternet.io/v3/data/getData?param={{"columns":["page","m_visits"],"sort":["-m_visits"],"segment":{{"segmentKey":"k"}},"space":{{"s":[1]}},"period":{{"p1":[{{{period}}}]}}}}"#
+        )
+    };
+    let pasted =
+        PastedReport::read(&url(r#""type":"M","start":"2020-02","end":"2020-02""#), "r", &NameMap::new());
+    let pasted = pasted.unwrap();
+    assert_eq!(pasted.days, Some(mkt_etl::Window::days(day("2020-02-01"), day("2020-02-29"))));
+    assert!(!pasted.report.is_of_the_site(), "the segment is kept");
+    for period in [
+        r#""type":"H","start":"2019-10-24T08","end":"2019-10-24T09""#,
+        r#""type":"R","granularity":"H","offset":-1"#,
+    ] {
+        assert!(PastedReport::read(&url(period), "r", &NameMap::new()).is_err(), "{period}");
+    }
 }
 
 fn cases() -> u32 {
@@ -423,7 +483,7 @@ fn v2_query() -> impl Strategy<Value = DataQuery> {
             query.filter = filter;
             query.evo = evo.map(|(granularity, period)| Evolution { granularity, period, top: None });
             query.presentation = Presentation { sep, lng, code, ..Presentation::default() };
-            query.segments.extend(segment);
+            query.segments.extend(segment.map(Segment::Id));
             if let Some((site, level2)) = level2 {
                 query.space = Space::Level2 { site, level2 };
             }
@@ -435,7 +495,13 @@ fn v2_query() -> impl Strategy<Value = DataQuery> {
 fn v3_query() -> impl Strategy<Value = DataQuery> {
     let properties = proptest::option::of(tree(condition(name("p_"), Version::V3)));
     let metrics = proptest::option::of(tree(condition(name("m_"), Version::V3)));
-    let segments = proptest::collection::vec(1_u64..99_999_999, 0..7);
+    let segment = prop_oneof![
+        (1_u64..99_999_999).prop_map(Segment::Id),
+        "[a-z_]{1,8}".prop_map(Segment::Key),
+        "[a-z_]{1,8}"
+            .prop_map(|scope| Segment::Section([("scope".to_owned(), scope.into())].into_iter().collect())),
+    ];
+    let segments = proptest::collection::vec(segment, 0..7);
     let top = (proptest::option::of(1_u32..99), proptest::option::of(1_u32..9));
     let evo =
         proptest::option::of((proptest::sample::select(vec![Granularity::Month, Granularity::Hour]), top));
@@ -450,7 +516,7 @@ fn v3_query() -> impl Strategy<Value = DataQuery> {
                 query.evo = Some(Evolution {
                     granularity,
                     period: None,
-                    top: Some(Top { max_results, page_num, sort }),
+                    top: Some(Top { max_results, page_num, sort, ..Top::default() }),
                 });
             }
             query
