@@ -392,9 +392,12 @@ impl Columns {
             }
         }
         let column = |field: Field| taken.iter().find(|(_, other)| *other == field).map(|(index, _)| *index);
-        let missing = |what: &str| HeaderError {
-            text: format!("the header has no column with {what}; its columns: {}", listed(header)),
-            is_no_header: true,
+        let missing = |what: &str| match (0..header.len()).any(|index| is_address(header.label(index))) {
+            true => refused("a row is in the place of the header: it holds an email address".to_owned()),
+            false => HeaderError {
+                text: format!("the header has no column with {what}; its columns: {}", listed(header)),
+                is_no_header: true,
+            },
         };
         let published_at = column(Field::PublishedAt)
             .ok_or_else(|| missing("the time of publication: map one to published_at"))?;
@@ -459,6 +462,12 @@ fn usual(header: &Header, field: Field, taken: &[(usize, Field)]) -> Result<Opti
 
 fn refused(text: String) -> HeaderError {
     HeaderError { text, is_no_header: false }
+}
+
+/// Whether a name of a column is somebody's address: then the line is a row, and no title before the header.
+fn is_address(name: &str) -> bool {
+    let host = name.rsplit_once('@').filter(|(local, _)| !local.is_empty()).map(|(_, host)| host);
+    host.is_some_and(|host| host.contains('.')) && !name.contains(char::is_whitespace)
 }
 
 fn short(name: &str) -> String {

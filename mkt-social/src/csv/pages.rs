@@ -218,7 +218,7 @@ impl CsvPages {
 }
 
 /// Opens the table at its header. If the first line is not one, and no number of lines was declared, the lines after it are
-/// tried: exports begin with a title or a description.
+/// tried: exports begin with a title or a description. A line with an email address is neither, but a row that would be lost.
 fn with_header(source: &Csv, operation: &'static str) -> Result<(Table<Bytes>, Columns)> {
     let refuse = |detail: String| Error::new(ErrorKind::Input, "csv", operation).with_detail(detail);
     let open = |skipped: u64| -> Result<(Table<Bytes>, std::result::Result<Columns, HeaderError>)> {
@@ -239,7 +239,8 @@ fn with_header(source: &Csv, operation: &'static str) -> Result<(Table<Bytes>, C
         for skipped in 1..=LINES_BEFORE_HEADER {
             match open(skipped) {
                 Ok((table, Ok(columns))) => return Ok((table, columns)),
-                Ok((_, Err(_))) => {}
+                Ok((_, Err(later))) if later.is_no_header => {}
+                Ok((_, Err(later))) => return Err(refuse(later.text)),
                 Err(_) => break,
             }
         }

@@ -164,6 +164,18 @@ async fn unreadable_file_or_header_is_an_error_of_one_sentence() {
     assert_eq!(error.to_string(), "csv found nothing (check): the file does not exist");
 }
 
+/// A title before the header is skipped; somebody's row is not, and is not shown either.
+#[tokio::test]
+async fn a_row_in_place_of_the_header_is_refused_without_its_address() {
+    let posts = "published_at,likes\n2026-11-01T10:00:00Z,1\n";
+    let title = read(&source(format!("Exported for jo @ example\n{posts}"))).await;
+    assert_eq!(title.posts.len(), 1);
+    for row in ["u1,jo@example.org,Jo", "jo@example.org", "A title\njo@example.org,2"] {
+        let error = refused(format!("{row}\n{posts}")).await.to_string();
+        assert!(error.contains("a row is in the place of the header") && !error.contains('@'), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn mapping_goes_before_usual_names_and_needs_its_column() {
     let absent = source(HEADER).column("Beiträge", Field::Id).check().await.unwrap_err();

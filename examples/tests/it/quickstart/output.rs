@@ -15,7 +15,7 @@ fn what_stands_in_the_way_of_the_output_is_named() {
     for (name, wanted) in [
         ("mkt.sqlite", "cannot be opened"),
         ("model.mkt", "cannot write"),
-        ("mails", "cannot be made"),
+        ("mails", "cannot be created"),
         ("send_log.ndjson", "cannot keep"),
         ("report.html", "cannot write"),
     ] {
