@@ -3,20 +3,13 @@
 use chrono_tz::Tz;
 use clap::Parser;
 use mkt_email::Mailbox;
-use mkt_examples::{Context, Step, option};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use mkt_examples::option;
+use std::path::PathBuf;
 
 /// The files that a run needs.
-const FILES: [&str; 7] = [
-    "sessions.csv",
-    "events.csv",
-    "customers.csv",
-    "costs.csv",
-    "inscrits.csv",
-    "social_posts.csv",
-    "user_behavior.csv",
+#[rustfmt::skip]
+pub(crate) const FILES: [&str; 7] = [
+    "sessions.csv", "events.csv", "customers.csv", "costs.csv", "inscrits.csv", "social_posts.csv", "user_behavior.csv",
 ];
 
 /// The whole marketing loop on one machine, without an account and without a server.
@@ -136,26 +129,4 @@ impl Arguments {
         let demo = || "La Maison du Thé <bonjour@shop.example.org>".parse().ok().filter(|_| self.recording());
         self.sender.clone().or_else(demo)
     }
-}
-
-/// Names the file that is missing, empty or no text, before anything is written. Its content is the readers' matter.
-pub(crate) fn check(data: &Path) -> Step<()> {
-    if !data.is_dir() {
-        return Err(
-            format!("there is no folder {}; make_sample_data --out DIR writes one", data.display()).into()
-        );
-    }
-    for path in FILES.map(|name| data.join(name)) {
-        let mut header = Vec::new();
-        let cannot = || format!("cannot read {}", path.display());
-        let file = File::open(&path).context(cannot)?;
-        BufReader::new(file).take(1 << 20).read_until(b'\n', &mut header).context(cannot)?;
-        if header.iter().all(u8::is_ascii_whitespace) {
-            return Err(format!("{} is empty or begins with an empty line", path.display()).into());
-        }
-        if header.contains(&0) || header.starts_with(b"\xff\xfe") || header.starts_with(b"\xfe\xff") {
-            return Err(format!("{} is UTF-16 or no text: save it as UTF-8", path.display()).into());
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::failure::{Context, Step};
 use mkt_warehouse::{Table, Value};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -125,6 +125,32 @@ pub fn csv(table: &Table) -> Step<Vec<u8>> {
         }))?;
     }
     Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
+}
+
+/// Names the first file of a folder that is missing, empty or no text: before a run writes anything. The rest of the
+/// content is the readers' matter.
+///
+/// # Errors
+/// That file, or the folder, and what is wrong with it.
+pub fn require_texts(folder: &Path, names: &[&str]) -> Step<()> {
+    if !folder.is_dir() {
+        let message =
+            format!("there is no folder {}; make_sample_data --out DIR writes one", folder.display());
+        return Err(message.into());
+    }
+    for path in names.iter().map(|name| folder.join(name)) {
+        let mut header = Vec::new();
+        let cannot = || format!("cannot read {}", path.display());
+        let file = File::open(&path).context(cannot)?;
+        BufReader::new(file).take(1 << 20).read_until(b'\n', &mut header).context(cannot)?;
+        if header.iter().all(u8::is_ascii_whitespace) {
+            return Err(format!("{} is empty or begins with an empty line", path.display()).into());
+        }
+        if header.contains(&0) || header.starts_with(b"\xff\xfe") || header.starts_with(b"\xfe\xff") {
+            return Err(format!("{} is UTF-16 or no text: save it as UTF-8", path.display()).into());
+        }
+    }
+    Ok(())
 }
 
 /// Makes a folder.

@@ -10,6 +10,9 @@
 //! | [`option`] | values of options: a day, a zone, a language, a delimiter |
 //! | [`table`] | the options with which a file is read into a frame |
 //! | [`mailing`] | one email to everybody in a file of sign-ups, counted to the last row |
+//! | [`relaunch`] | the email about a cart that was left, to the customers of a file |
+//! | [`loading`] | several runs of the pipeline as one answer |
+//! | [`overview`] | what a run of the whole loop found out, as text and as JSON |
 //! | [`provider`] | email providers by name, with their keys from the environment |
 //! | [`warehouse`] | opens the warehouse that `--warehouse` names |
 //! | [`world`] | sample data of any size with known truths, for the examples and the benches |
@@ -25,11 +28,14 @@
 mod answer;
 mod failure;
 pub mod file;
+pub mod loading;
 pub mod mailing;
 pub mod option;
+pub mod overview;
 mod program;
 pub mod progress;
 pub mod provider;
+pub mod relaunch;
 pub mod table;
 pub mod warehouse;
 pub mod world;

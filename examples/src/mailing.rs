@@ -91,11 +91,7 @@ impl Mailing {
             prenom: person.first_name.as_ref().map(DisplayName::as_str),
             email: person.email.as_str(),
             date_inscription: person.signed_up_on.map(|day| day.to_string()),
-            site: self
-                .sender
-                .name
-                .as_ref()
-                .map_or_else(|| domain.to_owned(), |name| name.as_str().to_owned()),
+            site: site_of(&self.sender),
             link: format!("https://{domain}/"),
         })?;
         let to = Mailbox { address: person.email.clone(), name: person.first_name.clone() };
@@ -201,6 +197,11 @@ impl Standing {
         }
         text + &format!(" ({:.1} s)\n", self.seconds)
     }
+}
+
+/// What a sender calls its site: the display name, else the domain.
+pub(crate) fn site_of(sender: &Mailbox) -> String {
+    sender.name.as_ref().map_or_else(|| sender.address.domain().to_owned(), |name| name.as_str().to_owned())
 }
 
 /// The template of a file: HTML whose `<title>` is the subject, or MJML whose `<mj-title>` is.

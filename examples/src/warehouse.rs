@@ -2,7 +2,8 @@
 
 use crate::answer::say;
 use crate::failure::{Context, Step};
-use mkt_warehouse::{Warehouse, foreign_tables, model, open, open_read_only};
+use chrono::{DateTime, Utc};
+use mkt_warehouse::{ColumnType, Query, Warehouse, foreign_tables, model, open, open_read_only};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,6 +49,42 @@ pub async fn to_read(url: &str) -> Step<Arc<dyn Warehouse>> {
         return Err(format!("there is no file {}", path.display()).into());
     }
     Ok(open_read_only(url).await.context(|| format!("cannot read {}", without_password(url)))?)
+}
+
+/// What a warehouse holds: how much, and from when to when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The first instant of a session or an event.
+    pub first: DateTime<Utc>,
+    /// The last one.
+    pub last: DateTime<Utc>,
+    /// Sessions, of all sites.
+    pub sessions: i64,
+    /// Events, of all sites.
+    pub events: i64,
+}
+
+impl Held {
+    /// Asks a warehouse.
+    ///
+    /// # Errors
+    /// As [`Warehouse::query`], and a warehouse that holds neither sessions nor events.
+    pub async fn by(warehouse: &dyn Warehouse) -> Step<Self> {
+        let query = Query::new(
+            "select min(start_time) as first, max(end_time) as last, sum(is_session) as sessions, \
+             sum(1 - is_session) as events from (select start_time, end_time, 1 as is_session from sessions \
+             union all select timestamp, timestamp, 0 from events) spans",
+        );
+        let query = query.column("first", ColumnType::Timestamp).column("last", ColumnType::Timestamp);
+        let query = query.column("sessions", ColumnType::Int).column("events", ColumnType::Int);
+        let held = warehouse.query(&query).await?;
+        Ok(Self {
+            first: held.read(0, "first")?,
+            last: held.read(0, "last")?,
+            sessions: held.read(0, "sessions")?,
+            events: held.read(0, "events")?,
+        })
+    }
 }
 
 /// A URL as it may be shown: without user, password and options.
