@@ -52,7 +52,7 @@ pub(super) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The server is the first process of its own namespace, so the others end with it.
+        // The first process of the namespace ends with this one, and all others with that.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -200,10 +200,11 @@ impl Package {
     pub(super) async fn start(self, program: &str, options: &[&str], port: u16) -> Server {
         let log = self.directory.path().join("log");
         let output = File::create(&log).unwrap();
-        // The folder and its devices are seen only in the namespace, and vanish with it.
+        // The folder and its devices are seen only in the namespace, and vanish with it. The shell stays as its first
+        // process: the kernel forgets to kill a child with its parent once the child changes its user, as servers do.
         let process = Command::new("unshare")
             .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c"])
-            .arg(r#"mount --rbind /dev "$0/dev" && exec chroot "$0" "$@""#)
+            .arg(r#"mount --rbind /dev "$0/dev" && { chroot "$0" "$@" & wait $!; }"#)
             .arg(self.root())
             .arg(program)
             .args(options)

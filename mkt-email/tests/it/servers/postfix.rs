@@ -71,7 +71,7 @@ maillog_file_prefixes = /var
     );
     package.file("etc/postfix/access", &format!("/^{FULL}$/ 452 4.2.2 Mailbox full\n"));
     package.file("etc/postfix/mailboxes", &format!("/^(reader[0-9]+|full)@example\\.org$/ {MAILDIR}/\n"));
-    Some(package.start("/usr/lib/postfix/sbin/master", &["-i"], port).await)
+    Some(package.start("/usr/lib/postfix/sbin/master", &["-s"], port).await)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
