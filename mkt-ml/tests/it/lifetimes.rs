@@ -319,8 +319,7 @@ for _, row in load_cdnow_summary_data_with_monetary_value().iterrows():
     for (family, published) in published {
         let fit = Purchasing::fit(&customers, family, Unit::Week).unwrap();
         for (parameter, published) in fit.parameters().iter().zip(published) {
-            // lifetimes stops at its tolerance: β of Pareto/NBD is off by a hundredth of a percent, at a lower
-            // likelihood than ours.
+            // lifetimes stops at its tolerance; the farthest from its answer is β of Pareto/NBD, by 1.2e-4.
             assert!(
                 (parameter.value / published - 1.0).abs() < 1.5e-4,
                 "{family}: {parameter:?}, {published}"
