@@ -28,7 +28,7 @@ fn everybody_with_a_name_is_welcomed_once_and_the_others_are_set_aside() {
     assert_eq!(
         run.err.lines().collect::<Vec<_>>(),
         [
-            "welcome_email: quarantined: line 5: the address is not well-formed",
+            "welcome_email: quarantined: line 5: the address is not well-formed: no @",
             "welcome_email: quarantined: line 6: the template's subject needs prenom, which is missing (line 1)",
         ]
     );
@@ -215,7 +215,7 @@ fn what_is_wrong_is_told_in_one_sentence_before_anything_is_written() {
         (&["--provider", "brevo", "--base-url", "http://shop.example.org"], &keyed, "plain http is refused"),
         (&["--provider", "maildir", "--base-url", "https://x.example"], &no_keys, "--base-url is for brevo"),
         (&["--subscribers", "none.csv"], &no_keys, "cannot read none.csv"),
-        (&["--subscribers", "names.csv"], &no_keys, "cannot read names.csv: the header has no column email"),
+        (&["--subscribers", "names.csv"], &no_keys, "cannot read names.csv: the header has no column of addresses"),
         (&["--template", "none.html"], &no_keys, "cannot use the template none.html: No such file"),
         (&["--template", "bare.html"], &no_keys, "bare.html: it has no <title>, which is to be the subject"),
         (&["--template", "open.html"], &no_keys, "html does not compile (line 2)"),
@@ -254,5 +254,5 @@ fn a_template_of_ones_own_is_used_and_a_row_that_lacks_what_it_needs_is_set_asid
         mail.contains("Subject: Depuis le 2025-01-15") && mail.contains("From: \"La Boutique\""),
         "{mail}"
     );
-    assert!(mail.contains("&lt;b&gt;{{ site }}&lt;&#x2f;b&gt;"), "a value is text: {mail}");
+    assert!(mail.contains("&lt;b&gt;{{ site }}&lt;/b&gt;"), "a value is text: {mail}");
 }
