@@ -1,20 +1,19 @@
 //! Credits side by side, and paths as a flow.
 
-use mkt_connect::chart::{Flow, Format, Group, GroupedBars, Lang, Stream};
+use mkt_connect::chart::{Cell, Chart, Flow, Format, Group, GroupedBars, HeatMap, Lang, Stream};
 
 use crate::attribution::{CreditInterval, Credits, Paths};
 
 /// Channels at most.
 const CHANNELS: usize = 12;
-/// Models at most: so many colours can be told apart.
+/// Models side by side at most: so many colours can be told apart.
 const MODELS: usize = 6;
 
-/// What models credit channels with, side by side: the twelve channels with most conversions under any model, and the
-/// first six models. `intervals` are those of [`Bootstrap`](crate::attribution::Bootstrap), in the order of the models,
-/// or none.
+/// What models credit channels with: the twelve channels with most conversions under any model. Up to six models stand
+/// side by side as bars; more are the columns of a heat map, which draws no intervals. `intervals` are those of
+/// [`Bootstrap`](crate::attribution::Bootstrap), in the order of the models, or none.
 #[must_use]
-pub fn credits(answers: &[Credits], intervals: &[Vec<CreditInterval>], lang: Lang) -> GroupedBars {
-    let answers = answers.get(..MODELS).unwrap_or(answers);
+pub fn credits(answers: &[Credits], intervals: &[Vec<CreditInterval>], lang: Lang) -> Chart {
     let of = |answer: &Credits, channel: &str| answer.channel(channel).map(|credit| credit.conversions);
     let most = |channel: &str| answers.iter().filter_map(|answer| of(answer, channel)).fold(0.0, f64::max);
     let mut channels: Vec<(&str, f64)> = answers
@@ -45,18 +44,25 @@ pub fn credits(answers: &[Credits], intervals: &[Vec<CreditInterval>], lang: Lan
             &lang.pick(format!("; {CHANNELS} of {all} channels"), format!(" ; {CHANNELS} canaux sur {all}")),
         );
     }
+    let decimals = if conversions < 100.0 { Format::Decimal(1) } else { Format::Integer };
+    let title = lang.pick("Conversions by channel", "Conversions par canal");
+    let models = answers.iter().map(|answer| answer.model.name());
+    if answers.len() > MODELS {
+        let mut map = HeatMap::new(title, channels.iter().map(|(channel, _)| *channel), models)
+            .subtitle(subtitle)
+            .format(decimals)
+            .lang(lang);
+        for (row, (channel, _)) in channels.iter().enumerate() {
+            for (column, answer) in answers.iter().enumerate() {
+                map = map.cell(row, column, Cell { value: of(answer, channel), count: None });
+            }
+        }
+        return map.into();
+    }
     if !intervals.is_empty() {
         subtitle.push_str(lang.pick("; lines are 95 % intervals", " ; traits : intervalles à 95 %"));
     }
-    let decimals = if conversions < 100.0 { Format::Decimal(1) } else { Format::Integer };
-    GroupedBars::new(
-        lang.pick("Conversions by channel", "Conversions par canal"),
-        answers.iter().map(|a| a.model.name()),
-    )
-    .subtitle(subtitle)
-    .format(decimals)
-    .lang(lang)
-    .groups(groups)
+    GroupedBars::new(title, models).subtitle(subtitle).format(decimals).lang(lang).groups(groups).into()
 }
 
 /// Paths as a flow: their first `touches` channels (from 1 to 6), then how they ended. Paths that end before keep their

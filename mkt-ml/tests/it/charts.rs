@@ -51,6 +51,23 @@ fn credits_and_paths_are_drawn_with_all_names() {
 }
 
 #[test]
+fn more_models_than_colours_are_all_drawn() {
+    let mut paths = Paths::new();
+    paths.add(["search", "email"], Outcome::converted(3.0)).unwrap();
+    paths.add(["email"], Outcome::lost(2.0)).unwrap();
+    let orders = (1..=6).map(|order| Model::Markov { order });
+    let mut tally = Tally::of(orders.chain([Model::Last, Model::Shapley(Game::Conversions)])).unwrap();
+    tally.add(&paths).unwrap();
+    let answers = tally.credits().unwrap();
+    let svg = chart::credits(&answers, &[], Lang::En).svg();
+    assert_eq!(answers.len(), 8);
+    for name in ["last", "shapley", "search"] {
+        assert!(svg.lines().any(|line| line.trim() == name), "{name}");
+    }
+    keep("credits_of_eight_models.svg", &svg);
+}
+
+#[test]
 fn qini_deciles_and_return_curves_are_drawn_with_their_bands() {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
     let scores: Vec<f64> = (0..3000).map(|_| random.random()).collect();
