@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use mkt_email::template::Language;
 use mkt_email::{EmailAddress, Mailbox};
 use std::path::{Path, PathBuf};
@@ -80,8 +80,8 @@ pub(crate) struct Arguments {
     pub(crate) subscribers: PathBuf,
 
     /// Who sends the emails.
-    #[arg(long, value_enum, default_value_t = Provider::Maildir)]
-    pub(crate) provider: Provider,
+    #[arg(long, value_parser = ["brevo", "mailgun", "smtp", "maildir"], default_value = "maildir")]
+    pub(crate) provider: String,
 
     /// Another address of the provider's API. It must be https, except on this machine.
     #[arg(long, value_name = "URL")]
@@ -117,26 +117,6 @@ pub(crate) struct Arguments {
     pub(crate) json: bool,
 }
 
-/// Who sends emails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Provider {
-    Brevo,
-    Mailgun,
-    Smtp,
-    Maildir,
-}
-
-impl Provider {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Brevo => "brevo",
-            Self::Mailgun => "mailgun",
-            Self::Smtp => "smtp",
-            Self::Maildir => "maildir",
-        }
-    }
-}
-
 impl Arguments {
     /// The folder that the state is in.
     pub(crate) fn folder(&self) -> &Path {
@@ -155,7 +135,7 @@ impl Arguments {
         const NAME: &str = "La Maison du Thé";
         let address = |text: &str| text.parse::<EmailAddress>().ok();
         let named = |address| Mailbox::named(address, NAME).ok();
-        let domain = std::env::var("MAILGUN_DOMAIN").ok().filter(|_| self.provider == Provider::Mailgun);
+        let domain = std::env::var("MAILGUN_DOMAIN").ok().filter(|_| self.provider == "mailgun");
         self.from
             .clone()
             .or_else(|| named(address(&format!("bonjour@{}", domain?.trim()))?))

@@ -60,7 +60,7 @@ async fn send(arguments: &Arguments, mailing: &mut Mailing, stop: &Stop) -> Step
     let state = || format!("cannot use the state {}", arguments.state.display());
     let folder = arguments.folder();
     let provider =
-        provider::from_env(arguments.provider.name(), arguments.base_url.as_deref(), &folder.join("mails"))?;
+        provider::from_env(&arguments.provider, arguments.base_url.as_deref(), &folder.join("mails"))?;
     file::make_private_folder(folder).context(state)?;
     let outbox = Outbox::open(&arguments.state).await.context(state)?;
     let log = arguments.log();
