@@ -215,7 +215,11 @@ fn what_is_wrong_is_told_in_one_sentence_before_anything_is_written() {
         (&["--provider", "brevo", "--base-url", "http://shop.example.org"], &keyed, "plain http is refused"),
         (&["--provider", "maildir", "--base-url", "https://x.example"], &no_keys, "--base-url is for brevo"),
         (&["--subscribers", "none.csv"], &no_keys, "cannot read none.csv"),
-        (&["--subscribers", "names.csv"], &no_keys, "cannot read names.csv: the header has no column of addresses"),
+        (
+            &["--subscribers", "names.csv"],
+            &no_keys,
+            "cannot read names.csv: the header has no column of addresses",
+        ),
         (&["--template", "none.html"], &no_keys, "cannot use the template none.html: No such file"),
         (&["--template", "bare.html"], &no_keys, "bare.html: it has no <title>, which is to be the subject"),
         (&["--template", "open.html"], &no_keys, "html does not compile (line 2)"),
