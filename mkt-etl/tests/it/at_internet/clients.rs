@@ -23,7 +23,7 @@ async fn rows(fake: &FakeAtInternet, body: &Value) -> Vec<Value> {
     answer["DataFeed"]["Rows"].as_array().unwrap().clone()
 }
 
-fn body(columns: &str, period: Value) -> Value {
+fn body(columns: &str, period: &Value) -> Value {
     let columns: Vec<&str> = columns.split(',').collect();
     json!({"columns": columns, "space": {"s": [SITE.parse::<u64>().unwrap()]}, "period": {"p1": [period]},
            "sort": ["-m_visits"], "max-results": 10_000, "page-num": 1})
@@ -51,7 +51,7 @@ async fn the_five_bodies_of_a_singer_tap_are_answered() {
     ] {
         let columns = format!("m_visits,m_unique_visitors,m_bounces,m_time_spent_per_visits,{properties}");
         for filter in [json!({}), json!({"property": {"page_full_name": {"$lk": "shop"}}})] {
-            let mut body = body(&columns, days("2026-03-01", "2026-03-31"));
+            let mut body = body(&columns, &days("2026-03-01", "2026-03-31"));
             body["filter"] = filter;
             let rows = rows(&fake, &body).await;
             assert!(!rows.is_empty() && rows.iter().all(|row| row["m_time_spent_per_visits"].is_number()));
@@ -59,7 +59,7 @@ async fn the_five_bodies_of_a_singer_tap_are_answered() {
         }
     }
     // The site as a text is no site: nothing is left out without a word.
-    let mut wrong = body("m_visits", days("2026-03-01", "2026-03-01"));
+    let mut wrong = body("m_visits", &days("2026-03-01", "2026-03-01"));
     wrong["space"] = json!({"s": [SITE]});
     assert_eq!(ask(&fake, "getData", &wrong).await.0, 400);
 }
@@ -79,13 +79,13 @@ async fn a_relative_period_is_a_whole_unit_of_the_calendar() {
         ("M", 0, 15 * 60 + 1),
         ("Q", -1, 92 * 60 + 4),
     ] {
-        let body = body("m_visits", json!({"type": "R", "granularity": unit, "offset": offset}));
+        let body = body("m_visits", &json!({"type": "R", "granularity": unit, "offset": offset}));
         assert_eq!(visits(&rows(&fake, &body).await), [expected], "{unit} {offset}");
     }
     for (unit, text, expected) in
         [("M", "2026-10", 31 * 60 + 2), ("Q", "2026-03", 92 * 60 + 4), ("W", "2026-45", 7 * 60 + 1)]
     {
-        let body = body("m_visits", json!({"type": unit, "start": text, "end": text}));
+        let body = body("m_visits", &json!({"type": unit, "start": text, "end": text}));
         assert_eq!(visits(&rows(&fake, &body).await), [expected], "{unit} {text}");
     }
 }
@@ -94,7 +94,7 @@ async fn a_relative_period_is_a_whole_unit_of_the_calendar() {
 async fn a_second_period_stands_beside_the_first() {
     let fake = FakeAtInternet::start().await.unwrap();
     fake.add_late(FakeAtInternet::SPACE, "2026-03-21".parse().unwrap(), 5);
-    let mut body = body("p1.m_visits,p2.m_visits", days("2026-03-28", "2026-03-28"));
+    let mut body = body("p1.m_visits,p2.m_visits", &days("2026-03-28", "2026-03-28"));
     body["period"]["p2"] = json!([days("2026-03-21", "2026-03-21")]);
     body["sort"] = json!(["-p1.m_visits"]);
     assert_eq!(rows(&fake, &body).await, [json!({"p1.m_visits": 60, "p2.m_visits": 65})]);
@@ -105,7 +105,7 @@ async fn a_second_period_stands_beside_the_first() {
 #[tokio::test]
 async fn rows_without_a_property_are_left_out_on_request() {
     let fake = FakeAtInternet::start().await.unwrap();
-    let mut body = body("src,m_visits", days("2026-03-28", "2026-03-28"));
+    let mut body = body("src,m_visits", &days("2026-03-28", "2026-03-28"));
     let all = rows(&fake, &body).await;
     body["options"] = json!({"ignore_null_properties": true});
     let named = rows(&fake, &body).await;
@@ -118,7 +118,7 @@ async fn rows_without_a_property_are_left_out_on_request() {
 async fn an_evolution_has_its_order_in_its_top_and_no_other() {
     let fake = FakeAtInternet::start().await.unwrap();
     fake.add_late(FakeAtInternet::SPACE, "2026-03-28".parse().unwrap(), 5);
-    let mut body = body("page,m_visits", days("2026-03-27", "2026-04-02"));
+    let mut body = body("page,m_visits", &days("2026-03-27", "2026-04-02"));
     body["evo"] = json!({"granularity": "D", "top": {"max-results": 2, "page-num": 1, "sort": ["-m_visits"],
         "filter": {"property": {"page_chapter1": {"$eq": "shop"}}}}});
     // "Don't forget to remove the sort object if you have an evolution object."
@@ -145,7 +145,7 @@ async fn an_evolution_has_its_order_in_its_top_and_no_other() {
 #[tokio::test]
 async fn a_segment_takes_the_visits_that_it_describes() {
     let fake = FakeAtInternet::start().await.unwrap();
-    let mut body = body("device_type,m_visits", days("2026-03-28", "2026-03-28"));
+    let mut body = body("device_type,m_visits", &days("2026-03-28", "2026-03-28"));
     let all = rows(&fake, &body).await;
     let of = |rows: &[Value]| rows.iter().find(|row| row["device_type"] == "Desktop").cloned();
     let filter = json!({"device_type": {"$eq": "Desktop"}});
