@@ -6,7 +6,7 @@
 //! | [`Answer`] | what an example prints at its end: text or one line of JSON, with its exit code |
 //! | [`Context`] | says what was being done when an error came |
 //! | [`progress`] | bars on standard error, only when it is a terminal |
-//! | [`file`] | files that are written whole or not at all, and folders for their owner only |
+//! | [`mod@file`] | files that are written whole or not at all, and folders for their owner only |
 //! | [`option`] | values of options: a day, a zone, a language, a delimiter |
 //! | [`table`] | the options with which a file is read into a frame |
 //! | [`mailing`] | one email to everybody in a file of sign-ups, counted to the last row |

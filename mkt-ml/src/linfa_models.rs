@@ -1,4 +1,4 @@
-//! linfa-logistic and linfa-trees behind [`Classifier`](crate::Classifier), to compare with or to use instead.
+//! linfa-logistic and linfa-trees behind [`Classifier`], to compare with or to use instead.
 //!
 //! Fitted models are copied into plain numbers, so that they can be saved and scored like the others. The
 //! tree's leaves only know a label in linfa; their probabilities are counted here on the training rows.

@@ -201,7 +201,7 @@ impl CsvBuilder {
         self
     }
 
-    /// Checks the settings. No file is opened: see [`check`](AnalyticsSource::check).
+    /// Checks the settings. No file is opened: see [`AnalyticsSource::check`](crate::source::AnalyticsSource::check).
     ///
     /// # Errors
     /// `Config`: no file, an invalid name of the site, an invalid time format, or a key that is not 1 to 200 letters, digits, `.`, `_`, `-` or `/`.

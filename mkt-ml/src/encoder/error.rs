@@ -36,7 +36,7 @@ pub enum EncodeError {
         /// The kind now.
         found: ColumnKind,
     },
-    /// A category that training did not show, under [`Unseen::Refuse`].
+    /// A category that training did not show, under `Unseen::Refuse`.
     #[error("column `{column}` holds `{level}` in row {row}, which no training row had")]
     UnseenLevel {
         /// The column.

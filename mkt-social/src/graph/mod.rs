@@ -3,7 +3,7 @@
 //! - **One invalid metric does not fail a read.** Meta refuses a whole call for one retired metric. The metrics are a
 //!   catalogue with dates ([`CATALOGUE`]). A metric that is refused all the same is found by bisection: if one post refuses
 //!   it, it is missing for that post ([`Missing::Blank`]); if three posts of a product refuse it and none answers it, it is
-//!   retired for that product ([`Missing::Deprecated`]). Both are reported in [`PostPage::notes`].
+//!   retired for that product ([`Missing::Deprecated`]). Both are reported in `PostPage::notes`.
 //! - **One failing post does not fail a read.** If Meta does not answer for the insights of a post in three tries, with
 //!   pauses, they are missing for that post, with a note; three such posts in a row end the read as `Unavailable`.
 //! - **Few calls.** The posts of a page come with their insights, a hundred per call. Instagram's insights are requested in
