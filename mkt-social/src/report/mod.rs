@@ -13,7 +13,7 @@
 //! let read = Csv::from_bytes(file, "2026-04-01T00:00:00Z".parse().unwrap()).read_sheet(&Request::all()).await?;
 //! let question = Question::new(chrono_tz::Europe::Paris, Outcome::EngagementByReach);
 //! let report = Report::of(&read, &question);
-//! assert!(report.text(Lang::En).contains("Engagement rate by reach: 8.00 % mean of ratios"));
+//! assert!(report.text(Lang::En).contains("Engagement rate by reach: 8.00% mean of ratios"));
 //! assert!(report.page(Lang::Fr).render().starts_with("<!doctype html>"));
 //! # Ok(())
 //! # }
