@@ -232,8 +232,10 @@ packages() { # what crates.io would get: each crate holds its README, its licenc
         --no-verify --allow-dirty
     local crate file
     for crate in $crates; do
+        # Into a file first: `grep -q` leaves at its first hit, and tar would then fail at the closed pipe.
+        tar -tzf "$target/package/$crate-"*.crate >"$work/packaged"
         for file in README.md LICENSE-MIT LICENSE-APACHE src/lib.rs; do
-            tar -tzf "$target/package/$crate-"*.crate | grep -q "/$file\$" || { echo "$crate lacks $file"; return 1; }
+            grep -q "/$file\$" "$work/packaged" || { echo "$crate lacks $file"; return 1; }
         done
         ls -l "$target/package/$crate-"*.crate | awk '{ print $5, "bytes", $9 }' | sed 's#[^ ]*/##'
     done
