@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// 128 bits of SHA-256 over length-prefixed parts: no two lists of parts give the same input.
-fn digest(domain: &str, parts: &[&[u8]]) -> u128 {
+pub(crate) fn digest(domain: &str, parts: &[&[u8]]) -> u128 {
     let mut hash = Sha256::new();
     for part in std::iter::once(domain.as_bytes()).chain(parts.iter().copied()) {
         hash.update((part.len() as u64).to_be_bytes());

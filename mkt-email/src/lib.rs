@@ -12,6 +12,7 @@
 //! | [`Template`], [`template`] | minijinja templates, strict and escaped; built-in welcome and cart emails in French and English |
 //! | [`Subscribers`], [`subscribers`] | reads people from a CSV file, one row at a time; bad rows are quarantined with their line |
 //! | [`unsubscribe`] | signed one-click unsubscribe links (RFC 8058) |
+//! | [`event`] | what became of emails: one vocabulary for every vendor, bounces and links |
 //! | `Outbox`, `outbox` | a durable queue in SQLite (feature `sqlite`) or PostgreSQL (feature `postgres`), with consent and suppressions |
 //! | `testing` | the conformance suite for providers, and fakes of vendors (feature `testing`) |
 //!
@@ -89,6 +90,7 @@
 
 #[cfg(feature = "http")]
 mod brevo;
+pub mod event;
 mod id;
 mod maildir;
 #[cfg(feature = "http")]

@@ -20,6 +20,8 @@ pub struct Erased {
     pub cancelled: u64,
     /// Suppressions that lost their address and stay in force.
     pub suppressions: u64,
+    /// Events that lost address, reason, link and payload.
+    pub events: u64,
 }
 
 /// Removes a person from every table; see [`Outbox::erase`](crate::Outbox::erase).
@@ -84,7 +86,21 @@ pub(super) async fn erase(store: &Store, address: &EmailAddress, now: DateTime<U
             values![&key],
         )
         .await?;
+    let events = tx
+        .run(
+            "UPDATE mail_events SET recipient = NULL, reason = NULL, url = NULL, raw = NULL
+              WHERE address_key = $1
+                AND (recipient IS NOT NULL OR reason IS NOT NULL OR url IS NOT NULL OR raw IS NOT NULL)",
+            values![&key],
+        )
+        .await?;
+    tx.run(
+        "INSERT INTO mail_erasures (address_key, at) VALUES ($1, $2)
+         ON CONFLICT (address_key) DO UPDATE SET at = excluded.at",
+        values![&key, millis(now)],
+    )
+    .await?;
     tx.commit().await?;
     store.scrub().await?;
-    Ok(Erased { emails, cancelled, suppressions })
+    Ok(Erased { emails, cancelled, suppressions, events })
 }

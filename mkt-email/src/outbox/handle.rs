@@ -4,12 +4,14 @@ use super::campaign;
 use super::consent::{self, Consent};
 use super::enqueue::{self, Enqueued, NewEmail};
 use super::erasure::{self, Erased};
+use super::events::{self, EventPage, Recorded, SuppressionPolicy};
 use super::options::{RunOptions, RunReport};
 use super::reading::{self, Counts, DryRun};
 use super::store::{self, Store};
 use super::suppression::{self, Suppression, SuppressionScope};
 use super::suppression_csv::{self, SuppressionImport, Suppressions};
 use super::{SERVICE, worker};
+use crate::event::EmailEvent;
 use crate::unsubscribe::UnsubscribeClaim;
 use crate::{Clock, EmailAddress, EmailProvider};
 use chrono::{DateTime, Utc};
@@ -200,8 +202,9 @@ impl Outbox {
     }
 
     /// Adds suppressions, all or none. When this returns, no worker claims an email that they forbid, and one that was
-    /// claimed is not marked for sending, in any process. A call that was marked before completes. The first reason of a
-    /// person and scope is kept.
+    /// claimed is not marked for sending, in any process. A call that was marked before completes. Of two records for
+    /// one person and scope a reason other than an unsubscription is kept, of two unsubscriptions the later, of two
+    /// others the earlier.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`].
@@ -217,7 +220,7 @@ impl Outbox {
     /// # Errors
     /// [`ErrorKind::Storage`].
     pub async fn unsubscribe(&self, claim: &UnsubscribeClaim, at: DateTime<Utc>) -> Result<()> {
-        suppression::unsubscribe(&self.store, claim, at).await
+        events::unsubscribe(&self.store, claim, at).await
     }
 
     /// Removes a suppression. Returns whether there was one. Emails that it stopped stay stopped.
@@ -261,6 +264,46 @@ impl Outbox {
     /// erasing again repeats the step.
     pub async fn erase(&self, address: &EmailAddress, now: DateTime<Utc>) -> Result<Erased> {
         erasure::erase(&self.store, address, now).await
+    }
+}
+
+/// # Events
+impl Outbox {
+    /// Records events, all or none, each once: by its [id](EmailEvent::id). In the same transaction a hard bounce and a
+    /// complaint suppress the recipient for every email, an unsubscription for what it covers, and soft bounces by the
+    /// default [`SuppressionPolicy`]. When this returns, all of it survives a crash, and no email that is forbidden now
+    /// is marked for sending. In whatever order and however often events are recorded, the outcome is the same. Returns
+    /// one answer per event, in order.
+    ///
+    /// An event of a person who was [erased](Self::erase), and is in no email since, is kept without address, reason,
+    /// link and payload.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`].
+    pub async fn record_events(&self, events: &[EmailEvent], now: DateTime<Utc>) -> Result<Vec<Recorded>> {
+        self.record_events_with(events, now, &SuppressionPolicy::default()).await
+    }
+
+    /// As [`record_events`](Self::record_events), with a policy for soft bounces.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`].
+    pub async fn record_events_with(
+        &self,
+        events: &[EmailEvent],
+        now: DateTime<Utc>,
+        policy: &SuppressionPolicy,
+    ) -> Result<Vec<Recorded>> {
+        events::record(&self.store, events, now, policy).await
+    }
+
+    /// The events that were recorded after a place (0: from the first), at most 10 000 at a time, in the order in which
+    /// they were committed: who goes on from [`EventPage::next`] misses none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`].
+    pub async fn events_after(&self, place: i64, limit: usize) -> Result<EventPage> {
+        events::page(&self.store, place, limit).await
     }
 }
 

@@ -30,6 +30,7 @@
 //! | `handle` | [`Outbox`](crate::Outbox): every public method, each one call into a part |
 //! | `worker` | the run: finds due emails, commits each step, makes the calls |
 //! | `enqueue`, `campaign`, `consent`, `suppression`, `suppression_csv`, `erasure` | what senders and recipients ask for |
+//! | `events` | what became of emails: stored once each, with the suppressions that follow |
 //! | `reading` | counts, dry run, send log: nothing is changed |
 //! | `recovery` | dead workers, lost answers |
 //! | `queue`, `record`, `account` | rows of emails, recorded outcomes, pauses and budgets of accounts |
@@ -44,6 +45,7 @@ mod campaign;
 mod consent;
 pub(crate) mod enqueue;
 mod erasure;
+mod events;
 mod gate;
 pub(crate) mod handle;
 pub(crate) mod options;
@@ -61,6 +63,7 @@ pub use account::Budget;
 pub use consent::{Consent, ConsentScope};
 pub use enqueue::Purpose;
 pub use erasure::Erased;
+pub use events::{EventPage, Recorded, StoredEvent, SuppressionPolicy};
 pub use options::Interruption;
 pub use reading::DryRun;
 use state::State;

@@ -1,11 +1,11 @@
 //! Suppressions: who must not be sent what, with reason, source and date. The decision is made in `gate`.
 
-use super::store::{Access, Rows, Store, values};
+use super::store::{Access, Rows, Store, Tx, values};
 use super::{millis, storable};
 use crate::EmailAddress;
-use crate::unsubscribe::UnsubscribeClaim;
 use chrono::{DateTime, Utc};
 use mkt_connect::Result;
+use std::collections::{BTreeMap, HashSet};
 
 /// What a suppression covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub enum SuppressionReason {
     Unsubscribed,
     /// The address does not exist.
     HardBounce,
+    /// Emails to the address kept coming back, more often than the policy allows.
+    SoftBounce,
     /// The person reported spam.
     Complaint,
     /// Decided by the sender.
@@ -50,6 +52,7 @@ impl SuppressionReason {
         match self {
             Self::Unsubscribed => "unsubscribed",
             Self::HardBounce => "hard_bounce",
+            Self::SoftBounce => "soft_bounce",
             Self::Complaint => "complaint",
             Self::Manual => "manual",
         }
@@ -60,9 +63,10 @@ impl std::str::FromStr for SuppressionReason {
     type Err = ();
 
     fn from_str(text: &str) -> std::result::Result<Self, ()> {
-        const ALL: [SuppressionReason; 4] = [
+        const ALL: [SuppressionReason; 5] = [
             SuppressionReason::Unsubscribed,
             SuppressionReason::HardBounce,
+            SuppressionReason::SoftBounce,
             SuppressionReason::Complaint,
             SuppressionReason::Manual,
         ];
@@ -110,7 +114,7 @@ impl Suppression {
 }
 
 /// A suppression as stored.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Clone)]
 pub(super) struct StoredSuppression {
     pub(super) address_key: String,
     pub(super) scope: &'static str,
@@ -145,65 +149,122 @@ pub(super) async fn add(store: &Store, suppressions: &[Suppression]) -> Result<u
     add_stored(store, &rows).await
 }
 
-/// Adds the suppression of a verified unsubscribe link. The link holds the key of the address, not the address.
-pub(super) async fn unsubscribe(store: &Store, claim: &UnsubscribeClaim, at: DateTime<Utc>) -> Result<()> {
-    let scope = SuppressionScope::from(claim.scope().clone());
-    let (scope, list) = scope.columns();
-    let row = StoredSuppression {
-        address_key: claim.address_key(),
-        scope,
-        list: storable(list),
-        address: None,
-        reason: SuppressionReason::Unsubscribed.as_str(),
-        source: storable(&format!("link in a mail of {}", claim.campaign())),
-        at: millis(at),
-        expires_at: None,
-    };
-    add_stored(store, &[row]).await.map(|_| ())
-}
-
 /// As [`add`], for rows as stored.
 pub(super) async fn add_stored(store: &Store, rows: &[StoredSuppression]) -> Result<u64> {
     let mut tx = store.begin("suppress", Access::Alone).await?;
     let before = tx.all(COUNT, values![]).await?;
-    for chunk in rows.chunks(500) {
-        // A statement cannot change a row twice on PostgreSQL: repeated entries are merged.
-        let mut distinct = std::collections::BTreeMap::new();
-        for row in chunk {
-            distinct
-                .entry((&row.address_key, row.scope, &row.list))
-                .and_modify(|(_, expires_at): &mut (&StoredSuppression, Option<i64>)| {
-                    *expires_at = expires_at.zip(row.expires_at).map(|(a, b)| a.max(b));
-                })
-                .or_insert((row, row.expires_at));
+    insert(&mut tx, rows).await?;
+    let after = tx.all(COUNT, values![]).await?;
+    tx.commit().await?;
+    let count = |rows: &[super::store::Row]| rows.first().map_or(Ok(0), |row| row.number("count"));
+    Ok(u64::try_from(count(&after)? - count(&before)?).unwrap_or(0))
+}
+
+/// Which of these keys of addresses belong to people who were erased and are in no email since.
+pub(super) async fn erased(tx: &mut Tx, keys: Vec<String>) -> Result<HashSet<String>> {
+    let mut erased = HashSet::new();
+    for keys in keys.chunks(500) {
+        let rows = tx
+            .all(
+                "SELECT g.address_key FROM mail_erasures AS g
+                  WHERE g.address_key IN (SELECT value FROM json_each($1))
+                    AND NOT EXISTS (SELECT 1 FROM mail_outbox AS o
+                                     WHERE o.address_key = g.address_key AND o.recipient <> '')",
+                values![keys.to_vec()],
+            )
+            .await?;
+        for row in &rows {
+            erased.insert(row.text("address_key")?.to_owned());
         }
-        let each = || distinct.values();
+    }
+    Ok(erased)
+}
+
+impl StoredSuppression {
+    /// Combines two records of one person and scope. What is combined does not depend on the order: a reason other than
+    /// an unsubscription counts before one, of two unsubscriptions the later, of two others the earlier. The later end
+    /// wins: a permanent suppression is not shortened by a temporary one.
+    fn combine(&mut self, other: &Self) {
+        let unsubscribed = SuppressionReason::Unsubscribed.as_str();
+        let replaced = match (self.reason == unsubscribed, other.reason == unsubscribed) {
+            (true, false) => true,
+            (false, true) => false,
+            (true, true) => other.at > self.at || (other.at == self.at && other.source < self.source),
+            (false, false) => (other.at, other.reason, &other.source) < (self.at, self.reason, &self.source),
+        };
+        let expires_at = self.expires_at.zip(other.expires_at).map(|(a, b)| a.max(b));
+        let address = self.address.take().or_else(|| other.address.clone());
+        if replaced {
+            (self.reason, self.at) = (other.reason, other.at);
+            self.source.clone_from(&other.source);
+        }
+        (self.expires_at, self.address) = (expires_at, address);
+    }
+}
+
+/// Inserts suppressions, or combines them with those that are there.
+pub(super) async fn insert(tx: &mut Tx, rows: &[StoredSuppression]) -> Result<()> {
+    // `combine` in SQL.
+    macro_rules! replaced {
+        ($column:literal) => {
+            concat!(
+                $column,
+                " = CASE WHEN CASE
+                    WHEN (mail_suppressions.reason = 'unsubscribed') <> (excluded.reason = 'unsubscribed')
+                        THEN mail_suppressions.reason = 'unsubscribed'
+                    WHEN excluded.reason = 'unsubscribed'
+                        THEN excluded.at > mail_suppressions.at
+                             OR (excluded.at = mail_suppressions.at AND excluded.source < mail_suppressions.source)
+                    ELSE (excluded.at, excluded.reason, excluded.source)
+                         < (mail_suppressions.at, mail_suppressions.reason, mail_suppressions.source)
+                    END THEN excluded.",
+                $column,
+                " ELSE mail_suppressions.",
+                $column,
+                " END, "
+            )
+        };
+    }
+    // A statement cannot change a row twice on PostgreSQL: repeated entries are combined first.
+    let mut distinct: BTreeMap<(&str, &str, &str), StoredSuppression> = BTreeMap::new();
+    for row in rows {
+        distinct
+            .entry((&row.address_key, row.scope, &row.list))
+            .and_modify(|known| known.combine(row))
+            .or_insert_with(|| row.clone());
+    }
+    let erased = erased(tx, distinct.keys().map(|(key, _, _)| (*key).to_owned()).collect()).await?;
+    let distinct: Vec<StoredSuppression> = distinct.into_values().collect();
+    for chunk in distinct.chunks(500) {
+        let each = || chunk.iter();
         let new = Rows::default()
-            .text(each().map(|(row, _)| row.address_key.clone()))
-            .text(each().map(|(row, _)| row.scope.to_owned()))
-            .text(each().map(|(row, _)| row.list.clone()))
-            .maybe_text(each().map(|(row, _)| row.address.clone()))
-            .text(each().map(|(row, _)| row.reason.to_owned()))
-            .text(each().map(|(row, _)| row.source.clone()))
-            .number(each().map(|(row, _)| row.at))
-            .maybe_number(each().map(|(_, ends)| *ends));
-        // The later end wins: a permanent suppression is not shortened by a temporary one.
+            .text(each().map(|row| row.address_key.clone()))
+            .text(each().map(|row| row.scope.to_owned()))
+            .text(each().map(|row| row.list.clone()))
+            .maybe_text(each().map(|row| row.address.clone().filter(|_| !erased.contains(&row.address_key))))
+            .text(each().map(|row| row.reason.to_owned()))
+            .text(each().map(|row| row.source.clone()))
+            .number(each().map(|row| row.at))
+            .maybe_number(each().map(|row| row.expires_at));
         tx.run_rows(
-            "INSERT INTO mail_suppressions (address_key, scope, list, address, reason, source, at, expires_at)
-             SELECT * FROM ({rows}) AS j WHERE true
-             ON CONFLICT (address_key, scope, list) DO UPDATE SET expires_at =
-                CASE WHEN mail_suppressions.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
+            concat!(
+                "INSERT INTO mail_suppressions (address_key, scope, list, address, reason, source, at, expires_at)
+                 SELECT * FROM ({rows}) AS j WHERE true
+                 ON CONFLICT (address_key, scope, list) DO UPDATE SET ",
+                replaced!("reason"),
+                replaced!("at"),
+                replaced!("source"),
+                "address = coalesce(mail_suppressions.address, excluded.address),
+                 expires_at = CASE WHEN mail_suppressions.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
                      WHEN mail_suppressions.expires_at > excluded.expires_at THEN mail_suppressions.expires_at
-                     ELSE excluded.expires_at END",
+                     ELSE excluded.expires_at END"
+            ),
             values![],
             new,
         )
         .await?;
     }
-    let after = tx.all(COUNT, values![]).await?;
-    tx.commit().await?;
-    let count = |rows: &[super::store::Row]| rows.first().map_or(Ok(0), |row| row.number("count"));
-    Ok(u64::try_from(count(&after)? - count(&before)?).unwrap_or(0))
+    Ok(())
 }
 
 /// Removes a suppression; returns whether there was one.

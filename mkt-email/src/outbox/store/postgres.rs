@@ -8,8 +8,10 @@ use mkt_connect::{Error, Result};
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Transaction};
 
-const STEPS: [Step; 1] =
-    [Step { version: 1, description: "outbox", sql: include_str!("../schema/postgres_1.sql") }];
+const STEPS: [Step; 2] = [
+    Step { version: 1, description: "outbox", sql: include_str!("../schema/postgres_1.sql") },
+    Step { version: 2, description: "events", sql: include_str!("../schema/postgres_2.sql") },
+];
 
 /// What follows a lock must see what was committed before it was taken, whatever the server's default isolation.
 ///
@@ -104,7 +106,7 @@ impl Server {
 
     /// Removes earlier versions of rows, outside of a transaction. Without the right to, the next autovacuum does it.
     pub(super) async fn scrub(&self) -> Result<()> {
-        for table in ["mail_outbox", "mail_messages", "mail_suppressions", "mail_blobs"] {
+        for table in ["mail_outbox", "mail_messages", "mail_suppressions", "mail_blobs", "mail_events"] {
             let text = AssertSqlSafe(format!("VACUUM {table}"));
             sqlx::query(text).execute(&self.pool).await.map_err(|cause| failed("scrub", &cause))?;
         }

@@ -5,6 +5,7 @@ mod budgets;
 mod campaigns;
 mod consent;
 mod erasure;
+mod events;
 mod files;
 mod groups;
 mod losses;
