@@ -101,6 +101,16 @@ impl IdempotencyKey {
         Self::from_hash(digest("mkt-email group", &[&bytes]))
     }
 
+    /// The key as bytes.
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The key of these bytes.
+    pub(crate) fn of_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let hex: String = text.chars().filter(|c| *c != '-').collect();
         let value = u128::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 32).map(Self)?;

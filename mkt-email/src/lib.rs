@@ -11,6 +11,7 @@
 //! | [`Message`], [`message`] | a rendered email; header types that make header injection impossible |
 //! | [`Template`], [`template`] | minijinja templates, strict and escaped; built-in welcome and cart emails in French and English |
 //! | [`Subscribers`], [`subscribers`] | reads people from a CSV file, one row at a time; bad rows are quarantined with their line |
+//! | [`bounce`] | reads bounces, complaints and unsubscriptions that arrive by email; IMAP with feature `imap` |
 //! | [`unsubscribe`] | signed one-click unsubscribe links (RFC 8058) |
 //! | [`event`] | what became of emails: one vocabulary for every vendor, bounces and links |
 //! | `Outbox`, `outbox` | a durable queue in SQLite (feature `sqlite`) or PostgreSQL (feature `postgres`), with consent and suppressions |
@@ -88,6 +89,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod bounce;
 #[cfg(feature = "http")]
 mod brevo;
 pub mod event;
@@ -106,6 +108,8 @@ pub mod subscribers;
 pub mod template;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(any(feature = "smtp", feature = "imap"))]
+mod tls;
 pub mod unsubscribe;
 #[cfg(feature = "http")]
 mod vendor;

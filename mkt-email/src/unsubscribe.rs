@@ -284,6 +284,20 @@ impl UnsubscribeKeys {
         })
     }
 
+    /// Adds the `mailto:` form to a link: an email to `address` whose subject is `unsubscribe` and the signed token of the
+    /// claim. [`FeedbackReader`](crate::bounce) acts upon it; the sender's address proves nothing and is not looked at.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub fn with_mailto(
+        &self,
+        link: ListUnsubscribe,
+        address: EmailAddress,
+        claim: &UnsubscribeClaim,
+    ) -> Result<ListUnsubscribe> {
+        Ok(link.with_mailto_subject(address, format!("unsubscribe {}", self.token(claim)?)))
+    }
+
     /// What a token claims, if one of the keys has signed it. The comparison takes the same time wherever the first
     /// difference is; nothing of an unsigned token is interpreted.
     ///

@@ -88,6 +88,9 @@ pub struct ListUnsubscribe {
     link: Url,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mailto: Option<EmailAddress>,
+    /// The subject that mail programs fill in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mailto_subject: Option<String>,
 }
 
 impl ListUnsubscribe {
@@ -103,16 +106,22 @@ impl ListUnsubscribe {
             return Err(MessageError::Syntax { part });
         }
         match link.as_str().len() {
-            0..=900 => Ok(Self { link, mailto: None }),
+            0..=900 => Ok(Self { link, mailto: None, mailto_subject: None }),
             got => Err(MessageError::TooLong { part, max: 900, got }),
         }
     }
 
-    /// Adds an address that also accepts unsubscriptions.
+    /// Adds an address that also accepts unsubscriptions. Nothing in such an email proves who sent it:
+    /// [`UnsubscribeKeys::with_mailto`](crate::unsubscribe::UnsubscribeKeys::with_mailto) adds a signed one.
     #[must_use]
     pub fn with_mailto(mut self, address: EmailAddress) -> Self {
         self.mailto = Some(address);
         self
+    }
+
+    /// Adds an address, and the subject of the emails to it: letters, digits, `-`, `_` and blanks.
+    pub(crate) fn with_mailto_subject(self, address: EmailAddress, subject: String) -> Self {
+        Self { mailto_subject: Some(subject), ..self.with_mailto(address) }
     }
 
     /// The link, as it was given.
@@ -125,7 +134,11 @@ impl ListUnsubscribe {
     #[must_use]
     pub fn header_value(&self) -> String {
         match &self.mailto {
-            Some(address) => format!("<{}>, <mailto:{}>", self.link, address.as_str()),
+            Some(address) => {
+                let subject = self.mailto_subject.as_ref();
+                let subject = subject.map(|text| format!("?subject={}", text.replace(' ', "%20")));
+                format!("<{}>, <mailto:{}{}>", self.link, address.as_str(), subject.unwrap_or_default())
+            }
             None => format!("<{}>", self.link),
         }
     }

@@ -5,6 +5,7 @@ use super::pool::{Pool, Wear};
 use super::settings::{Security, Settings, Timeouts, is_loopback, tls};
 use super::{Inner, SERVICE, Smtp};
 use crate::EmailAddress;
+use crate::bounce::ReturnPathKeys;
 use crate::id::IdempotencyKey;
 use crate::message::Feature;
 use crate::provider::{Capabilities, Idempotency};
@@ -27,6 +28,7 @@ pub struct SmtpBuilder {
     trusted: Option<Vec<u8>>,
     hello_name: Option<String>,
     bounces_to: Option<EmailAddress>,
+    return_paths: Option<ReturnPathKeys>,
     labels_in_headers: bool,
     connections: usize,
     mails_per_call: usize,
@@ -46,6 +48,7 @@ impl SmtpBuilder {
             trusted: None,
             hello_name: None,
             bounces_to: None,
+            return_paths: None,
             labels_in_headers: false,
             connections: 4,
             mails_per_call: 1,
@@ -152,6 +155,13 @@ impl SmtpBuilder {
         self
     }
 
+    /// Signs the envelope sender of each attempt (VERP): its bounce leads to it whatever the receiving server returns of
+    /// the email, and no other bounce does. Counts before [`bounces_to`](Self::bounces_to). Default: off.
+    pub fn signed_return_paths(mut self, keys: ReturnPathKeys) -> Self {
+        self.return_paths = Some(keys);
+        self
+    }
+
     /// Writes tags and metadata as `X-Mkt-Tag` and `X-Mkt-Meta-*` headers, **which recipients can read**. Default: messages
     /// with tags or metadata are rejected, since SMTP has no other place for them.
     pub fn labels_in_headers(mut self) -> Self {
@@ -240,6 +250,7 @@ impl SmtpBuilder {
             credentials: self.credentials,
             hello_name: self.hello_name,
             bounces_to: self.bounces_to,
+            return_paths: self.return_paths,
             labels_in_headers: self.labels_in_headers,
             timeouts: self.timeouts,
         };

@@ -155,7 +155,9 @@ impl Smtp {
                 return Ok(Outcome::Rejected { reason: RejectReason::Other, detail });
             }
         };
-        let sender = settings.bounces_to.as_ref().unwrap_or(&message.from().address).as_str();
+        let signed = settings.return_paths.as_ref().map(|keys| keys.path(email.key));
+        let unsigned = settings.bounces_to.as_ref().unwrap_or(&message.from().address).as_str();
+        let sender = signed.as_deref().unwrap_or(unsigned);
         let parcel = Parcel { message, sender, bytes: &bytes, id: message.message_id(email.key), at };
         let mut kept = match hand.take() {
             Some(connection) if pool.is_worn(&connection) => {

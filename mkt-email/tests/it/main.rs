@@ -10,6 +10,7 @@
 )]
 
 mod bad_input;
+mod bounces;
 mod conformance;
 mod crash;
 mod engines;

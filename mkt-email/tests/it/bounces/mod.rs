@@ -1,0 +1,12 @@
+//! Bounces, complaints and unsubscriptions that arrive by email.
+
+mod forms;
+mod hostile;
+mod servers;
+mod sources;
+
+/// The bounces that Postfix 3.7, Exim 4.96 and OpenSMTPD 6.8 wrote.
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/cases/dsn/{name}.eml", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(path).unwrap()
+}
