@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`parse`] | the pure parser: one message in, a [`ParsedMessage`] out |
 //! | [`FeedbackSource`] | a mailbox: [`MaildirSource`], [`MboxSource`], [`SingleSource`] (standard input), `ImapSource` (feature `imap`) |
+//! | `FeedbackReader` | reads a mailbox into an outbox: matches, records, suppresses, marks |
 //! | [`ReturnPathKeys`] | signed return paths (VERP) |
 //!
 //! # What is recognised
@@ -26,6 +27,8 @@ mod delivery_status;
 mod feedback;
 mod parse;
 mod prose;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod reader;
 mod return_path;
 mod source;
 mod structure;
@@ -33,6 +36,8 @@ mod structure;
 pub use code::{BounceClass, StatusCode};
 pub use feedback::{Feedback, ParsedMessage, RecipientReport, References, Unrecognised};
 pub use parse::parse;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use reader::{FeedbackReader, FeedbackReport};
 pub use return_path::ReturnPathKeys;
 pub use source::{FeedbackSource, MaildirSource, Mark, MboxSource, RawMessage, SingleSource};
 #[cfg(feature = "imap")]

@@ -91,7 +91,9 @@ fn add_answered(part: &Part<'_>, references: &mut References) {
 /// The traces of the original email in its returned headers.
 fn original_headers(bytes: &[u8], references: &mut References) {
     let bytes = &bytes[..bytes.len().min(MAX_HEADERS)];
-    let Some(original) = Part::read(bytes) else { return };
+    // Headers alone may end without a line end, where the parser does not see their last value.
+    let ended = [bytes, b"\n\n"].concat();
+    let Some(original) = Part::read(&ended) else { return };
     original.headers("Message-ID").for_each(|id| references.add_message_id(id));
     original.headers("Return-Path").for_each(|path| references.add_return_path(path));
 }

@@ -7,15 +7,18 @@ use super::erasure::{self, Erased};
 use super::events::{self, EventPage, Recorded, SuppressionPolicy};
 use super::options::{RunOptions, RunReport};
 use super::reading::{self, Counts, DryRun};
+use super::sent::{self, SentEmail};
 use super::store::{self, Store};
 use super::suppression::{self, Suppression, SuppressionScope};
 use super::suppression_csv::{self, SuppressionImport, Suppressions};
 use super::{SERVICE, worker};
 use crate::event::EmailEvent;
+use crate::id::IdempotencyKey;
 use crate::unsubscribe::UnsubscribeClaim;
 use crate::{Clock, EmailAddress, EmailProvider};
 use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -295,6 +298,14 @@ impl Outbox {
         policy: &SuppressionPolicy,
     ) -> Result<Vec<Recorded>> {
         events::record(&self.store, events, now, policy).await
+    }
+
+    /// The emails that these attempts carried.
+    pub(crate) async fn sent_emails(
+        &self,
+        attempts: Vec<IdempotencyKey>,
+    ) -> Result<HashMap<IdempotencyKey, SentEmail>> {
+        sent::find(&self.store, attempts).await
     }
 
     /// The events that were recorded after a place (0: from the first), at most 10 000 at a time, in the order in which

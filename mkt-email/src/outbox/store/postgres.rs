@@ -8,9 +8,10 @@ use mkt_connect::{Error, Result};
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Transaction};
 
-const STEPS: [Step; 2] = [
+const STEPS: [Step; 3] = [
     Step { version: 1, description: "outbox", sql: include_str!("../schema/postgres_1.sql") },
     Step { version: 2, description: "events", sql: include_str!("../schema/postgres_2.sql") },
+    Step { version: 3, description: "sent emails", sql: include_str!("../schema/postgres_3.sql") },
 ];
 
 /// What follows a lock must see what was committed before it was taken, whatever the server's default isolation.

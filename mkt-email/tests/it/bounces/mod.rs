@@ -2,6 +2,7 @@
 
 mod forms;
 mod hostile;
+mod reading;
 mod servers;
 mod sources;
 

@@ -12,9 +12,10 @@ fn only_report(name: &str, id: &str) -> RecipientReport {
     report
 }
 
-/// File, Message-ID of the returned email, recipient, class, enhanced code, reply code: written down by hand from what
+/// File, `Message-ID` of the returned email, recipient, class, enhanced code, reply code: written down by hand from what
 /// each server was told by the other side.
-const BOUNCES: [(&str, &str, &str, BounceClass, &str, Option<u16>); 13] = {
+type Expected = (&'static str, &'static str, &'static str, BounceClass, &'static str, Option<u16>);
+const BOUNCES: [Expected; 13] = {
     use BounceClass::{Blocked, Hard, Soft};
     const PRODUCT: &str = "c8cb8a79-6cd0-8462-88a3-04f3fe744c5a@mkt.test";
     [
