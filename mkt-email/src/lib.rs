@@ -12,9 +12,10 @@
 //! | [`Template`], [`template`] | minijinja templates, strict and escaped; built-in welcome and cart emails in French and English |
 //! | [`Subscribers`], [`subscribers`] | reads people from a CSV file, one row at a time; bad rows are quarantined with their line |
 //! | [`bounce`] | reads bounces, complaints and unsubscriptions that arrive by email; IMAP with feature `imap` |
-//! | [`unsubscribe`] | signed one-click unsubscribe links (RFC 8058) |
+//! | [`unsubscribe`], [`confirm`] | signed one-click unsubscribe links (RFC 8058), confirmation links (double opt-in) |
 //! | [`event`] | what became of emails: one vocabulary for every vendor, bounces and links |
 //! | `Outbox`, `outbox` | a durable queue in SQLite (feature `sqlite`) or PostgreSQL (feature `postgres`), with consent and suppressions |
+//! | `webhook` | receives webhooks of Brevo and Mailgun, unsubscribe and confirmation links (feature `webhook`) |
 //! | `testing` | the conformance suite for providers, and fakes of vendors (feature `testing`) |
 //!
 //! # Guarantees
@@ -92,6 +93,7 @@
 pub mod bounce;
 #[cfg(feature = "http")]
 mod brevo;
+pub mod confirm;
 pub mod event;
 mod id;
 mod maildir;
@@ -102,6 +104,7 @@ pub mod message;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod outbox;
 pub mod provider;
+mod signing;
 #[cfg(feature = "smtp")]
 mod smtp;
 pub mod subscribers;
@@ -113,6 +116,8 @@ mod tls;
 pub mod unsubscribe;
 #[cfg(feature = "http")]
 mod vendor;
+#[cfg(all(feature = "webhook", any(feature = "sqlite", feature = "postgres")))]
+pub mod webhook;
 
 /// For implementors of [`EmailProvider`]: `#[mkt_email::async_trait]` on the `impl` block.
 pub use async_trait::async_trait;

@@ -13,12 +13,9 @@
 
 use crate::EmailAddress;
 use crate::message::ListUnsubscribe;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::signing::{DIGEST, Keys, MAX_NAME, name, push_name};
 use chrono::{DateTime, Utc};
-use hmac::{Hmac, Mac};
 use mkt_connect::{Error, ErrorKind, Result, Secret};
-use sha2::Sha256;
 use std::fmt;
 use url::Url;
 
@@ -26,12 +23,6 @@ const SERVICE: &str = "unsubscribe";
 /// The name of the query parameter that carries the token.
 const PARAMETER: &str = "u";
 const VERSION: u8 = 1;
-/// What Standard Webhooks asks of a secret, and more than anybody guesses.
-const MIN_SECRET: usize = 24;
-const MAX_KEYS: usize = 8;
-/// Names of lists and campaigns: two of them, in base64, leave room in a link of 900 bytes.
-const MAX_NAME: usize = 150;
-const DIGEST: usize = 32;
 /// The longest token that is looked at: version, person, expiry, two names, signature, in base64.
 const MAX_TOKEN: usize = (1 + DIGEST + 8 + 2 * (1 + MAX_NAME) + 1 + DIGEST).div_ceil(3) * 4;
 
@@ -125,15 +116,8 @@ impl UnsubscribeClaim {
         payload.extend(self.person);
         payload.extend(self.expires_at.map_or(i64::MAX, |at| at.timestamp()).to_be_bytes());
         payload.push(kind);
-        for name in [list, &self.campaign] {
-            match u8::try_from(name.len()).ok().filter(|length| usize::from(*length) <= MAX_NAME) {
-                Some(length) => payload.push(length),
-                None => {
-                    let detail = format!("the name of a list or campaign is longer than {MAX_NAME} bytes");
-                    return Err(Error::new(ErrorKind::Input, SERVICE, "sign").with_detail(detail));
-                }
-            }
-            payload.extend(name.as_bytes());
+        for name in [list, self.campaign.as_str()] {
+            push_name(SERVICE, &mut payload, name)?;
         }
         Ok(payload)
     }
@@ -162,12 +146,6 @@ impl UnsubscribeClaim {
             expires_at,
         })
     }
-}
-
-fn name(bytes: &[u8]) -> Option<(String, &[u8])> {
-    let (&length, rest) = bytes.split_first()?;
-    let (name, rest) = rest.split_at_checked(usize::from(length))?;
-    Some((String::from_utf8(name.to_vec()).ok()?, rest))
 }
 
 impl fmt::Debug for UnsubscribeClaim {
@@ -211,13 +189,11 @@ pub enum UnsubscribeRefusal {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct UnsubscribeKeys {
-    keys: Vec<Hmac<Sha256>>,
-}
+pub struct UnsubscribeKeys(Keys);
 
 impl fmt::Debug for UnsubscribeKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UnsubscribeKeys({})", self.keys.len())
+        write!(f, "UnsubscribeKeys({})", self.0.len())
     }
 }
 
@@ -227,27 +203,16 @@ impl UnsubscribeKeys {
     /// # Errors
     /// [`ErrorKind::Config`] for a secret of fewer than 24 bytes.
     pub fn new(secret: &Secret) -> Result<Self> {
-        Self { keys: Vec::new() }.accepting(secret)
+        // Nothing else that is ever signed with the same secret can be taken for a link.
+        Ok(Self(Keys::new(SERVICE, b"mkt-email unsubscribe\0").accepting(secret)?))
     }
 
     /// Accepts links signed with an earlier key too.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a secret of fewer than 24 bytes, or a ninth key.
-    pub fn accepting(mut self, former: &Secret) -> Result<Self> {
-        let refused = |detail| Error::new(ErrorKind::Config, SERVICE, "take a key").with_detail(detail);
-        if former.expose().len() < MIN_SECRET {
-            return Err(refused("the secret has fewer than 24 bytes"));
-        }
-        if self.keys.len() == MAX_KEYS {
-            return Err(refused("there are eight keys already"));
-        }
-        let key = <Hmac<Sha256> as Mac>::new_from_slice(former.expose().as_bytes());
-        let mut key = key.map_err(|_| refused("the secret cannot be a key"))?;
-        // Nothing else that is ever signed with the same secret can be taken for a link.
-        key.update(b"mkt-email unsubscribe\0");
-        self.keys.push(key);
-        Ok(self)
+    pub fn accepting(self, former: &Secret) -> Result<Self> {
+        Ok(Self(self.0.accepting(former)?))
     }
 
     /// The token for a claim: URL-safe base64. The same claim has the same token.
@@ -255,12 +220,7 @@ impl UnsubscribeKeys {
     /// # Errors
     /// [`ErrorKind::Input`] when the name of the list or the campaign is longer than 150 bytes.
     pub fn token(&self, claim: &UnsubscribeClaim) -> Result<String> {
-        let mut bytes = claim.payload()?;
-        let key = self.keys.first().cloned();
-        let mut mac = key.ok_or_else(|| Error::new(ErrorKind::Config, SERVICE, "sign"))?;
-        mac.update(&bytes);
-        bytes.extend(mac.finalize().into_bytes());
-        Ok(URL_SAFE_NO_PAD.encode(bytes))
+        self.0.token(claim.payload()?)
     }
 
     /// The link for a claim, ready for [`MessageBuilder::list_unsubscribe`](crate::MessageBuilder::list_unsubscribe):
@@ -304,20 +264,8 @@ impl UnsubscribeKeys {
     /// # Errors
     /// [`UnsubscribeRefusal`].
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<UnsubscribeClaim, UnsubscribeRefusal> {
-        if token.len() > MAX_TOKEN {
-            return Err(UnsubscribeRefusal::Forged);
-        }
-        // The decoder takes each text for one sequence of bytes only: no padding, no stray bits at the end.
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| UnsubscribeRefusal::Forged)?;
-        let (payload, signature) = bytes.split_last_chunk::<DIGEST>().ok_or(UnsubscribeRefusal::Forged)?;
-        // All keys are tried, so that the time does not tell which one fits.
-        let signed = self.keys.iter().fold(false, |signed, key| {
-            let mut mac = key.clone();
-            mac.update(payload);
-            mac.verify_slice(signature).is_ok() | signed
-        });
-        let claim =
-            UnsubscribeClaim::of_payload(payload).filter(|_| signed).ok_or(UnsubscribeRefusal::Forged)?;
+        let payload = self.0.payload(token, MAX_TOKEN).ok_or(UnsubscribeRefusal::Forged)?;
+        let claim = UnsubscribeClaim::of_payload(&payload).ok_or(UnsubscribeRefusal::Forged)?;
         match claim.expires_at {
             Some(end) if end <= now => Err(UnsubscribeRefusal::Expired),
             _ => Ok(claim),

@@ -8,10 +8,17 @@
 //!
 //! `Outbox::record_events` keeps events and applies what follows from them.
 
+mod brevo;
 mod email_event;
 mod id;
 mod kind;
+mod mailgun;
+mod reading;
 
 pub use email_event::EmailEvent;
 pub use id::EventId;
 pub use kind::{EventKind, OpenedBy};
+#[cfg(feature = "webhook")]
+pub(crate) use mailgun::read as read_mailgun_value;
+#[cfg(feature = "webhook")]
+pub(crate) use mailgun::read_fields as read_mailgun_fields;

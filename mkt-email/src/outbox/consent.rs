@@ -3,7 +3,9 @@
 use super::store::{Access, Rows, Store, values};
 use super::{millis, storable};
 use crate::EmailAddress;
-use chrono::{DateTime, Utc};
+use crate::confirm::ConfirmClaim;
+use crate::unsubscribe::UnsubscribeScope;
+use chrono::{DateTime, SecondsFormat, Utc};
 use mkt_connect::Result;
 
 /// What a consent covers.
@@ -51,6 +53,30 @@ impl Consent {
         self.scope = ConsentScope::List(list.into());
         self
     }
+}
+
+/// Records the consent that a person gave by a verified link; returns whether it was new. A link counts once: after a
+/// later unsubscription its repetition changes nothing.
+pub(super) async fn confirm(store: &Store, claim: &ConfirmClaim, at: DateTime<Utc>) -> Result<bool> {
+    let (scope, list) = match claim.scope() {
+        UnsubscribeScope::Marketing => ("marketing", String::new()),
+        UnsubscribeScope::List(list) => ("list", storable(list)),
+    };
+    let requested = claim.requested_at().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let source = storable(&format!("double opt-in, asked for through {} at {requested}", claim.source()));
+    let mut tx = store.begin("record consent", Access::Alone).await?;
+    let added = tx
+        .run(
+            "INSERT INTO mail_consents (address_key, scope, list, granted, at, source, confirmed)
+             SELECT $1, $2, $3, 1, $4, $5, 1
+              WHERE NOT EXISTS (SELECT 1 FROM mail_consents AS c
+                                 WHERE c.address_key = $1 AND c.scope = $2 AND c.list = $3 AND c.confirmed = 1
+                                   AND c.source = $5)",
+            values![claim.address_key(), scope, list, millis(at), source],
+        )
+        .await?;
+    tx.commit().await?;
+    Ok(added > 0)
 }
 
 /// Adds records of consent, all or none; returns how many were new.

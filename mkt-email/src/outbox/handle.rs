@@ -12,6 +12,7 @@ use super::store::{self, Store};
 use super::suppression::{self, Suppression, SuppressionScope};
 use super::suppression_csv::{self, SuppressionImport, Suppressions};
 use super::{SERVICE, worker};
+use crate::confirm::ConfirmClaim;
 use crate::event::EmailEvent;
 use crate::id::IdempotencyKey;
 use crate::unsubscribe::UnsubscribeClaim;
@@ -204,6 +205,16 @@ impl Outbox {
         consent::record(&self.store, consents).await
     }
 
+    /// Records the consent of a confirmation link that [`ConfirmKeys`](crate::confirm::ConfirmKeys) has verified (double
+    /// opt-in). It ends an earlier unsubscription of its scope, and for its list one from all marketing email; it ends no
+    /// bounce, complaint or suppression by the sender. A link counts once. Returns whether it was new.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`].
+    pub async fn confirm(&self, claim: &ConfirmClaim, at: DateTime<Utc>) -> Result<bool> {
+        consent::confirm(&self.store, claim, at).await
+    }
+
     /// Adds suppressions, all or none. When this returns, no worker claims an email that they forbid, and one that was
     /// claimed is not marked for sending, in any process. A call that was marked before completes. Of two records for
     /// one person and scope a reason other than an unsubscription is kept, of two unsubscriptions the later, of two
@@ -315,6 +326,25 @@ impl Outbox {
     /// [`ErrorKind::Storage`].
     pub async fn events_after(&self, place: i64, limit: usize) -> Result<EventPage> {
         events::page(&self.store, place, limit).await
+    }
+}
+
+#[cfg(feature = "webhook")]
+impl Outbox {
+    /// Records what calls of webhooks brought.
+    pub(crate) async fn receive(
+        &self,
+        deliveries: &[super::Delivery],
+        now: DateTime<Utc>,
+        policy: &SuppressionPolicy,
+        clean: Option<DateTime<Utc>>,
+    ) -> Result<Vec<super::Received>> {
+        events::receive(&self.store, deliveries, now, policy, clean).await
+    }
+
+    /// Reads one row: whether the outbox answers.
+    pub(crate) async fn check(&self) -> Result<()> {
+        self.store.one("check", "SELECT outbox_id FROM mail_identity", Vec::new()).await.map(|_| ())
     }
 }
 

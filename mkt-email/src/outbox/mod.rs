@@ -64,6 +64,8 @@ pub use account::Budget;
 pub use consent::{Consent, ConsentScope};
 pub use enqueue::Purpose;
 pub use erasure::Erased;
+#[cfg(feature = "webhook")]
+pub(crate) use events::{Delivery, Received, UsedToken};
 pub use events::{EventPage, Recorded, StoredEvent, SuppressionPolicy};
 pub use options::Interruption;
 pub use reading::DryRun;

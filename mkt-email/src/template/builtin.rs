@@ -1,4 +1,5 @@
-//! The built-in templates, in French and English: the welcome email, and the first reminder of an abandoned cart.
+//! The built-in templates, in French and English: the request to confirm a subscription, the welcome email, and the first
+//! reminder of an abandoned cart.
 
 use super::{Template, TemplateError};
 use mkt_connect::{Currency, Money};
@@ -58,6 +59,15 @@ pub struct Welcome {
     pub link: String,
 }
 
+/// The values of the confirmation templates.
+#[derive(Clone, Serialize)]
+pub struct Confirmation {
+    /// The shop's or site's name.
+    pub site: String,
+    /// The link of [`ConfirmKeys::link`](crate::confirm::ConfirmKeys::link).
+    pub link: String,
+}
+
 /// The largest number of products in a reminder.
 pub const MAX_ITEMS: usize = 6;
 
@@ -105,6 +115,7 @@ macro_rules! hide_in_debug {
 }
 
 hide_in_debug!(Welcome);
+hide_in_debug!(Confirmation);
 hide_in_debug!(CartRelaunch);
 
 impl Template {
@@ -123,6 +134,26 @@ impl Template {
                 "Welcome, {{ prenom }}!",
                 include_str!("../../templates/welcome.en.html"),
                 Some(include_str!("../../templates/welcome.en.txt")),
+            ),
+        }
+    }
+
+    /// The email that asks a person to confirm their subscription (double opt-in); rendered with [`Confirmation`]. Send it
+    /// as transactional email: there is no consent yet.
+    ///
+    /// # Errors
+    /// None: the templates are compiled by a test.
+    pub fn confirmation(language: Language) -> Result<Self, TemplateError> {
+        match language {
+            Language::French => Self::new(
+                "Confirmez votre inscription à {{ site }}",
+                include_str!("../../templates/confirmation.fr.html"),
+                Some(include_str!("../../templates/confirmation.fr.txt")),
+            ),
+            Language::English => Self::new(
+                "Confirm your subscription to {{ site }}",
+                include_str!("../../templates/confirmation.en.html"),
+                Some(include_str!("../../templates/confirmation.en.txt")),
             ),
         }
     }

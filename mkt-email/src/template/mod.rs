@@ -17,6 +17,6 @@ mod mjml;
 #[cfg(feature = "css-inline")]
 mod style;
 
-pub use builtin::{CartItem, CartRelaunch, Language, MAX_ITEMS, Welcome, format_money};
+pub use builtin::{CartItem, CartRelaunch, Confirmation, Language, MAX_ITEMS, Welcome, format_money};
 pub(crate) use engine::Template;
 pub use engine::{Rendered, TemplateError};

@@ -27,3 +27,5 @@ mod subscribers;
 mod templates;
 mod unsubscribe;
 mod vendors;
+#[cfg(all(feature = "webhook", feature = "sqlite"))]
+mod webhook;

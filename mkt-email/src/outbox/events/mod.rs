@@ -2,10 +2,16 @@
 
 mod page;
 mod policy;
+#[cfg(feature = "webhook")]
+mod receive;
 mod record;
 
 pub(super) use page::page;
 pub use page::{EventPage, StoredEvent};
 pub use policy::SuppressionPolicy;
+#[cfg(feature = "webhook")]
+pub(super) use receive::receive;
+#[cfg(feature = "webhook")]
+pub(crate) use receive::{Delivery, Received, UsedToken};
 pub use record::Recorded;
 pub(super) use record::{record, unsubscribe};
