@@ -61,6 +61,7 @@ mod channel;
 pub mod chart;
 #[cfg(feature = "clock")]
 pub mod clock;
+mod currency;
 mod error;
 mod markup;
 mod money;
@@ -79,7 +80,8 @@ pub mod testing;
 
 pub use campaign::{CampaignTags, campaign_id};
 pub use channel::{Channel, UnknownChannel};
+pub use currency::Currency;
 pub use error::{Delivery, Error, ErrorKind, Result, sentence};
-pub use money::{Currency, Money, MoneyError};
+pub use money::{Money, MoneyError};
 pub use secret::Secret;
 pub use stop::Stop;

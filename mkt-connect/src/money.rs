@@ -1,68 +1,9 @@
 //! Amounts with their currency. Never a float; two currencies are never added.
 
+use crate::Currency;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::str::FromStr;
-
-/// An ISO 4217 currency code: three upper-case letters.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Currency([u8; 3]);
-
-impl Currency {
-    /// The euro.
-    pub const EUR: Self = Self(*b"EUR");
-    /// The dollar of the United States.
-    pub const USD: Self = Self(*b"USD");
-    /// The pound sterling.
-    pub const GBP: Self = Self(*b"GBP");
-
-    /// The three letters.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("XXX")
-    }
-}
-
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Debug for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Currency {
-    type Err = MoneyError;
-
-    fn from_str(text: &str) -> Result<Self, MoneyError> {
-        match text.trim().as_bytes() {
-            &[a, b, c] if [a, b, c].iter().all(u8::is_ascii_alphabetic) => {
-                Ok(Self([a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()]))
-            }
-            _ => Err(MoneyError::Currency(text.chars().take(12).collect())),
-        }
-    }
-}
-
-impl TryFrom<String> for Currency {
-    type Error = MoneyError;
-
-    fn try_from(text: String) -> Result<Self, MoneyError> {
-        text.parse()
-    }
-}
-
-impl From<Currency> for String {
-    fn from(currency: Currency) -> Self {
-        currency.as_str().to_owned()
-    }
-}
 
 /// An amount of one currency, exact.
 ///
@@ -86,7 +27,7 @@ pub struct Money {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MoneyError {
-    /// Not three letters.
+    /// No code of ISO 4217.
     #[error("{0:?} is not an ISO 4217 currency code")]
     Currency(String),
     /// Not a decimal number.
@@ -234,13 +175,5 @@ mod tests {
     fn an_amount_is_printed_rounded_not_cut_off() {
         assert_eq!(eur("10.938969").to_string(), "10.94 EUR");
         assert_eq!(eur("7").to_string(), "7.00 EUR");
-    }
-
-    #[test]
-    fn a_currency_is_three_letters() {
-        assert_eq!("eur".parse::<Currency>(), Ok(Currency::EUR));
-        for bad in ["", "EU", "EURO", "€", "E1R"] {
-            assert!(bad.parse::<Currency>().is_err(), "{bad}");
-        }
     }
 }
