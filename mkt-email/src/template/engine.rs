@@ -1,5 +1,6 @@
 //! Compiling and rendering templates with minijinja.
 
+use super::guard;
 use super::limits::{self, MAX_INDENT};
 use super::links;
 #[cfg(feature = "mjml")]
@@ -136,8 +137,8 @@ impl Template {
     /// Compiles a template of a subject, an HTML body and, optionally, a plain text.
     ///
     /// # Errors
-    /// [`TemplateError::Syntax`], also beyond the limits of a source: 500 000 bytes per part, 2 000 bytes per expression, 100
-    /// `elif` branches; and if the compiler panics.
+    /// [`TemplateError::Syntax`], also beyond the limits of a source: 500 000 bytes per part, 2 000 bytes and 200 operators per
+    /// expression, 100 `elif` branches, factors up to 10 000, no recursive loop; and if the compiler panics.
     pub fn new(subject: &str, html: &str, text: Option<&str>) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -147,6 +148,7 @@ impl Template {
         environment
             .set_auto_escape_callback(|name| if name == HTML { AutoEscape::Html } else { AutoEscape::None });
         environment.set_formatter(write_value);
+        guard::install(&mut environment);
         environment.add_filter("indent", indent);
         environment.add_filter("safe_url", |link: &str| links::safe(link).map(String::from));
         environment.add_filter("tag", |link: &str| links::safe(link).map(String::from));
@@ -155,7 +157,12 @@ impl Template {
             if let Some((line, reason)) = limits::exceeded(source) {
                 return Err(TemplateError::Syntax { part, line, reason });
             }
-            let compiled = limits::caught(|| environment.add_template_owned(part, source.to_owned()));
+            let guarded = guard::guarded(source).map_err(|(byte, what)| TemplateError::Syntax {
+                part,
+                line: limits::line_of(source, byte),
+                reason: format!("{what}, which templates of emails do not have"),
+            })?;
+            let compiled = limits::caught(|| environment.add_template_owned(part, guarded));
             let compiled = compiled.ok_or_else(|| TemplateError::Syntax {
                 part,
                 line: 0,
@@ -221,6 +228,10 @@ impl Template {
     }
 
     /// Renders the email of one recipient.
+    ///
+    /// Sizes are bounded while they are computed: 2 MB a part, and 128 KB or 20 000 items for a value that gets a name in the
+    /// template (`set`, `for`, `with`). Not bounded is a single expression, which can make some hundred copies of the largest
+    /// value, and a text that is multiplied by a number of the context (at most 100 MB).
     ///
     /// # Errors
     /// [`TemplateError`]; it concerns this recipient only.
@@ -304,6 +315,11 @@ fn write_value(
     state: &mut State<'_, '_>,
     value: &Value,
 ) -> Result<(), minijinja::Error> {
+    match value.as_str() {
+        Some(text) => guard::count_written(state, text.len())?,
+        // A list is written as text, which may be many times what it holds in memory.
+        None => guard::count_written(state, guard::measured(value)?)?,
+    }
     let text = value.as_str().filter(|_| !value.is_safe() && matches!(state.auto_escape(), AutoEscape::Html));
     let Some(text) = text else { return escape_formatter(out, state, value) };
     let mut rest = text;
@@ -344,6 +360,7 @@ fn indent(
             "an indentation is too wide",
         ));
     }
+    guard::within(text.len().saturating_add(text.lines().count().saturating_mul(width)))?;
     let indented = text.lines().enumerate().map(|(number, line)| {
         let wanted = if number == 0 { first } else { blank || !line.is_empty() };
         format!("{}{line}", " ".repeat(if wanted { width } else { 0 }))

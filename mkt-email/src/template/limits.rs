@@ -3,6 +3,8 @@
 //! The parsers below (minijinja 3, mrml 6, css-inline 0.23) recurse over long chains of operators, `elif` branches and nested
 //! elements, and a stack overflow ends the process: nothing can catch it. What these limits allow stays far below it.
 
+use super::tags::{Tag, Tags};
+
 /// Largest source of one part in bytes; readers clip emails at a fifth of it.
 pub(super) const MAX_SOURCE: usize = 500_000;
 /// Largest `{{ … }}` or `{% … %}` in bytes.
@@ -11,8 +13,9 @@ const MAX_TAG: usize = 2_000;
 const MAX_OPERATORS: usize = 200;
 /// Most `elif` branches of one part: each is nested in the one before.
 const MAX_BRANCHES: usize = 100;
-/// Digits of a number next to a multiplication: `{{ "x" * 100000 }}` would be repeated before its size is known.
-const MAX_FACTOR_DIGITS: usize = 4;
+/// Largest product of the numbers of an expression that multiplies: `{{ "x" * 100000 }}` would be repeated before its size is
+/// known.
+const MAX_FACTOR: f64 = 10_000.0;
 /// Widest indentation of the filter `indent`, in spaces.
 pub(super) const MAX_INDENT: usize = 100;
 /// Deepest nesting of elements.
@@ -21,13 +24,12 @@ pub(super) const MAX_DEPTH: usize = 100;
 
 /// The first limit that a source exceeds: line and reason.
 pub(super) fn exceeded(source: &str) -> Option<(usize, String)> {
-    let at = |byte: usize| 1 + source.get(..byte).map_or(0, |before| before.matches('\n').count());
+    let at = |byte: usize| line_of(source, byte);
     if source.len() > MAX_SOURCE {
         return Some((0, format!("{} bytes, at most {MAX_SOURCE}", source.len())));
     }
     let mut branches = 0;
-    let tags = Tags { source, from: 0 };
-    for (start, tag) in tags {
+    for Tag { start, text: tag, .. } in Tags::of(source) {
         if tag.len() > MAX_TAG {
             return Some((at(start), format!("an expression of {} bytes, at most {MAX_TAG}", tag.len())));
         }
@@ -38,11 +40,16 @@ pub(super) fn exceeded(source: &str) -> Option<(usize, String)> {
         if branches > MAX_BRANCHES {
             return Some((at(start), format!("more than {MAX_BRANCHES} elif branches")));
         }
-        if tag.contains('*') && longest_number(tag) > MAX_FACTOR_DIGITS {
-            return Some((at(start), "a multiplication by a number of more than four digits".to_owned()));
+        if tag.contains('*') && product(tag) > MAX_FACTOR {
+            return Some((at(start), "a multiplication by more than 10 000".to_owned()));
         }
     }
     None
+}
+
+/// The line of a byte, from 1.
+pub(super) fn line_of(source: &str, byte: usize) -> usize {
+    1 + source.get(..byte).map_or(0, |before| before.matches('\n').count())
 }
 
 /// The operators of an expression, those inside of strings included.
@@ -53,45 +60,13 @@ fn operators(tag: &str) -> usize {
     tag.chars().filter(|c| SIGNS.contains(*c)).count() + words.filter(|word| WORDS.contains(word)).count()
 }
 
-fn longest_number(tag: &str) -> usize {
-    tag.split(|c: char| !c.is_ascii_digit() && c != '_').map(str::len).max().unwrap_or(0)
-}
-
-/// The expressions and statements of a source: the byte at which each begins, and its text.
-struct Tags<'a> {
-    source: &'a str,
-    from: usize,
-}
-
-impl<'a> Iterator for Tags<'a> {
-    type Item = (usize, &'a str);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.source.as_bytes();
-        let mut start = self.from;
-        let close = loop {
-            match bytes.get(start..start + 2)? {
-                b"{{" => break b'}',
-                b"{%" => break b'%',
-                _ => start += 1,
-            }
-        };
-        // A closing sign inside of a string is not the end.
-        let (mut at, mut quote) = (start + 2, None);
-        while let Some(&byte) = bytes.get(at) {
-            match quote {
-                Some(_) if byte == b'\\' => at += 1,
-                Some(open) if byte == open => quote = None,
-                Some(_) => {}
-                None if matches!(byte, b'"' | b'\'') => quote = Some(byte),
-                None if byte == close && bytes.get(at + 1) == Some(&b'}') => break,
-                None => {}
-            }
-            at += 1;
-        }
-        self.from = at.min(bytes.len());
-        Some((start, self.source.get(start + 2..self.from).unwrap_or_default()))
-    }
+/// The product of the numbers in an expression that are larger than one, those in strings included.
+fn product(tag: &str) -> f64 {
+    let numbers = tag.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
+    let numbers = numbers.filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    // What does not read as a number here may still be one: hexadecimal, with underscores.
+    let values = numbers.map(|word| word.trim_end_matches('.').parse::<f64>().unwrap_or(f64::INFINITY));
+    values.filter(|value| *value > 1.0).product()
 }
 
 /// Elements whose end tag may be left out or that have none: they do not nest in themselves.
@@ -149,7 +124,13 @@ mod tests {
         assert!(exceeded(&hidden).is_some());
         let branches = format!("{{% if a %}}{}{{% endif %}}", "{% elif b %}".repeat(101));
         assert!(exceeded(&branches).is_some_and(|(_, reason)| reason.contains("elif")));
-        assert!(exceeded("{{ 'x' * 100000 }}").is_some() && exceeded("{{ price * 9999 }}").is_none());
+        for large in ["{{ 'x' * 100000 }}", "{{ x * 999 * 999 }}", "{{ x * 1_000_000 }}", "{{ x * 0xfffff }}"]
+        {
+            assert!(exceeded(large).is_some(), "{large}");
+        }
+        for small in ["{{ price * 9999 }}", "{{ (price * 1.2 * 100) | round(2) }}", "{{ p1 * p2 * 100 }}"] {
+            assert_eq!(exceeded(small), None, "{small}");
+        }
         assert!(exceeded(&"x".repeat(MAX_SOURCE + 1)).is_some());
         for fine in ["", "{", "{{", "{{ a", "{{ 'a", "{% if a %}{{ b }}{% endif %}", "été {{ prenom }} €"]
         {

@@ -14,6 +14,7 @@ mod bounces;
 mod conformance;
 mod crash;
 mod engines;
+mod growth;
 mod help;
 mod hostile_headers;
 mod mime;
@@ -24,6 +25,7 @@ mod servers;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod subscribers;
+mod template_sizes;
 mod templates;
 mod unsubscribe;
 mod vendors;

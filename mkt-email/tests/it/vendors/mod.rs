@@ -4,6 +4,7 @@ mod brevo;
 mod mailgun;
 mod outbox;
 mod secrets;
+mod servers;
 
 use crate::help::{noon, reader};
 use mkt_email::message::{Attachment, ListUnsubscribe, VendorTemplate};
