@@ -8,6 +8,7 @@ mod arguments;
 use arguments::Arguments;
 use chrono::Utc;
 use clap::Parser;
+use mkt_connect::ErrorKind;
 use mkt_connect::chart::{Lang, Page};
 use mkt_examples::{Answer, Program, Step, file, progress, warehouse, wrapped};
 use mkt_warehouse::report::{Report, Scope, Settings, days_held, site_zone, sites};
@@ -80,7 +81,12 @@ async fn scope(warehouse: &dyn Warehouse, arguments: &Arguments) -> Step<Scope> 
     }
     let zone = match arguments.zone {
         Some(zone) => zone,
-        None => site_zone(warehouse, site).await?.unwrap_or(chrono_tz::UTC),
+        None => match site_zone(warehouse, site).await {
+            Err(error) if error.kind() == ErrorKind::Input => {
+                return Err(format!("{}; say --zone", mkt_connect::sentence(&error)).into());
+            }
+            found => found?.unwrap_or(chrono_tz::UTC),
+        },
     };
     let held = match (arguments.from, arguments.to) {
         (Some(from), Some(to)) => Some((from, to)),

@@ -25,7 +25,8 @@ pub async fn sites<W: Warehouse + ?Sized>(warehouse: &W) -> Result<Vec<String>> 
 /// The zone of a site, or of all sites where they share one; `None` where they differ or none is known.
 ///
 /// # Errors
-/// Of [`Warehouse::query`].
+/// `Input` where that is an offset that no zone of the tz database keeps (`UTC+03:30`): reports cut days and hours in a named
+/// zone, so the caller names one. And those of [`Warehouse::query`].
 pub async fn site_zone<W: Warehouse + ?Sized>(warehouse: &W, site: Option<&str>) -> Result<Option<Tz>> {
     let query = Query::new("select distinct zone from sites where site = coalesce(:1, site)")
         .bind(text(site))
@@ -33,7 +34,14 @@ pub async fn site_zone<W: Warehouse + ?Sized>(warehouse: &W, site: Option<&str>)
     let zones = warehouse.query(&query).await?;
     let zone: Option<String> =
         if zones.rows() == 1 { Some(zones.read(0, "zone").map_err(unreadable)?) } else { None };
-    Ok(zone.and_then(|zone| zone.parse().ok()))
+    let read = |zone: String| {
+        zone.parse().map_err(|_| {
+            Error::new(ErrorKind::Input, "report", "choose a zone").with_detail(format!(
+                "the site keeps the zone {zone:?}: expected a name of the tz database; choose a zone for the report"
+            ))
+        })
+    };
+    zone.map(read).transpose()
 }
 
 /// The first and the last day, in a zone, with a session or an event of a site, or of all.

@@ -34,3 +34,4 @@ mod sql;
 mod sqlite;
 #[cfg(feature = "postgres")]
 mod stopped;
+mod zones;
