@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use mkt_connect::Currency;
 use mkt_etl::at_internet::{Name, NameMap, PastedReport, QueryError, Report};
 use mkt_etl::{Again, Window};
@@ -12,7 +12,7 @@ use mkt_warehouse::model::MetricKind;
 /// Brings a report of AT Internet / Piano Analytics into a warehouse, day by day.
 ///
 /// Each day is a slice: counted, read whole, compared with the vendor's own totals, and loaded in one transaction. A second
-/// run changes nothing. The key comes from AT_INTERNET_KEY (access key, _, secret key).
+/// run changes nothing. The key comes from AT_INTERNET_KEY (access key, _, secret key); it travels in a header.
 #[derive(Debug, Parser)]
 #[command(
     name = "at_internet_etl",
@@ -41,9 +41,15 @@ EXAMPLES
   AT_INTERNET_KEY=... cargo run --release --example at_internet_etl -- --zone Europe/Paris --report pages \\
       --url \"https://apirest.atinternet-solutions.com/data/v2/json/getData?&columns={d_page,m_visits}&sort={-m_visits}\\
 &space={s:123456}&period={D:{start:'2026-11-01',end:'2026-11-24'}}\" --warehouse sqlite:target/at.db
+  AT_INTERNET_KEY=... cargo run --release --example at_internet_etl -- --api restricted --space 123456 --zone Europe/Paris \\
+      --columns page,m_visits --report partner --from 2026-11-01 --to 2026-11-24 --warehouse sqlite:target/at.db
 No live account was used to test this."
 )]
 pub(crate) struct Arguments {
+    /// Which interface the key is for: v3; v2 (names such as d_page; how organisations with single sign-on read version 2);
+    /// restricted (a key of version 3 for one data set: it takes days and pages only, and --columns names its columns).
+    #[arg(long, value_name = "NAME", value_enum, default_value = "v3")]
+    pub(crate) api: Api,
     /// Where to: sqlite:PATH or postgres://user@host/database (password from PGPASSWORD or ~/.pgpass).
     #[arg(long, value_name = "URL")]
     pub(crate) warehouse: String,
@@ -57,7 +63,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required_unless_present_any = ["demo", "url"])]
     pub(crate) columns: Vec<String>,
     /// A Data Query's URL as it was written by hand, of version 2 or 3, instead of --space and --columns; its days too,
-    /// where it names days. Names of version 2 are translated where their counterpart is known.
+    /// where it names days. Names of version 2 are translated where their counterpart is known, and kept with --api v2.
     #[arg(long, value_name = "URL", conflicts_with_all = ["spaces", "columns"])]
     pub(crate) url: Option<String>,
     /// A name of version 2 and what it is called now: cl_142578=article_id. May be repeated.
@@ -92,7 +98,7 @@ pub(crate) struct Arguments {
     pub(crate) allow_http: Option<String>,
     /// Read a stand-in with generated numbers instead, offline and without a key: 27 to 31 March 2026 of a site in Paris,
     /// unless other days or columns are named.
-    #[arg(long, conflicts_with_all = ["spaces", "url", "allow_http"])]
+    #[arg(long, conflicts_with_all = ["spaces", "url", "allow_http", "api"])]
     pub(crate) demo: bool,
     /// Which days are read again although they are final: unsettled (none), quarantined (with records set aside) or all.
     #[arg(long, value_name = "WHICH", default_value = "unsettled")]
@@ -103,13 +109,33 @@ pub(crate) struct Arguments {
 }
 
 const OF_THE_DEMO: &str = "src,visit_device_type,m_visits,m_page_loads,m_unique_visitors";
-pub(crate) type Asked = (Report, Vec<u64>, Window, Vec<String>);
+
+/// What is asked: the report, sites, days, and notes about a pasted URL.
+pub(crate) type Asked = (Report, Vec<u64>, Vec<Window>, Vec<String>);
+
+/// The interface of the vendor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Api {
+    /// Version 3.
+    V3,
+    /// Version 2, with a key.
+    V2,
+    /// Version 3 with a restricted key.
+    Restricted,
+}
 
 impl Arguments {
     /// What is asked, from the options or from a pasted URL.
     pub(crate) fn asked(&self) -> Result<Asked, String> {
         let shown = |error: QueryError| error.to_string();
         let (mut report, spaces, own, notes) = match &self.url {
+            Some(_) if self.api == Api::Restricted => {
+                return Err("a restricted key takes no query: say --space and --columns".to_owned());
+            }
+            Some(url) if self.api == Api::V2 => {
+                let pasted = PastedReport::read_v2(url, &self.report).map_err(shown)?;
+                (pasted.report, pasted.spaces, pasted.days, pasted.notes)
+            }
             Some(url) => {
                 let names = self.renames.iter().try_fold(NameMap::new(), |names, (old, new)| {
                     Ok(names.with(&Name::new(old)?, Name::new(new)?))
@@ -127,7 +153,7 @@ impl Arguments {
                 (
                     Report::new(&self.report, columns).map_err(shown)?,
                     self.spaces.clone(),
-                    Some(days),
+                    vec![days],
                     Vec::new(),
                 )
             }
@@ -138,10 +164,28 @@ impl Arguments {
         for name in &self.amounts {
             report = report.amount(Name::new(name).map_err(shown)?);
         }
-        let last = own.and_then(|days| days.until.pred_opt());
-        match (self.from.or(own.map(|days| days.from)), self.to.or(last)) {
+        let (first, last) = match (self.from, self.to) {
+            (None, None) if !own.is_empty() => return Ok((report, spaces, own, notes)),
+            (from, to) => {
+                let begin = own.first().map(|days| days.from);
+                let end = own.last().and_then(|days| days.until.pred_opt());
+                (from.or(begin), to.or(end))
+            }
+        };
+        match (first, last) {
             (Some(first), Some(last)) if first <= last => {
-                Ok((report, spaces, Window::days(first, last), notes))
+                // Of several periods, the days that lie in these bounds.
+                let bounds = Window::days(first, last);
+                let named = own.iter().map(|days| Window {
+                    from: days.from.max(bounds.from),
+                    until: days.until.min(bounds.until),
+                });
+                let days = if own.len() > 1 { Window::merged(named.collect()) } else { vec![bounds] };
+                if days.is_empty() {
+                    Err("--from and --to leave none of the URL's days".to_owned())
+                } else {
+                    Ok((report, spaces, days, notes))
+                }
             }
             (Some(_), Some(_)) => Err("--to lies before --from".to_owned()),
             _ => Err("the URL names no days: say --from and --to".to_owned()),

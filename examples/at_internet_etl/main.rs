@@ -6,7 +6,7 @@
 
 mod arguments;
 
-use arguments::{Arguments, Asked};
+use arguments::{Api, Arguments, Asked};
 use chrono::TimeDelta;
 use clap::{CommandFactory, Parser};
 use mkt_connect::{ErrorKind, Secret, Stop};
@@ -61,7 +61,7 @@ async fn run(arguments: Arguments, asked: Asked, stop: Stop) -> Step<Answer> {
         let bar = bar.clone();
         move |it| bar.set_message(format!("{} of {} slices: {}", it.done, it.total, it.slice))
     });
-    let report = pipeline.run_extent(Extent::Days(days), &stop).await;
+    let report = pipeline.run_extent(Extent::Windows(days), &stop).await;
     bar.finish_and_clear();
     let report = report?;
     explain(&report);
@@ -119,6 +119,11 @@ fn account(arguments: &Arguments) -> Step<AtInternetBuilder> {
     let key = Secret::from_env("AT_INTERNET_KEY").ok_or(
         "the environment variable AT_INTERNET_KEY is not set (access key, _, secret key); or try --demo",
     )?;
-    let builder = AtInternet::builder(&arguments.base_url).key(key);
+    let builder = AtInternet::builder(&arguments.base_url);
+    let builder = match arguments.api {
+        Api::V3 => builder.key(key),
+        Api::V2 => builder.rest_v2_with_key(key),
+        Api::Restricted => builder.restricted_key(key),
+    };
     Ok(arguments.allow_http.iter().fold(builder, |builder, host| builder.allow_insecure_host(host)))
 }

@@ -295,6 +295,21 @@ impl Window {
         Self { from, until: last.succ_opt().unwrap_or(NaiveDate::MAX) }
     }
 
+    /// The same days in as few windows as they take, in order.
+    #[must_use]
+    pub fn merged(mut windows: Vec<Self>) -> Vec<Self> {
+        windows.retain(|window| window.from < window.until);
+        windows.sort_by_key(|window| window.from);
+        let mut merged: Vec<Self> = Vec::with_capacity(windows.len());
+        for window in windows {
+            match merged.last_mut() {
+                Some(last) if window.from <= last.until => last.until = last.until.max(window.until),
+                _ => merged.push(window),
+            }
+        }
+        merged
+    }
+
     /// Whether a day lies inside.
     #[must_use]
     pub fn contains(&self, day: NaiveDate) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::built::example;
 use chrono::NaiveDate;
+use mkt_etl::at_internet::DataQuery;
 use mkt_etl::testing::{AtInternetFault, FakeAtInternet};
 use serde_json::Value;
 use std::process::{Command, Output};
@@ -108,6 +109,45 @@ async fn an_analysts_url_is_read_with_its_days_and_its_filter() {
     let output = place.run(&["--url", &relative]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(error(&output).contains("--from and --to"), "{}", error(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_with_several_periods_reads_the_days_of_all_and_no_others() {
+    let place = Place::new().await;
+    let url = "https://apirest.atinternet-solutions.com/data/v2/json/getData?&columns={d_page,m_page_loads}&space={s:123456}\
+               &period={D:'2026-03-27',D:{start:'2026-03-30',end:'2026-03-31'}}";
+    let report = told(&place.run(&["--url", url, "--zone", "Europe/Paris", "--report", "pages"]).await);
+    assert_eq!(report["slices"], serde_json::json!({"settled": 3}));
+    // Bounds leave the days of the URL that lie in them.
+    let bounds = ["--from", "2026-03-28", "--to", "2026-03-30", "--report", "bounded"];
+    let report = told(&place.run(&[&["--url", url, "--zone", "Europe/Paris"][..], &bounds].concat()).await);
+    assert_eq!(report["slices"], serde_json::json!({"settled": 1}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_2_and_restricted_keys_are_read_too() {
+    let place = Place::new().await;
+    let days = ["--zone", "Europe/Paris", "--from", "2026-03-28", "--to", "2026-03-28"];
+    let v2 = ["--api", "v2", "--space", "123456", "--columns", "d_page,m_page_loads", "--report", "old"];
+    let old = told(&place.run(&[&v2[..], &days].concat()).await);
+    let url = "https://apirest.atinternet-solutions.com/data/v2/json/getData?&columns={d_page,m_page_loads}&space={s:123456}\
+               &period={D:'2026-03-28'}";
+    let pasted = told(
+        &place.run(&["--api", "v2", "--url", url, "--zone", "Europe/Paris", "--report", "pasted"]).await,
+    );
+    assert_eq!(pasted["rows"], old["rows"]);
+    assert!(place.fake.server().requests().iter().all(|request| request.path.starts_with("/data/v2/")));
+    let data_set = DataQuery::from_v3(
+        r#"{"columns":["page","m_page_loads"],"sort":["-m_page_loads"],"space":{"s":[123456]},
+            "period":{"p1":[{"type":"D","start":"2026-03-28","end":"2026-03-28"}]}}"#,
+    );
+    let key = place.fake.add_restricted_key(&data_set.unwrap()).unwrap();
+    let restricted =
+        ["--api", "restricted", "--space", "123456", "--columns", "page,m_page_loads", "--report", "part"];
+    let part = told(&place.run_with(key.expose(), &[&restricted[..], &days].concat()).await);
+    assert_eq!(part["rows"], old["rows"]);
+    let output = place.run(&["--api", "restricted", "--url", url]).await;
+    assert!(output.status.code() == Some(2) && error(&output).contains("takes no query"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

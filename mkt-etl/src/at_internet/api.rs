@@ -37,9 +37,7 @@ impl Api {
         let _ = self.refused.set(error.detail().unwrap_or("refused").to_owned());
     }
 
-    /// One call. All of them only read, so that repeating one is harmless.
     async fn call(&self, operation: &'static str, method: Method, query: &DataQuery) -> Result<Value> {
-        self.stopped(operation)?;
         let request = match self.version {
             Version::V3 => Request::post(format!("v3/data/{}", method.as_str())).json(&query.to_v3(method)?),
             Version::V2 => {
@@ -49,6 +47,12 @@ impl Api {
                 )
             }
         };
+        self.send(operation, request).await
+    }
+
+    /// One call. All of them only read, so that repeating one is harmless.
+    async fn send(&self, operation: &'static str, request: Request) -> Result<Value> {
+        self.stopped(operation)?;
         let request = request.operation(operation).replay(Replay::Idempotent);
         let places = self.budget.enter().await;
         // Another call may have been refused while this one waited for its place.
@@ -68,19 +72,47 @@ impl Api {
     pub(super) async fn page(&self, query: &DataQuery) -> Result<Feed> {
         const OPERATION: &str = "read rows";
         let answer = self.call(OPERATION, Method::Data, query).await?;
-        Feed::read(answer).map_err(|detail| error::protocol(OPERATION, detail))
+        feed(OPERATION, answer)
+    }
+
+    /// A page of the rows that a restricted key gives: the period and the page are all that it is asked. Nothing where the
+    /// vendor says, twice, that there is no data.
+    pub(super) async fn restricted_page(&self, query: &DataQuery) -> Result<Option<Feed>> {
+        const OPERATION: &str = "read rows";
+        for _ in 0..2 {
+            let request = Request::post("v3/data/getData".to_owned()).json(&query.to_v3_restricted()?);
+            match self.send(OPERATION, request).await? {
+                Value::Null => {}
+                answer => return feed(OPERATION, answer).map(Some),
+            }
+        }
+        Ok(None)
     }
 
     /// How many rows a query has.
     pub(super) async fn count(&self, query: &DataQuery) -> Result<u64> {
+        Ok(self.count_or_no_content(query).await?.unwrap_or_default())
+    }
+
+    /// How many rows a query has; nothing where the vendor says, twice, that there is no data (204). Once could be an answer
+    /// that was lost on the way, and an empty day must not replace another because of that.
+    pub(super) async fn count_or_no_content(&self, query: &DataQuery) -> Result<Option<u64>> {
         const OPERATION: &str = "count rows";
         let mut query = query.clone();
         (query.max_results, query.page_num) = (None, None);
         if self.version == Version::V2 {
             query.sort.clear();
         }
-        let answer = self.call(OPERATION, Method::RowCount, &query).await?;
-        wire::row_count(&answer).map_err(|detail| error::protocol(OPERATION, detail))
+        for _ in 0..2 {
+            match self.call(OPERATION, Method::RowCount, &query).await? {
+                Value::Null => {}
+                answer => {
+                    let rows = wire::row_count(&answer);
+                    return rows.map(Some).map_err(|detail| error::protocol(OPERATION, detail));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// One number for each metric; nothing in version 2, which has no such call.
@@ -90,10 +122,18 @@ impl Api {
             return Ok(None);
         }
         let answer = self.call(OPERATION, Method::Total, query).await?;
-        let feed = Feed::read(answer).map_err(|detail| error::protocol(OPERATION, detail))?;
+        let feed = feed(OPERATION, answer)?;
         match <[Row; 1]>::try_from(feed.rows) {
             Ok([row]) => Ok(Some(row)),
             Err(_) => Err(error::protocol(OPERATION, "the answer does not hold exactly one row")),
         }
+    }
+}
+
+/// Rows of an answer. "No content" where rows are wanted is no empty page: it may be a lost answer.
+fn feed(operation: &'static str, answer: Value) -> Result<Feed> {
+    match answer {
+        Value::Null => Err(error::protocol(operation, "HTTP 204: no content, and rows were counted")),
+        answer => Feed::read(answer).map_err(|detail| error::protocol(operation, detail)),
     }
 }

@@ -4,7 +4,7 @@ use super::api::Api;
 use super::budget::CallBudget;
 use super::catalogue;
 use super::filter::Filter;
-use super::query::{MAX_COLUMNS_V2, MAX_COLUMNS_V3, MAX_PAGE, MAX_ROWS, MAX_SEGMENTS};
+use super::query::{MAX_COLUMNS_V2, MAX_COLUMNS_V3, MAX_PAGE, MAX_ROWS, MAX_SEGMENTS, Options};
 use super::report::Report;
 use super::slicing::Limits;
 use super::url::Version;
@@ -25,6 +25,7 @@ pub struct AtInternetBuilder {
     client: ClientBuilder,
     key: Option<Secret>,
     user: Option<String>,
+    restricted: bool,
     version: Version,
     sites: Vec<(u64, SiteFacts)>,
     reports: Vec<Report>,
@@ -43,6 +44,7 @@ impl AtInternetBuilder {
             client: Client::builder(SERVICE, base_url).max_body_bytes(64 * 1024 * 1024),
             key: None,
             user: None,
+            restricted: false,
             version: Version::V3,
             sites: Vec::new(),
             reports: Vec::new(),
@@ -59,7 +61,17 @@ impl AtInternetBuilder {
     #[must_use]
     pub fn key(mut self, key: impl Into<Secret>) -> Self {
         (self.key, self.user, self.version) = (Some(key.into()), None, Version::V3);
+        self.restricted = false;
         self
+    }
+
+    /// A restricted key, which gives one data set of version 3 and takes the period and the page only. Needs one
+    /// [`space`](Self::space), whose name and zone the rows get, and one [`report`](Self::report) with the columns of the
+    /// data set and nothing else. Its rows go to `dimension_metrics` even without a property: which filter the key has is
+    /// not told. There are no control totals.
+    #[must_use]
+    pub fn restricted_key(self, key: impl Into<Secret>) -> Self {
+        Self { restricted: true, ..self.key(key) }
     }
 
     /// Version 2 instead, with HTTP Basic: a user and the password. Names of columns are those of version 2 then
@@ -67,6 +79,7 @@ impl AtInternetBuilder {
     #[must_use]
     pub fn rest_v2(mut self, user: impl Into<String>, password: impl Into<Secret>) -> Self {
         (self.key, self.user, self.version) = (Some(password.into()), Some(user.into()), Version::V2);
+        self.restricted = false;
         self
     }
 
@@ -75,6 +88,7 @@ impl AtInternetBuilder {
     #[must_use]
     pub fn rest_v2_with_key(mut self, key: impl Into<Secret>) -> Self {
         (self.key, self.user, self.version) = (Some(key.into()), None, Version::V2);
+        self.restricted = false;
         self
     }
 
@@ -166,14 +180,20 @@ impl AtInternetBuilder {
     /// Checks the settings. Nothing is sent.
     ///
     /// # Errors
-    /// `Config`: no key, no site, no report; two of one name; two reports that would write the same daily metric; more
+    /// `Config`: no key, no site, no report; a restricted key with more than one of them; two of one name; two reports that would write the same daily metric; more
     /// columns or segments than the version takes; a filter that it cannot say; a base URL that cannot be used.
-    pub fn build(self) -> Result<AtInternet> {
+    pub fn build(mut self) -> Result<AtInternet> {
         let config =
             |detail: String| Err(Error::new(ErrorKind::Config, SERVICE, "build").with_detail(detail));
         let Some(key) = self.key.clone().filter(|key| !key.is_empty()) else {
             return config("missing API key; call `.key()`".to_owned());
         };
+        if self.restricted {
+            self.reports.iter_mut().for_each(|report| report.is_restricted = true);
+            if let Err(detail) = self.check_restricted() {
+                return config(detail);
+            }
+        }
         if let Err(detail) = self.check_sites().and_then(|()| self.check_reports()) {
             return config(detail);
         }
@@ -195,6 +215,7 @@ impl AtInternetBuilder {
             sites: self.sites,
             reports: self.reports,
             visits: self.visits,
+            restricted: self.restricted,
             limits: self.limits,
             concurrency: self.concurrency.min(self.budget.of_user()),
             finality: self.finality,
@@ -216,6 +237,22 @@ impl AtInternetBuilder {
             if name.is_empty() || name.contains('@') {
                 return Err(format!("invalid name of site {id}: expected a text without @"));
             }
+        }
+        Ok(())
+    }
+
+    fn check_restricted(&self) -> Result<(), String> {
+        let [report] = self.reports.as_slice() else {
+            return Err("a restricted key has one report; call `.report()` once".to_owned());
+        };
+        if self.visits.is_some() || self.sites.len() > 1 {
+            return Err("a restricted key has one site and no stream of visits".to_owned());
+        }
+        if report.filter.is_some() || !report.segments.is_empty() || report.options != Options::default() {
+            return Err(format!(
+                "the report {} has a filter, segment or option, which is the key's",
+                report.name
+            ));
         }
         Ok(())
     }

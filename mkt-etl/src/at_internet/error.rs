@@ -13,7 +13,7 @@
 //! | 404 | `NotFound`: no such address |
 //! | `Invalid…` and any other code | `Input` |
 //! | 500 to 599 | `Unavailable` |
-//! | 204: no data, which may be an empty day or a lost answer | `Protocol`, and says so |
+//! | 204: no data | of a count, told twice: no rows; anywhere else `Protocol` |
 //! | 200 HTML, empty, cut or no JSON | `Protocol` |
 //!
 //! Sources, read in November 2026: "Number of calls" (5001) and "Relative periods" (3003) of the REST API, "Terms &
@@ -26,7 +26,8 @@ use serde_json::Value;
 /// The longest vendor message that an error repeats, in characters.
 const MAX_MESSAGE: usize = 200;
 
-/// Reads an answer as JSON, or says what kind of failure it is. Nothing of the key or of an address gets through.
+/// Reads an answer as JSON (null where there is no content), or says what kind of failure it is. Nothing of the key or of
+/// an address gets through.
 pub(super) fn classify(operation: &'static str, response: &Response, key: &Secret) -> Result<Value, Error> {
     let status = response.status();
     let error = |kind: ErrorKind, detail: String| {
@@ -50,11 +51,7 @@ pub(super) fn classify(operation: &'static str, response: &Response, key: &Secre
     }
     match status {
         200 => {}
-        // An empty day and a lost answer look the same, and an empty day must not replace another in silence.
-        204 => {
-            let detail = "HTTP 204: the vendor says that there is no data; nothing is loaded";
-            return Err(error(ErrorKind::Protocol, detail.to_owned()));
-        }
+        204 => return Ok(Value::Null),
         401 | 403 => {
             return Err(error(
                 ErrorKind::Auth,

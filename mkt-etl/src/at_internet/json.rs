@@ -143,19 +143,19 @@ fn options(value: &Value) -> Result<Options, QueryError> {
     Ok(Options { ignore_null_properties: flag("ignore_null_properties")?, eco_mode: flag("eco_mode")? })
 }
 
-fn periods(value: &Value) -> Result<Vec<Period>, QueryError> {
+fn periods(value: &Value) -> Result<Vec<Vec<Period>>, QueryError> {
     let fields = object(value, "period")?;
     only(fields, &["p1", "p2"], "period")?;
     let Some(first) = fields.get("p1") else { return Err(QueryError::part("period.p1", "it is missing")) };
     std::iter::once((first, "period.p1"))
         .chain(fields.get("p2").map(|second| (second, "period.p2")))
-        .map(|(value, part)| match array(value, part)? {
-            [one] => period(object(one, part)?, part),
-            [] => expected(part, "a list of one"),
-            _ => Err(QueryError::part(
-                part,
-                "several periods in one list are not read; ask for each by itself",
-            )),
+        .map(|(value, part)| {
+            let spans = array(value, part)?.iter().enumerate();
+            let spans = spans.map(|(index, span)| {
+                let part = format!("{part}[{index}]");
+                period(object(span, &part)?, &part)
+            });
+            spans.collect()
         })
         .collect()
 }
@@ -191,7 +191,7 @@ fn period(fields: &Fields, part: &str) -> Result<Period, QueryError> {
             };
             only(fields, &["type", "start", "end"], part)?;
             let what = match granularity {
-                Granularity::Day => "a day (YYYY-MM-DD)",
+                Granularity::Day => "a day (YYYY-MM-DD) or a time (YYYY-MM-DDTHH:MM:SS)",
                 Granularity::Year => "a year (YYYY)",
                 Granularity::Hour => "an hour (YYYY-MM-DDTHH)",
                 _ => "a year and its part (YYYY-NN)",
@@ -220,10 +220,12 @@ fn evolution(value: &Value) -> Result<Evolution, QueryError> {
     let Some(top) = fields.get("top") else { return Err(QueryError::part("evo.top", "it is missing")) };
     let top = object(top, "evo.top")?;
     only(top, &["max-results", "page-num", "sort", "filter", "period"], "evo.top")?;
-    let period = match top.get("period").map(periods).transpose()?.as_deref() {
+    let period = match top.get("period").map(periods).transpose()? {
         None => None,
-        Some([one]) => Some(*one),
-        Some(_) => return expected("evo.top.period", "one period"),
+        Some(periods) => match <[_; 1]>::try_from(periods) {
+            Ok([one]) => Some(one),
+            Err(_) => return expected("evo.top.period", "p1 alone"),
+        },
     };
     Ok(Evolution {
         granularity,
@@ -363,7 +365,7 @@ impl DataQuery {
         };
         let mut periods = Fields::new();
         for (index, period) in self.periods.iter().enumerate() {
-            periods.insert(format!("p{}", index + 1), json!([period_value(period)?]));
+            periods.insert(format!("p{}", index + 1), spans_value(period)?);
         }
         let mut body = json!({"columns": names(&self.columns), "space": {"s": sites}, "period": periods});
         if let Some(filter) = &self.filter {
@@ -393,7 +395,7 @@ impl DataQuery {
                 rows.insert("filter".to_owned(), filter_value(filter)?);
             }
             if let Some(period) = &top.period {
-                rows.insert("period".to_owned(), json!({"p1": [period_value(period)?]}));
+                rows.insert("period".to_owned(), json!({"p1": spans_value(period)?}));
             }
             body["evo"] = json!({"granularity": evo.granularity.as_str(), "top": rows});
         }
@@ -415,6 +417,17 @@ impl DataQuery {
         Ok(body)
     }
 
+    /// The body that a restricted key takes: the period and the page. Columns, order, filter and sites are the key's.
+    pub(super) fn to_v3_restricted(&self) -> Result<Value, QueryError> {
+        let [period] = self.periods.as_slice() else {
+            return Err(QueryError::part("period", "a restricted key takes one"));
+        };
+        let mut body = json!({"period": {"p1": spans_value(period)?}});
+        body["max-results"] = json!(self.max_results.unwrap_or(MAX_PAGE));
+        body["page-num"] = json!(self.page_num.unwrap_or(1));
+        Ok(body)
+    }
+
     /// The URL of version 3's GET form, encoded. There is no key in it: that travels in a header.
     ///
     /// # Errors
@@ -429,6 +442,10 @@ impl DataQuery {
             param.replace('+', "%20")
         ))
     }
+}
+
+fn spans_value(spans: &[Period]) -> Result<Value, QueryError> {
+    spans.iter().map(period_value).collect()
 }
 
 fn period_value(period: &Period) -> Result<Value, QueryError> {

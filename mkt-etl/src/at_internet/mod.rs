@@ -12,7 +12,7 @@
 //! | | version 3 | version 2 |
 //! |---|---|---|
 //! | asks | `POST {base}/v3/data/getData`, JSON | `GET {base}/data/v2/json/getData?columns={…}` |
-//! | credentials | `x-api-key: access_secret` | HTTP Basic, or `x-api-key`; `apikey=` is never written, since URLs end up in logs |
+//! | credentials | `x-api-key: access_secret`, restricted keys too ([`AtInternetBuilder::restricted_key`]) | HTTP Basic, or `x-api-key`; `apikey=` is never written, since URLs end up in logs |
 //! | columns of a query | 50 | 30 |
 //! | rows of a page, of a query | 10,000, 200,000 | 10,000 (the same is kept to) |
 //! | calls at once | 5 of a user, 20 of an organisation ([`CallBudget`]) | 5 of a user |
@@ -34,6 +34,8 @@
 //!   whether the vendor tells a share or a percentage is not documented. Without its parts it stays as told.
 //! - **Read days that are over**: on a day that goes on, rows shift between two pages, and then the slice fails rather than
 //!   miss one. The next run reads it again.
+//! - **"No content" (204) of a count is an empty day** when it is told twice, and a note says so: once may be a lost answer.
+//! - **A restricted key gives one data set** and counts nothing: see [`AtInternetBuilder::restricted_key`].
 //! - **Refused credentials end it**: after the first 401 this source makes no request any more. A 403 is of a site: the
 //!   check names it ([`Checked::failed`]), and the others are read.
 //!
@@ -41,7 +43,7 @@
 //!
 //! # Untested against a live account
 //! All of it; above all: the names in `ErrorCode`, whether a status or a body carries them, the rows of getTotal in
-//! version 2 (not used), HTTP Basic, `$empty` of an hour that is "N/A", the properties of single visits, whether the
+//! version 2 (not used), restricted keys, HTTP Basic, `$empty` of an hour that is "N/A", the properties of single visits, whether the
 //! numbers of a day change after three days (the default of [`finality`](AtInternetBuilder::finality)).
 
 mod api;
@@ -56,6 +58,7 @@ mod pasted;
 mod period;
 mod query;
 mod report;
+mod restricted;
 mod rows;
 mod slicing;
 mod translate;
@@ -90,6 +93,7 @@ use futures_util::stream::{self, BoxStream};
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::SliceKey;
 use mkt_warehouse::model::MetricKind;
+use restricted::Pages;
 use slicing::{Limits, Portion, Reading};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,6 +114,8 @@ struct Inner {
     sites: Vec<(u64, SiteFacts)>,
     reports: Vec<Report>,
     visits: Option<VisitColumns>,
+    /// Whether the key gives one data set.
+    restricted: bool,
     limits: Limits,
     concurrency: usize,
     finality: TimeDelta,
@@ -122,6 +128,28 @@ struct Inner {
 enum Asked<'a> {
     Report(&'a Report),
     Visits(&'a VisitColumns),
+}
+
+/// The rows of a slice.
+#[derive(Debug)]
+enum Rows<'a> {
+    /// Counted first, and split where they are too many.
+    Counted(Box<Reading<'a>>),
+    /// Those that a restricted key gives.
+    OfKey(Box<Pages<'a>>),
+}
+
+impl Rows<'_> {
+    async fn next(&mut self) -> Result<Option<Portion>> {
+        match self {
+            Self::Counted(reading) => reading.next().await,
+            Self::OfKey(pages) => pages.next().await,
+        }
+    }
+
+    fn is_uncounted(&self) -> bool {
+        matches!(self, Self::Counted(reading) if reading.is_uncounted())
+    }
 }
 
 impl AtInternet {
@@ -206,9 +234,21 @@ impl Inner {
         Ok(page)
     }
 
+    /// Asks for a day, to see whether it may be asked for.
+    async fn ask(&self, asked: Asked<'_>, query: &DataQuery) -> Result<()> {
+        match asked {
+            Asked::Report(report) if self.restricted => {
+                let query = DataQuery { max_results: Some(1), ..query.clone() };
+                let feed = self.api.restricted_page(&query).await?;
+                feed.map_or(Ok(()), |feed| restricted::check_columns(report, &feed.columns))
+            }
+            _ => self.api.count(query).await.map(|_| ()),
+        }
+    }
+
     /// The same error with the columns that the vendor does not know, each asked for by itself.
     async fn with_unknown_columns(&self, query: &DataQuery, error: Error) -> Error {
-        if !error::is_of_columns(&error) {
+        if self.restricted || !error::is_of_columns(&error) {
             return error;
         }
         let Ok(visits) = Name::new("m_visits").map(Column::from) else { return error };
@@ -279,10 +319,11 @@ impl AnalyticsSource for AtInternet {
         });
         let visits = self.0.visits.iter().map(|_| stream(VISITS, &[Kind::Sessions]));
         let streams = reports.chain(visits).collect();
-        Capabilities::new(SERVICE, streams).concurrency(self.0.concurrency).control_totals(true)
+        Capabilities::new(SERVICE, streams).concurrency(self.0.concurrency).control_totals(!self.0.restricted)
     }
 
-    /// The API has no call that only looks: the rows of the first stream are counted, one day, for every site.
+    /// The API has no call that only looks: the rows of the first stream are counted, one day, for every site. Of a
+    /// restricted key, one row is read.
     async fn check(&self) -> Result<Checked> {
         let asked = match (self.0.reports.first(), &self.0.visits) {
             (Some(report), _) => Asked::Report(report),
@@ -295,9 +336,9 @@ impl AnalyticsSource for AtInternet {
         let (mut sites, mut failed, mut first) = (Vec::new(), Vec::new(), None);
         for (id, site) in &self.0.sites {
             let mut query = self.0.query(asked, *id, NaiveDate::default());
-            query.periods = vec![Period::relative(Granularity::Day, -1)];
-            match self.0.api.count(&query).await {
-                Ok(_) => sites.push(site.clone()),
+            query.periods = vec![vec![Period::relative(Granularity::Day, -1)]];
+            match self.0.ask(asked, &query).await {
+                Ok(()) => sites.push(site.clone()),
                 // The query is in order; yesterday is not there yet, which older days do not depend on.
                 Err(error) if error::is_not_ready(&error) => sites.push(site.clone()),
                 // Of this site: it does not exist, or the key may not read it.
@@ -341,7 +382,13 @@ impl AnalyticsSource for AtInternet {
             let asked = self.0.asked(slice)?;
             let (id, site) = self.0.site(&slice.site)?;
             let query = self.0.query(asked, *id, slice.from);
-            Ok::<_, Error>((asked, site, Reading::new(&self.0.api, query, self.0.limits), HashSet::new()))
+            let reading = match asked {
+                Asked::Report(report) if self.0.restricted => {
+                    Rows::OfKey(Box::new(Pages::new(&self.0.api, report, query, self.0.limits)))
+                }
+                _ => Rows::Counted(Box::new(Reading::new(&self.0.api, query, self.0.limits))),
+            };
+            Ok::<_, Error>((asked, site, reading, HashSet::new()))
         };
         match begin() {
             Err(error) => stream::once(async move { Err(error) }).boxed(),
@@ -358,6 +405,9 @@ impl AnalyticsSource for AtInternet {
     }
 
     async fn verify(&self, slice: &SliceKey) -> Result<Option<Totals>> {
+        if self.0.restricted {
+            return Ok(None);
+        }
         match self.0.control(slice).await {
             // The reading said so.
             Err(error) if error::is_too_long(&error) && self.0.uncounted().contains(&slice.to_string()) => {

@@ -21,6 +21,8 @@ pub const MAX_ROWS: u64 = 200_000;
 pub const MAX_SEGMENTS: usize = 6;
 /// Periods beside each other (version 2 knows three, version 3 two).
 pub(super) const MAX_PERIODS: usize = 3;
+/// Spans of one period. Ours: the vendor names no limit.
+pub(super) const MAX_SPANS: usize = 366;
 
 /// Why a text is no query, or a query cannot be written: where, and one clause without a word of the text itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -274,8 +276,8 @@ pub struct Top {
     pub sort: Vec<Sort>,
     /// Among which rows.
     pub filter: Option<Filter>,
-    /// By the numbers of which period, where it is not that of the query.
-    pub period: Option<Period>,
+    /// By the numbers of which period, where it is not that of the query: one or several spans.
+    pub period: Option<Vec<Period>>,
 }
 
 /// Switches of version 3.
@@ -317,8 +319,8 @@ pub struct DataQuery {
     pub space: Space,
     /// Segments.
     pub segments: Vec<Segment>,
-    /// The period, and those to compare it with.
-    pub periods: Vec<Period>,
+    /// The period, and those to compare it with; each is one span of time, or several that count together.
+    pub periods: Vec<Vec<Period>>,
     /// A series over time.
     pub evo: Option<Evolution>,
     /// Rows of a page.
@@ -341,7 +343,7 @@ impl DataQuery {
             filter: None,
             space,
             segments: Vec::new(),
-            periods: vec![period],
+            periods: vec![vec![period]],
             evo: None,
             max_results: None,
             page_num: None,
@@ -387,6 +389,10 @@ impl DataQuery {
         }
         if self.periods.is_empty() || self.periods.len() > MAX_PERIODS {
             return Err(QueryError::part("period", "one to three are needed"));
+        }
+        let of_top = self.evo.iter().filter_map(|evo| evo.top.as_ref()?.period.as_ref());
+        if self.periods.iter().chain(of_top).any(|spans| spans.is_empty() || spans.len() > MAX_SPANS) {
+            return Err(QueryError::part("period", format!("it has 1 to {MAX_SPANS} spans of time")));
         }
         let none = match &self.space {
             Space::Sites(sites) => sites.is_empty(),

@@ -1,7 +1,7 @@
 //! A report of the analyst's own: which columns, of which rows, and what is known about them.
 
 use super::filter::Filter;
-use super::period::{Granularity, Period};
+use super::period::{Granularity, Moment, Period};
 use super::query::{Column, DataQuery, Name, Options, QueryError, Segment};
 use mkt_warehouse::model::MetricKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,8 @@ pub struct Report {
     pub(super) kinds: BTreeMap<Name, MetricKind>,
     pub(super) amounts: BTreeSet<Name>,
     pub(super) options: Options,
+    /// Whether the key chooses the rows, by a filter that nobody here sees.
+    pub(super) is_restricted: bool,
 }
 
 impl Report {
@@ -54,6 +56,7 @@ impl Report {
             kinds: BTreeMap::new(),
             amounts: BTreeSet::new(),
             options: Options::default(),
+            is_restricted: false,
         })
     }
 
@@ -72,11 +75,15 @@ impl Report {
                 "an evolution is no report of a day; days are read one by one",
             ));
         }
-        let unit = |period: &Period| match period {
-            Period::Absolute { granularity, .. } | Period::Relative { granularity, .. } => *granularity,
-        };
         use Granularity::{EventHour, EventMinute, Hour, Minute};
-        if query.periods.iter().any(|it| matches!(unit(it), Hour | EventHour | Minute | EventMinute)) {
+        let is_part_of_day = |span: &Period| match span {
+            Period::Absolute { start: Moment::Second(_), .. }
+            | Period::Absolute { end: Moment::Second(_), .. } => true,
+            Period::Absolute { granularity, .. } | Period::Relative { granularity, .. } => {
+                matches!(granularity, Hour | EventHour | Minute | EventMinute)
+            }
+        };
+        if query.periods.iter().flatten().any(is_part_of_day) {
             return Err(QueryError::part(
                 "period",
                 "hours are no report of a day; filter by the hour instead",
@@ -135,7 +142,7 @@ impl Report {
     /// Whether its numbers are those of the whole site.
     #[must_use]
     pub fn is_of_the_site(&self) -> bool {
-        self.properties.is_empty() && self.filter.is_none() && self.segments.is_empty()
+        self.properties.is_empty() && self.filter.is_none() && self.segments.is_empty() && !self.is_restricted
     }
 
     pub(super) fn columns(&self) -> Vec<Column> {

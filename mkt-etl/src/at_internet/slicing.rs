@@ -33,6 +33,9 @@ pub(super) struct Limits {
     pub(super) rows: u64,
 }
 
+/// What is said of a day of which the vendor answers 204.
+pub(super) const NO_CONTENT: &str = "HTTP 204: the vendor says that there is no data";
+
 /// Values in one list of a filter: version 2 writes them into a URL.
 fn values_at_once(version: Version) -> usize {
     match version {
@@ -147,10 +150,14 @@ impl<'a> Reading<'a> {
     pub(super) async fn next(&mut self) -> Result<Option<Portion>> {
         if self.state == State::New {
             self.state = State::Reading;
-            match self.api.count(&self.query).await {
-                Ok(total) => {
+            match self.api.count_or_no_content(&self.query).await {
+                Ok(Some(total)) => {
                     self.total = Some(total);
                     self.todo.push_back(Part { rows: Some(total), ..Part::default() });
+                }
+                Ok(None) => {
+                    self.total = Some(0);
+                    return Ok(Some(Portion { notes: vec![NO_CONTENT.to_owned()], ..Portion::default() }));
                 }
                 Err(error) if error::is_too_long(&error) => {
                     let query = self.query.clone();

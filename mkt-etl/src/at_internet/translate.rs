@@ -130,7 +130,11 @@ impl DataQuery {
             filter: self.filter.as_ref().map(|filter| translated(filter, names)).transpose()?,
             space: self.space.clone(),
             segments: self.segments.clone(),
-            periods: self.periods.iter().map(days).collect::<Result<_, _>>()?,
+            periods: self
+                .periods
+                .iter()
+                .map(|spans| spans.iter().map(days).collect::<Result<_, _>>())
+                .collect::<Result<_, _>>()?,
             evo,
             max_results: self.max_results,
             page_num: self.page_num,

@@ -263,9 +263,15 @@ impl<'a> Parameters<'a> {
             query.sort = list(&node, "a column")?;
         }
         // `filter={}` is what an interface writes where nothing is filtered.
-        query.filter = match self.node("filter")? {
-            Some(node) if node.group("a filter").is_ok_and(<[Entry]>::is_empty) => None,
-            node => node.map(|node| filter(&node)).transpose()?,
+        query.filter = match self.take("filter") {
+            Some((value, at)) => {
+                let decoded = Decoded::new(value, at)?;
+                match decoded.text().replace(char::is_whitespace, "") == "{}" {
+                    true => None,
+                    false => Some(filter(&braces::parse(&decoded)?)?),
+                }
+            }
+            None => None,
         };
         query.segments.extend(self.number::<u64>("segment")?.map(Segment::Id));
         query.evo = self.node("evo")?.map(|node| evolution(&node)).transpose()?;
@@ -342,7 +348,7 @@ fn space(node: &Node) -> Result<Space, QueryError> {
 }
 
 /// The periods, and whether they have labels.
-fn periods(node: &Node) -> Result<(Vec<Period>, bool), QueryError> {
+fn periods(node: &Node) -> Result<(Vec<Vec<Period>>, bool), QueryError> {
     let entries = node.group("a period")?;
     let label = |entry: &Entry| match entry.key.as_deref().map(str::as_bytes) {
         Some([b'p', digit @ b'1'..=b'9']) => Some(usize::from(digit - b'0')),
@@ -361,31 +367,40 @@ fn periods(node: &Node) -> Result<(Vec<Period>, bool), QueryError> {
     Ok((found, true))
 }
 
-fn period(node: &Node) -> Result<Period, QueryError> {
-    let [Entry { key: Some(key), value, at }] = node.group("a period")? else {
-        return Err(QueryError::at(node.at(), "a period is {D:…}, {R:{D:…}} or the like"));
-    };
-    if key == "R" {
-        let [Entry { key: Some(key), value, at }] = value.group("a relative period")? else {
-            return Err(QueryError::at(value.at(), "a relative period is {R:{D:-1}} or the like"));
-        };
-        let granularity = granularity(key, *at)?;
-        let offset = |node: &Node| {
-            node.text()
-                .and_then(|text| text.parse::<i32>().ok())
-                .ok_or_else(|| QueryError::at(node.at(), "a number of units was expected, such as -1"))
-        };
-        let (start, end) = bounds(value, offset)?;
-        return Ok(Period::Relative { granularity, start, end });
+/// The spans of a period, which count together: `{D:'2018-02-21',W:'2018-02'}`.
+fn period(node: &Node) -> Result<Vec<Period>, QueryError> {
+    let mut spans = Vec::new();
+    for Entry { key, value, at } in node.group("a period")? {
+        match key.as_deref() {
+            Some("R") => {
+                let offset = |node: &Node| {
+                    node.text().and_then(|text| text.parse::<i32>().ok()).ok_or_else(|| {
+                        QueryError::at(node.at(), "a number of units was expected, such as -1")
+                    })
+                };
+                for Entry { key, value, at } in value.group("a relative period")? {
+                    let granularity = granularity(key.as_deref().unwrap_or_default(), *at)?;
+                    let (start, end) = bounds(value, offset)?;
+                    spans.push(Period::Relative { granularity, start, end });
+                }
+            }
+            Some("filter") => {
+                return Err(QueryError::at(*at, "a filter of days (DW, DM, …) is not read; name the days"));
+            }
+            Some(unit) => {
+                let granularity = granularity(unit, *at)?;
+                let moment = |node: &Node| {
+                    let read = node.text().and_then(|text| Moment::read(granularity, text));
+                    read.filter(|moment| !matches!(moment, Moment::Second(_)))
+                        .ok_or_else(|| QueryError::at(node.at(), "this is no such moment as its unit wants"))
+                };
+                let (start, end) = bounds(value, moment)?;
+                spans.push(Period::Absolute { granularity, start, end });
+            }
+            None => return Err(QueryError::at(*at, "a period is {D:…}, {R:{D:…}} or the like")),
+        }
     }
-    let granularity = granularity(key, *at)?;
-    let moment = |node: &Node| {
-        node.text()
-            .and_then(|text| Moment::read(granularity, text))
-            .ok_or_else(|| QueryError::at(node.at(), "this is no such moment as its unit wants"))
-    };
-    let (start, end) = bounds(value, moment)?;
-    Ok(Period::Absolute { granularity, start, end })
+    Ok(spans)
 }
 
 fn granularity(key: &str, at: usize) -> Result<Granularity, QueryError> {

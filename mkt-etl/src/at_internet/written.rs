@@ -2,7 +2,7 @@
 
 use super::braces;
 use super::filter::{Filter, Operand, Scalar};
-use super::period::Period;
+use super::period::{Moment, Period};
 use super::query::{DataQuery, MAX_COLUMNS_V2, QueryError, Segment, Space};
 use super::url::{Format, Method, Style};
 
@@ -10,8 +10,8 @@ impl DataQuery {
     /// The parameters of version 2, not encoded, in the order in which the vendor's pages have them.
     ///
     /// # Errors
-    /// What version 2 cannot say: more than 30 columns, `$na` and `$undefined`, several segments or others than by their number, the options and the
-    /// evolution's rows of version 3, a quote within a text.
+    /// What version 2 cannot say: more than 30 columns, `$na` and `$undefined`, several segments or others than by their number, seconds, the options and
+    /// the evolution's rows of version 3, a quote within a text.
     pub fn v2_parameters(&self) -> Result<Vec<(&'static str, String)>, QueryError> {
         self.check(MAX_COLUMNS_V2)?;
         let braces =
@@ -40,7 +40,8 @@ impl DataQuery {
         }
         let texts = &self.presentation;
         all.extend(texts.segmentdesc.clone().map(|text| ("segmentdesc", text)));
-        let mut periods = self.periods.iter().map(period_text);
+        let spans = self.periods.iter().map(|spans| spans_text(spans)).collect::<Result<Vec<_>, _>>()?;
+        let mut periods = spans.into_iter();
         all.push((
             "period",
             match self.names_periods() {
@@ -108,17 +109,27 @@ fn encode(value: &str, style: Style, into: &mut String) {
     }
 }
 
-fn period_text(period: &Period) -> String {
+/// Spans of one period in braces.
+fn spans_text(spans: &[Period]) -> Result<String, QueryError> {
+    let texts = spans.iter().map(span_text).collect::<Result<Vec<_>, _>>()?;
+    Ok(format!("{{{}}}", texts.join(",")))
+}
+
+fn span_text(span: &Period) -> Result<String, QueryError> {
     let bounds = |start: String, end: String| match start == end {
         true => format!("'{start}'"),
         false => format!("{{start:'{start}',end:'{end}'}}"),
     };
-    match period {
+    match span {
+        Period::Absolute { start: Moment::Second(_), .. }
+        | Period::Absolute { end: Moment::Second(_), .. } => {
+            Err(QueryError::part("period", "version 2 takes no seconds"))
+        }
         Period::Absolute { granularity, start, end } => {
-            format!("{{{}:{}}}", granularity.as_str(), bounds(start.to_string(), end.to_string()))
+            Ok(format!("{}:{}", granularity.as_str(), bounds(start.to_string(), end.to_string())))
         }
         Period::Relative { granularity, start, end } => {
-            format!("{{R:{{{}:{}}}}}", granularity.as_str(), bounds(start.to_string(), end.to_string()))
+            Ok(format!("R:{{{}:{}}}", granularity.as_str(), bounds(start.to_string(), end.to_string())))
         }
     }
 }

@@ -74,7 +74,7 @@ impl Job for DueSlices {
             }
             Err(error) => return Err(error),
         };
-        let outcome = self.pipeline.run_extent(self.extent, stop).await;
+        let outcome = self.pipeline.run_extent(self.extent.clone(), stop).await;
         if let Some(held) = held
             && let Err(error) = held.release().await
         {

@@ -42,10 +42,12 @@ use tracing::Instrument;
 type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
 
 /// Which days a run is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
     /// These, in each site's zone.
     Days(Window),
+    /// These, with days between them that are left alone.
+    Windows(Vec<Window>),
     /// Those that are due when it runs ([`crate::due`]), from this day on.
     Due {
         /// The first day that is wanted.
@@ -380,7 +382,7 @@ impl Pipeline {
             let mut known = ledger::slices(&*self.warehouse, capabilities.source, &site.site).await?;
             let (mut planned, mut span) = (Vec::new(), None::<Window>);
             for stream in self.chosen_streams(capabilities)? {
-                for window in self.windows(extent, &stream, &site, &known, now) {
+                for window in self.windows(&extent, &stream, &site, &known, now) {
                     let slices = self.source.plan(&stream.name, &site.site, window)?;
                     planned.extend(slices.into_iter().map(|slice| (stream.clone(), slice)));
                     span = Some(span.map_or(window, |span| Window {
@@ -415,15 +417,16 @@ impl Pipeline {
     /// The windows of a stream that the extent means.
     fn windows(
         &self,
-        extent: Extent,
+        extent: &Extent,
         stream: &Stream,
         site: &SiteFacts,
         known: &HashMap<SliceKey, SliceRow>,
         now: DateTime<Utc>,
     ) -> Vec<Window> {
         let since = match extent {
-            Extent::Days(window) => return vec![window],
-            Extent::Due { since } => since,
+            Extent::Days(window) => return vec![*window],
+            Extent::Windows(windows) => return Window::merged(windows.clone()),
+            Extent::Due { since } => *since,
         };
         let today = zone::local_day(now, site.days_in());
         if stream.grain == Grain::Whole {

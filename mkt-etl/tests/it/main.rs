@@ -11,8 +11,10 @@ mod csv;
 #[cfg(feature = "postgres")]
 mod engines;
 mod errors;
+mod far_repeats;
 mod faults;
 mod form;
+mod growth;
 mod killed;
 mod ledger;
 mod matomo;

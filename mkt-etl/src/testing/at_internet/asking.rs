@@ -1,13 +1,15 @@
 //! What a query asks of the stand-in, read from the JSON or the URL as it arrived, and its rows.
 
-use super::dates;
+use super::counted::Counted;
+use super::filter::{compare, holds, tree};
 use super::segment;
+use super::span::{self, Span, Unit};
 use super::world::{METRICS, OLD_NAMES, PROPERTIES, Visit};
-use crate::at_internet::{self, DataQuery, Filter, Operand, PastedUrl, Period, Scalar, Segment, Space};
-use chrono::{Datelike, NaiveDate};
+use crate::at_internet::{DataQuery, Filter, PastedUrl, Segment, Space};
+use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Status, code and words of a refusal.
@@ -27,9 +29,9 @@ pub(super) struct Asking {
     property: Option<Value>,
     metric: Option<Value>,
     pub(super) sites: Vec<u64>,
-    days: Vec<NaiveDate>,
-    /// The days that `p1` is compared with.
-    days_beside: Option<Vec<NaiveDate>>,
+    spans: Vec<Span>,
+    /// What `p1` is compared with.
+    spans_beside: Option<Vec<Span>>,
     pub(super) evo: Option<Evo>,
     ignore_nulls: bool,
     /// What a segment says of visits.
@@ -39,14 +41,14 @@ pub(super) struct Asking {
     pub(super) segments: usize,
 }
 
-/// Steps of an evolution, and the days by which its rows are chosen.
+/// Steps of an evolution, and the time by which its rows are chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Evo {
-    monthly: bool,
-    days_of_top: Option<Vec<NaiveDate>>,
+    unit: Unit,
+    spans_of_top: Option<Vec<Span>>,
 }
 
-fn old_name(name: &str) -> String {
+pub(super) fn old_name(name: &str) -> String {
     let (label, name) = match name.split_once('.') {
         Some((label @ ("p1" | "p2"), name)) => (format!("{label}."), name),
         _ => (String::new(), name),
@@ -93,14 +95,13 @@ impl Asking {
             (None, _) => None,
             (Some(_), None) => return refuse("InvalidEvo", "an evolution has a top"),
             (Some(evo), Some(top)) => Some(Evo {
-                monthly: match evo.get("granularity").and_then(Value::as_str) {
-                    Some("D") => false,
-                    Some("M") => true,
-                    _ => return refuse("InvalidEvo", "the stand-in knows evolutions by days and months"),
+                unit: match evo.get("granularity").and_then(Value::as_str).and_then(Unit::named) {
+                    Some(unit @ (Unit::Month | Unit::Week | Unit::Day | Unit::Hour)) => unit,
+                    _ => return refuse("InvalidEvo", "an evolution has M, W, D or H"),
                 },
-                days_of_top: top
+                spans_of_top: top
                     .get("period")
-                    .map(|period| days_of_json(period.get("p1"), today))
+                    .map(|period| span::of_json(period.get("p1"), today))
                     .transpose()?,
             }),
         };
@@ -129,8 +130,8 @@ impl Asking {
             property: filter("property"),
             metric: filter("metric"),
             sites,
-            days: days_of_json(period("p1"), today)?,
-            days_beside: period("p2").map(|period| days_of_json(Some(period), today)).transpose()?,
+            spans: span::of_json(period("p1"), today)?,
+            spans_beside: period("p2").map(|period| span::of_json(Some(period), today)).transpose()?,
             evo: read_evo,
             ignore_nulls: options.and_then(|it| it.get("ignore_null_properties")) == Some(&json!(true)),
             section,
@@ -161,17 +162,9 @@ impl Asking {
             if of_metrics { &mut metric } else { &mut property }.push(tree(&part));
         }
         let all = |parts: Vec<Value>| (!parts.is_empty()).then(|| json!({"$AND": parts}));
-        let days = |period: &Period| match period {
-            Period::Absolute { granularity, start, end } => {
-                dates::absolute(granularity.as_str(), &start.to_string(), &end.to_string())
-            }
-            Period::Relative { granularity, start, end } => {
-                dates::relative(today, granularity.as_str(), (*start).into(), (*end).into())
-            }
-        };
-        let mut days = query.periods.iter().map(days);
-        let (Some(Some(first)), second, None) = (days.next(), days.next(), days.next()) else {
-            return refuse("3002", "the stand-in knows two periods, in days or longer units");
+        let mut periods = query.periods.iter().map(|spans| span::of_query(spans, today));
+        let (Some(Some(first)), second, None) = (periods.next(), periods.next(), periods.next()) else {
+            return refuse("3002", "the stand-in knows two periods, in units from hours on");
         };
         if query.evo.is_some() {
             return refuse("3004", "the stand-in knows no evolution of version 2");
@@ -191,8 +184,8 @@ impl Asking {
             property: all(property),
             metric: all(metric),
             sites: sites.clone(),
-            days: first,
-            days_beside: second.flatten(),
+            spans: first,
+            spans_beside: second.flatten(),
             evo: None,
             ignore_nulls: false,
             section: None,
@@ -206,7 +199,7 @@ impl Asking {
     pub(super) fn check(&self, max_columns: usize) -> Result<(), Refusal> {
         let known = |name: &str| {
             let (beside, name) = plain(name);
-            if beside && self.days_beside.is_none() {
+            if beside && self.spans_beside.is_none() {
                 return false;
             }
             PROPERTIES.iter().any(|(property, _)| *property == name)
@@ -239,13 +232,17 @@ impl Asking {
     ) -> Result<Vec<Vec<Value>>, Refusal> {
         let mut groups: BTreeMap<String, (Vec<Value>, [Counted; 2])> = BTreeMap::new();
         let properties: Vec<&String> = self.columns.iter().filter(|name| !is_metric(name)).collect();
-        let days = self.days.iter().map(|day| (0, *day));
-        let days = days.chain(self.days_beside.iter().flatten().map(|day| (1, *day))).collect::<Vec<_>>();
-        for (id, (place, day)) in self.sites.iter().flat_map(|id| days.iter().map(move |day| (id, *day))) {
+        let periods = [Some(&self.spans), self.spans_beside.as_ref()];
+        let periods = periods.into_iter().enumerate().filter_map(|(place, spans)| Some((place, spans?)));
+        let days: Vec<_> = periods
+            .flat_map(|(place, spans)| span::days(spans).into_iter().map(move |day| (place, spans, day)))
+            .collect();
+        for (id, (place, spans, day)) in self.sites.iter().flat_map(|id| days.iter().map(move |it| (id, *it)))
+        {
             let Some(visits) = visits_of(*id, day) else {
                 return Err((403, "InvalidSpace_NoActiveSite".to_owned(), "no such site".to_owned()));
             };
-            for visit in visits.iter() {
+            for visit in visits.iter().filter(|visit| spans.iter().any(|span| span.contains(visit.began()))) {
                 for load in 0..visit.pages.len() {
                     let value = |name: &str| visit.property(name, load, *id);
                     if !self.property.as_ref().map_or(Ok(true), |filter| holds(filter, &value))?
@@ -300,25 +297,30 @@ impl Asking {
 
     /// The query by which the rows of an evolution are chosen.
     pub(super) fn of_top(&self) -> Self {
-        let days = self.evo.as_ref().and_then(|evo| evo.days_of_top.clone());
-        Self { days: days.unwrap_or_else(|| self.days.clone()), evo: None, ..self.clone() }
+        let spans = self.evo.as_ref().and_then(|evo| evo.spans_of_top.clone());
+        Self { spans: spans.unwrap_or_else(|| self.spans.clone()), evo: None, ..self.clone() }
     }
 
-    /// The steps of an evolution: the name and the text of each, and its query.
+    /// The steps of an evolution: the name and the text of each, and its query. `d_evo_day` and `d_evo_month` are the names
+    /// that public clients read; those of weeks and hours are made after them.
     pub(super) fn steps(&self) -> Vec<(&'static str, String, Self)> {
-        let monthly = self.evo.as_ref().is_some_and(|evo| evo.monthly);
-        let mut steps: Vec<(&'static str, String, Self)> = Vec::new();
-        for day in &self.days {
-            let (name, text) = match monthly {
-                true => ("d_evo_month", format!("{:04}-{:02}-01", day.year(), day.month())),
-                false => ("d_evo_day", day.to_string()),
-            };
-            match steps.last_mut() {
-                Some((_, last, step)) if *last == text => step.days.push(*day),
-                _ => steps.push((name, text, Self { days: vec![*day], evo: None, ..self.clone() })),
-            }
+        let unit = self.evo.as_ref().map_or(Unit::Day, |evo| evo.unit);
+        let mut steps: BTreeMap<NaiveDateTime, Vec<Span>> = BTreeMap::new();
+        for (begin, part) in self.spans.iter().flat_map(|span| span.steps(unit)) {
+            steps.entry(begin).or_default().push(part);
         }
-        steps
+        let name = match unit {
+            Unit::Hour => "d_evo_hour",
+            Unit::Week => "d_evo_week",
+            Unit::Month => "d_evo_month",
+            _ => "d_evo_day",
+        };
+        let text = |begin: NaiveDateTime| match unit {
+            Unit::Hour => begin.format("%Y-%m-%dT%H:%M:%S").to_string(),
+            _ => begin.date().to_string(),
+        };
+        let steps = steps.into_iter();
+        steps.map(|(begin, spans)| (name, text(begin), Self { spans, evo: None, ..self.clone() })).collect()
     }
 
     /// Whether two rows have the same properties.
@@ -382,158 +384,5 @@ impl Asking {
                 .collect()
         };
         Self { columns: keep(&self.columns), told: keep(&self.told), sort: Vec::new(), ..self.clone() }
-    }
-}
-
-/// What is counted for a row.
-#[derive(Debug, Default)]
-struct Counted {
-    loads: u64,
-    visits: HashSet<u64>,
-    visitors: HashSet<u64>,
-    bounces: u64,
-    seconds: i64,
-}
-
-impl Counted {
-    fn add(&mut self, visit: &Visit) {
-        self.loads += 1;
-        self.visitors.insert(visit.visitor());
-        if self.visits.insert(visit.key()) {
-            self.bounces += u64::from(visit.bounced());
-            self.seconds += visit.seconds();
-        }
-    }
-
-    /// So much for each visit, with two decimals.
-    fn per_visit(&self, sum: u64) -> Value {
-        let hundredths = sum * 100 / (self.visits.len() as u64).max(1);
-        json!(u32::try_from(hundredths).map_or(0.0, f64::from) / 100.0)
-    }
-
-    fn metric(&self, name: &str) -> Value {
-        match name {
-            "m_visits" => json!(self.visits.len()),
-            "m_page_loads" | "m_events" => json!(self.loads),
-            "m_bounces" => json!(self.bounces),
-            "m_unique_visitors" => json!(self.visitors.len()),
-            "m_time_spent" => json!(self.seconds),
-            "m_time_spent_per_visits" if !self.visits.is_empty() => {
-                self.per_visit(self.seconds.unsigned_abs())
-            }
-            "m_page_loads_per_visits" if !self.visits.is_empty() => self.per_visit(self.loads),
-            // A percentage with two decimals.
-            "m_bounce_rate" if !self.visits.is_empty() => {
-                let share = self.bounces * 10_000 / self.visits.len() as u64;
-                json!(u32::try_from(share).map_or(0.0, f64::from) / 100.0)
-            }
-            _ => Value::Null,
-        }
-    }
-}
-
-fn compare(a: &Value, b: &Value) -> Ordering {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => {
-            a.as_f64().unwrap_or_default().total_cmp(&b.as_f64().unwrap_or_default())
-        }
-        _ => text(a).cmp(&text(b)),
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
-}
-
-/// A list of one period.
-fn days_of_json(period: Option<&Value>, today: NaiveDate) -> Result<Vec<NaiveDate>, Refusal> {
-    let wrong = || (400, "InvalidPeriod".to_owned(), "the period does not read".to_owned());
-    let first = period.and_then(|period| period.get(0)).ok_or_else(wrong)?;
-    let text = |name: &str| first.get(name).and_then(Value::as_str).ok_or_else(wrong);
-    let days = match text("type")? {
-        "R" => {
-            let number = |name: &str| first.get(name).and_then(Value::as_i64);
-            let start = number("offset").or_else(|| number("startOffset")).ok_or_else(wrong)?;
-            let end = number("offset").or_else(|| number("endOffset")).ok_or_else(wrong)?;
-            dates::relative(today, text("granularity")?, start, end)
-        }
-        unit => dates::absolute(unit, text("start")?, text("end")?),
-    };
-    days.ok_or_else(wrong)
-}
-
-/// Whether a filter holds for the values of a row.
-pub(super) fn holds(filter: &Value, value: &dyn Fn(&str) -> Value) -> Result<bool, Refusal> {
-    let wrong = || (400, "InvalidFilter".to_owned(), "the filter does not read".to_owned());
-    let fields = filter.as_object().ok_or_else(wrong)?;
-    for (key, inner) in fields {
-        let list = || inner.as_array().ok_or_else(wrong);
-        let held = match key.as_str() {
-            "$AND" => {
-                list()?.iter().map(|part| holds(part, value)).try_fold(true, |all, held| Ok(all & held?))?
-            }
-            "$OR" => {
-                list()?.iter().map(|part| holds(part, value)).try_fold(false, |any, held| Ok(any | held?))?
-            }
-            name => {
-                let own = value(name);
-                let tests = inner.as_object().ok_or_else(wrong)?;
-                tests
-                    .iter()
-                    .map(|(operator, wanted)| test(&own, operator, wanted))
-                    .try_fold(true, |all, held| Ok(all & held?))?
-            }
-        };
-        if !held {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn test(own: &Value, operator: &str, wanted: &Value) -> Result<bool, Refusal> {
-    let many: Vec<&Value> = wanted.as_array().map_or_else(|| vec![wanted], |list| list.iter().collect());
-    let same = |wanted: &&Value| compare(own, wanted) == Ordering::Equal && !own.is_null();
-    let own_text = text(own);
-    let texts = || many.iter().map(|value| text(value));
-    Ok(match operator {
-        "$eq" | "$in" => many.iter().any(same),
-        "$neq" | "$nin" => !many.iter().any(same),
-        "$gt" => compare(own, wanted) == Ordering::Greater,
-        "$gte" => compare(own, wanted) != Ordering::Less,
-        "$lt" => compare(own, wanted) == Ordering::Less,
-        "$lte" => compare(own, wanted) != Ordering::Greater,
-        "$lk" | "$inlk" => texts().any(|part| own_text.contains(&part)),
-        "$nlk" => !texts().any(|part| own_text.contains(&part)),
-        "$start" => texts().any(|part| own_text.starts_with(&part)),
-        "$nstart" => !texts().any(|part| own_text.starts_with(&part)),
-        "$end" => texts().any(|part| own_text.ends_with(&part)),
-        "$nend" => !texts().any(|part| own_text.ends_with(&part)),
-        "$empty" | "$na" | "$undefined" => own.is_null() == wanted.as_bool().unwrap_or_default(),
-        _ => return refuse("InvalidFilter", "an operator is not known"),
-    })
-}
-
-/// A filter of version 2 as JSON with the names of version 3.
-fn tree(filter: &Filter) -> Value {
-    let scalar = |value: &Scalar| match value {
-        Scalar::Text(text) => json!(text),
-        Scalar::Number(number) => json!(number.to_string().parse::<f64>().unwrap_or_default()),
-    };
-    match filter {
-        Filter::All(parts) => json!({"$AND": parts.iter().map(tree).collect::<Vec<_>>()}),
-        Filter::Any(parts) => json!({"$OR": parts.iter().map(tree).collect::<Vec<_>>()}),
-        Filter::Is(at_internet::Condition { column, operator, operand }) => {
-            let operand = match operand {
-                Operand::Flag(flag) => json!(flag),
-                Operand::One(value) => scalar(value),
-                Operand::Many(values) => values.iter().map(scalar).collect(),
-            };
-            json!({old_name(column.name.as_str()): {operator.as_str(): operand}})
-        }
     }
 }

@@ -8,14 +8,18 @@
 //! refusals are made up; they repeat what was sent, which a vendor may do.
 
 mod asking;
-mod dates;
+mod counted;
+mod credentials;
+mod filter;
 mod segment;
+mod span;
 mod world;
 
-use crate::at_internet::{AtInternet, AtInternetBuilder};
+use crate::at_internet::{AtInternet, AtInternetBuilder, DataQuery, Method, QueryError};
 use asking::{Asking, Refusal};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use credentials::{Caller, Credentials};
 use mkt_connect::Secret;
 use mkt_connect::testing::{Answer, Received, Server};
 use serde_json::{Value, json};
@@ -83,7 +87,7 @@ pub struct FakeAtInternet {
 
 struct Vendor {
     seed: u64,
-    users: Vec<Secret>,
+    credentials: Credentials,
     sites: BTreeMap<u64, Site>,
     today: NaiveDate,
     /// Rows of a page, and of a query.
@@ -122,7 +126,7 @@ impl FakeAtInternet {
     pub async fn start() -> io::Result<Self> {
         let state = Arc::new(Mutex::new(Vendor {
             seed: 42,
-            users: vec![Secret::new("canaryaccess7f3a_canarysecret9c1e")],
+            credentials: Credentials::new(),
             sites: BTreeMap::new(),
             today: NaiveDate::from_ymd_opt(2026, 11, 15).unwrap_or_default(),
             rows: (10_000, 200_000),
@@ -171,16 +175,23 @@ impl FakeAtInternet {
     /// The key of the first user. Every part of it holds the word `canary`.
     #[must_use]
     pub fn key(&self) -> Secret {
-        self.lock().users.first().cloned().unwrap_or_else(|| Secret::new(""))
+        self.lock().credentials.first()
     }
 
     /// Adds a user of the organisation and gives the key.
     #[must_use]
     pub fn add_user(&self) -> Secret {
-        let mut vendor = self.lock();
-        let key = Secret::new(format!("canaryaccess{}_canarysecret", vendor.users.len()));
-        vendor.users.push(key.clone());
-        key
+        self.lock().credentials.add_user()
+    }
+
+    /// Adds a restricted key, for the columns, order, filter, segments and sites of this query, and gives it. Of its period
+    /// and its page nothing is kept.
+    ///
+    /// # Errors
+    /// A query that version 3 cannot say.
+    pub fn add_restricted_key(&self, data_set: &DataQuery) -> Result<Secret, QueryError> {
+        let body = data_set.to_v3(Method::Data)?;
+        Ok(self.lock().credentials.add_restricted(body))
     }
 
     /// Adds a site, or replaces it.
@@ -317,7 +328,7 @@ impl Vendor {
         let every =
             self.every.filter(|(calls, _)| self.seen.is_multiple_of(calls.get())).map(|(_, fault)| fault);
         let fault = self.next.pop_front().or(every);
-        let Some(user) = self.user(request) else {
+        let Some(Caller { user, data_set }) = self.credentials.caller(request) else {
             return refusal((
                 401,
                 "BadAuthentication_UnknownKey".to_owned(),
@@ -339,7 +350,7 @@ impl Vendor {
         }
         self.most_of_user = self.most_of_user.max(of_user + 1);
         self.most = self.most.max(self.busy.len());
-        match self.route(request, fault) {
+        match self.route(request, data_set.as_ref(), fault) {
             Err(refused) => refusal(refused).delay(self.delay),
             Ok(value) => {
                 let mut text = value.to_string();
@@ -351,17 +362,10 @@ impl Vendor {
         }
     }
 
-    /// The user whose key a request carries: in a header, or as HTTP Basic in version 2.
-    fn user(&self, request: &Received) -> Option<usize> {
-        let basic = || request.header("authorization").and_then(basic_password);
-        let key = request.header("x-api-key").map(str::to_owned);
-        let sent = if request.path.starts_with("/v3/") { key } else { key.or_else(basic) };
-        self.users.iter().position(|user| Some(user.expose()) == sent.as_deref())
-    }
-
     /// Faults that do not look at the query.
     fn early(&self, fault: AtInternetFault) -> Option<Answer> {
-        let key = self.users.first().map_or("", Secret::expose);
+        let key = self.credentials.first();
+        let key = key.expose();
         let html = "<html><body><h1>Something went wrong</h1></body></html>";
         Some(match fault {
             AtInternetFault::TooManyCalls => throttled().header("retry-after", "1"),
@@ -402,9 +406,21 @@ impl Vendor {
         })
     }
 
-    fn route(&mut self, request: &Received, fault: Option<AtInternetFault>) -> Result<Value, Refusal> {
+    fn route(
+        &mut self,
+        request: &Received,
+        data_set: Option<&Value>,
+        fault: Option<AtInternetFault>,
+    ) -> Result<Value, Refusal> {
         let path: Vec<&str> = request.path.trim_start_matches('/').split('/').collect();
         let (old, method, asking) = match (request.method.as_str(), path.as_slice()) {
+            ("POST", ["v3", "data", "getData"]) if data_set.is_some() => {
+                let body = credentials::whole_body(&request.body, data_set)?;
+                (false, "getData", Asking::of_json(&body, self.today)?)
+            }
+            _ if data_set.is_some() => {
+                return Err((403, "Forbidden".to_owned(), "a restricted key reads its data set".to_owned()));
+            }
             ("POST", ["v3", "data", method]) => (false, *method, Asking::of_json(&request.body, self.today)?),
             ("GET", ["v3", "data", method]) => {
                 let param = request.query_value("param").unwrap_or_default();
@@ -523,34 +539,4 @@ impl Vendor {
 
 fn refuse_slow<T>() -> Result<T, Refusal> {
     Err((504, "Timeout".to_owned(), "the query took too long".to_owned()))
-}
-
-fn basic_password(header: &str) -> Option<String> {
-    let text = header.strip_prefix("Basic ")?;
-    let bytes = decode_base64(text)?;
-    let text = String::from_utf8(bytes).ok()?;
-    Some(text.split_once(':')?.1.to_owned())
-}
-
-/// RFC 4648, as far as a header of HTTP Basic needs it.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for byte in text.trim_end_matches('=').bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(value)) & 0xffff;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from(bits >> held & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
 }

@@ -1,6 +1,7 @@
 //! Segments of a query: described in it, or saved under a key.
 
-use super::asking::{self, Refusal, refuse};
+use super::asking::{Refusal, refuse};
+use super::filter;
 use super::world::Visit;
 use serde_json::{Value, json};
 
@@ -43,7 +44,7 @@ pub(super) fn holds(section: &Value, visit: &Visit, load: usize, site: u64) -> R
         };
         let mut any = false;
         for load in loads.clone() {
-            any |= asking::holds(filter, &|name| visit.property(name, load, site))?;
+            any |= filter::holds(filter, &|name| visit.property(name, load, site))?;
         }
         all &= any;
     }

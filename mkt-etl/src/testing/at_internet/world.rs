@@ -1,7 +1,7 @@
 //! What happened on the sites of the stand-in: visits and page loads, generated from a seed, the same every time.
 
 use crate::zone;
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -147,6 +147,11 @@ impl Site {
 impl Visit {
     pub(super) fn key(&self) -> u64 {
         self.id
+    }
+
+    /// When it began, by the site's clock.
+    pub(super) fn began(&self) -> NaiveDateTime {
+        self.start.with_timezone(&self.zone).naive_local()
     }
 
     pub(super) fn visitor(&self) -> u64 {

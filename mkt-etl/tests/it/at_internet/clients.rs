@@ -137,6 +137,22 @@ async fn an_evolution_has_its_order_in_its_top_and_no_other() {
     let steps = site[0]["Rows"]["Rows"].as_array().unwrap();
     assert_eq!(visits(steps), [60, 65, 60, 60, 60, 60, 60]);
     assert_eq!(steps[0]["d_evo_day"], "2026-03-27");
+    // Weeks begin on Monday: the 30th of March is one.
+    body["evo"]["granularity"] = json!("W");
+    let weeks = rows(&fake, &body).await;
+    let weeks = weeks[0]["Rows"]["Rows"].as_array().unwrap();
+    assert_eq!(visits(weeks), [185, 240]);
+    assert_eq!(
+        (&weeks[0]["d_evo_week"], &weeks[1]["d_evo_week"]),
+        (&json!("2026-03-23"), &json!("2026-03-30"))
+    );
+    body["evo"]["granularity"] = json!("H");
+    let hours = rows(&fake, &body).await;
+    let hours = hours[0]["Rows"]["Rows"].as_array().unwrap();
+    assert_eq!(visits(hours).iter().sum::<u64>(), 425);
+    // The second hour of the 29th is not on a clock in Paris.
+    let hour = |text: &str| hours.iter().any(|row| row["d_evo_hour"] == text);
+    assert!(!hour("2026-03-29T02:00:00") && hours.len() > 100);
     body["evo"]["granularity"] = json!("M");
     let months = rows(&fake, &body).await;
     assert_eq!(visits(months[0]["Rows"]["Rows"].as_array().unwrap()), [305, 120]);

@@ -45,7 +45,7 @@ fn months_quarters_and_years_become_their_days() {
             start: Moment::read(Granularity::Day, first).unwrap(),
             end: Moment::read(Granularity::Day, last).unwrap(),
         };
-        assert_eq!(query.translated(&NameMap::new()).unwrap().query.periods, [days], "{period}");
+        assert_eq!(query.translated(&NameMap::new()).unwrap().query.periods, [[days]], "{period}");
     }
 }
 

@@ -38,7 +38,7 @@ fn the_url_of_the_vendors_page_reads_as_it_is_described_there() {
     assert_eq!(query.sort, ["m_visits".parse::<Sort>().unwrap()]);
     assert_eq!(query.filter, Some(Filter::equals(Name::new("d_page").unwrap(), "home")));
     assert_eq!(query.space, Space::Sites(vec![123_456]));
-    assert_eq!(query.periods, [Period::day(day("2017-06-30"))]);
+    assert_eq!(query.periods, [[Period::day(day("2017-06-30"))]]);
     assert_eq!((query.page_num, query.max_results), (Some(2), Some(10)));
     assert_eq!(
         (query.presentation.sep.as_deref(), query.presentation.lng.as_deref()),
@@ -79,7 +79,7 @@ fn what_analysts_write_reads_in_every_form() {
     ] {
         let url =
             format!("{ORIGIN}/data/v2/json/getData?&columns={{d_site,m_visits}}&space={{s:1}}&period={text}");
-        assert_eq!(pasted(&url).query.periods, periods, "{text}");
+        assert_eq!(pasted(&url).query.periods, [periods], "{text}");
     }
     for (text, space) in [
         ("{s:566290}", Space::Sites(vec![566_290])),
@@ -241,7 +241,7 @@ fn the_json_of_the_vendors_page_reads_and_is_written_so() {
     let read = pasted(url);
     assert_eq!((read.version, read.method), (Version::V3, Method::Data));
     let query = read.query;
-    assert_eq!(query.periods, [Period::day(day("2019-10-24"))]);
+    assert_eq!(query.periods, [[Period::day(day("2019-10-24"))]]);
     let json = query.to_v3(Method::Data).unwrap();
     let (_, param) = url.split_once("param=").unwrap();
     assert_eq!(json, serde_json::from_str::<serde_json::Value>(param).unwrap());
@@ -337,7 +337,7 @@ fn a_pasted_month_gives_its_days_and_an_hour_is_no_report() {
     let pasted =
         PastedReport::read(&url(r#""type":"M","start":"2020-02","end":"2020-02""#), "r", &NameMap::new());
     let pasted = pasted.unwrap();
-    assert_eq!(pasted.days, Some(mkt_etl::Window::days(day("2020-02-01"), day("2020-02-29"))));
+    assert_eq!(pasted.days, [mkt_etl::Window::days(day("2020-02-01"), day("2020-02-29"))]);
     assert!(!pasted.report.is_of_the_site(), "the segment is kept");
     for period in [
         r#""type":"H","start":"2019-10-24T08","end":"2019-10-24T09""#,
@@ -421,7 +421,10 @@ fn period(version: Version) -> impl Strategy<Value = Period> {
     use Granularity::{Day, Hour, Month, Quarter, Week, Year};
     let (absolute, relative) = match version {
         Version::V2 => (Granularity::ALL.to_vec(), Granularity::ALL.to_vec()),
-        Version::V3 => (vec![Day], vec![Year, Quarter, Month, Week, Day, Hour]),
+        Version::V3 => {
+            let units = vec![Year, Quarter, Month, Week, Day, Hour];
+            (units.clone(), units)
+        }
     };
     let fixed = proptest::sample::select(absolute).prop_flat_map(|granularity| {
         (moment(granularity), moment(granularity), any::<bool>()).prop_map(move |(start, end, one)| {
@@ -441,7 +444,7 @@ fn shape(version: Version) -> impl Strategy<Value = DataQuery> {
     let names = (
         proptest::collection::btree_set(name("d_"), 0..5),
         proptest::collection::btree_set(name("m_"), 1..5),
-        proptest::collection::vec(period(version), periods),
+        proptest::collection::vec(proptest::collection::vec(period(version), 1..4), periods),
     );
     let rest = (
         proptest::collection::vec(1_u64..9_999_999, 1..4),
@@ -459,7 +462,7 @@ fn shape(version: Version) -> impl Strategy<Value = DataQuery> {
         let columns: Vec<Column> = properties.into_iter().map(Column::from).chain(labelled).collect();
         let sort =
             columns.iter().rev().take(2).map(|column| Sort { descending: flags.1, column: column.clone() });
-        let mut query = DataQuery::new(columns.clone(), Space::Sites(sites), periods[0]);
+        let mut query = DataQuery::new(columns.clone(), Space::Sites(sites), periods[0][0]);
         query.sort = sort.collect();
         (query.periods, query.max_results, query.page_num) = (periods, max_results, page_num);
         query
