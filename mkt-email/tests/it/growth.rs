@@ -5,12 +5,20 @@ use mkt_email::{EmailAddress, Template};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+/// The time that this thread has had of a processor, where the system tells it (Linux); else the time of a clock.
+fn spent(begun: Instant) -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = told.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+    nanos.map_or_else(|| begun.elapsed(), Duration::from_nanos)
+}
+
 /// The least of some runs: what else the machine does only adds.
 fn least(run: impl Fn()) -> Duration {
     let once = |_| {
         let begun = Instant::now();
+        let before = spent(begun);
         run();
-        begun.elapsed()
+        spent(begun).saturating_sub(before)
     };
     (0..2).map(once).min().unwrap_or_default()
 }
@@ -18,7 +26,7 @@ fn least(run: impl Fn()) -> Duration {
 /// Fails where eight times the input takes far more than eight times as long: square growth would take 64 times.
 fn grows_linearly(name: &str, pattern: &str, parse: impl Fn(&str)) {
     let text = |bytes: usize| pattern.repeat(bytes / pattern.len() + 1);
-    let (small, large) = (text(25_000), text(200_000));
+    let (small, large) = (text(10_000), text(80_000));
     let mut told = String::new();
     for _ in 0..8 {
         let (short, long) = (least(|| parse(&small)), least(|| parse(&large)));

@@ -37,7 +37,12 @@ impl Api {
         let _ = self.refused.set(error.detail().unwrap_or("refused").to_owned());
     }
 
-    async fn call(&self, operation: &'static str, method: Method, query: &DataQuery) -> Result<Value> {
+    async fn call(
+        &self,
+        operation: &'static str,
+        method: Method,
+        query: &DataQuery,
+    ) -> Result<Option<Value>> {
         let request = match self.version {
             Version::V3 => Request::post(format!("v3/data/{}", method.as_str())).json(&query.to_v3(method)?),
             Version::V2 => {
@@ -51,7 +56,7 @@ impl Api {
     }
 
     /// One call. All of them only read, so that repeating one is harmless.
-    async fn send(&self, operation: &'static str, request: Request) -> Result<Value> {
+    async fn send(&self, operation: &'static str, request: Request) -> Result<Option<Value>> {
         self.stopped(operation)?;
         let request = request.operation(operation).replay(Replay::Idempotent);
         let places = self.budget.enter().await;
@@ -82,7 +87,7 @@ impl Api {
         for _ in 0..2 {
             let request = Request::post("v3/data/getData".to_owned()).json(&query.to_v3_restricted()?);
             match self.send(OPERATION, request).await? {
-                Value::Null => {}
+                None => {}
                 answer => return feed(OPERATION, answer).map(Some),
             }
         }
@@ -105,8 +110,8 @@ impl Api {
         }
         for _ in 0..2 {
             match self.call(OPERATION, Method::RowCount, &query).await? {
-                Value::Null => {}
-                answer => {
+                None => {}
+                Some(answer) => {
                     let rows = wire::row_count(&answer);
                     return rows.map(Some).map_err(|detail| error::protocol(OPERATION, detail));
                 }
@@ -131,9 +136,9 @@ impl Api {
 }
 
 /// Rows of an answer. "No content" where rows are wanted is no empty page: it may be a lost answer.
-fn feed(operation: &'static str, answer: Value) -> Result<Feed> {
+fn feed(operation: &'static str, answer: Option<Value>) -> Result<Feed> {
     match answer {
-        Value::Null => Err(error::protocol(operation, "HTTP 204: no content, and rows were counted")),
-        answer => Feed::read(answer).map_err(|detail| error::protocol(operation, detail)),
+        None => Err(error::protocol(operation, "HTTP 204: no content, and rows were counted")),
+        Some(answer) => Feed::read(answer).map_err(|detail| error::protocol(operation, detail)),
     }
 }

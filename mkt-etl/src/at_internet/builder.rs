@@ -220,6 +220,7 @@ impl AtInternetBuilder {
             concurrency: self.concurrency.min(self.budget.of_user()),
             finality: self.finality,
             uncounted: Mutex::default(),
+            without_content: Mutex::default(),
         }));
         source.check_queries()?;
         Ok(source)

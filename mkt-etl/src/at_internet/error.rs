@@ -13,7 +13,7 @@
 //! | 404 | `NotFound`: no such address |
 //! | `Invalid…` and any other code | `Input` |
 //! | 500 to 599 | `Unavailable` |
-//! | 204: no data | of a count, told twice: no rows; anywhere else `Protocol` |
+//! | 204: no data | of a count, told twice: no rows, which are not believed; anywhere else `Protocol` |
 //! | 200 HTML, empty, cut or no JSON | `Protocol` |
 //!
 //! Sources, read in November 2026: "Number of calls" (5001) and "Relative periods" (3003) of the REST API, "Terms &
@@ -26,9 +26,13 @@ use serde_json::Value;
 /// The longest vendor message that an error repeats, in characters.
 const MAX_MESSAGE: usize = 200;
 
-/// Reads an answer as JSON (null where there is no content), or says what kind of failure it is. Nothing of the key or of
+/// Reads an answer as JSON (nothing where there is no content), or says what kind of failure it is. Nothing of the key or of
 /// an address gets through.
-pub(super) fn classify(operation: &'static str, response: &Response, key: &Secret) -> Result<Value, Error> {
+pub(super) fn classify(
+    operation: &'static str,
+    response: &Response,
+    key: &Secret,
+) -> Result<Option<Value>, Error> {
     let status = response.status();
     let error = |kind: ErrorKind, detail: String| {
         Error::new(kind, super::SERVICE, operation)
@@ -51,7 +55,7 @@ pub(super) fn classify(operation: &'static str, response: &Response, key: &Secre
     }
     match status {
         200 => {}
-        204 => return Ok(Value::Null),
+        204 => return Ok(None),
         401 | 403 => {
             return Err(error(
                 ErrorKind::Auth,
@@ -84,7 +88,10 @@ pub(super) fn classify(operation: &'static str, response: &Response, key: &Secre
         // Read with replacements, it would be other data without a word.
         return Err(error(ErrorKind::Protocol, "the answer is not UTF-8".to_owned()));
     }
-    parsed.ok_or_else(|| error(ErrorKind::Protocol, "the answer is not JSON".to_owned()))
+    match parsed {
+        Some(value) => Ok(Some(value)),
+        None => Err(error(ErrorKind::Protocol, "the answer is not JSON".to_owned())),
+    }
 }
 
 /// What an error's body tells.

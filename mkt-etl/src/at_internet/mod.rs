@@ -34,7 +34,8 @@
 //!   whether the vendor tells a share or a percentage is not documented. Without its parts it stays as told.
 //! - **Read days that are over**: on a day that goes on, rows shift between two pages, and then the slice fails rather than
 //!   miss one. The next run reads it again.
-//! - **"No content" (204) of a count is an empty day** when it is told twice, and a note says so: once may be a lost answer.
+//! - **"No content" (204) instead of a count** is asked for again: it may be a lost answer. Told twice, the day has no rows and
+//!   is `suspect_empty`; rows that were read before stay.
 //! - **A restricted key gives one data set** and counts nothing: see [`AtInternetBuilder::restricted_key`].
 //! - **Refused credentials end it**: after the first 401 this source makes no request any more. A 403 is of a site: the
 //!   check names it ([`Checked::failed`]), and the others are read.
@@ -121,6 +122,8 @@ struct Inner {
     finality: TimeDelta,
     /// Slices whose rows the vendor could not count in time.
     uncounted: Mutex<HashSet<String>>,
+    /// Slices of which the vendor said that there is no data, and counted nothing.
+    without_content: Mutex<HashSet<String>>,
 }
 
 /// What a stream reads.
@@ -150,6 +153,13 @@ impl Rows<'_> {
     fn is_uncounted(&self) -> bool {
         matches!(self, Self::Counted(reading) if reading.is_uncounted())
     }
+
+    fn is_without_content(&self) -> bool {
+        match self {
+            Self::Counted(reading) => reading.is_without_content(),
+            Self::OfKey(pages) => pages.is_without_content(),
+        }
+    }
 }
 
 impl AtInternet {
@@ -164,6 +174,10 @@ impl AtInternet {
 impl Inner {
     fn uncounted(&self) -> MutexGuard<'_, HashSet<String>> {
         self.uncounted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn without_content(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.without_content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn site(&self, name: &str) -> Result<&(u64, SiteFacts)> {
@@ -382,6 +396,7 @@ impl AnalyticsSource for AtInternet {
             let asked = self.0.asked(slice)?;
             let (id, site) = self.0.site(&slice.site)?;
             let query = self.0.query(asked, *id, slice.from);
+            self.0.without_content().remove(&slice.to_string());
             let reading = match asked {
                 Asked::Report(report) if self.0.restricted => {
                     Rows::OfKey(Box::new(Pages::new(&self.0.api, report, query, self.0.limits)))
@@ -397,6 +412,9 @@ impl AnalyticsSource for AtInternet {
                 if reading.is_uncounted() {
                     self.0.uncounted().insert(slice.to_string());
                 }
+                if reading.is_without_content() {
+                    self.0.without_content().insert(slice.to_string());
+                }
                 let page = Inner::page(asked, portion, site, slice.from, &mut seen)?;
                 Ok(Some((page, (asked, site, reading, seen))))
             })
@@ -405,6 +423,10 @@ impl AnalyticsSource for AtInternet {
     }
 
     async fn verify(&self, slice: &SliceKey) -> Result<Option<Totals>> {
+        if self.0.without_content().contains(&slice.to_string()) {
+            // It contradicts the rows, of which there are none: the zero is not believed.
+            return Ok(Some(Totals::new().with("answers_without_content", 1)));
+        }
         if self.0.restricted {
             return Ok(None);
         }

@@ -21,12 +21,18 @@ pub(super) struct Pages<'a> {
     query: DataQuery,
     limits: Limits,
     read: u64,
+    no_content: bool,
     ended: bool,
 }
 
 impl<'a> Pages<'a> {
     pub(super) fn new(api: &'a Api, report: &'a Report, query: DataQuery, limits: Limits) -> Self {
-        Self { api, report, query, limits, read: 0, ended: false }
+        Self { api, report, query, limits, read: 0, no_content: false, ended: false }
+    }
+
+    /// Whether the vendor said that there is no data, instead of a page.
+    pub(super) fn is_without_content(&self) -> bool {
+        self.no_content
     }
 
     /// The next rows; nothing after the last.
@@ -39,8 +45,9 @@ impl<'a> Pages<'a> {
         self.query.page_num = u32::try_from(self.read / page + 1).ok();
         let Some(feed) = self.api.restricted_page(&self.query).await? else {
             self.ended = true;
-            // After a full page it is the end; of the first page it is worth a word.
-            let notes = if self.read == 0 { vec![NO_CONTENT.to_owned()] } else { Vec::new() };
+            // After a full page it is the end.
+            self.no_content = self.read == 0;
+            let notes = if self.no_content { vec![NO_CONTENT.to_owned()] } else { Vec::new() };
             return Ok(Some(Portion { notes, ..Portion::default() }));
         };
         check_columns(self.report, &feed.columns)?;

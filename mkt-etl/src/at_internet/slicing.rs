@@ -34,7 +34,7 @@ pub(super) struct Limits {
 }
 
 /// What is said of a day of which the vendor answers 204.
-pub(super) const NO_CONTENT: &str = "HTTP 204: the vendor says that there is no data";
+pub(super) const NO_CONTENT: &str = "HTTP 204: the vendor says that there is no data, and counts nothing";
 
 /// Values in one list of a filter: version 2 writes them into a URL.
 fn values_at_once(version: Version) -> usize {
@@ -119,6 +119,7 @@ pub(super) struct Reading<'a> {
     total: Option<u64>,
     read: u64,
     left_out: u64,
+    no_content: bool,
     state: State,
 }
 
@@ -142,6 +143,7 @@ impl<'a> Reading<'a> {
             total: None,
             read: 0,
             left_out: 0,
+            no_content: false,
             state: State::New,
         }
     }
@@ -157,6 +159,7 @@ impl<'a> Reading<'a> {
                 }
                 Ok(None) => {
                     self.total = Some(0);
+                    self.no_content = true;
                     return Ok(Some(Portion { notes: vec![NO_CONTENT.to_owned()], ..Portion::default() }));
                 }
                 Err(error) if error::is_too_long(&error) => {
@@ -198,6 +201,11 @@ impl<'a> Reading<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the vendor said that there is no data, instead of a count.
+    pub(super) fn is_without_content(&self) -> bool {
+        self.no_content
     }
 
     /// Whether the rows of the whole could not be counted.

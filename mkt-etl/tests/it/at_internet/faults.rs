@@ -148,7 +148,7 @@ async fn parts_that_are_not_the_whole_fail_the_slice() {
 }
 
 #[tokio::test]
-async fn no_content_is_an_empty_day_when_it_is_told_twice() {
+async fn no_content_told_twice_is_a_day_without_rows() {
     let fake = FakeAtInternet::start().await.unwrap();
     let source = source(&fake, [report("pages", "page,m_page_loads")]);
     let whole = read(&source, &slice("pages", DAY)).await.unwrap();
@@ -160,7 +160,7 @@ async fn no_content_is_an_empty_day_when_it_is_told_twice() {
     }
     let empty = read(&source, &slice("pages", DAY)).await.unwrap();
     assert_eq!((empty.read, empty.rows()), (0, 0));
-    assert_eq!(empty.notes, ["HTTP 204: the vendor says that there is no data"]);
+    assert_eq!(empty.notes, ["HTTP 204: the vendor says that there is no data, and counts nothing"]);
     // Where rows were counted, a page without content is no page.
     fake.inject(AtInternetFault::None);
     fake.inject(AtInternetFault::NoContent);

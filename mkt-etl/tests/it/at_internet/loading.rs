@@ -2,9 +2,9 @@
 
 use super::{report, settings};
 use crate::support::{all, at, late, window};
-use mkt_etl::Pipeline;
 use mkt_etl::at_internet::AtInternet;
-use mkt_etl::testing::FakeAtInternet;
+use mkt_etl::testing::{AtInternetFault, FakeAtInternet};
+use mkt_etl::{Again, Pipeline};
 use mkt_warehouse::model::{DailyMetric, DimensionMetric, MetricKind, SliceState};
 use mkt_warehouse::{Query, Sqlite, Warehouse};
 use rust_decimal::Decimal;
@@ -51,6 +51,31 @@ async fn days_settle_when_count_and_totals_agree_and_a_second_run_changes_nothin
         loads(&mut daily.iter().filter(|row| row.metric == "page_loads").map(|row| row.value.unwrap().0)),
     );
     assert!(by_page.iter().all(|row| row.state == SliceState::Settled));
+}
+
+#[tokio::test]
+async fn no_content_is_suspect_and_replaces_no_rows() {
+    let fake = FakeAtInternet::start().await.unwrap();
+    let warehouse = Sqlite::in_memory().await.unwrap();
+    let source = settings(&fake).report(report("pages", "page,m_page_loads")).build().unwrap();
+    let pipeline = Pipeline::new(source, warehouse.clone()).clock(late()).again(Again::All);
+    // One call for the check, then two answers without content for the count.
+    let without_content = || {
+        for fault in [AtInternetFault::None, AtInternetFault::NoContent, AtInternetFault::NoContent] {
+            fake.inject(fault);
+        }
+    };
+    without_content();
+    let empty = pipeline.run(window("2026-03-28", "2026-03-28")).await.unwrap();
+    assert_eq!(empty.slices, [("suspect_empty".to_owned(), 1)].into(), "{empty:?}");
+    let whole = pipeline.run(window("2026-03-28", "2026-03-28")).await.unwrap();
+    assert_eq!(whole.slices, [("settled".to_owned(), 1)].into(), "{whole:?}");
+    let rows = all::<DimensionMetric>(&warehouse).await.len();
+    assert!(rows > 0);
+    without_content();
+    let again = pipeline.run(window("2026-03-28", "2026-03-28")).await.unwrap();
+    assert!(again.failures[0].message.contains("the rows read before stay"), "{again:?}");
+    assert_eq!(all::<DimensionMetric>(&warehouse).await.len(), rows);
 }
 
 #[tokio::test]

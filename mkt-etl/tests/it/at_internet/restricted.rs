@@ -80,7 +80,7 @@ async fn a_day_that_is_too_large_is_truncated_and_an_empty_one_is_empty() {
         fake.inject(AtInternetFault::NoContent);
     }
     let page = read(&source, &slice("pages", DAY)).await.unwrap();
-    assert_eq!(page.notes, ["HTTP 204: the vendor says that there is no data"]);
+    assert!(page.notes[0].contains("204") && source.verify(&slice("pages", DAY)).await.unwrap().is_some());
 }
 
 #[tokio::test]
