@@ -66,8 +66,7 @@ async fn an_id_twice_far_apart_is_loaded_once_and_again_changes_nothing() {
         let names = ["rows", "ids", "seqs", "distinct_ids"];
         let sums = warehouse.query(&names.into_iter().fold(Query::new(sums), whole)).await.unwrap();
         let loads = "select load_id, stream, window_from, content_hash from loads order by load_id";
-        let loads =
-            Query::new(loads).column("load_id", ColumnType::Int).column("stream", ColumnType::Text);
+        let loads = Query::new(loads).column("load_id", ColumnType::Int).column("stream", ColumnType::Text);
         let loads = loads.column("window_from", ColumnType::Date).column("content_hash", ColumnType::Text);
         let loads = warehouse.query(&loads).await.unwrap();
         serde_json::to_string(&(sums, loads)).unwrap()
