@@ -76,7 +76,7 @@ async fn anymail(python: &Path, vendor: &str, url: String, key: &str, domain: &s
 fn ours(number: usize, shop: &str) -> Message {
     let template = VendorTemplate::new("42").unwrap().with("name", &format!("Reader {number}")).unwrap();
     email(number, |builder| {
-        builder.template(template.clone()).metadata("shop", shop).metadata("person", &format!("p{number}"))
+        builder.template(template.clone()).metadata("shop", shop).metadata("person", format!("p{number}"))
     })
 }
 
