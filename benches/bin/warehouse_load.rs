@@ -1,4 +1,4 @@
-//! The Rust side of `compare/warehouse/load.py`: writes rows as CSV for the peers, and loads the same rows through the
+//! The Rust side of `compare/warehouse/{load,batch}.py`: writes rows as CSV for the peers, and loads the same rows through the
 //! library.
 
 #![allow(clippy::print_stdout)]
@@ -6,13 +6,15 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
 use mkt_benches::World;
+use mkt_connect::Stop;
+use mkt_etl::csv::{CsvSource, Load as Files};
 use mkt_warehouse::model::{self, Amount, Event};
 use mkt_warehouse::{Batch, Column, Migration, Record, Schema, SliceKey, Warehouse, record};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rust_decimal::Decimal;
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -85,6 +87,16 @@ enum Task {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Loads files of sessions and events as the example `load_events` does.
+    Files {
+        /// `sqlite:PATH`; its tables are created.
+        #[arg(long)]
+        warehouse: String,
+        #[arg(long)]
+        events: PathBuf,
+        #[arg(long)]
+        sessions: PathBuf,
+    },
     /// Makes the rows, then loads them, and prints the seconds of the load alone.
     Load {
         /// `sqlite:PATH` or `postgres://…`; its tables are created.
@@ -100,7 +112,7 @@ enum Task {
     },
 }
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> Outcome {
     match Command::parse().task {
         Task::Migrate { warehouse, shape } => {
@@ -121,8 +133,18 @@ async fn main() -> Outcome {
             }
             Ok(writer.flush()?)
         }
+        Task::Files { warehouse, events, sessions } => files(&warehouse, &events, &sessions).await,
         Task::Load { warehouse, shape, rows, indexed } => load(&warehouse, shape, rows, indexed).await,
     }
+}
+
+async fn files(url: &str, events: &Path, sessions: &Path) -> Outcome {
+    let warehouse = mkt_warehouse::open(url).await?;
+    let builder = CsvSource::builder("shop", chrono_tz::Europe::Paris);
+    let source = builder.events(events).sessions(sessions).build()?;
+    let loaded = Files::new(source, warehouse).run(&Stop::new()).await?;
+    println!("{{\"read\": {}, \"loaded\": {}}}", loaded.read, loaded.loaded);
+    Ok(())
 }
 
 async fn migrate(warehouse: &dyn Warehouse, shape: Shape) -> mkt_connect::Result<()> {

@@ -17,6 +17,9 @@ pub const ADDRESS: &str = "[address]";
 #[must_use]
 pub fn without_addresses(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
+    if may_be_stored(text) {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::new();
     let mut copied = 0;
     let mut at = 0;
@@ -62,6 +65,16 @@ pub fn without_addresses(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Whether there is no sign of an address: most texts are not looked at byte by byte.
+fn may_be_stored(text: &str) -> bool {
+    !text.as_bytes().contains(&b'@') && !text.contains("%40")
+}
+
+/// Whether a JSON text is stored as it stands: neither it nor what its escapes stand for holds an address or NUL.
+pub(crate) fn is_clean_json(text: &str) -> bool {
+    may_be_stored(text) && !text.as_bytes().contains(&b'\\')
+}
+
 fn is_local(byte: u8) -> bool {
     // Bytes beyond ASCII belong to a name: `josé@example.org`. Cutting happens at ASCII bytes only, so at boundaries.
     byte.is_ascii_alphanumeric() || b".!#$*+-^_`{|}~'%".contains(&byte) || byte >= 0x80
@@ -82,6 +95,10 @@ fn trim_dots(mut domain: &[u8]) -> &[u8] {
 /// A text that is no URL is only cleaned of addresses.
 #[must_use]
 pub fn url(text: &str) -> String {
+    if !text.as_bytes().contains(&b'@') {
+        // No user name without one.
+        return without_addresses(text).into_owned();
+    }
     let text = match Url::parse(text) {
         Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
             // Both fail only for URLs that cannot have credentials, which have none.
@@ -110,7 +127,11 @@ pub fn json(value: serde_json::Value) -> serde_json::Value {
 
 /// A text without addresses, and without NUL, which warehouses do not hold.
 pub(crate) fn storable(text: &str) -> String {
-    without_addresses(text).replace('\0', "\u{fffd}")
+    let text = without_addresses(text);
+    match text.as_bytes().contains(&0) {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text.into_owned(),
+    }
 }
 
 /// Raw bytes as a text that can be stored: addresses replaced, bytes that are no UTF-8 and NUL shown as `\xHH`, cut at

@@ -351,7 +351,7 @@ impl Content {
             dimensions: fills(Kind::Dimensions).then(|| dimensions.into_values().collect()),
         };
         let fingerprint = if numbers.is_none() {
-            rows.content_hash()
+            rows.content_hash().to_owned()
         } else {
             let stateless = numbers.clone().put(Batch::new(key), SliceState::Planned);
             hash_of(&[rows.content_hash(), stateless.content_hash()])
@@ -418,7 +418,7 @@ impl Finished {
 }
 
 /// SHA-256, in hex, of hashes.
-fn hash_of(parts: &[String]) -> String {
+fn hash_of(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     parts.iter().for_each(|part| hash.update(part));
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

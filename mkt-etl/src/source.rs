@@ -102,13 +102,15 @@ pub struct Capabilities {
     pub control_totals: bool,
     /// Whether several of its streams may hold the same session or event: files under different keys.
     pub shared_ids: bool,
+    /// Whether its slices are at hand: files of this machine, not answers of a server.
+    pub at_hand: bool,
 }
 
 impl Capabilities {
     /// A source of this name with these streams: one slice at a time, no control totals.
     #[must_use]
     pub fn new(source: &'static str, streams: Vec<Stream>) -> Self {
-        Self { source, streams, concurrency: 1, control_totals: false, shared_ids: false }
+        Self { source, streams, concurrency: 1, control_totals: false, shared_ids: false, at_hand: false }
     }
 
     /// How many slices may be read at once. Default: 1.
@@ -122,6 +124,15 @@ impl Capabilities {
     #[must_use]
     pub fn control_totals(mut self, yes: bool) -> Self {
         self.control_totals = yes;
+        self
+    }
+
+    /// Whether its slices are at hand, as files of this machine are. All slices of a run are then loaded in one transaction
+    /// where the engine gains from it, which keeps other writers of an embedded warehouse out until the run is over. Default:
+    /// no; slices are committed as they come.
+    #[must_use]
+    pub fn at_hand(mut self, yes: bool) -> Self {
+        self.at_hand = yes;
         self
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::Write;
+use std::sync::{Arc, OnceLock};
 
 /// The key of a batch: loading it again replaces what it loaded before, and nothing else.
 ///
@@ -89,15 +90,23 @@ pub struct TableRows {
 pub struct Batch {
     key: SliceKey,
     state: SliceState,
-    replaced: Vec<TableRows>,
-    upserted: Vec<TableRows>,
+    // Shared, so that a clone goes to another thread without its rows being copied.
+    replaced: Vec<Arc<TableRows>>,
+    upserted: Vec<Arc<TableRows>>,
+    hash: OnceLock<String>,
 }
 
 impl Batch {
     /// An empty batch: loading it empties the slice.
     #[must_use]
     pub fn new(key: SliceKey) -> Self {
-        Self { key, state: SliceState::Settled, replaced: Vec::new(), upserted: Vec::new() }
+        Self {
+            key,
+            state: SliceState::Settled,
+            replaced: Vec::new(),
+            upserted: Vec::new(),
+            hash: OnceLock::new(),
+        }
     }
 
     /// How far the slice can be trusted; default settled. It stands in the ledger and is no part of
@@ -116,6 +125,7 @@ impl Batch {
     pub fn replace<R: Record>(mut self, rows: impl IntoIterator<Item = R>) -> Self {
         let load_id = self.key.load_id();
         push(&mut self.replaced, load_id, rows);
+        self.hash = OnceLock::new();
         self
     }
 
@@ -142,13 +152,13 @@ impl Batch {
 
     /// The slice's new content, by table.
     #[must_use]
-    pub fn replaced(&self) -> &[TableRows] {
+    pub fn replaced(&self) -> &[Arc<TableRows>] {
         &self.replaced
     }
 
     /// What is written beside it, by table.
     #[must_use]
-    pub fn upserted(&self) -> &[TableRows] {
+    pub fn upserted(&self) -> &[Arc<TableRows>] {
         &self.upserted
     }
 
@@ -160,9 +170,13 @@ impl Batch {
 
     /// SHA-256, in hex, of the slice's content: the same for the same rows in the same order, whatever the engine.
     ///
-    /// An engine that finds this hash in its ledger for this key writes none of the replaced rows.
+    /// An engine that finds this hash in its ledger for this key writes none of the replaced rows. It is computed once.
     #[must_use]
-    pub fn content_hash(&self) -> String {
+    pub fn content_hash(&self) -> &str {
+        self.hash.get_or_init(|| self.computed_hash())
+    }
+
+    fn computed_hash(&self) -> String {
         let mut hash = Hashed::new();
         for rows in &self.replaced {
             hash.bytes(rows.schema.name.as_bytes());
@@ -176,16 +190,17 @@ impl Batch {
     }
 }
 
-fn push<R: Record>(into: &mut Vec<TableRows>, load_id: i64, rows: impl IntoIterator<Item = R>) {
+fn push<R: Record>(into: &mut Vec<Arc<TableRows>>, load_id: i64, rows: impl IntoIterator<Item = R>) {
     let index = match into.iter().position(|held| held.schema.name == R::SCHEMA.name) {
         Some(index) => index,
         None => {
-            into.push(TableRows { schema: R::SCHEMA, table: R::SCHEMA.empty() });
+            into.push(Arc::new(TableRows { schema: R::SCHEMA, table: R::SCHEMA.empty() }));
             into.len() - 1
         }
     };
+    let held = Arc::make_mut(&mut into[index]);
     for row in rows {
-        row.append(&mut into[index].table, load_id);
+        row.append(&mut held.table, load_id);
     }
 }
 

@@ -76,6 +76,7 @@ mod exclusive;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod fit;
 pub mod id;
+mod loading;
 pub mod model;
 mod open;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -100,6 +101,7 @@ pub use batch::{Batch, SliceKey, TableRows};
 pub use chunk::Chunk;
 pub use dialect::Dialect;
 pub use exclusive::{Exclusive, Hold};
+pub use loading::Loading;
 pub use open::{foreign_tables, open, open_read_only};
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;

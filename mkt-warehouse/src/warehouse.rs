@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::chunk::Chunk;
 use crate::dialect::Dialect;
 use crate::exclusive::Exclusive;
+use crate::loading::{Loading, OneByOne};
 use crate::query::Query;
 use crate::schema::Schema;
 use crate::table::Table;
@@ -86,6 +87,13 @@ pub trait Warehouse: Debug + Send + Sync + 'static {
         receipts
     }
 
+    /// Begins a series of loads that are committed together, for what is at hand in many slices: one transaction writes
+    /// less than many. An engine may keep other writers out until it is committed or dropped, so a slow source is better
+    /// loaded slice by slice. `at` as in [`load`](Self::load).
+    async fn begin<'a>(&'a self, at: DateTime<Utc>) -> Result<Box<dyn Loading + 'a>> {
+        Ok(Box::new(OneByOne::new(self, at)))
+    }
+
     /// Takes the lock of a name; `None` when somebody else holds it.
     async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
         let _ = name;
@@ -126,6 +134,9 @@ macro_rules! forward {
             }
             async fn load_all(&self, batches: &[Batch], at: DateTime<Utc>) -> Vec<Result<Receipt>> {
                 (**self).load_all(batches, at).await
+            }
+            async fn begin<'a>(&'a self, at: DateTime<Utc>) -> Result<Box<dyn Loading + 'a>> {
+                (**self).begin(at).await
             }
             async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {
                 (**self).exclusive(name).await

@@ -1,322 +1,205 @@
 #!/usr/bin/env python3
-"""Times loads through the library beside each engine's own loader, on the same rows; README.md says how to read it.
+"""Loads files of sessions and events beside `sqlite3 .import` and DuckDB's `read_csv`; README.md says how to read it.
 
     cargo build --release -p mkt-benches --bin warehouse_load
-    benches/compare/warehouse/load.py [--rows 1000000] [--repeat 5] [--shape narrow|events]
-        [--folder DIR] [--postgres URL]
+    pip install duckdb                       # a peer; left out where it is missing, as is sqlite3
+    benches/compare/warehouse/load.py [--rows 200000 1000000] [--pairs 3] [--folder DIR] [--program PATH] [--before PATH]
 
-The URL may also stand in MKT_BENCH_POSTGRES; the script creates, empties and drops the schema mkt_bench_load there.
-Peers that are missing (psql, sqlite3, the Python package duckdb) are left out and named.
+Whole processes in pairs, peers in one run: user and system seconds, peak memory, bytes that the process caused to be written
+(`getrusage`: blocks of 512 bytes). Ours is `warehouse_load files`, which does what the example load_events does. `.import`
+goes into plain tables with the CSV's columns and five indexes, made after the rows; so does DuckDB's, which has no index. The
+start of Python with its import of duckdb is measured apart and taken off DuckDB's side. Shares are medians over the pairs; cells
+that ours loses against the target are marked `*`. `--before` names an older build of the same program.
 """
 import argparse
-import csv
+import datetime
 import json
 import os
 import pathlib
+import random
+import resource
 import shutil
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-SCHEMA = "mkt_bench_load"
-COLUMNS = {
-    "narrow": 'id bigint, user_id text, "at" timestamptz, kind text, amount decimal(10,2), load_id bigint',
-    "events": "event_id bigint, user_id text, event_type text, timestamp timestamptz, channel text, "
-    "revenue decimal(10,2), properties json, session_id text, campaign_id text, currency text, channel_detail text, "
-    "seq bigint, source text, site text, day date, load_id bigint",
-}
+
+EVENTS = "user_id,event_type,timestamp,channel,revenue,properties,session_id,event_id"
+SESSIONS = "session_id,user_id,start_time,end_time,pages_viewed,converted,channel,device,landing_url"
+INDEXES = """
+create index events_key on events (event_id); create index events_user on events (user_id);
+create index events_type on events (event_type); create index events_time on events (timestamp);
+create index sessions_user on sessions (user_id);
+"""
+DUCKDB = """
+import sys, duckdb
+if len(sys.argv) > 1:
+    base = duckdb.connect(sys.argv[1])
+    base.execute("set threads = 2")
+    for name in ("events", "sessions"):
+        base.execute(f"create table {name} as from read_csv('{sys.argv[2]}/{name}.csv', header = true)")
+"""
 
 
-def run(arguments, **options):
-    """Runs a program; gives its output and user + system seconds."""
-    before = os.times()
-    done = subprocess.run(arguments, check=True, capture_output=True, text=True, **options)
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return done.stdout, cpu
+def write_files(folder, rows, days):
+    """A year of traffic of one shop in the order of time, the same for the same size: a fifth of the rows are sessions."""
+    folder.mkdir()
+    chance = random.Random(7)
+    sessions = rows // 5
+    left, users, number = rows - sessions, max(rows // 25, 1), 0
+    channels = ("organic", "paid", "email", "social", "direct")
+    begin = datetime.datetime(2025, 1, 1)
+    with open(folder / "events.csv", "w") as events, open(folder / "sessions.csv", "w") as visits:
+        print(EVENTS, file=events)
+        print(SESSIONS, file=visits)
+        for session in range(sessions):
+            user, channel = f"u{chance.randrange(users):07}", chance.choice(channels)
+            at = begin + datetime.timedelta(seconds=session * days * 86_400 // sessions)
+            count = max(1, left // (sessions - session))
+            left -= count
+            converted = chance.random() < 0.05
+            for act in range(count):
+                kind = ("page_view", "product_view", "add_to_cart", "page_view")[act % 4]
+                if converted and act == count - 1:
+                    kind = "purchase"
+                revenue = chance.randrange(500, 20_000) / 100 if kind == "purchase" else 0
+                sku = chance.randrange(500)
+                item = {"sku": f"sku-{sku}", "name": f"Product number {sku}", "category": f"category {sku % 20}",
+                        "price": 19.9, "quantity": 1}
+                page = {"url": f"https://shop.example/products/{sku}?ref=list&page={act}", "items": [item]}
+                if kind == "page_view":
+                    page = {"url": f"https://shop.example/pages/{sku}", "referrer": "https://www.example.org/search"}
+                text = json.dumps(page).replace('"', '""')
+                when = at + datetime.timedelta(seconds=act * 30)
+                print(f'{user},{kind},{when},{channel},{revenue:.2f},"{text}",s{session:08},e{number:09}', file=events)
+                number += 1
+            until = at + datetime.timedelta(seconds=count * 30)
+            device = "mobile" if session % 3 else "desktop"
+            print(f"s{session:08},{user},{at},{until},{count},{int(converted)},{channel},{device},"
+                  f"https://shop.example/landing/{session % 40}", file=visits)
 
 
-class Server:
-    """PostgreSQL's processes on this machine: what a load costs there is most of what it costs."""
+def shuffle_files(source, folder):
+    """The same records in no order, for files that fit in memory."""
+    folder.mkdir()
+    for name in ("events.csv", "sessions.csv"):
+        head, *body = (source / name).read_text().splitlines(True)
+        random.Random(3).shuffle(body)
+        (folder / name).write_text(head + "".join(body))
 
-    def __init__(self, url):
-        self.url = url
-        self.head = self.postmaster()
 
-    @staticmethod
-    def stat(path):
+def run(arguments, text=None):
+    """User and system seconds of a process, its peak memory in MiB, and the MB that it caused to be written."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        # A process of its own that waits for one child: the only way to its peak memory.
+        os.close(read)
         try:
-            head, tail = path.read_text().rsplit(")", 1)
-        except OSError:
-            return None
-        return [head.split("(", 1)[1], *tail.split()]
-
-    def postmaster(self):
-        """Its process, if it runs here and its folder can be read."""
-        try:
-            folder = pathlib.Path(self.sql("show data_directory").strip())
-            return (folder / "postmaster.pid").read_text().split("\n")[0]
-        except OSError:
-            return None
-
-    def sql(self, text):
-        return run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", self.url, "-c", text])[0]
-
-    def cpu(self):
-        """Seconds of the server and all its processes so far; nothing where they cannot be seen."""
-        if self.head is None:
-            return None
-        ticks = 0
-        for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-            fields = self.stat(path)
-            if fields is None:
-                continue
-            if path.parent.name == self.head:
-                ticks += sum(int(x) for x in fields[12:16])
-            elif fields[2] == self.head:
-                ticks += sum(int(x) for x in fields[12:14])
-        return ticks / os.sysconf("SC_CLK_TCK")
+            done = subprocess.run(arguments, input=text, capture_output=True, text=True)
+            used = resource.getrusage(resource.RUSAGE_CHILDREN)
+            answer = {"cpu": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024, "code": done.returncode,
+                      "mb": used.ru_oublock * 512 / 1e6, "err": done.stderr[-2000:]}
+        except OSError as cause:
+            answer = {"code": 1, "err": str(cause)}
+        with os.fdopen(write, "w") as pipe:
+            json.dump(answer, pipe)
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        answer = json.load(pipe)
+    os.waitpid(child, 0)
+    if answer["code"]:
+        raise SystemExit(f"{arguments[0]} failed: {answer['err']}")
+    return answer
 
 
-def fresh(folder):
-    for name in folder.glob("load.*"):
-        if name.suffix != ".csv":
-            name.unlink()
-    return folder / "load.db"
+def ours(program):
+    def load(files, base):
+        return run([program, "files", "--warehouse", f"sqlite:{base}", "--events", str(files / "events.csv"),
+                    "--sessions", str(files / "sessions.csv")])
+    return load
 
 
-def ours_sqlite(bench, indexed):
-    file = fresh(bench.folder)
-    more = ["--indexed"] if indexed else []
-    out, _ = run([bench.program, "load", "--warehouse", f"sqlite:{file}", *bench.what, *more])
-    out = json.loads(out)
-    return out["wall_s"], out["cpu_s"]
+def imported(files, base):
+    events, sessions = EVENTS.replace(",", " text, "), SESSIONS.replace(",", " text, ")
+    return run(["sqlite3", str(base)], f"""
+create table events ({events} text); create table sessions ({sessions} text);
+.mode csv
+.import --skip 1 {files}/events.csv events
+.import --skip 1 {files}/sessions.csv sessions
+{INDEXES}""")
 
 
-def prepared(bench, indexed):
-    """A file with the library's own tables; without indexes, and the texts that make them again, unless they are kept."""
-    file = fresh(bench.folder)
-    run([bench.program, "migrate", "--warehouse", f"sqlite:{file}", "--shape", bench.shape])
-    base = sqlite3.connect(file, isolation_level=None)
-    base.execute("pragma journal_mode = wal")
-    base.execute("pragma synchronous = normal")
-    base.execute("pragma cache_size = -65536")
-    base.execute("pragma temp_store = memory")
-    aside = []
-    if not indexed:
-        found = base.execute(
-            "select name, sql from sqlite_master where type = 'index' and tbl_name = ? and sql is not null",
-            [bench.shape],
-        ).fetchall()
-        for name, text in found:
-            base.execute(f'drop index "{name}"')
-            aside.append(text)
-    return file, base, aside
-
-
-def names(shape):
-    """The columns in the order of the rows; a table has those that a migration added last."""
-    return ", ".join(column.split()[0] for column in COLUMNS[shape].split(", "))
-
-
-def in_order_of_the_rows(file, shape):
-    """The same table with its columns in the order of the CSV file: `.import` takes no other."""
-    base = sqlite3.connect(file, isolation_level=None)
-    kinds = {row[1]: (row[2], " not null" * row[3]) for row in base.execute(f"pragma table_info({shape})")}
-    indexes = base.execute(
-        "select sql from sqlite_master where type = 'index' and tbl_name = ? and sql is not null", [shape]
-    ).fetchall()
-    ordered = [name.strip('"') for name in names(shape).split(", ")]
-    base.execute(f"drop table {shape}")
-    columns = ", ".join(f'"{name}" {kinds[name][0]}{kinds[name][1]}' for name in ordered)
-    base.execute(f"create table {shape} ({columns}) strict")
-    for (text,) in indexes:
-        base.execute(text)
-    base.close()
-
-
-def python_sqlite(bench, indexed):
-    rows = bench.tuples()
-    _, base, aside = prepared(bench, indexed)
-    marks = ",".join("?" * len(rows[0]))
-    wall, cpu = time.perf_counter(), time.process_time()
-    base.execute("begin immediate")
-    base.executemany(f"insert into {bench.shape} ({names(bench.shape)}) values ({marks})", rows)
-    for text in aside:
-        base.execute(text)
-    base.execute("commit")
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    base.close()
-    return wall, cpu
-
-
-def sqlite_import(bench, indexed):
-    file, base, aside = prepared(bench, indexed)
-    base.close()
-    if bench.shape == "events":
-        in_order_of_the_rows(file, bench.shape)
-    script = ["pragma synchronous = normal;", "pragma cache_size = -65536;", "pragma temp_store = memory;"]
-    script += ["begin immediate;", f".import --csv {bench.csv('sqlite')} {bench.shape}"]
-    script += [text + ";" for text in aside] + ["commit;"]
-    wall = time.perf_counter()
-    _, cpu = run(["sqlite3", "-bail", str(file)], input="\n".join(script))
-    return time.perf_counter() - wall, cpu
-
-
-def duckdb_csv(bench, _):
-    import duckdb
-
-    file = fresh(bench.folder).with_suffix(".duckdb")
-    base = duckdb.connect(str(file))
-    base.execute("set threads = 1")
-    base.execute(f"create table {bench.shape} ({COLUMNS[bench.shape]})")
-    wall, cpu = time.perf_counter(), time.process_time()
-    base.execute(f"copy {bench.shape} from '{bench.csv('postgres')}' (header false)")
-    base.execute("checkpoint")
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    base.close()
-    return wall, cpu
-
-
-def emptied(bench):
-    bench.server.sql(f"truncate {SCHEMA}.{bench.shape}, {SCHEMA}.loads")
-    bench.server.sql("checkpoint")
-
-
-def ours_postgres(bench, _):
-    emptied(bench)
-    before = bench.server.cpu()
-    out, _ = run([bench.program, "load", "--warehouse", bench.in_schema, *bench.what])
-    out, after = json.loads(out), bench.server.cpu()
-    return out["wall_s"], None if before is None else out["cpu_s"] + after - before
-
-
-def psql_copy(bench, _):
-    emptied(bench)
-    before = bench.server.cpu()
-    wall = time.perf_counter()
-    table = f"{SCHEMA}.{bench.shape}"
-    _, cpu = run(["psql", "-qX", bench.server.url, "-c", f"\\copy {table} ({names(bench.shape)}) from '{bench.csv('postgres')}' csv"])
-    wall, after = time.perf_counter() - wall, bench.server.cpu()
-    return wall, None if before is None else cpu + after - before
-
-
-class Bench:
-    def __init__(self, shape, rows, folder, server):
-        self.program = str(TARGET / "release" / "warehouse_load")
-        self.shape, self.rows, self.folder, self.server = shape, rows, folder, server
-        self.what = ["--shape", shape, "--rows", str(rows)]
-        self.made, self.held = {}, None
-        if server:
-            mark = "&" if "?" in server.url else "?"
-            self.in_schema = f"{server.url}{mark}options[search_path]={SCHEMA}"
-
-    def csv(self, kind):
-        if kind not in self.made:
-            path = self.folder / f"load.{self.shape}.{kind}.csv"
-            more = ["--sqlite"] if kind == "sqlite" else []
-            run([self.program, "csv", *self.what, "--out", str(path), *more])
-            self.made[kind] = path
-        return self.made[kind]
-
-    def tuples(self):
-        """The rows as Python's values, read once, outside of what is timed."""
-        if self.held is None:
-            whole = [("bigint" in c or "timestamptz" in c or "decimal" in c) for c in COLUMNS[self.shape].split(", ")]
-            with open(self.csv("sqlite"), newline="") as file:
-                self.held = [
-                    tuple(None if x == "" else int(x) if w else x for x, w in zip(row, whole))
-                    for row in csv.reader(file)
-                ]
-        return self.held
+def duckdb(files, base):
+    spent = run([sys.executable, "-c", DUCKDB, str(base), str(files)])
+    start = statistics.median(run([sys.executable, "-c", DUCKDB])["cpu"] for _ in range(3))
+    return spent | {"cpu": max(spent["cpu"] - start, 0.001)}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--shape", choices=list(COLUMNS), action="append")
-    parser.add_argument("--folder", help="where files are made; a temporary folder unless told")
-    parser.add_argument("--postgres", default=os.environ.get("MKT_BENCH_POSTGRES"))
-    options = parser.parse_args()
-    missing = [name for name in ("psql", "sqlite3") if not shutil.which(name)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[222_000, 1_000_000])
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--shuffled", type=int, default=300_000, help="rows for the files in no order; 0: none")
+    parser.add_argument("--folder", help="where files and databases go")
+    parser.add_argument("--program", default=str(TARGET / "release/warehouse_load"))
+    parser.add_argument("--before", help="an older build of the same program")
+    arguments = parser.parse_args()
+    ways = {"ours": ours(arguments.program)} | ({"before": ours(arguments.before)} if arguments.before else {})
+    if shutil.which("sqlite3"):
+        ways[".import"] = imported
     try:
-        import duckdb  # noqa: F401
+        __import__("duckdb")
+        ways["DuckDB"] = duckdb
     except ImportError:
-        missing.append("duckdb")
-    if not options.postgres:
-        missing.append("a PostgreSQL server (--postgres)")
-    if missing:
-        print("left out, because it is missing:", ", ".join(missing))
-    server = Server(options.postgres) if options.postgres and "psql" not in missing else None
-    lost = 0
-    for shape in options.shape or list(COLUMNS):
-        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            lost += compare(Bench(shape, options.rows, pathlib.Path(folder), server), options.repeat, missing)
-    print(f"\ncells lost by the library: {lost} (marked *)")
+        print("duckdb is missing and left out")
+    targets = {".import": 1.5, "DuckDB": 3}
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        folder = pathlib.Path(folder)
+        heads = ["rows", "way", "CPU s", "µs a row", "ours ÷ it", "peak MiB", "MB written", "ours ÷ it (written)"]
+        print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+        for rows in arguments.rows:
+            files = folder / f"files-{rows}"
+            write_files(files, rows, arguments.days)
+            seen = measured(ways, files, folder, arguments.pairs)
+            for way, spent in seen.items():
+                cpu, mb = (statistics.median(one[of] for one in spent) for of in ("cpu", "mb"))
+                shares = ["", ""]
+                if way != "ours":
+                    share = statistics.median(a["cpu"] / b["cpu"] for a, b in zip(seen["ours"], spent))
+                    written = statistics.median(a["mb"] / max(b["mb"], 0.001) for a, b in zip(seen["ours"], spent))
+                    shares = [f"{share:.2f}{' *' if share > targets.get(way, 1) else ''}",
+                              f"{written:.2f}{' *' if way == '.import' and written > 1.2 else ''}"]
+                peak = statistics.median(one["mib"] for one in spent)
+                print(f"| {rows} | {way} | {cpu:.2f} | {cpu / rows * 1e6:.1f} | {shares[0]} | {peak:.0f} | {mb:.0f} | "
+                      f"{shares[1]} |", flush=True)
+            shutil.rmtree(files)
+        if arguments.shuffled:
+            ordered, scattered = folder / "ordered", folder / "scattered"
+            write_files(ordered, arguments.shuffled, arguments.days)
+            shuffle_files(ordered, scattered)
+            shares = []
+            for _ in range(arguments.pairs):
+                pair = [measured({"ours": ways["ours"]}, files, folder, 1)["ours"][0]["cpu"] for files in (ordered, scattered)]
+                shares.append(pair[1] / pair[0])
+            share = statistics.median(shares)
+            print(f"\n{arguments.shuffled} rows in no order ÷ the same in the order of time: {share:.2f}"
+                  f"{' *' if share > 1.3 else ''}")
 
 
-def compare(bench, repeat, missing):
-    cells = [
-        ("sqlite, indexes after the rows", [("mkt-warehouse", ours_sqlite, False),
-                                            ("Python sqlite3 executemany", python_sqlite, False),
-                                            ("sqlite3 .import", sqlite_import, False)]),
-        ("sqlite, indexes kept up row by row", [("mkt-warehouse", ours_sqlite, True),
-                                                ("Python sqlite3 executemany", python_sqlite, True),
-                                                ("sqlite3 .import", sqlite_import, True)]),
-        ("duckdb, no index, one thread (another kind of engine)", [("mkt-warehouse into sqlite", ours_sqlite, False),
-                                                        ("DuckDB copy from CSV", duckdb_csv, False)]),
-    ]
-    if bench.server:
-        bench.server.sql(f"drop schema if exists {SCHEMA} cascade; create schema {SCHEMA}")
-        run([bench.program, "migrate", "--warehouse", bench.in_schema, "--shape", bench.shape])
-        cells.append(("postgres, the same indexed table", [("mkt-warehouse", ours_postgres, None),
-                                                           ("psql \\copy", psql_copy, None)]))
-    lost = 0
-    for title, ways in cells:
-        ways = [way for way in ways if not (way[1] is sqlite_import and "sqlite3" in missing)
-                and not (way[1] is duckdb_csv and "duckdb" in missing)]
-        if len(ways) < 2:
-            continue
-        times = {name: [] for name, _, _ in ways}
-        for turn in range(repeat):
-            for name, way, indexed in ways if turn % 2 == 0 else reversed(ways):
-                times[name].append(way(bench, indexed))
-        lost += show(bench, title, times)
-    if bench.server:
-        bench.server.sql(f"drop schema {SCHEMA} cascade")
-    return lost
+def measured(ways, files, folder, pairs):
+    """What each way spent, turn by turn, every second turn backwards."""
+    seen = {way: [] for way in ways}
+    for turn in range(pairs):
+        for way in list(ways) if turn % 2 == 0 else list(ways)[::-1]:
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                seen[way].append(ways[way](files, pathlib.Path(place) / "base.db"))
+    return seen
 
 
-def show(bench, title, times):
-    names = list(times)
-    median = {name: statistics.median(wall for wall, _ in times[name]) for name in names}
-    print(f"\n{bench.shape}, {bench.rows:,} rows: {title}")
-    print(f"{'':32}{'rows/s':>10}{'wall s: median (min-max)':>28}{'cpu s':>8}{'wall / ours':>13}{'cpu / ours':>12}")
-    ours_cpu = None
-    lost = 0
-    for name in names:
-        walls = [wall for wall, _ in times[name]]
-        cpus = [cpu for _, cpu in times[name] if cpu is not None]
-        cpu = statistics.median(cpus) if cpus else None
-        ours_cpu = cpu if name is names[0] else ours_cpu
-        # Turn by turn: the machine's speed drifts.
-        ratio = statistics.median(a / b for (a, _), (b, _) in zip(times[name], times[names[0]]))
-        behind = name is not names[0] and ratio < 1
-        lost += behind
-        spread = f"{median[name]:.2f} ({min(walls):.2f}-{max(walls):.2f})"
-        cpu_text = "-" if cpu is None else f"{cpu:.2f}"
-        cpu_ratio = "-" if cpu is None or not ours_cpu else f"{cpu / ours_cpu:.2f}"
-        mark = "*" if behind else " "
-        print(f"{name:32}{bench.rows / median[name]:>10,.0f}{spread:>28}{cpu_text:>8}{ratio:>12.2f}{mark}{cpu_ratio:>11}")
-    sys.stdout.flush()
-    return lost
-
-
-if __name__ == "__main__":
-    main()
+main()

@@ -88,6 +88,7 @@ pub async fn derive_daily(
         stored.entry(row.0.day).or_default().push(row);
     }
     let (mut rows, mut written) = (0, false);
+    let mut series = None;
     for (day, sums) in days {
         let state = states.get(&day).copied().unwrap_or(SliceState::Provisional);
         let key = SliceKey::day(source, DERIVED, &site.site, day);
@@ -100,8 +101,15 @@ pub async fn derive_daily(
         if same(&counted.collect::<Vec<_>>(), &metrics) {
             continue;
         }
-        warehouse.load(&Batch::new(key).state(state).replace(metrics), at).await?;
+        let series = match &mut series {
+            Some(series) => series,
+            none => none.insert(warehouse.begin(at).await?),
+        };
+        series.load(&Batch::new(key).state(state).replace(metrics)).await?;
         written = true;
+    }
+    if let Some(series) = series {
+        series.commit().await?;
     }
     Ok((rows, written))
 }

@@ -2,16 +2,17 @@
 //!
 //! What is kept for each day is a count, a hash and where in the file its records are; not the records. Memory grows with
 //! the days and with nothing else. A file in the order of time is read twice in all: for the index, and slice by slice. In
-//! another order a day's extents cover records of other days, which are passed over; at worst every day reads the whole
-//! file.
+//! another order a day's extents cover records of other days, which are passed over; where that is much, the records are put
+//! together by day first ([`super::regroup`]).
 
 use super::columns::{Column, Columns};
+use super::regroup::{Place, Regroup, Regrouped};
 use super::repeats::{Ids, Repeat, Repeated};
 use super::rows::{self, Formats, Row};
 use super::{FileKind, SERVICE, Settings, failed, failed_input};
 use chrono::NaiveDate;
 use mkt_connect::table::cell::{DateEvidence, DecimalEvidence, DecimalMark, Missing};
-use mkt_connect::table::{Decided, Found, Layout, Record, Table};
+use mkt_connect::table::{Decided, Encoding, Found, Layout, Record, Table};
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::{SliceKey, id};
 use sha2::{Digest, Sha256};
@@ -29,6 +30,8 @@ pub(super) const REMEMBERED: usize = 1_000_000;
 const MAX_EXTENTS: usize = 1024;
 /// Records of a day that lie so near to each other are one extent: reading past some others costs less than a seek.
 const GAP: u64 = 1 << 16;
+/// Bytes that a file may be read more than once before its records are put together by day.
+const SLACK: u64 = 4 << 20;
 /// Records that are looked at to find out how dates are written.
 const SAMPLE: usize = 1000;
 /// Distinct words that are counted.
@@ -80,6 +83,8 @@ pub(super) struct Index {
     pub(super) formats: Formats,
     pub(super) found: Found,
     pub(super) days: BTreeMap<NaiveDate, Day>,
+    /// Of a file that is not in the order of time.
+    pub(super) regrouped: Option<Regrouped>,
     /// By offset.
     pub(super) repeats: HashMap<u64, Repeat>,
     /// Of `events.csv`: the campaign that a session came by, by a hash of the session's id.
@@ -336,7 +341,7 @@ impl Index {
         {
             column.date_order = Some(order);
         }
-        Ok(Self {
+        let mut index = Self {
             path: path.to_owned(),
             stamp,
             layout,
@@ -344,6 +349,7 @@ impl Index {
             formats,
             found,
             days,
+            regrouped: None,
             repeats,
             campaigns,
             tags,
@@ -351,7 +357,61 @@ impl Index {
             unknown_channels,
             renamed_events,
             reasons,
-        })
+        };
+        if index.is_scattered() {
+            index.regrouped = Some(index.regroup(kind, settings)?);
+        }
+        Ok(index)
+    }
+
+    /// Whether reading day by day would read much of the file more than once.
+    fn is_scattered(&self) -> bool {
+        let extents = self.days.values().flat_map(|day| &day.extents);
+        let read: u64 = extents.map(|extent| extent.end.saturating_sub(extent.offset)).sum();
+        // The text of a record of UTF-16 is not its bytes.
+        let is_utf16 = self
+            .layout
+            .encoding()
+            .is_some_and(|encoding| matches!(encoding, Encoding::Utf16Le | Encoding::Utf16Be));
+        !is_utf16 && read > self.stamp.length + self.stamp.length / 4 + SLACK
+    }
+
+    /// Puts the records together by day, each on the day that the index placed it on.
+    fn regroup(&self, kind: FileKind, settings: &Settings) -> Result<Regrouped> {
+        let path = &self.path;
+        let reader = File::open(path).map_err(|cause| failed(path, cause))?;
+        let mut table = settings.read.open(reader).map_err(|cause| super::unreadable(path, cause))?;
+        let unwritten = |cause| failed(&std::env::temp_dir(), cause);
+        let mut regroup = Regroup::new().map_err(unwritten)?;
+        let mut today = None;
+        // Records before the first that has a day.
+        let mut first: Vec<(Place, Option<Vec<u8>>)> = Vec::new();
+        while let Some(next) = table.next().map_err(|cause| super::unreadable(path, cause))? {
+            let (place, raw, day) = match &next {
+                Ok(record) => {
+                    let row = Row {
+                        record: *record,
+                        columns: &self.columns,
+                        formats: &self.formats,
+                        settings,
+                        seq: 0,
+                    };
+                    let place = Place { offset: record.offset(), line: record.line() };
+                    (place, Some(record.raw()), kind.place(&row).ok())
+                }
+                Err(row) => (Place { offset: row.offset, line: row.line }, None, None),
+            };
+            today = day.or(today);
+            let Some(day) = today else {
+                first.push((place, raw.map(<[u8]>::to_vec)));
+                continue;
+            };
+            for (place, raw) in first.drain(..) {
+                regroup.add(day, place, raw.as_deref()).map_err(unwritten)?;
+            }
+            regroup.add(day, place, raw).map_err(unwritten)?;
+        }
+        regroup.finish().map_err(unwritten)
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -34,7 +34,8 @@
 //! - A session's campaign, and that of its later events, is the one in the URL of an event that names this session.
 //! - **Memory**: a file is read once for an index (a few numbers a day, ids in memory up to a million and in temporary files
 //!   beyond, at most a million repeated records), then slice by slice, in pages of 1 000 records. No record may be longer
-//!   than 1 MiB. A file in the order of time is read twice in all; one in no order at worst once for each day.
+//!   than 1 MiB. A file in the order of time is read twice in all; the records of another are put together by day in a
+//!   temporary file, which takes as much space as it and is gone with the source.
 //! - A settled slice is read again when its records have changed, and only then. The control total is the number of
 //!   records that the index counted.
 
@@ -44,6 +45,7 @@ mod findings;
 mod index;
 mod load;
 mod preset;
+mod regroup;
 mod repeats;
 mod rows;
 mod slice;
@@ -322,7 +324,11 @@ impl AnalyticsSource for CsvSource {
             Stream::new(self.0.settings.stream(kind), grain, fills, Finality::Immediate)
         };
         let streams = FileKind::ALL.into_iter().filter(|kind| self.0.files.contains_key(kind)).map(stream);
-        Capabilities::new(SERVICE, streams.collect()).concurrency(4).control_totals(true).shared_ids(true)
+        Capabilities::new(SERVICE, streams.collect())
+            .concurrency(2)
+            .control_totals(true)
+            .shared_ids(true)
+            .at_hand(true)
     }
 
     /// Opens every file and reads its header.

@@ -6,6 +6,7 @@
 use chrono::NaiveDate;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,6 +14,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const IN_MEMORY: usize = 1_000_000;
 /// Parts of a larger file: 256 parts of a hundred million ids are 400 000 ids each.
 const PARTS: usize = 256;
+/// The content of the first record of each id.
+type Firsts = HashMap<i64, u64, BuildHasherDefault<Hashed>>;
+
+/// Ids are hashes already: hashing them again costs more than finding them.
+#[derive(Debug, Default, Clone, Copy)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        // The parts of a large file share their lowest bits.
+        self.0.rotate_right(8)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_i64(&mut self, id: i64) {
+        self.0 = id.cast_unsigned();
+    }
+}
+
 /// An id as it is written: identity, content, offset, day.
 const WIDTH: usize = 28;
 
@@ -44,7 +67,7 @@ struct Seen {
 /// Collects the ids of a file, in its order.
 #[derive(Debug)]
 pub(super) struct Ids {
-    first: HashMap<i64, u64>,
+    first: Firsts,
     repeated: Vec<Repeated>,
     parts: Option<Vec<BufWriter<File>>>,
     in_memory: usize,
@@ -56,7 +79,7 @@ impl Ids {
     }
 
     fn within(in_memory: usize) -> Self {
-        Self { first: HashMap::new(), repeated: Vec::new(), parts: None, in_memory }
+        Self { first: Firsts::default(), repeated: Vec::new(), parts: None, in_memory }
     }
 
     /// Takes the next record: a hash of its id and one of its content.
@@ -74,12 +97,13 @@ impl Ids {
             None if self.first.len() < self.in_memory => drop(self.first.insert(identity, content)),
             None => {
                 // First come, first kept: what was in memory comes before everything that follows.
-                let mut parts =
-                    (0..PARTS).map(|_| temporary().map(BufWriter::new)).collect::<io::Result<Vec<_>>>()?;
+                let mut parts = (0..PARTS)
+                    .map(|_| temporary("ids").map(BufWriter::new))
+                    .collect::<io::Result<Vec<_>>>()?;
                 for (identity, content) in self.first.drain() {
                     write(&mut parts, &Seen { identity, content, offset: 0, day: 0 })?;
                 }
-                self.first = HashMap::new();
+                self.first = Firsts::default();
                 self.parts = Some(parts);
                 return self.add(identity, content, offset, day);
             }
@@ -94,7 +118,7 @@ impl Ids {
         for part in self.parts.into_iter().flatten() {
             let mut file = part.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.seek(SeekFrom::Start(0))?;
-            let mut first: HashMap<i64, u64> = HashMap::new();
+            let mut first = Firsts::default();
             let mut reader = BufReader::new(file);
             while let Some(seen) = read(&mut reader)? {
                 match first.get(&seen.identity) {
@@ -153,10 +177,10 @@ fn read(reader: &mut impl Read) -> io::Result<Option<Seen>> {
 }
 
 /// A file without a name, for the owner only, gone when it is closed (on Unix at once, elsewhere by the system's clean-up).
-fn temporary() -> io::Result<File> {
+pub(super) fn temporary(what: &str) -> io::Result<File> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("mkt-etl-{}-{number}.ids", std::process::id()));
+    let path = std::env::temp_dir().join(format!("mkt-etl-{}-{number}.{what}", std::process::id()));
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]

@@ -12,8 +12,10 @@ use mkt_warehouse::id;
 use mkt_warehouse::model::{Amount, Cost, Event, EventType, Json, Session, User};
 use rust_decimal::Decimal;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::fmt;
 
 type Refusal<T> = Result<T, Reason>;
 
@@ -291,6 +293,29 @@ struct Known<'a> {
     session_id: Option<Cow<'a, str>>,
 }
 
+/// A JSON object, of which nothing is kept.
+struct AnyObject;
+
+impl<'de> Deserialize<'de> for AnyObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = AnyObject;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<AnyObject, A::Error> {
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(AnyObject)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
 /// The file's own id of the session that an event belongs to, and the campaign that its URL names.
 pub(super) fn session_and_campaign(row: &Row<'_>) -> (Option<String>, Option<String>) {
     let known: Known<'_> = match row.get(Column::Properties) {
@@ -309,7 +334,9 @@ pub(super) fn session_and_campaign(row: &Row<'_>) -> (Option<String>, Option<Str
             },
         },
     };
-    let campaign = known.url.as_deref().and_then(CampaignTags::parse).and_then(|tags| tags.campaign_id());
+    // Tags stand in the query or in the fragment.
+    let tagged = known.url.as_deref().filter(|url| url.contains(['?', '#']));
+    let campaign = tagged.and_then(CampaignTags::parse).and_then(|tags| tags.campaign_id());
     let session = row.get(Column::SessionId).map(str::to_owned);
     (session.or_else(|| known.session_id.map(Cow::into_owned)), campaign)
 }
@@ -347,7 +374,7 @@ pub(super) fn event_identity(row: &Row<'_>) -> Refusal<i64> {
         either_mark(Column::Revenue, text)?;
     }
     if let Some(text) = row.get(Column::Properties).filter(|text| *text != "{}") {
-        serde_json::from_str::<Option<std::collections::HashMap<Cow<'_, str>, serde::de::IgnoredAny>>>(text)
+        serde_json::from_str::<Option<AnyObject>>(text)
             .map_err(|_| rule(Column::Properties, "not a JSON object"))?;
     }
     event_id(row)
@@ -424,8 +451,8 @@ fn detail(word: &str) -> String {
     clean::without_addresses(word).chars().take(200).collect()
 }
 
-/// An event. `campaign` is that of its session; its own URL goes before.
-pub(super) fn event(row: &Row<'_>, campaign: Option<String>) -> Refusal<Event> {
+/// An event. `campaign_of` is that of its session; its own URL goes before.
+pub(super) fn event(row: &Row<'_>, campaign_of: impl Fn(Option<&str>) -> Option<String>) -> Refusal<Event> {
     let settings = row.settings;
     let timestamp = row.instant(Column::Timestamp)?;
     let event_type = row.event_type()?;
@@ -437,6 +464,7 @@ pub(super) fn event(row: &Row<'_>, campaign: Option<String>) -> Refusal<Event> {
         revenue.0 = -revenue.0;
     }
     let (session, own_campaign) = session_and_campaign(row);
+    let campaign = own_campaign.or_else(|| campaign_of(session.as_deref()));
     let mut properties = properties(row)?;
     properties.remove("session_id");
     if let Some(Value::String(url)) = properties.get_mut("url") {
@@ -447,7 +475,9 @@ pub(super) fn event(row: &Row<'_>, campaign: Option<String>) -> Refusal<Event> {
         properties.entry(column).or_insert_with(|| Value::String(cell.to_owned()));
     }
     let (channel, word) = row.channel();
-    let properties = if properties.is_empty() {
+    let as_they_stand =
+        row.others().next().is_none() && row.get(Column::Properties).is_none_or(clean::is_clean_json);
+    let properties = if properties.is_empty() || as_they_stand {
         Value::Object(properties)
     } else {
         clean::json(Value::Object(properties))
@@ -460,8 +490,8 @@ pub(super) fn event(row: &Row<'_>, campaign: Option<String>) -> Refusal<Event> {
         channel,
         revenue,
         properties: Json(properties),
-        session_id: session.map(|session| id::session_id(SERVICE, &settings.site, &session)),
-        campaign_id: own_campaign.or(campaign),
+        session_id: session.as_deref().map(|session| id::session_id(SERVICE, &settings.site, session)),
+        campaign_id: campaign,
         currency: (!revenue.0.is_zero()).then_some(currency),
         channel_detail: word.map(|word| detail(&word)),
         seq: row.seq,

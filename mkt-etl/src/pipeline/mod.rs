@@ -24,14 +24,14 @@ use crate::source::{
 use crate::zone;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::stream::{self, FuturesUnordered};
 use mkt_connect::Stop;
 use mkt_connect::clock::{Clock, SystemClock};
 use mkt_connect::{ErrorKind, Result};
 use mkt_warehouse::model::SliceState;
 use mkt_warehouse::{SliceKey, Warehouse, model};
 use policy::Circuit;
-use slice::{Job, Outcome};
+use slice::{Job, Outcome, Ready, Step};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
@@ -88,6 +88,9 @@ impl From<Window> for Extent {
 ///   slice is read and loaded again by the next run over it, settled or not.
 /// - A slice of which rows were read is not replaced by a zero that the source's control totals contradict: that is a
 ///   failure of the slice, and its rows stay.
+/// - Slices that were read while others were being written are committed together. Where the source is at hand
+///   ([`Capabilities::at_hand`]), all slices of a run are: they are seen when it is over, and a run that is stopped leaves
+///   what it loaded.
 /// - When nothing changed, nothing is written.
 /// - Refused credentials end the run: no further slice is started. So does a source that cannot be reached several
 ///   times in a row ([`give_up_after`](Self::give_up_after)). Any other failure of a slice is noted in the ledger
@@ -299,11 +302,22 @@ impl Pipeline {
         let mut polite = std::pin::pin!(polite);
         let mut urgent = std::pin::pin!(urgent);
         let mut circuit = Circuit::new(self.give_up_after);
-        let mut done = 0;
         let mut asked = false;
-        let mut written: Vec<SliceKey> = Vec::new();
+        let mut tally = Tally { done: 0, total, written: Vec::new() };
+        // What was read waits here while the slices before it are written: one series of loads at a time.
+        let (mut ready, mut read_all): (Vec<Ready>, bool) = (Vec::new(), false);
+        let mut writing = FuturesUnordered::new();
+        let mut series = None;
+        let room = if capabilities.at_hand { 1 } else { at_once };
         loop {
-            let (outcome, seconds) = tokio::select! {
+            if writing.is_empty() && !ready.is_empty() {
+                let next = std::mem::take(&mut ready);
+                writing.push(Box::pin(self.write(series.take(), next, capabilities.at_hand)));
+            }
+            if read_all && writing.is_empty() {
+                break;
+            }
+            let (step, seconds) = tokio::select! {
                 biased;
                 () = &mut urgent => {
                     report.cancelled = true;
@@ -314,25 +328,47 @@ impl Pipeline {
                     halted.store(true, Ordering::Release);
                     continue;
                 }
-                next = running.next() => match next {
-                    Some(outcome) => outcome?,
-                    None => break,
+                Some(written) = writing.next(), if !writing.is_empty() => {
+                    let (open, outcomes) = written?;
+                    series = open;
+                    for (outcome, seconds) in outcomes {
+                        self.enter(outcome, seconds, &mut tally, &mut report, &mut left);
+                    }
+                    continue;
+                }
+                next = running.next(), if !read_all && ready.len() < room => match next {
+                    Some(read) => read?,
+                    None => {
+                        read_all = true;
+                        continue;
+                    }
                 },
             };
-            if let Some(stopped_by) = stops(&outcome, &mut circuit) {
+            if let Some((stopped_by, error)) = stops(&step, &mut circuit) {
                 halted.store(true, Ordering::Release);
-                report.stop(stopped_by, &outcome_error(&outcome), circuit.failures());
+                report.stop(stopped_by, &error, circuit.failures());
             }
-            if let Outcome::Read { row, written: true, .. } = &outcome {
-                written.push(row.key());
-            }
-            let Some(progress) = take(outcome, seconds, &mut report, &mut left) else { continue };
-            done += 1;
-            if let Some(call) = &self.progress {
-                call(&Progress { done, total, ..progress });
+            match step {
+                Step::Done(outcome) => self.enter(outcome, seconds, &mut tally, &mut report, &mut left),
+                step => ready.push((step, seconds)),
             }
         }
         drop(running);
+        if capabilities.at_hand {
+            // What was loaded stays, also when the run is stopped.
+            while let Some(written) = writing.next().await {
+                let (open, outcomes) = written?;
+                series = open;
+                for (outcome, seconds) in outcomes {
+                    self.enter(outcome, seconds, &mut tally, &mut report, &mut left);
+                }
+            }
+        }
+        drop(writing);
+        if let Some(series) = series.take() {
+            series.commit().await?;
+        }
+        let written = tally.written;
         report.cancelled |= asked && !left.is_empty();
         for before in left.into_values() {
             match before {
@@ -360,6 +396,25 @@ impl Pipeline {
             "run over"
         );
         Ok(report)
+    }
+
+    /// Enters an outcome into the report and tells the caller.
+    fn enter(
+        &self,
+        outcome: Outcome,
+        seconds: f64,
+        tally: &mut Tally,
+        report: &mut RunReport,
+        left: &mut HashMap<SliceKey, Option<SliceRow>>,
+    ) {
+        if let Outcome::Read { row, written: true, .. } = &outcome {
+            tally.written.push(row.key());
+        }
+        let Some(progress) = take(outcome, seconds, report, left) else { return };
+        tally.done += 1;
+        if let Some(call) = &self.progress {
+            call(&Progress { done: tally.done, total: tally.total, ..progress });
+        }
     }
 
     /// Makes the tables, asks the source who it is, and lists what is to be read.
@@ -537,24 +592,29 @@ fn in_parts(window: Window) -> impl Iterator<Item = Window> {
     })
 }
 
-/// Whether what became of a slice ends the run.
-fn stops(outcome: &Outcome, circuit: &mut Circuit) -> Option<StoppedBy> {
-    match outcome {
-        Outcome::Failed { error, .. } if error.kind() == ErrorKind::Auth => Some(StoppedBy::Refusal),
-        Outcome::Failed { error, .. } => circuit.opens(Some(error.kind())).then_some(StoppedBy::Outage),
-        Outcome::Read { .. } => {
+/// How far a run is.
+struct Tally {
+    done: usize,
+    total: usize,
+    written: Vec<SliceKey>,
+}
+
+/// Whether what was read of a slice ends the run, and the error that does.
+fn stops(step: &Step, circuit: &mut Circuit) -> Option<(StoppedBy, String)> {
+    match step {
+        Step::Note { error, .. } if error.kind() == ErrorKind::Auth => {
+            Some((StoppedBy::Refusal, error.to_string()))
+        }
+        Step::Note { error, .. } => {
+            circuit.opens(Some(error.kind())).then(|| (StoppedBy::Outage, error.to_string()))
+        }
+        // It was read, whatever becomes of its rows.
+        Step::Load { .. } | Step::Done(Outcome::Read { .. }) => {
             circuit.opens(None);
             None
         }
         // Nothing was asked.
-        Outcome::Kept(_) | Outcome::Skipped => None,
-    }
-}
-
-fn outcome_error(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Failed { error, .. } => error.to_string(),
-        _ => String::new(),
+        Step::Done(_) => None,
     }
 }
 

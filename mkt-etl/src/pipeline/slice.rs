@@ -1,4 +1,4 @@
-//! One slice: read, judged, loaded, or noted as failed.
+//! One slice: read and judged, then loaded or noted as failed.
 
 use super::held::Others;
 use super::{Pipeline, policy};
@@ -7,10 +7,11 @@ use crate::ledger::{self, DriftRow, SliceRow};
 use crate::run_report::kind_name;
 use crate::settle::{self, Seen, Verdict};
 use crate::source::{SiteFacts, Stream};
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use mkt_connect::{Error, ErrorKind, Result};
 use mkt_warehouse::model::{Json, SliceState};
-use mkt_warehouse::{Batch, SliceKey};
+use mkt_warehouse::{Batch, Loading, SliceKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +51,20 @@ pub(super) enum Outcome {
     Skipped,
 }
 
+/// A slice as far as it comes without writing. What is to be written goes through the run's one series of loads: a slice
+/// that wrote by itself would wait for a connection that the series holds.
+pub(super) enum Step {
+    /// Nothing is to be written.
+    Done(Outcome),
+    /// Rows are to be loaded; the outcome when they are.
+    Load { job: Box<Job>, batch: Box<Batch>, outcome: Outcome },
+    /// A failure is to be noted.
+    Note { job: Box<Job>, error: Error },
+}
+
+/// A slice that is to be written, and the seconds that it took so far.
+pub(super) type Ready = (Step, f64);
+
 /// What an error ends.
 enum Stop {
     /// The slice.
@@ -65,31 +80,73 @@ impl From<Error> for Stop {
 }
 
 impl Pipeline {
-    /// Gives the outcome and the seconds that it took.
-    pub(super) async fn run_slice(&self, job: Job, halted: &AtomicBool) -> Result<(Outcome, f64)> {
+    /// Reads a slice; gives what is to be done with it and the seconds that it took.
+    pub(super) async fn run_slice(&self, job: Job, halted: &AtomicBool) -> Result<Ready> {
         if halted.load(Ordering::Acquire) {
-            return Ok((Outcome::Skipped, 0.0));
+            return Ok((Step::Done(Outcome::Skipped), 0.0));
         }
         let began = self.clock.elapsed();
-        let outcome = match self.read_and_load(&job).await {
-            Ok(outcome) => outcome,
+        let step = match self.read_and_judge(&job).await {
+            Ok((outcome, None)) => Step::Done(outcome),
+            Ok((outcome, Some(batch))) => Step::Load { job: Box::new(job), batch: Box::new(batch), outcome },
             Err(Stop::Run(error)) => return Err(error),
             Err(Stop::Slice(error)) => {
                 if error.kind() == ErrorKind::Auth {
                     halted.store(true, Ordering::Release);
                 }
-                let row = self.note_failure(&job, &error).await?;
-                Outcome::Failed { row, error }
+                Step::Note { job: Box::new(job), error }
             }
         };
-        Ok((outcome, self.clock.elapsed().saturating_sub(began).as_secs_f64()))
+        Ok((step, self.clock.elapsed().saturating_sub(began).as_secs_f64()))
     }
 
-    async fn read_and_load(&self, job: &Job) -> Result<Outcome, Stop> {
+    /// Writes slices in one series of loads; gives the series back where it is to stay open.
+    pub(super) async fn write<'a>(
+        &'a self,
+        series: Option<Box<dyn Loading + 'a>>,
+        ready: Vec<Ready>,
+        stays_open: bool,
+    ) -> Result<(Option<Box<dyn Loading + 'a>>, Vec<(Outcome, f64)>)> {
+        let mut series = match series {
+            Some(series) => series,
+            None => self.warehouse.begin(self.clock.now()).await?,
+        };
+        let mut outcomes = Vec::with_capacity(ready.len());
+        for (step, seconds) in ready {
+            let began = self.clock.elapsed();
+            let outcome = match step {
+                Step::Done(outcome) => outcome,
+                Step::Note { job, error } => {
+                    note_failure(&mut *series, &job, error, self.clock.now()).await?
+                }
+                Step::Load { job, batch, outcome } => match series.load(&batch).await {
+                    Ok(receipt) => {
+                        tracing::debug!(slice = %job.slice, written = receipt.written, removed = receipt.removed, "loaded");
+                        outcome
+                    }
+                    // Rows that the warehouse cannot hold are the slice's affair.
+                    Err(error) if error.kind() == ErrorKind::Input => {
+                        note_failure(&mut *series, &job, error, self.clock.now()).await?
+                    }
+                    // The warehouse is gone: nothing can be noted, and the other slices will fare no better.
+                    Err(error) => return Err(error),
+                },
+            };
+            outcomes.push((outcome, seconds + self.clock.elapsed().saturating_sub(began).as_secs_f64()));
+        }
+        if stays_open {
+            return Ok((Some(series), outcomes));
+        }
+        series.commit().await?;
+        Ok((None, outcomes))
+    }
+
+    /// What became of a slice, and the rows that are to be loaded first.
+    async fn read_and_judge(&self, job: &Job) -> Result<(Outcome, Option<Batch>), Stop> {
         let version = self.source.version(&job.slice).await?;
         let kept = |row: &&SliceRow| !self.again.reads(row, job.lost) && row.version == version;
         if let Some(before) = job.before.as_ref().filter(kept) {
-            return Ok(Outcome::Kept(before.clone()));
+            return Ok((Outcome::Kept(before.clone()), None));
         }
         let mut content = self.read(job).await?;
         let mut elsewhere = BTreeMap::new();
@@ -161,30 +218,18 @@ impl Pipeline {
         let drift: Vec<String> =
             drifted.iter().map(|row| format!("{}: {:?} is {}", row.place, row.field, row.change)).collect();
         if let Some(before) = job.before.as_ref().filter(|before| !job.lost && before.says_the_same(&row)) {
-            return Ok(Outcome::Read {
-                row: before.clone(),
-                written: false,
-                revised: false,
-                drift,
-                elsewhere,
-            });
+            let row = before.clone();
+            return Ok((Outcome::Read { row, written: false, revised: false, drift, elsewhere }, None));
         }
         let revised = old_fingerprint.is_some_and(|old| *old != fingerprint);
         let mut batch = content.batch(row.state).upsert([row.clone()]);
         if let Some(before) = job.before.as_ref().filter(|_| revised) {
             batch = batch.upsert(ledger::revisions(&job.slice, &before.totals(), &totals, now));
         }
-        let receipt = self.warehouse.load(&batch, now).await.map_err(|error| match error.kind() {
-            // Rows that the warehouse cannot hold are the slice's affair.
-            ErrorKind::Input => Stop::Slice(error),
-            // The warehouse is gone: nothing can be noted, and the other slices will fare no better.
-            _ => Stop::Run(error),
-        })?;
         for drift in &drifted {
             tracing::warn!(slice = %job.slice, place = drift.place, field = drift.field, change = drift.change, "drift");
         }
-        tracing::debug!(written = receipt.written, removed = receipt.removed, state = %row.state, "loaded");
-        Ok(Outcome::Read { row, written: true, revised, drift, elsewhere })
+        Ok((Outcome::Read { row, written: true, revised, drift, elsewhere }, Some(batch)))
     }
 
     async fn read(&self, job: &Job) -> Result<Content> {
@@ -232,22 +277,26 @@ impl Pipeline {
         }
         Ok(content)
     }
+}
 
-    /// Notes a failure beside the slice, whose rows stay as they are.
-    async fn note_failure(&self, job: &Job, error: &Error) -> Result<SliceRow> {
-        let now = self.clock.now();
-        let mut row = job.before.clone().unwrap_or_else(|| SliceRow::planned(&job.slice, now));
-        if row.fingerprint.is_none() {
-            row.state = SliceState::Failed;
-        }
-        row.failed_attempts += 1;
-        row.last_error = Some(kind_name(error.kind()).to_owned());
-        row.changed_at = now;
-        // A key of its own: an empty batch under the slice's key would empty the slice.
-        let key = SliceKey::whole("etl", format!("failures/{}", job.slice.stream), &job.slice.site);
-        self.warehouse.load(&Batch::new(key).upsert([row.clone()]), now).await?;
-        Ok(row)
+/// Notes a failure beside the slice, whose rows stay as they are.
+async fn note_failure(
+    series: &mut dyn Loading,
+    job: &Job,
+    error: Error,
+    now: DateTime<Utc>,
+) -> Result<Outcome> {
+    let mut row = job.before.clone().unwrap_or_else(|| SliceRow::planned(&job.slice, now));
+    if row.fingerprint.is_none() {
+        row.state = SliceState::Failed;
     }
+    row.failed_attempts += 1;
+    row.last_error = Some(kind_name(error.kind()).to_owned());
+    row.changed_at = now;
+    // A key of its own: an empty batch under the slice's key would empty the slice.
+    let key = SliceKey::whole("etl", format!("failures/{}", job.slice.stream), &job.slice.site);
+    series.load(&Batch::new(key).upsert([row.clone()])).await?;
+    Ok(Outcome::Failed { row, error })
 }
 
 /// The source gives one id in two slices: the warehouse holds a row once, and each load would take it from the other.

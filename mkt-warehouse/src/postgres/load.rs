@@ -25,7 +25,7 @@ pub(super) async fn load(pool: &PgPool, batch: &Batch, at: DateTime<Utc>) -> Res
     let hash = batch.content_hash();
     let mut attempt = 1;
     loop {
-        match once(pool, batch, &hash, at).await {
+        match once(pool, batch, hash, at).await {
             Err(cause) if attempt < ATTEMPTS && sql::is_rolled_back_by_another(&cause) => attempt += 1,
             done => return done,
         }

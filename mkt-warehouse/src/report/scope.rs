@@ -142,6 +142,7 @@ impl Scope {
     }
 
     /// The zone.
+    #[cfg(feature = "chart")]
     pub(crate) fn tz(&self) -> Tz {
         self.zone
     }

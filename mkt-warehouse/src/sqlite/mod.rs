@@ -2,21 +2,24 @@
 //!
 //! The file is in WAL mode: readers see the state before or after a load and never wait for it. Loads of one process
 //! queue for one writing connection; loads of several processes queue for SQLite's write lock, up to
-//! [`SqliteOptions::busy_timeout`]. sqlx's writing connection has a thread of its own; reads run in the runtime's pool
-//! for blocking calls, and a query whose future or stream is dropped is interrupted.
+//! [`SqliteOptions::busy_timeout`]. Reads and loads run in the runtime's pool for blocking calls; a query whose future or
+//! stream is dropped is interrupted, and so is a load, which is then undone.
 
 mod answer;
+mod connect;
 mod error;
 mod exclusive;
 mod indexes;
 mod insert;
 mod load;
 mod read;
+mod write;
 
 use crate::batch::Batch;
 use crate::chunk::Chunk;
 use crate::dialect::Dialect;
 use crate::exclusive::Exclusive;
+use crate::loading::{Loading, OneByOne};
 use crate::model;
 use crate::query::Query;
 use crate::schema::Schema;
@@ -25,11 +28,13 @@ use crate::table::{ColumnType, Table, Value};
 use crate::warehouse::{Receipt, Warehouse};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use connect::Place;
 use error::{SERVICE, storage};
 use futures_util::stream::BoxStream;
-use mkt_connect::{Result, sql};
-use read::{Place, Readers};
+use mkt_connect::{Error, ErrorKind, Result, sql};
+use read::Readers;
 use sqlx::ConnectOptions;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -38,10 +43,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// Pages that a load may hold in memory, in KiB with a minus sign: keys come in any order, and with SQLite's 2 MB every
-/// one of them would be read again.
-const WRITER_CACHE: &str = "-65536";
+use write::Writer;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +82,9 @@ impl Default for SqliteOptions {
 /// ```
 #[derive(Clone)]
 pub struct Sqlite {
-    write: SqlitePool,
+    /// Brings tables up to date.
+    tables: SqlitePool,
+    write: Writer,
     read: Readers,
     /// Keeps a database in memory alive: sqlx may replace the pool's connection after a call was dropped.
     memory: Option<Arc<Mutex<SqliteConnection>>>,
@@ -110,8 +114,7 @@ impl Sqlite {
     pub async fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self> {
         let path = path.as_ref();
         let connect = connect_options(&options).filename(path).journal_mode(SqliteJournalMode::Wal);
-        let failed = |cause| {
-            let error = storage("open", cause);
+        let failed = |error: Error| {
             let clause = error.detail().unwrap_or("it cannot be opened").to_owned();
             error.with_detail(format!("{}: {clause}", path.display()))
         };
@@ -121,11 +124,14 @@ impl Sqlite {
         }
         let patience = options.busy_timeout.saturating_mul(4);
         let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(patience);
-        let write = connect.create_if_missing(true).pragma("cache_size", WRITER_CACHE);
-        let write = sql::sqlite::open(&one, &write).await.map_err(failed)?;
-        let read = Readers::new(Place::File(path.to_owned()), options.busy_timeout, patience);
+        // Opened when tables have to be brought up to date, which is rare: it starts a thread.
+        let tables = one.connect_lazy_with(connect);
+        let place = Place::File(path.to_owned());
+        let write = Writer::new(place.clone(), &settings(&options), options.busy_timeout, patience);
+        write.create().await.map_err(failed)?;
+        let read = Readers::new(place, options.busy_timeout, patience);
         let locks = exclusive::Place::Beside(path.to_owned());
-        Ok(Self { write, read, memory: None, locks })
+        Ok(Self { tables, write, read, memory: None, locks })
     }
 
     /// Opens a file to ask it: nothing is created, migrated or changed, and loads fail. A file in a folder that cannot be
@@ -136,14 +142,15 @@ impl Sqlite {
     pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let options = SqliteOptions::default();
-        let frozen = read::is_frozen(path);
+        let frozen = connect::is_frozen(path);
         let connect = connect_options(&options).filename(path).read_only(true).immutable(frozen);
         let patience = options.busy_timeout.saturating_mul(4);
         let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(patience);
         // Opened lazily, so that a stranger's file has no more connections than it is asked through.
-        let write = one.connect_lazy_with(connect);
-        let read =
-            Readers::new(Place::ReadOnly { path: path.to_owned(), frozen }, options.busy_timeout, patience);
+        let tables = one.connect_lazy_with(connect);
+        let place = Place::ReadOnly { path: path.to_owned(), frozen };
+        let write = Writer::new(place.clone(), "", options.busy_timeout, patience);
+        let read = Readers::new(place, options.busy_timeout, patience);
         read.query(&Query::new("select count(*) from sqlite_master").column("count", ColumnType::Int))
             .await
             .map_err(|error| {
@@ -151,7 +158,7 @@ impl Sqlite {
                 error.with_detail(format!("{}: {clause}", path.display()))
             })?;
         let locks = exclusive::Place::Beside(path.to_owned());
-        Ok(Self { write, read, memory: None, locks })
+        Ok(Self { tables, write, read, memory: None, locks })
     }
 
     /// An empty warehouse in memory, gone when the last clone is dropped.
@@ -168,15 +175,17 @@ impl Sqlite {
         let connect = connect_options(&options).vfs("memdb").filename(&name).create_if_missing(true);
         let keeper = connect.connect().await.map_err(|cause| storage("open", cause))?;
         let patience = options.busy_timeout.saturating_mul(4);
-        let write = SqlitePoolOptions::new()
+        let tables = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(patience)
             .connect_with(connect)
             .await
             .map_err(|cause| storage("open", cause))?;
-        let read = Readers::new(Place::Memory(name), options.busy_timeout, patience);
+        let place = Place::Memory(name);
+        let write = Writer::new(place.clone(), &settings(&options), options.busy_timeout, patience);
+        let read = Readers::new(place, options.busy_timeout, patience);
         let locks = exclusive::Place::Here(Arc::default());
-        Ok(Self { write, read, memory: Some(Arc::new(Mutex::new(keeper))), locks })
+        Ok(Self { tables, write, read, memory: Some(Arc::new(Mutex::new(keeper))), locks })
     }
 
     /// The one number that a query answers.
@@ -184,11 +193,29 @@ impl Sqlite {
         Ok(self.read.query(&Query::new(sql).column("count", ColumnType::Int)).await?.value(0, "count"))
     }
 
+    /// Whether just these migrations ran; whatever differs is for sqlx to judge.
+    async fn is_current(&self, owner: &str, migrator: &Migrator) -> bool {
+        let sql = format!(
+            "select version || ' ' || hex(checksum) as step from {owner}_migrations where success order by version"
+        );
+        let Ok(ran) = self.read.query(&Query::new(sql).column("step", ColumnType::Text)).await else {
+            return false;
+        };
+        let mut steps: Vec<_> = migrator.iter().collect();
+        steps.sort_by_key(|step| step.version);
+        ran.rows() == steps.len()
+            && steps.iter().enumerate().all(|(row, step)| {
+                let checksum: String = step.checksum.iter().map(|byte| format!("{byte:02X}")).collect();
+                ran.text(row, "step").is_ok_and(|ran| ran == format!("{} {checksum}", step.version))
+            })
+    }
+
     /// Waits for running calls, folds the write-ahead log into the file and closes it. Dropping the last clone closes
     /// too, in the background; nothing committed is lost either way.
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+        self.tables.close().await;
     }
 }
 
@@ -203,6 +230,14 @@ fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
         Some(bytes) => connect.page_size(4096).pragma("max_page_count", (bytes / 4096).max(1).to_string()),
         None => connect,
     }
+}
+
+/// What the connection that loads runs first. Indexes are sorted in files of the system's folder for temporary files: in
+/// memory they would take as much as they are large.
+fn settings(options: &SqliteOptions) -> String {
+    let synchronous = if options.durable { "full" } else { "normal" };
+    let most = options.max_bytes.map(|bytes| format!("; pragma max_page_count = {}", (bytes / 4096).max(1)));
+    format!("pragma synchronous = {synchronous}; pragma temp_store = default{}", most.unwrap_or_default())
 }
 
 #[async_trait]
@@ -231,20 +266,32 @@ impl Warehouse for Sqlite {
 
     async fn migrate(&self, schema: &Schema) -> Result<()> {
         let migrator = statement::migrator(schema, SERVICE, |step| step.sqlite)?;
+        if self.is_current(schema.owner, &migrator).await {
+            return Ok(());
+        }
         let _turn = self.read.alone("migrate").await?;
-        sql::sqlite::migrate(SERVICE, &self.write, &migrator).await
+        sql::sqlite::migrate(SERVICE, &self.tables, &migrator).await
     }
 
     async fn load(&self, batch: &Batch, at: DateTime<Utc>) -> Result<Receipt> {
         let _turn = self.read.alone("load").await?;
-        load::load(&self.write, batch, at).await
+        let loaded = self.write.load_all(std::slice::from_ref(batch), at).await;
+        loaded.into_iter().next().unwrap_or_else(|| Err(Error::new(ErrorKind::Other, SERVICE, "load")))
     }
 
     async fn load_all(&self, batches: &[Batch], at: DateTime<Utc>) -> Vec<Result<Receipt>> {
         match self.read.alone("load").await {
-            Ok(_turn) => load::load_all(&self.write, batches, at).await,
-            Err(error) => batches.iter().map(|_| Err(load::again(&error))).collect(),
+            Ok(_turn) => self.write.load_all(batches, at).await,
+            Err(error) => batches.iter().map(|_| Err(write::again(&error))).collect(),
         }
+    }
+
+    async fn begin<'a>(&'a self, at: DateTime<Utc>) -> Result<Box<dyn Loading + 'a>> {
+        if self.memory.is_some() {
+            // Readers would be kept out.
+            return Ok(Box::new(OneByOne::new(self, at)));
+        }
+        Ok(Box::new(self.write.begin(at).await?))
     }
 
     async fn exclusive(&self, name: &str) -> Result<Option<Exclusive>> {

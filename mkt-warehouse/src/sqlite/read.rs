@@ -4,55 +4,20 @@
 //! thousand rows took several times as long as its query. Both are built on one SQLite, and share its locks.
 
 use super::answer::{self, Piece};
+use super::connect::Place;
 use super::error::{closed, refused, saturated};
 use crate::fit;
 use crate::query::Query;
 use crate::table::{ColumnType, Table};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use mkt_connect::Result;
-use rusqlite::{Connection, InterruptHandle, OpenFlags, types::Value};
-use std::path::{Path, PathBuf};
+use rusqlite::{Connection, InterruptHandle, types::Value};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Readers of a file at once; more of them queue.
 const READERS: usize = 4;
-
-/// Where the tables are.
-#[derive(Debug)]
-pub(super) enum Place {
-    File(PathBuf),
-    /// A file that is only asked; `frozen` where it cannot be written at all.
-    ReadOnly {
-        path: PathBuf,
-        frozen: bool,
-    },
-    /// The name of a database of the VFS `memdb`, which a name shares within the process.
-    Memory(String),
-}
-
-/// Whether nobody can write to the file, nor beside it: SQLite then has no place for the index of its write-ahead log, and
-/// must be told that there is none.
-pub(super) fn is_frozen(path: &Path) -> bool {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let beside = folder.join(format!(".mkt-probe-{}", std::process::id()));
-    match std::fs::OpenOptions::new().write(true).create_new(true).open(&beside) {
-        Ok(_) => {
-            let _ = std::fs::remove_file(&beside);
-            false
-        }
-        Err(_) => true,
-    }
-}
-
-/// A path within a URI of SQLite.
-fn escaped(path: &Path) -> String {
-    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
-}
 
 /// Connections that only read. Cloning shares them.
 #[derive(Debug, Clone)]
@@ -192,27 +157,7 @@ impl Shared {
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = match &self.place {
-            // A name that begins with `file:` would be read as a URL.
-            Place::File(path) if path.is_relative() => {
-                Connection::open_with_flags(std::path::Path::new(".").join(path), flags)
-            }
-            Place::File(path) => Connection::open_with_flags(path, flags),
-            Place::Memory(name) => Connection::open_with_flags_and_vfs(name, flags, c"memdb"),
-            Place::ReadOnly { path, frozen: false } => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                Connection::open_with_flags(std::path::Path::new(".").join(path), flags)
-            }
-            Place::ReadOnly { path, frozen: true } => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-                    | OpenFlags::SQLITE_OPEN_NO_MUTEX
-                    | OpenFlags::SQLITE_OPEN_URI;
-                Connection::open_with_flags(format!("file:{}?immutable=1", escaped(path)), flags)
-            }
-        }?;
-        // SQLite counts milliseconds in 32 bits.
-        connection.busy_timeout(self.busy_timeout.min(Duration::from_millis(i32::MAX as u64)))?;
+        let connection = self.place.open(self.busy_timeout)?;
         connection.execute_batch("pragma temp_store = memory; pragma query_only = on")?;
         Ok(connection)
     }

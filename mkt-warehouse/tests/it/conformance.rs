@@ -111,7 +111,7 @@ impl Warehouse for Broken {
             Fault::KeepsTheState => self.inner.load(&batch.clone().state(SliceState::Settled), at).await,
             Fault::ForgivesRobbery => {
                 let receipt = self.inner.load(batch, at).await?;
-                let hash = batch.content_hash();
+                let hash = batch.content_hash().to_owned();
                 let again = !self.seen.lock().unwrap().insert((batch.key().clone(), hash));
                 Ok(Receipt { replayed: receipt.replayed || again, ..receipt })
             }
