@@ -162,7 +162,8 @@ fn json_misfit(text: &str) -> Option<&'static str> {
             _ => false,
         }
     }
-    let suspicious = text.contains("\\u0000");
+    // Looking for one byte is many times faster than looking for a text.
+    let suspicious = text.as_bytes().contains(&b'\\') && text.contains("\\u0000");
     let nul = suspicious && serde_json::from_str(text).is_ok_and(|value| holds_nul(&value));
     nul.then_some("JSON with a NUL character")
 }

@@ -316,6 +316,17 @@ impl<'de> Deserialize<'de> for AnyObject {
     }
 }
 
+/// Whether a URL may hold tags of a campaign: in its query or fragment, with an underscore in the name (`utm_source`,
+/// `mtm_campaign`, `pk_kwd`, `at_medium`) or as `xtor`. Most URLs have a query without any, and reading it is dear.
+fn may_be_tagged(url: &str) -> bool {
+    let bytes = url.as_bytes();
+    let Some(from) = bytes.iter().position(|byte| matches!(byte, b'?' | b'#')) else { return false };
+    let rest = bytes.get(from..).unwrap_or_default();
+    rest.contains(&b'_')
+        || rest.contains(&b'%')
+        || rest.windows(4).any(|four| four.eq_ignore_ascii_case(b"xtor"))
+}
+
 /// The file's own id of the session that an event belongs to, and the campaign that its URL names.
 pub(super) fn session_and_campaign(row: &Row<'_>) -> (Option<String>, Option<String>) {
     let known: Known<'_> = match row.get(Column::Properties) {
@@ -334,8 +345,7 @@ pub(super) fn session_and_campaign(row: &Row<'_>) -> (Option<String>, Option<Str
             },
         },
     };
-    // Tags stand in the query or in the fragment.
-    let tagged = known.url.as_deref().filter(|url| url.contains(['?', '#']));
+    let tagged = known.url.as_deref().filter(|url| may_be_tagged(url));
     let campaign = tagged.and_then(CampaignTags::parse).and_then(|tags| tags.campaign_id());
     let session = row.get(Column::SessionId).map(str::to_owned);
     (session.or_else(|| known.session_id.map(Cow::into_owned)), campaign)

@@ -24,6 +24,7 @@ mod policy;
 mod recorded;
 mod replay;
 #[cfg(feature = "schedule")]
+mod scattered;
 mod schedule;
 mod support;
 mod windows;
