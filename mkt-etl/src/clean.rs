@@ -69,7 +69,7 @@ pub fn without_addresses(text: &str) -> Cow<'_, str> {
 fn may_be_stored(text: &str) -> bool {
     let bytes = text.as_bytes();
     // Looking for one byte is many times faster than looking for a text.
-    !bytes.contains(&b'@') && !(bytes.contains(&b'%') && text.contains("%40"))
+    !(bytes.contains(&b'@') || bytes.contains(&b'%') && text.contains("%40"))
 }
 
 /// Whether a JSON text is stored as it stands: neither it nor what its escapes stand for holds an address or NUL.
