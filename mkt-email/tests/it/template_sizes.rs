@@ -135,7 +135,7 @@ fn what_emails_are_made_of_is_rendered_as_before() {
         ),
         ("{{ 'a-b'|replace('-', '&') }}{{ ('<i>'|safe)|replace('i', 'b') }}", "a&amp;b<b>"),
         ("{{ '%.2f'|format(3.5) }} {{ items|map(attribute='name')|join(', ')|length }}", "3.50 488"),
-        ("{{ items[:2]|map(attribute='name')|list }}", "[&quot;n0&quot;, &quot;n1&quot;]"),
+        ("{{ items[:2]|map(attribute='name')|list }}", "[&#x27;n0&#x27;, &#x27;n1&#x27;]"),
         ("{% raw %}{% set x = y %}{% endraw %}{# {{ ' #}{{ 'x' }}", "{% set x = y %}x"),
         ("{{ [3, 1, 2]|sort|join }}{{ ('a', 'b')|join('') }}", "123ab"),
         ("{% filter upper %}a{% for i in range(2) %}b{% endfor %}{% endfilter %}", "ABB"),
