@@ -16,6 +16,7 @@
 //! | [`event`] | what became of emails: one vocabulary for every vendor, bounces and links |
 //! | `Outbox`, `outbox` | a durable queue in SQLite (feature `sqlite`) or PostgreSQL (feature `postgres`), with consent and suppressions |
 //! | `webhook` | receives webhooks of Brevo and Mailgun, unsubscribe and confirmation links (feature `webhook`) |
+//! | `journey` | event-driven sequences of emails: definitions in TOML or Rust, durable, exact (feature `journey`) |
 //! | `testing` | the conformance suite for providers, and fakes of vendors (feature `testing`) |
 //!
 //! # Guarantees
@@ -96,6 +97,8 @@ mod brevo;
 pub mod confirm;
 pub mod event;
 mod id;
+#[cfg(all(feature = "journey", any(feature = "sqlite", feature = "postgres")))]
+pub mod journey;
 mod maildir;
 #[cfg(feature = "http")]
 mod mailgun;

@@ -176,6 +176,18 @@ impl DedupKey {
 
 /// Adds emails, all or none, and returns one answer per email, in order.
 pub(super) async fn enqueue(store: &Store, emails: &[NewEmail], now: DateTime<Utc>) -> Result<Vec<Enqueued>> {
+    check(emails)?;
+    // Erasing removes attachments that no email has; it must not remove one whose email is being added.
+    let attached = emails.iter().any(|email| !email.message.attachments().is_empty());
+    let access = if attached { Access::Shared } else { Access::Open };
+    let mut tx = store.begin(OPERATION, access).await?;
+    let answers = enqueue_within(store, &mut tx, access, emails, now).await?;
+    tx.commit().await?;
+    Ok(answers)
+}
+
+/// What the outbox refuses whatever is in it.
+pub(crate) fn check(emails: &[NewEmail]) -> Result<()> {
     let refuse = |detail: &str| Error::new(ErrorKind::Input, SERVICE, OPERATION).with_detail(detail);
     for email in emails {
         let list = match &email.purpose {
@@ -196,17 +208,25 @@ pub(super) async fn enqueue(store: &Store, emails: &[NewEmail], now: DateTime<Ut
             return Err(refuse("NUL in a key or list name"));
         }
     }
+    Ok(())
+}
+
+/// Adds emails that were [checked](check) within a transaction that was begun with `access`: they are there if it
+/// commits.
+pub(crate) async fn enqueue_within(
+    store: &Store,
+    tx: &mut Tx,
+    access: Access,
+    emails: &[NewEmail],
+    now: DateTime<Utc>,
+) -> Result<Vec<Enqueued>> {
     // Sorted, so that two calls with the same emails cannot deadlock. The first of equal keys wins.
     let mut sorted: BTreeMap<EmailId, (usize, &NewEmail)> = BTreeMap::new();
     for (position, email) in emails.iter().enumerate() {
         sorted.entry(email.key.id()).or_insert((position, email));
     }
-    let attached = emails.iter().any(|email| !email.message.attachments().is_empty());
-    // Erasing removes attachments that no email has; it must not remove one whose email is being added.
-    let access = if attached { Access::Shared } else { Access::Open };
-    let mut tx = store.begin(OPERATION, access).await?;
-    if attached {
-        store_attachments(&mut tx, emails).await?;
+    if access == Access::Shared {
+        store_attachments(tx, emails).await?;
     }
     let mut known: HashMap<EmailId, Enqueued> = HashMap::new();
     let mut inserted: Vec<EmailId> = Vec::with_capacity(sorted.len());
@@ -219,7 +239,7 @@ pub(super) async fn enqueue(store: &Store, emails: &[NewEmail], now: DateTime<Ut
     let mut chunk = Chunk::next(&mut ordered, now)?;
     while !chunk.ids.is_empty() {
         // The next emails are serialised while the engine stores these.
-        let (new, next) = join(chunk.insert(&mut tx, now), async { Chunk::next(&mut ordered, now) }).await;
+        let (new, next) = join(chunk.insert(tx, now), async { Chunk::next(&mut ordered, now) }).await;
         inserted.extend(new?);
         chunk = next?;
     }
@@ -227,16 +247,15 @@ pub(super) async fn enqueue(store: &Store, emails: &[NewEmail], now: DateTime<Ut
         tx.lock(store, Access::Shared).await?;
     }
     for ids in inserted.chunks(CHUNK) {
-        suppress_unwanted(&mut tx, ids, now, &mut known).await?;
+        suppress_unwanted(tx, ids, now, &mut known).await?;
     }
     for id in inserted {
         known.entry(id).or_insert(Enqueued::Enqueued(id));
     }
     let there: Vec<EmailId> = sorted.keys().filter(|id| !known.contains_key(id)).copied().collect();
     for ids in there.chunks(CHUNK) {
-        look_up(&mut tx, ids, &mut known).await?;
+        look_up(tx, ids, &mut known).await?;
     }
-    tx.commit().await?;
     let mut answers = Vec::with_capacity(emails.len());
     for (position, email) in emails.iter().enumerate() {
         let id = email.key.id();

@@ -100,6 +100,10 @@ pub(super) async fn erase(store: &Store, address: &EmailAddress, now: DateTime<U
         values![&key, millis(now)],
     )
     .await?;
+    #[cfg(feature = "journey")]
+    if tx.has_table("mail_journey_contacts").await? {
+        crate::journey::engine::erasure::erase(&mut tx, &key, now).await?;
+    }
     tx.commit().await?;
     store.scrub().await?;
     Ok(Erased { emails, cancelled, suppressions, events })

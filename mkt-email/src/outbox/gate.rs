@@ -29,4 +29,4 @@ macro_rules! gate {
             THEN 'no consent' END)"
     };
 }
-pub(super) use gate;
+pub(crate) use gate;

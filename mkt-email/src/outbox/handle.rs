@@ -101,6 +101,11 @@ impl Outbox {
         }
     }
 
+    #[cfg(feature = "journey")]
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Closes the connections. In a file, the write-ahead log is merged.
     pub async fn close(self) {
         self.store.close().await;

@@ -45,17 +45,21 @@ mod campaign;
 mod consent;
 pub(crate) mod enqueue;
 mod erasure;
+<<<<<<< HEAD
 mod events;
 mod gate;
+=======
+pub(crate) mod gate;
+>>>>>>> 8fd80d5 (Journeys: definitions, the pure decision, the durable engine, report and whereabouts)
 pub(crate) mod handle;
 pub(crate) mod options;
-mod queue;
+pub(crate) mod queue;
 pub(crate) mod reading;
 mod record;
 mod recovery;
 mod sent;
 pub(crate) mod state;
-mod store;
+pub(crate) mod store;
 mod suppression;
 mod suppression_csv;
 mod worker;
@@ -80,19 +84,19 @@ use mkt_connect::{Error, ErrorKind, Result};
 const SERVICE: &str = "outbox";
 
 /// The error for a stored value that this crate did not write.
-fn damaged(operation: &'static str) -> Error {
+pub(crate) fn damaged(operation: &'static str) -> Error {
     Error::new(ErrorKind::Storage, SERVICE, operation).with_detail("invalid stored value")
 }
 
 /// Replaces NUL, which PostgreSQL cannot store in a text.
-fn storable(text: &str) -> String {
+pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-fn millis(at: DateTime<Utc>) -> i64 {
+pub(crate) fn millis(at: DateTime<Utc>) -> i64 {
     at.timestamp_millis()
 }
 
-fn timestamp(millis: i64) -> Result<DateTime<Utc>> {
+pub(crate) fn timestamp(millis: i64) -> Result<DateTime<Utc>> {
     DateTime::from_timestamp_millis(millis).ok_or_else(|| damaged("read a timestamp"))
 }

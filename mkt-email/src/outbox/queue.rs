@@ -134,10 +134,10 @@ impl StoredMessage {
 
 /// An email that is not sent, and the state it gets.
 #[derive(Debug)]
-pub(super) struct Stopped {
-    pub(super) id: EmailId,
-    pub(super) state: State,
-    pub(super) reason: Option<String>,
+pub(crate) struct Stopped {
+    pub(crate) id: EmailId,
+    pub(crate) state: State,
+    pub(crate) reason: Option<String>,
 }
 
 /// Why an email must not be sent, if so. Reads the columns `late` (its time has passed) and `forbidden` (the gate).
@@ -150,7 +150,7 @@ pub(super) fn why_stopped(row: &Row) -> Result<Option<(State, Option<String>)>> 
 }
 
 /// Records that emails which wait, or are claimed, are not sent.
-pub(super) async fn stop(tx: &mut Tx, now: DateTime<Utc>, stopped: &[Stopped]) -> Result<()> {
+pub(crate) async fn stop(tx: &mut Tx, now: DateTime<Utc>, stopped: &[Stopped]) -> Result<()> {
     let rows = Rows::default()
         .text(stopped.iter().map(|email| email.id.to_string()))
         .text(stopped.iter().map(|email| email.state.as_str().to_owned()))

@@ -91,6 +91,7 @@ pub struct CartRelaunch {
     link: String,
     items: Vec<CartItem>,
     more: usize,
+    seen: Vec<CartItem>,
 }
 
 impl CartRelaunch {
@@ -100,7 +101,40 @@ impl CartRelaunch {
         let more = items.len().saturating_sub(MAX_ITEMS);
         items.truncate(MAX_ITEMS);
         let first_name = first_name.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
-        Self { first_name, site: site.to_owned(), link: link.to_owned(), items, more }
+        Self { first_name, site: site.to_owned(), link: link.to_owned(), items, more, seen: Vec::new() }
+    }
+
+    /// Shows products that were looked at too, as far as there are fewer than [`MAX_ITEMS`] in the cart.
+    #[must_use]
+    pub fn seen(mut self, mut products: Vec<CartItem>) -> Self {
+        products.truncate(MAX_ITEMS.saturating_sub(self.items.len()));
+        self.seen = products;
+        self
+    }
+}
+
+/// The values of the promotion templates: a reminder with an offer. Created by [`CartPromotion::new`].
+#[derive(Clone, Serialize)]
+pub struct CartPromotion {
+    #[serde(flatten)]
+    cart: CartRelaunch,
+    offer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+}
+
+impl CartPromotion {
+    /// An offer, such as `10 %`, on what is in a cart.
+    #[must_use]
+    pub fn new(cart: CartRelaunch, offer: &str) -> Self {
+        Self { cart, offer: offer.to_owned(), code: None }
+    }
+
+    /// The code that the shop asks for.
+    #[must_use]
+    pub fn code(mut self, code: &str) -> Self {
+        self.code = Some(code.to_owned());
+        self
     }
 }
 
@@ -114,6 +148,7 @@ macro_rules! hide_in_debug {
     };
 }
 
+hide_in_debug!(CartPromotion);
 hide_in_debug!(Welcome);
 hide_in_debug!(Confirmation);
 hide_in_debug!(CartRelaunch);
@@ -174,6 +209,27 @@ impl Template {
                 "{% if prenom is defined %}{{ prenom }}, your cart is waiting{% else %}Your cart is waiting\
                  {% endif %}",
                 include_str!("../../templates/cart_relaunch.en.html"),
+                None,
+            ),
+        }
+    }
+}
+
+impl Template {
+    /// The second email about an abandoned cart, with an offer; rendered with [`CartPromotion`].
+    ///
+    /// # Errors
+    /// None: the templates are compiled by a test.
+    pub fn cart_promotion(language: Language) -> Result<Self, TemplateError> {
+        match language {
+            Language::French => Self::new(
+                "{{ offer }} de remise sur votre panier{% if prenom is defined %}, {{ prenom }}{% endif %}",
+                include_str!("../../templates/cart_promotion.fr.html"),
+                None,
+            ),
+            Language::English => Self::new(
+                "{{ offer }} off your cart{% if prenom is defined %}, {{ prenom }}{% endif %}",
+                include_str!("../../templates/cart_promotion.en.html"),
                 None,
             ),
         }

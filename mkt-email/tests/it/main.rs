@@ -17,6 +17,8 @@ mod engines;
 mod growth;
 mod help;
 mod hostile_headers;
+#[cfg(all(feature = "journey", feature = "sqlite"))]
+mod journeys;
 mod mime;
 mod outbox;
 mod send_log;

@@ -21,9 +21,10 @@ mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub(super) use rows::Rows;
+pub(crate) use rows::Rows;
 
 use super::SERVICE;
+use mkt_connect::sql::{Step, migrator};
 use mkt_connect::{Error, ErrorKind, Result};
 use sqlx::Row as _;
 #[cfg(feature = "sqlite")]
@@ -31,16 +32,26 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use std::fmt;
 
 #[cfg(feature = "postgres")]
-pub(super) use postgres::Server;
+pub(crate) use postgres::Server;
 #[cfg(feature = "sqlite")]
-pub(super) use sqlite::File;
+pub(crate) use sqlite::File;
 
 /// The migrations table; sqlx's default name would be shared with other crates that keep tables in the same database.
 const MIGRATIONS: &str = "mail_migrations";
 
+/// Migrations of a part of the crate that keeps tables beside the outbox's, for each engine.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "journey"), expect(dead_code, reason = "the outbox migrates when it opens"))]
+pub(crate) struct PartSteps {
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "one engine reads it"))]
+    pub(crate) sqlite: &'static [Step],
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "one engine reads it"))]
+    pub(crate) postgres: &'static [Step],
+}
+
 /// Where an outbox lives. Clones share the connections.
 #[derive(Clone)]
-pub(super) enum Store {
+pub(crate) enum Store {
     #[cfg(feature = "sqlite")]
     Sqlite(File),
     #[cfg(feature = "postgres")]
@@ -60,7 +71,7 @@ impl fmt::Debug for Store {
 
 /// Who else may write during a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// Other transitions, of other rows.
     Shared,
     /// No one.
@@ -71,7 +82,7 @@ pub(super) enum Access {
 
 /// An argument of a statement.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Text(Option<String>),
     Number(Option<i64>),
     Bytes(Vec<u8>),
@@ -119,10 +130,10 @@ from! {
 macro_rules! values {
     ($($value:expr),* $(,)?) => { vec![$($crate::outbox::store::Value::from($value)),*] };
 }
-pub(super) use values;
+pub(crate) use values;
 
 /// A row of a result.
-pub(super) enum Row {
+pub(crate) enum Row {
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::sqlite::SqliteRow),
     #[cfg(feature = "postgres")]
@@ -131,7 +142,7 @@ pub(super) enum Row {
 
 macro_rules! column {
     ($name:ident -> $type:ty) => {
-        pub(super) fn $name(&self, column: &str) -> Result<$type> {
+        pub(crate) fn $name(&self, column: &str) -> Result<$type> {
             match self {
                 #[cfg(feature = "sqlite")]
                 Self::Sqlite(row) => row.try_get(column),
@@ -183,7 +194,7 @@ macro_rules! listed {
 }
 
 /// A transaction, rolled back if dropped without [`commit`](Self::commit).
-pub(super) struct Tx {
+pub(crate) struct Tx {
     inner: Inner,
     operation: &'static str,
 }
@@ -196,7 +207,7 @@ enum Inner {
 }
 
 impl Tx {
-    pub(super) async fn all(&mut self, statement: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
+    pub(crate) async fn all(&mut self, statement: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
         match &mut self.inner {
             #[cfg(feature = "sqlite")]
             Inner::Sqlite(tx) => ask!(Sqlite, &mut **tx, statement.into_sql_str(), values, fetch_all)
@@ -209,7 +220,7 @@ impl Tx {
         }
     }
 
-    pub(super) async fn run(&mut self, statement: &'static str, values: Vec<Value>) -> Result<u64> {
+    pub(crate) async fn run(&mut self, statement: &'static str, values: Vec<Value>) -> Result<u64> {
         match &mut self.inner {
             #[cfg(feature = "sqlite")]
             Inner::Sqlite(tx) => ask!(Sqlite, &mut **tx, statement.into_sql_str(), values, execute)
@@ -222,8 +233,23 @@ impl Tx {
         }
     }
 
+    /// Whether a table is there: parts of the crate make theirs when they are first used.
+    #[cfg(feature = "journey")]
+    pub(crate) async fn has_table(&mut self, name: &'static str) -> Result<bool> {
+        let statement = match self.inner {
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(_) => {
+                "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name = $1"
+            }
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(_) => "SELECT count(to_regclass($1)) AS tables",
+        };
+        let rows = self.all(statement, values![name]).await?;
+        rows.first().map_or(Ok(false), |row| Ok(row.number("tables")? > 0))
+    }
+
     /// Whether only one transaction can write at a time.
-    pub(super) fn has_one_writer(&self) -> bool {
+    pub(crate) fn has_one_writer(&self) -> bool {
         match self.inner {
             #[cfg(feature = "sqlite")]
             Inner::Sqlite(_) => true,
@@ -233,7 +259,7 @@ impl Tx {
     }
 
     /// Takes the lock of an access, in a transaction that was begun with [`Access::Open`]. On SQLite it is alone anyway.
-    pub(super) async fn lock(&mut self, store: &Store, access: Access) -> Result<()> {
+    pub(crate) async fn lock(&mut self, store: &Store, access: Access) -> Result<()> {
         match (&mut self.inner, store) {
             #[cfg(feature = "postgres")]
             (Inner::Postgres(tx), Store::Postgres(server)) => {
@@ -249,7 +275,7 @@ impl Tx {
 
     /// As [`all`](Self::all), for a statement that reads `rows`. On SQLite it may run several times, each time over a part
     /// of them: it must not count or order them.
-    pub(super) async fn all_rows(
+    pub(crate) async fn all_rows(
         &mut self,
         statement: &'static str,
         values: Vec<Value>,
@@ -278,7 +304,7 @@ impl Tx {
     }
 
     /// As [`run`](Self::run), for a statement that reads `rows`.
-    pub(super) async fn run_rows(
+    pub(crate) async fn run_rows(
         &mut self,
         statement: &'static str,
         values: Vec<Value>,
@@ -305,7 +331,7 @@ impl Tx {
         }
     }
 
-    pub(super) async fn commit(self) -> Result<()> {
+    pub(crate) async fn commit(self) -> Result<()> {
         match self.inner {
             #[cfg(feature = "sqlite")]
             Inner::Sqlite(tx) => tx.commit().await.map_err(|cause| sqlite::failed(self.operation, cause)),
@@ -319,7 +345,7 @@ impl Tx {
 
 impl Store {
     /// Begins a transaction that may write.
-    pub(super) async fn begin(&self, operation: &'static str, access: Access) -> Result<Tx> {
+    pub(crate) async fn begin(&self, operation: &'static str, access: Access) -> Result<Tx> {
         let inner = match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(file) => Inner::Sqlite(file.begin(operation).await?),
@@ -331,7 +357,7 @@ impl Store {
     }
 
     /// Whether only one transaction can write at a time.
-    pub(super) fn has_one_writer(&self) -> bool {
+    pub(crate) fn has_one_writer(&self) -> bool {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => true,
@@ -341,7 +367,7 @@ impl Store {
     }
 
     /// The rows of one query, outside of a transaction.
-    pub(super) async fn all(
+    pub(crate) async fn all(
         &self,
         operation: &'static str,
         statement: &'static str,
@@ -362,7 +388,7 @@ impl Store {
     }
 
     /// The row of a query that always returns one.
-    pub(super) async fn one(
+    pub(crate) async fn one(
         &self,
         operation: &'static str,
         statement: &'static str,
@@ -374,7 +400,7 @@ impl Store {
     }
 
     /// Removes earlier versions of rows from the disk, as far as the engine can.
-    pub(super) async fn scrub(&self) -> Result<()> {
+    pub(crate) async fn scrub(&self) -> Result<()> {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(file) => file.scrub().await,
@@ -383,7 +409,24 @@ impl Store {
         }
     }
 
-    pub(super) async fn close(&self) {
+    /// Brings tables of another part of the crate up to date; the versions that ran are rows of `table`.
+    #[cfg_attr(not(feature = "journey"), expect(dead_code, reason = "the outbox migrates when it opens"))]
+    pub(crate) async fn migrate(&self, service: &'static str, table: &str, steps: &PartSteps) -> Result<()> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(file) => {
+                let steps = migrator(table, steps.sqlite.iter().copied());
+                mkt_connect::sql::sqlite::migrate(service, &file.pool, &steps).await
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(server) => {
+                let steps = migrator(table, steps.postgres.iter().copied());
+                server.migrate(service, &steps).await
+            }
+        }
+    }
+
+    pub(crate) async fn close(&self) {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(file) => file.pool.close().await,

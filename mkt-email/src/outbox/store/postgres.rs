@@ -5,6 +5,7 @@ use super::rows::{self, Column, Rows};
 use super::{Access, MIGRATIONS, SERVICE, Value};
 use mkt_connect::sql::{Step, migrator, postgres};
 use mkt_connect::{Error, Result};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Transaction};
 
@@ -22,12 +23,24 @@ const STEPS: [Step; 3] = [
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL enable_nestloop = off; SET LOCAL enable_seqscan = off; \
                      SET LOCAL enable_bitmapscan = off";
 
+/// Tables whose rows an erasure changes or removes; some parts of the crate make theirs when they are first used.
+const SCRUBBED: [&str; 8] = [
+    "mail_outbox",
+    "mail_events",
+    "mail_messages",
+    "mail_suppressions",
+    "mail_blobs",
+    "mail_journey_contacts",
+    "mail_journey_triggers",
+    "mail_journey_instances",
+];
+
 /// Serialises migrations: the first eight bytes of "mkt-rs/e" as a number.
 const MIGRATION_LOCK: i64 = 0x6d6b_742d_7273_2f65;
 
 /// A database server.
 #[derive(Clone)]
-pub(in crate::outbox) struct Server {
+pub(crate) struct Server {
     pub(super) pool: PgPool,
     /// The lock of this outbox, by its identity: outboxes in other schemas have other locks.
     lock: i64,
@@ -43,6 +56,11 @@ impl Server {
             .map_err(|cause| failed("open", &cause))?;
         let number = u64::from_str_radix(&identity, 16).map_err(|_| crate::outbox::damaged("open"))?;
         Ok(Self { pool, lock: number.cast_signed() })
+    }
+
+    #[cfg_attr(not(feature = "journey"), expect(dead_code, reason = "the outbox migrates when it opens"))]
+    pub(super) async fn migrate(&self, service: &'static str, steps: &Migrator) -> Result<()> {
+        postgres::migrate(service, &self.pool, MIGRATION_LOCK, steps).await
     }
 
     pub(super) async fn begin(
@@ -107,7 +125,15 @@ impl Server {
 
     /// Removes earlier versions of rows, outside of a transaction. Without the right to, the next autovacuum does it.
     pub(super) async fn scrub(&self) -> Result<()> {
-        for table in ["mail_outbox", "mail_messages", "mail_suppressions", "mail_blobs", "mail_events"] {
+        let tables = sqlx::query_scalar::<_, String>(
+            "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL",
+        );
+        let tables = tables
+            .bind(&SCRUBBED[..])
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|cause| failed("scrub", &cause))?;
+        for table in tables {
             let text = AssertSqlSafe(format!("VACUUM {table}"));
             sqlx::query(text).execute(&self.pool).await.map_err(|cause| failed("scrub", &cause))?;
         }

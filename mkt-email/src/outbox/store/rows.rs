@@ -11,13 +11,13 @@ pub(in crate::outbox) enum Column {
 /// Their arguments follow the statement's own. The first column is the id of the emails; within `/*postgres: … */`,
 /// `{first}` is that column as an array, by which rows are found through their key.
 #[derive(Debug, Default)]
-pub(in crate::outbox) struct Rows {
+pub(crate) struct Rows {
     columns: Vec<Column>,
 }
 
 macro_rules! column {
     ($($method:ident($type:ty) => $kind:ident $convert:expr),+ $(,)?) => {
-        $(pub(in crate::outbox) fn $method(mut self, values: impl IntoIterator<Item = $type>) -> Self {
+        $(pub(crate) fn $method(mut self, values: impl IntoIterator<Item = $type>) -> Self {
             self.columns.push(Column::$kind(values.into_iter().map($convert).collect()));
             self
         })+
@@ -32,7 +32,7 @@ impl Rows {
         maybe_number(Option<i64>) => Number std::convert::identity,
     );
 
-    pub(in crate::outbox) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self.columns.first() {
             Some(Column::Text(values)) => values.len(),
             Some(Column::Number(values)) => values.len(),
@@ -40,7 +40,7 @@ impl Rows {
         }
     }
 
-    pub(in crate::outbox) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 

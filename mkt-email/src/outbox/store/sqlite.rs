@@ -20,7 +20,7 @@ const STEPS: [Step; 4] = [
 
 /// A database file, or one in memory.
 #[derive(Debug, Clone)]
-pub(in crate::outbox) struct File {
+pub(crate) struct File {
     pub(super) pool: SqlitePool,
     /// The canonical path of the file, if there is one: live workers hold a lock beside it.
     pub(in crate::outbox) path: Option<PathBuf>,
