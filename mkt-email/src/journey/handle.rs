@@ -14,8 +14,8 @@ use mkt_connect::{Result, Stop};
 use serde::Serialize;
 use std::time::Duration;
 
-/// How long a run sleeps before it looks for triggers of other processes.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// How long a run waits before it looks for triggers of other processes.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The journeys in the database of an outbox. Clones share the connections.
 #[derive(Debug, Clone)]
@@ -199,12 +199,16 @@ impl Journeys {
         while !stop.is_requested() {
             let Some(next) = self.next_due().await?.filter(|next| *next <= until) else { break };
             let now = clock.now();
-            // Another process may record a trigger meanwhile.
-            let wait = (next - now).to_std().unwrap_or_default().min(LONGEST_SLEEP);
+            let wait = (next - now).to_std().unwrap_or_default();
             if wait.is_zero() {
                 done.add(&self.advance(composer, now).await?);
-            } else {
-                clock.sleep(wait).await;
+                continue;
+            }
+            tokio::select! {
+                () = clock.sleep(wait) => {}
+                () = stop.requested() => {}
+                // Another process may record a trigger meanwhile. Real time: a clock that skips has slept by then.
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
         Ok(done)

@@ -86,7 +86,7 @@ async fn same_trigger_twice_counts_once(engine: Engine) {
     let scene = Scene::cart(engine).await;
     let cart = cart_of(&jean(), "cart-7", at("09:00"));
     assert_eq!(scene.tell(&[cart.clone(), cart.clone()]).await, [Triggered::New, Triggered::Known]);
-    assert_eq!(scene.tell(&[cart.clone()]).await, [Triggered::Known]);
+    assert_eq!(scene.tell(std::slice::from_ref(&cart)).await, [Triggered::Known]);
     scene.until(at("12:00")).await;
     assert_eq!(scene.tell(&[cart]).await, [Triggered::Known]);
     let done = scene.until(instant("2026-10-30T00:00:00Z")).await;
