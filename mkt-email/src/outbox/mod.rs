@@ -45,12 +45,8 @@ mod campaign;
 mod consent;
 pub(crate) mod enqueue;
 mod erasure;
-<<<<<<< HEAD
 mod events;
-mod gate;
-=======
 pub(crate) mod gate;
->>>>>>> 8fd80d5 (Journeys: definitions, the pure decision, the durable engine, report and whereabouts)
 pub(crate) mod handle;
 pub(crate) mod options;
 pub(crate) mod queue;
