@@ -7,6 +7,7 @@
 //! | [`Bars`] | one value per name, with interval and count |
 //! | [`GroupedBars`] | several values per name, side by side |
 //! | [`Flow`] | what follows what, as bands from step to step |
+//! | [`Diagram`] | boxes from top to bottom and the arrows between them |
 //! | [`Distributions`] | median, middle half and middle nine tenths per name |
 //! | [`HeatMap`] | rows × columns, empty cells marked as empty |
 //! | [`Page`] | figures, tables and charts on one HTML page without any outside request |
@@ -47,6 +48,7 @@ mod axis;
 mod bars;
 mod canvas;
 mod curve;
+mod diagram;
 mod distributions;
 mod flow;
 mod format;
@@ -62,6 +64,7 @@ mod text;
 mod trend;
 
 pub use bars::{Bar, Bars};
+pub use diagram::{BoxKind, Diagram, DiagramBox};
 pub use distributions::{Distribution, Distributions};
 pub use flow::{Flow, Stream};
 pub use format::{Format, Lang, UnknownLang};
@@ -87,6 +90,8 @@ pub enum Chart {
     GroupedBars(GroupedBars),
     /// What follows what.
     Flow(Flow),
+    /// Boxes and arrows.
+    Diagram(Diagram),
     /// The spread of values per name.
     Distributions(Distributions),
     /// Rows × columns.
@@ -112,6 +117,7 @@ impl Chart {
             Self::Bars(chart) => chart.draw(width),
             Self::GroupedBars(chart) => chart.draw(width),
             Self::Flow(chart) => chart.draw(width),
+            Self::Diagram(chart) => chart.draw(width),
             Self::Distributions(chart) => chart.draw(width),
             Self::HeatMap(chart) => chart.draw(width),
         }
@@ -145,6 +151,12 @@ impl From<GroupedBars> for Chart {
 impl From<Flow> for Chart {
     fn from(chart: Flow) -> Self {
         Self::Flow(chart)
+    }
+}
+
+impl From<Diagram> for Chart {
+    fn from(chart: Diagram) -> Self {
+        Self::Diagram(chart)
     }
 }
 

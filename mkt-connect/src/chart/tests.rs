@@ -47,7 +47,10 @@ fn charts(label: &str, values: &[f64]) -> Vec<Chart> {
         });
     let row = |value: &f64| Distribution::new(label, Some([*value; 5]), 3);
     let spread = Distributions::new(label).subtitle(label).rows(values.iter().map(row));
+    let boxes = values.iter().map(|_| DiagramBox::new(label).line(label).note(label));
+    let diagram = Diagram::new(label).subtitle(label).boxes(boxes).arrow(0, 1, label).arrow(0, 2, label);
     vec![
+        diagram.into(),
         grouped.into(),
         flow.into(),
         trend.into(),

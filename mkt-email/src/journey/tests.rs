@@ -493,6 +493,26 @@ fn bad_trigger_is_refused_without_naming_anybody() {
 }
 
 #[test]
+fn bad_line_of_triggers_is_refused_without_repeating_it() {
+    for (line, expected) in [
+        ("", "invalid JSON at column 0"),
+        ("{\"kind\": \"a\"", "invalid JSON at column"),
+        ("[1]", "expected an object"),
+        (r#"{"kind":"a","at":"2026-10-26T09:00:00Z"}"#, "contact is missing"),
+        (r#"{"kind":"a","contact":"jean at example.org","at":"2026-10-26T09:00:00Z"}"#, "contact: "),
+        (r#"{"kind":"a","contact":"jean@example.org","at":"yesterday"}"#, "invalid at"),
+        (r#"{"kind":"a","contact":["jean@example.org"],"at":"2026-10-26T09:00:00Z"}"#, "contact is no text"),
+        (
+            r#"{"kind":"a","contact":"jean@example.org","at":"2026-10-26T09:00:00Z","when":1}"#,
+            "unknown key \"when\"",
+        ),
+    ] {
+        let error = Trigger::from_json(line).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains("jean"), "{line}: {error}");
+    }
+}
+
+#[test]
 fn trigger_is_the_same_whatever_the_order_of_its_keys() {
     let read = |text: &str| serde_json::from_str::<Trigger>(text).unwrap().id();
     let one = read(
@@ -506,4 +526,26 @@ fn trigger_is_the_same_whatever_the_order_of_its_keys() {
         r#"{"kind":"a","contact":"jean@example.org","at":"2026-10-26T09:00:00Z","payload":{"x":2,"y":{"a":1,"b":2}}}"#,
     );
     assert_ne!(one, other);
+}
+
+#[cfg(feature = "chart")]
+#[test]
+fn drawing_names_steps_conditions_and_ends() {
+    let svg = Definition::cart_relaunch().unwrap().diagram(None).svg();
+    for text in [
+        "left_for_an_hour",
+        "waits 1h",
+        "again with cart_updated",
+        "campaign panier-2",
+        "ended by purchase of the contact",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+    let hostile = Definition::builder("a", EventMatch::new("b"))
+        .step(Step::branch("c").when(Condition::field("x", Test::Equals("<script>".into())), "d").then("d"))
+        .step(Step::exit("d", "</svg>"))
+        .build()
+        .unwrap();
+    let svg = hostile.diagram(None).svg();
+    assert!(!svg.contains("<script") && svg.matches("</svg>").count() == 1, "{svg}");
 }

@@ -91,6 +91,43 @@ impl Trigger {
         Ok(Self { kind, contact, entity, at, payload })
     }
 
+    /// Reads a trigger from one JSON object: `kind`, `contact`, `at`, and `entity` and `payload` where there are any.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] for what is no JSON, a key that is missing, unknown or of another type, an invalid address or
+    /// timestamp, and as [`new`](Self::new). The error repeats no address.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let invalid = |detail: String| {
+            Error::new(ErrorKind::Input, super::SERVICE, "read a trigger").with_detail(detail)
+        };
+        // serde's own texts repeat values, which may be personal.
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| invalid(format!("invalid JSON at column {}", error.column())))?;
+        let Value::Object(mut keys) = value else {
+            return Err(invalid("expected an object".to_owned()));
+        };
+        let mut take = |key: &'static str| match keys.remove(key) {
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(invalid(format!("{key} is no text"))),
+            None => Ok(None),
+        };
+        let missing = |key: &str| invalid(format!("{key} is missing"));
+        let kind = take("kind")?.ok_or_else(|| missing("kind"))?;
+        let contact = take("contact")?.ok_or_else(|| missing("contact"))?;
+        let entity = take("entity")?.unwrap_or_default();
+        let at = take("at")?.ok_or_else(|| missing("at"))?;
+        let payload = keys.remove("payload").unwrap_or(Value::Null);
+        if let Some(key) = keys.keys().next() {
+            return Err(invalid(format!(
+                "unknown key {key:.40?}: expected kind, contact, entity, at and payload"
+            )));
+        }
+        let contact = EmailAddress::parse(&contact).map_err(|error| invalid(format!("contact: {error}")))?;
+        let at = DateTime::parse_from_rfc3339(&at)
+            .map_err(|_| invalid("invalid at: expected a timestamp as 2026-05-01T18:30:00Z".to_owned()))?;
+        Self::new(kind, contact, entity, at.to_utc(), payload)
+    }
+
     /// What happened, such as `cart_updated`.
     #[must_use]
     pub fn kind(&self) -> &str {

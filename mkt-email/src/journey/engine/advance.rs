@@ -8,7 +8,7 @@ use crate::journey::{Action, Advanced, SERVICE, Scope, Step};
 use crate::outbox::enqueue::{check, enqueue_within};
 use crate::outbox::gate::gate;
 use crate::outbox::store::{Access, Rows, Store, Tx, values};
-use crate::outbox::{Purpose, damaged, millis};
+use crate::outbox::{Purpose, damaged, millis, timestamp};
 use crate::{DedupKey, EmailAddress, Enqueued, NewEmail};
 use chrono::{DateTime, Utc};
 use mkt_connect::{Error, ErrorKind, Result};
@@ -19,6 +19,8 @@ const BATCH: usize = 100;
 
 /// Does everything that is due; see [`Journeys::advance`](crate::journey::Journeys::advance).
 pub(crate) async fn advance(store: &Store, composer: &dyn Composer, now: DateTime<Utc>) -> Result<Advanced> {
+    // To the millisecond, as instants are stored: what is decided does not depend on a row having been read again.
+    let now = timestamp(millis(now))?;
     let mut advanced = Advanced::default();
     loop {
         let mut tx = store.begin("advance journeys", Access::Shared).await?;
