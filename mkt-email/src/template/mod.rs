@@ -19,6 +19,8 @@ mod mjml;
 mod style;
 mod tags;
 
-pub use builtin::{CartItem, CartPromotion, CartRelaunch, Confirmation, Language, MAX_ITEMS, Welcome, format_money};
+pub use builtin::{
+    CartItem, CartPromotion, CartRelaunch, Confirmation, Language, MAX_ITEMS, Welcome, format_money,
+};
 pub(crate) use engine::Template;
 pub use engine::{Rendered, TemplateError};
