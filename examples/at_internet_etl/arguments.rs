@@ -7,6 +7,7 @@ use mkt_connect::Currency;
 use mkt_etl::at_internet::{Name, NameMap, PastedReport, QueryError, Report};
 use mkt_etl::{Again, Window};
 use mkt_examples::option::{day, pair, zone};
+use mkt_examples::warehouse::Target;
 use mkt_warehouse::model::MetricKind;
 
 /// Brings a report of AT Internet / Piano Analytics into a warehouse, day by day.
@@ -16,43 +17,16 @@ use mkt_warehouse::model::MetricKind;
 #[derive(Debug, Parser)]
 #[command(
     name = "at_internet_etl",
-    max_term_width = 120,
-    after_long_help = "\
-WHERE IT GOES
-  columns with a property (page, src)  the table dimension_metrics, under the name of the report
-  metrics alone (m_visits)             the table daily_metrics: the numbers of the site
-KEYS OF --json
-  slices {state: n}, rows {table: n}, read, quarantined, duplicates, revised, replayed, changed,
-  unreconciled, failures, notes, elsewhere, cancelled, stopped, started_at, seconds
-  read = rows loaded + quarantined + duplicates; revised: slices whose numbers changed since they were
-  first loaded; replayed: slices that stand there already, unchanged
-EXIT CODE
-  0    every slice is there
-  1    nothing could be done; standard error says why in one sentence
-  2    the options do not read
-  3    some slices failed, all others are there; the next run tries them again
-  4    the vendor refused the key
-  130  interrupted by Ctrl-C; run it again to go on
-EXAMPLES
-  cargo run --release --example at_internet_etl -- --demo --warehouse sqlite:target/at.db
-  AT_INTERNET_KEY=... cargo run --release --example at_internet_etl -- --space 123456 --zone Europe/Paris \\
-      --columns src,visit_device_type,m_visits,m_unique_visitors --report sources \\
-      --from 2026-11-01 --to 2026-11-24 --warehouse sqlite:target/at.db
-  AT_INTERNET_KEY=... cargo run --release --example at_internet_etl -- --zone Europe/Paris --report pages \\
-      --url \"https://apirest.atinternet-solutions.com/data/v2/json/getData?&columns={d_page,m_visits}&sort={-m_visits}\\
-&space={s:123456}&period={D:{start:'2026-11-01',end:'2026-11-24'}}\" --warehouse sqlite:target/at.db
-  AT_INTERNET_KEY=... cargo run --release --example at_internet_etl -- --api restricted --space 123456 --zone Europe/Paris \\
-      --columns page,m_visits --report partner --from 2026-11-01 --to 2026-11-24 --warehouse sqlite:target/at.db
-No live account was used to test this."
+    max_term_width = 80,
+    after_long_help = include_str!("help.txt")
 )]
 pub(crate) struct Arguments {
     /// Which interface the key is for: v3; v2 (names such as d_page; how organisations with single sign-on read version 2);
     /// restricted (a key of version 3 for one data set: it takes days and pages only, and --columns names its columns).
     #[arg(long, value_name = "NAME", value_enum, default_value = "v3")]
     pub(crate) api: Api,
-    /// Where to: sqlite:PATH or postgres://user@host/database (password from PGPASSWORD or ~/.pgpass).
-    #[arg(long, value_name = "URL")]
-    pub(crate) warehouse: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// Where the API is.
     #[arg(long, value_name = "URL", default_value = "https://api.atinternet.io")]
     pub(crate) base_url: String,

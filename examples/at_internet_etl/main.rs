@@ -13,7 +13,7 @@ use mkt_connect::{ErrorKind, Secret, Stop};
 use mkt_etl::at_internet::{AtInternet, AtInternetBuilder};
 use mkt_etl::testing::FakeAtInternet;
 use mkt_etl::{Extent, Pipeline, RunReport};
-use mkt_examples::{Answer, Program, Step, progress, say, warehouse};
+use mkt_examples::{Answer, Program, Step, progress, say};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
@@ -55,7 +55,7 @@ async fn run(arguments: Arguments, asked: Asked, stop: Stop) -> Step<Answer> {
         builder.space_named(*space, space.to_string(), zone, arguments.currency)
     });
     let source = builder.report(report).finality(TimeDelta::days(arguments.final_after.into())).build()?;
-    let warehouse = warehouse::to_load(&arguments.warehouse).await?;
+    let warehouse = arguments.target.open().await?;
     let bar = progress::spinner("asking");
     let pipeline = Pipeline::new(source, warehouse).again(arguments.again).on_progress({
         let bar = bar.clone();

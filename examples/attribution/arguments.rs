@@ -2,9 +2,9 @@
 
 use chrono::NaiveDate;
 use clap::{Parser, ValueEnum};
-use mkt_connect::chart::Lang;
 use mkt_connect::table::cell::DecimalMark;
-use mkt_examples::option::{day, delimiter, language};
+use mkt_examples::option::{day, delimiter};
+use mkt_examples::output::Output;
 use mkt_ml::attribution::{Game, Model};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,19 +13,9 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(
     name = "attribution",
-    max_term_width = 120,
-    after_help = "\
-FILE has the columns path (`a > b > c`), conversions, and, where known, value, nulls (such paths without a conversion), \
-times (a timestamp a touch) and converted_at.
-
-EXIT CODE
-  0    answered
-  1    the file or the warehouse cannot be read, or a model not be computed; standard error says why
-  2    invalid options
-
-EXAMPLES
-  cargo run --release --example attribution -- --paths paths.csv --model all
-  cargo run --release --example attribution -- --warehouse sqlite:target/shop.db --model markov --order 2 --json"
+    mut_arg("charts", |it| it.help("Draws the credits side by side and the paths as a flow, as SVG, into this folder")),
+    max_term_width = 80,
+    after_help = include_str!("help.txt")
 )]
 pub(crate) struct Arguments {
     /// Delimited text with one path a row.
@@ -76,15 +66,8 @@ pub(crate) struct Arguments {
     /// How many days before a conversion the warehouse's paths begin at most.
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub(crate) look_back: u32,
-    /// Draws the credits side by side and the paths as a flow, as SVG, into this folder.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) charts: Option<PathBuf>,
-    /// The language of the charts: fr or en.
-    #[arg(long, value_name = "LANG", default_value = "en", value_parser = language)]
-    pub(crate) lang: Lang,
-    /// Prints one line of JSON: an object, of several models a list.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// The models on offer.

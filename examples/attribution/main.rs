@@ -67,19 +67,14 @@ async fn run(arguments: &Arguments) -> Step<Answer> {
     };
     let mut best = combinations(read.paths.channel_sets(), LEAST_PATHS);
     best.truncate(COMBINATIONS);
-    if let Some(folder) = &arguments.charts {
-        file::make_folder(folder)?;
-        let credits = chart::credits(&answers, &intervals, arguments.lang).svg();
-        file::replace(&folder.join("credits.svg"), credits.as_bytes())?;
-        let flow = chart::path_flow(&read.paths, 3, arguments.lang).svg();
-        file::replace(&folder.join("paths.svg"), flow.as_bytes())?;
-    }
+    arguments.output.draw("credits", |lang| Ok(chart::credits(&answers, &intervals, lang)))?;
+    arguments.output.draw("paths", |lang| Ok(chart::path_flow(&read.paths, 3, lang)))?;
     let told: Vec<Told<'_>> = answers
         .iter()
         .enumerate()
         .map(|(at, answer)| told(answer, intervals.get(at), &read.summary, &best))
         .collect();
-    match (arguments.json, told.as_slice()) {
+    match (arguments.output.json, told.as_slice()) {
         (true, [one]) => Answer::json(one),
         (true, all) => Answer::json(&all),
         (false, _) => Ok(Answer::text(text::text(&answers, &read.summary, &best)?)),

@@ -1,8 +1,7 @@
 //! The options.
 
 use clap::{Parser, ValueEnum};
-use mkt_connect::chart::Lang;
-use mkt_examples::option;
+use mkt_examples::output::Output;
 use mkt_examples::table::TableOptions;
 use mkt_ml::calibration::Method;
 use mkt_ml::linfa_models::{LinfaLogistic, LinfaTree};
@@ -15,6 +14,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    mut_arg("charts", |it| it.help("Draws ROC, precision and recall, gain, calibration and importances as SVG into this folder")),
     max_term_width = 80,
     after_help = "\
 Columns are read as numbers or categories by their content. What was found,
@@ -80,16 +80,8 @@ pub(crate) struct Arguments {
     /// Saves the model as ONNX too, for onnxruntime
     #[arg(long, value_name = "FILE")]
     pub(crate) onnx: Option<PathBuf>,
-    /// Draws ROC, precision and recall, gain, calibration and importances as SVG
-    /// into this folder
-    #[arg(long, value_name = "DIR")]
-    pub(crate) charts: Option<PathBuf>,
-    /// The language of the charts: en or fr
-    #[arg(long, default_value = "en", value_parser = option::language)]
-    pub(crate) lang: Lang,
-    /// Prints the figures as one line of JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// How probabilities are calibrated.

@@ -7,7 +7,7 @@ use arguments::Arguments;
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use mkt_examples::table::TableOptions;
-use mkt_examples::{Answer, Program, Step, file, progress, warehouse};
+use mkt_examples::{Answer, Program, Step, progress, warehouse};
 use mkt_ml::assessment::Assessment;
 use mkt_ml::cross_validation::cross_validate_watched;
 use mkt_ml::{ColumnKind, Frame, Labelled, Progress, TrainedModel, chart, split};
@@ -79,15 +79,13 @@ async fn run(arguments: &Arguments) -> Step<Answer> {
     if let Some(path) = &arguments.onnx {
         model.save_onnx(path)?;
     }
-    if let Some(folder) = &arguments.charts {
-        file::make_folder(folder)?;
-        for (name, chart) in chart::of_model(&model, &test, SHUFFLES, arguments.seed, arguments.lang)? {
-            file::replace(&folder.join(name).with_extension("svg"), chart.svg().as_bytes())?;
-        }
+    if arguments.output.charts.is_some() {
+        let charts = chart::of_model(&model, &test, SHUFFLES, arguments.seed, arguments.output.lang)?;
+        charts.into_iter().try_for_each(|(name, chart)| arguments.output.draw(name, |_| Ok(chart)))?;
     }
 
     let figures = Figures { assessment, train_seconds, predict_rows_per_second };
-    Answer::of(arguments.json, &figures, |figures| {
+    arguments.output.answer(&figures, |figures| {
         let (name, summary) = (model.algorithm().name(), model.summary());
         format!(
             "{name}: fitted on {} rows ({} converted) in {train_seconds:.2} s, evaluated on {} others\n\n{}",
@@ -117,24 +115,25 @@ async fn read(arguments: &Arguments) -> Step<(Frame, Vec<String>)> {
     Ok((frame.without(&without)?, notes))
 }
 
-/// Fits with a bar of trees or steps on a terminal; calibration has no steps to count.
+/// Fits with a bar of trees or steps on a terminal, over all folds where probabilities are calibrated.
 fn fit(arguments: &Arguments, train: &Labelled) -> Step<TrainedModel> {
     let algorithm = arguments.algorithm();
-    if let Some(method) = arguments.calibrate {
-        let spinner = progress::spinner("fitting six models to calibrate one");
-        let model =
-            TrainedModel::fit_calibrated(train, algorithm, method.into(), CALIBRATION_FOLDS, arguments.seed);
-        spinner.finish_and_clear();
-        return Ok(model?);
-    }
     let bar = progress::bar(0, "trees or steps");
     let watch = |done: Progress| {
         bar.set_length(done.total as u64);
         bar.set_position(done.done as u64);
         ControlFlow::Continue(())
     };
-    let encoder = algorithm.encoder();
-    let model = TrainedModel::fit_watched(train, algorithm, &encoder, &watch);
+    let model = match arguments.calibrate {
+        Some(method) => {
+            let (method, seed) = (method.into(), arguments.seed);
+            TrainedModel::fit_calibrated_watched(train, algorithm, method, CALIBRATION_FOLDS, seed, &watch)
+        }
+        None => {
+            let encoder = algorithm.encoder();
+            TrainedModel::fit_watched(train, algorithm, &encoder, &watch)
+        }
+    };
     bar.finish_and_clear();
     Ok(model?)
 }

@@ -3,9 +3,9 @@
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use clap::{Parser, ValueEnum};
-use mkt_connect::chart::Lang;
 use mkt_connect::table::cell::DecimalMark;
-use mkt_examples::option::{day, delimiter, language, zone};
+use mkt_examples::option::{day, delimiter, zone};
+use mkt_examples::output::Output;
 use mkt_ml::lifetime::Family;
 use std::path::PathBuf;
 
@@ -13,19 +13,9 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(
     name = "customer_value",
-    max_term_width = 120,
-    after_help = "\
-FILE has one purchase a row: customer (or user_id), date (or timestamp), and, where known, value (or revenue). Two \
-purchases on one day are one. Without a value there is no value, but purchases and the probability to be a customer.
-
-EXIT CODE
-  0    answered
-  1    the file or the warehouse cannot be read, or no model be fitted; standard error says why
-  2    invalid options
-
-EXAMPLES
-  cargo run --release --example customer_value -- --data orders.csv --horizon 52 --discount 0.1
-  cargo run --release --example customer_value -- --warehouse sqlite:target/shop.db --hold-out 8 --json"
+    mut_arg("charts", |it| it.requires("hold_out").help("Draws what was foretold of the time held out as SVG into this folder")),
+    max_term_width = 80,
+    after_help = include_str!("help.txt")
 )]
 pub(crate) struct Arguments {
     /// Delimited text with one purchase a row, in any order.
@@ -67,15 +57,8 @@ pub(crate) struct Arguments {
     /// The decimal mark of the values: point or comma.
     #[arg(long, value_name = "MARK", default_value = "point")]
     pub(crate) decimal: DecimalMark,
-    /// Draws what was foretold of the time held out as SVG into this folder.
-    #[arg(long, value_name = "DIR", requires = "hold_out")]
-    pub(crate) charts: Option<PathBuf>,
-    /// The language of the charts: fr or en.
-    #[arg(long, value_name = "LANG", default_value = "en", value_parser = language)]
-    pub(crate) lang: Lang,
-    /// Prints one line of JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// The models on offer.

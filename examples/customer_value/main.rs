@@ -6,7 +6,7 @@ mod text;
 
 use arguments::Arguments;
 use clap::Parser;
-use mkt_examples::{Answer, Program, Step, file};
+use mkt_examples::{Answer, Program, Step};
 use mkt_ml::chart;
 use mkt_ml::lifetime::{
     Buyer, Customer, GammaGamma, HoldOut, Horizon, Parameter, Purchasing, Span, Unit, hold_out,
@@ -81,10 +81,9 @@ async fn run(arguments: &Arguments) -> Step<Answer> {
         let held = read.buyers.iter().filter_map(|buyer| Some((buyer.customer, buyer.held_out?)));
         hold_out(&model, held, Span::weeks(f64::from(weeks)))
     });
-    if let (Some(folder), Some(judged)) = (&arguments.charts, &judged) {
-        file::make_folder(folder)?;
-        let svg = chart::hold_out(&model.family().to_string(), judged, arguments.lang).svg();
-        file::replace(&folder.join("hold_out.svg"), svg.as_bytes())?;
+    if let Some(judged) = &judged {
+        let family = model.family().to_string();
+        arguments.output.draw("hold_out", |lang| Ok(chart::hold_out(&family, judged, lang)))?;
     }
     let span = Span::weeks(arguments.horizon);
     let horizon = Horizon::new(span).discount(arguments.discount, Span::new(1.0, Unit::Year));
@@ -120,7 +119,7 @@ async fn run(arguments: &Arguments) -> Step<Answer> {
         notes,
         buyers,
     };
-    Answer::of(arguments.json, &told, |told| text::text(told, arguments.rows).unwrap_or_default())
+    arguments.output.answer(&told, |told| text::text(told, arguments.rows).unwrap_or_default())
 }
 
 /// The family of the highest likelihood; what the others had is noted.

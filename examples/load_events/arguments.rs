@@ -2,11 +2,12 @@
 
 use chrono_tz::Tz;
 use clap::Parser;
-use mkt_connect::table::Encoding;
-use mkt_connect::table::cell::DecimalMark;
 use mkt_connect::{Channel, Currency};
 use mkt_etl::csv::{CsvBuilder, CsvSource, key_of};
-use mkt_examples::option::{delimiter, pair, zone};
+use mkt_examples::option::{pair, zone};
+use mkt_examples::table::FileOptions;
+use mkt_examples::warehouse::Target;
+use mkt_warehouse::model::EventType;
 use std::path::PathBuf;
 
 /// Loads events, sessions, customers and costs from delimited text files into a warehouse.
@@ -17,45 +18,12 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(
     name = "load_events",
-    max_term_width = 120,
-    after_long_help = "\
-COLUMNS
-  events    user_id, event_type, timestamp, channel; may: event_id, revenue, properties (JSON),
-            session_id, currency; any other column becomes a property
-  sessions  session_id, user_id, start_time, end_time, pages_viewed, converted, channel;
-            may: device, landing_url, referrer
-  Other names: --map. Encoding, delimiter, decimal mark and date order are found out and said.
-  Known by their header: RetailRocket, REES46, Olist orders, UCI Online Retail, Shopify orders, GA4 events.
-  Reports on visits need the sessions.
-
-KEYS OF --json
-  read, loaded, quarantined, replayed, duplicates, days_changed, removed, removed_of_other_days,
-  elsewhere, files, seconds
-  read = loaded + replayed + quarantined + duplicates. loaded: rows of days written now; replayed: rows
-  that stand there already, unchanged; duplicates: rows that repeat an earlier row of the file, or stand
-  there under another key (elsewhere). removed: rows of this key that are not in the files any more.
-
-EXIT CODE
-  0    everything that fits is there; a file of a header only is empty, and said to be
-  1    nothing could be read, or the warehouse failed; standard error says why in one sentence
-  2    the options do not read
-  3    the files hold rows, and none of them fits
-  130  interrupted by Ctrl-C; run it again to go on
-
-EXAMPLES
-  cargo run --release --example load_events -- --warehouse sqlite:target/shop.db \\
-      --events examples/data/events.csv --sessions examples/data/sessions.csv --zone Europe/Paris
-  cargo run --release --example load_events -- --warehouse postgres://me@localhost/marketing \\
-      --events january.csv --map visitor=user_id --time-format epoch-ms --json"
+    max_term_width = 80,
+    after_long_help = include_str!("help.txt")
 )]
 pub(crate) struct Arguments {
-    /// Where to: sqlite:PATH or postgres://user@host/database (password from PGPASSWORD or ~/.pgpass).
-    #[arg(long, value_name = "URL")]
-    pub(crate) warehouse: String,
-
-    /// Creates the tables beside those of somebody else where the database holds some.
-    #[arg(long)]
-    pub(crate) init: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// Events.
     #[arg(long, value_name = "FILE", required_unless_present_any = ["sessions", "customers", "costs"])]
     events: Option<PathBuf>,
@@ -86,27 +54,23 @@ pub(crate) struct Arguments {
     /// The currency of rows that name none.
     #[arg(long, value_name = "CODE", default_value = "EUR")]
     currency: Currency,
-    /// Read a column of the files as one of ours: visitor=user_id. May be repeated.
-    #[arg(long = "map", value_name = "THEIRS=OURS", value_parser = pair)]
-    maps: Vec<(String, String)>,
     /// Read a word for a channel as one of ours: flyer=other. May be repeated.
     #[arg(long = "channel", value_name = "WORD=CHANNEL", value_parser = channel)]
     channels: Vec<(String, Channel)>,
+    /// What every row of the events is, where no column says it: purchase, for an export of orders.
+    #[arg(long, value_name = "TYPE", value_parser = EventType::new)]
+    event_type: Option<EventType>,
+    /// The channel of rows that name none.
+    #[arg(long, value_name = "CHANNEL")]
+    default_channel: Option<Channel>,
+    /// Take only events of this value: Status=paid; the others are set aside. May be repeated, values of one column add up.
+    #[arg(long = "only", value_name = "COLUMN=VALUE", value_parser = pair)]
+    only: Vec<(String, String)>,
     /// How times are written: epoch-s, epoch-ms, epoch-us, day-first, month-first, or a pattern such as %d.%m.%Y %H:%M.
     #[arg(long, value_name = "FORMAT")]
     time_format: Option<String>,
-    /// The decimal mark of amounts: point or comma [default: proven by the file].
-    #[arg(long, value_name = "MARK")]
-    decimal_mark: Option<DecimalMark>,
-    /// The encoding: utf-8, windows-1252, utf-16le, utf-16be [default: found out].
-    #[arg(long, value_name = "NAME")]
-    encoding: Option<Encoding>,
-    /// The delimiter, or tab [default: found out].
-    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
-    delimiter: Option<u8>,
-    /// Lines before the header.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    skip_lines: u64,
+    #[command(flatten)]
+    file: FileOptions,
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
@@ -126,18 +90,21 @@ impl Arguments {
         let mut builder = CsvSource::builder(&self.site, self.zone)
             .times_in(self.times_in)
             .currency(self.currency)
-            .skip_lines(self.skip_lines)
+            .skip_lines(self.file.skip_lines)
             .key(self.key.clone().unwrap_or_else(|| key_of(first)));
         let files: [fn(CsvBuilder, PathBuf) -> CsvBuilder; 4] =
             [CsvBuilder::events, CsvBuilder::sessions, CsvBuilder::customers, CsvBuilder::costs];
         for (path, file) in paths.into_iter().zip(files) {
             builder = path.iter().fold(builder, |builder, path| file(builder, path.clone()));
         }
-        builder = self.maps.iter().fold(builder, |builder, (theirs, ours)| builder.rename(theirs, ours));
+        builder = self.file.map.iter().fold(builder, |builder, (theirs, ours)| builder.rename(theirs, ours));
         builder = self.channels.iter().fold(builder, |builder, (word, ours)| builder.channel(word, *ours));
         builder = self.time_format.iter().fold(builder, |builder, format| builder.time_format(format));
-        builder = self.decimal_mark.into_iter().fold(builder, CsvBuilder::decimal_mark);
-        builder = self.encoding.into_iter().fold(builder, CsvBuilder::encoding);
-        self.delimiter.into_iter().fold(builder, CsvBuilder::delimiter).build()
+        builder = self.file.decimal_mark.into_iter().fold(builder, CsvBuilder::decimal_mark);
+        builder = self.file.encoding.into_iter().fold(builder, CsvBuilder::encoding);
+        builder = self.event_type.iter().cloned().fold(builder, CsvBuilder::event_type);
+        builder = self.default_channel.into_iter().fold(builder, CsvBuilder::default_channel);
+        builder = self.only.iter().fold(builder, |builder, (column, value)| builder.only(column, value));
+        self.file.delimiter.into_iter().fold(builder, CsvBuilder::delimiter).build()
     }
 }

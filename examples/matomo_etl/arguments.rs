@@ -7,6 +7,7 @@ use mkt_etl::history::Question;
 use mkt_etl::schedule::{CatchUp, Schedule};
 use mkt_etl::{Again, Extent, Window};
 use mkt_examples::option::{day, pair, percent, zone};
+use mkt_examples::warehouse::Target;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,33 +18,12 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(
     name = "matomo_etl",
-    max_term_width = 120,
-    after_long_help = "\
-KEYS OF --json, with --schedule one line a run
-  slices {state: n}, rows {table: n}, read, quarantined, duplicates, revised, replayed, changed,
-  unreconciled, failures, notes, drift, elsewhere, cancelled, stopped, stopped_by, started_at, seconds,
-  already_running
-  read = rows loaded + quarantined + duplicates; revised: slices whose numbers changed since they were
-  first loaded; replayed: slices that stand there already. Standard error: one JSON line a slice.
-
-EXIT CODE
-  0    every slice is there, or another process is at it
-  1    nothing could be done; standard error says why in one sentence
-  2    the options do not read
-  3    some slices or sites failed, all others are there; the next run tries them again
-  4    Matomo refused the token; mend it before you run again, or Matomo locks your address out
-  5    Matomo could not be reached several times in a row
-  130  interrupted; the first signal finishes the slices under way, a second one drops them
-EXAMPLES
-  cargo run --release --example matomo_etl -- --demo --warehouse sqlite:target/matomo.db
-  MATOMO_TOKEN=... cargo run --release --example matomo_etl -- --base-url https://stats.example.org --site 1 \\
-      --warehouse postgres://me@localhost/marketing --schedule '0 * * * *' --zone Europe/Paris
-docs/scheduling.md has lines for crontab, systemd and Windows."
+    max_term_width = 80,
+    after_long_help = include_str!("help.txt")
 )]
 pub(crate) struct Arguments {
-    /// Where to: sqlite:PATH or postgres://user@host/database (password from PGPASSWORD or ~/.pgpass).
-    #[arg(long, value_name = "URL")]
-    pub(crate) warehouse: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// Where Matomo is: https://stats.example.org, with a path if it has one.
     #[arg(long, value_name = "URL", required_unless_present_any = ["demo", "question"])]
     pub(crate) base_url: Option<String>,

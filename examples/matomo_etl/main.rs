@@ -12,12 +12,13 @@ use mkt_connect::{Secret, Stop, sentence};
 use mkt_etl::matomo::{Matomo, MatomoBuilder};
 use mkt_etl::schedule::{Backoff, Scheduler, seed_from_env, serve};
 use mkt_etl::testing::{RecordedMatomo, ShiftedClock};
-use mkt_etl::{DueSlices, Job, Pipeline, Progress, Turn, exit_code_of, history, ledger, prometheus};
-use mkt_examples::{Answer, Program, Step, print, progress, say, warehouse};
+use mkt_etl::{DueSlices, Job, Pipeline, Progress, Turn, exit_code_of, history, prometheus};
+use mkt_examples::{Answer, Program, Step, is_closed, print, progress, say, warehouse};
 use mkt_warehouse::Warehouse;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -42,7 +43,7 @@ async fn run(arguments: Arguments, stop: Stop) -> Step<Answer> {
         None => (account(&arguments)?, ShiftedClock::default()),
     };
     let source = chosen(source, &arguments).build()?;
-    let warehouse = warehouse::to_load(&arguments.warehouse).await?;
+    let warehouse = arguments.target.open().await?;
     let bar = progress::spinner("");
     let pipeline = Pipeline::new(source, Arc::clone(&warehouse)).clock(clock.clone()).again(arguments.again);
     let pipeline = arguments.lookback.into_iter().fold(pipeline, Pipeline::lookback);
@@ -50,7 +51,7 @@ async fn run(arguments: Arguments, stop: Stop) -> Step<Answer> {
         arguments.max_quarantined.into_iter().fold(pipeline, |it, most| it.error_budget(most / 100.0));
     let pipeline = pipeline.on_progress(teller(&bar, arguments.quiet));
     let job = DueSlices::new(pipeline).extent(extent).lock(lock(&arguments));
-    let job = Reported { job, arguments: &arguments, warehouse, bar };
+    let job = Reported { job, arguments: &arguments, warehouse, bar, unprinted: AtomicBool::new(false) };
     let scheduler = schedule.map(|schedule| {
         say(format_args!("matomo_etl: runs by {schedule}; the first run is now unless --catch-up skip"));
         let scheduler = Scheduler::new(schedule).catch_up(arguments.catch_up);
@@ -64,12 +65,12 @@ async fn run(arguments: Arguments, stop: Stop) -> Step<Answer> {
             say(format_args!("matomo_etl: next run {}", next.format("%Y-%m-%d %H:%M:%S UTC")));
         }
     });
-    Ok(Answer::nothing().code(code.await))
+    let code = code.await;
+    Ok(Answer::nothing().code(if code == 0 && job.unprinted.into_inner() { 1 } else { code }))
 }
 
 async fn answer(arguments: &Arguments, question: &history::Question) -> Step<Answer> {
-    let warehouse = warehouse::to_load(&arguments.warehouse).await?;
-    warehouse.migrate(&ledger::SCHEMA).await?;
+    let warehouse = warehouse::to_read(&arguments.target.warehouse).await?;
     let part = history::Part { window: arguments.window(), ..history::Part::default() };
     let mut out = Vec::new();
     let rows = history::write_answer(warehouse.as_ref(), question, &part, arguments.json, &mut out).await?;
@@ -108,10 +109,8 @@ fn lock(arguments: &Arguments) -> String {
 /// Slices on standard error: a bar on a terminal, one JSON line each elsewhere.
 fn teller(bar: &ProgressBar, quiet: bool) -> impl Fn(&Progress) + Send + Sync + use<> {
     let (bar, on_terminal) = (bar.clone(), std::io::stderr().is_terminal());
-    move |slice| match serde_json::to_string(slice) {
-        _ if on_terminal => {
-            bar.set_message(format!("{} of {} slices, {}", slice.done, slice.total, slice.slice));
-        }
+    move |it| match serde_json::to_string(it) {
+        _ if on_terminal => bar.set_message(format!("{} of {} slices, {}", it.done, it.total, it.slice)),
         Ok(line) if !quiet => say(line),
         _ => {}
     }
@@ -124,6 +123,8 @@ struct Reported<'a> {
     arguments: &'a Arguments,
     warehouse: Arc<dyn Warehouse>,
     bar: ProgressBar,
+    /// Standard output took no answer: a full disk.
+    unprinted: AtomicBool,
 }
 
 #[async_trait]
@@ -132,11 +133,10 @@ impl Job for Reported<'_> {
         let turn = self.job.run(stop).await;
         self.bar.finish_and_clear();
         let turn = turn?;
-        let text = match self.arguments.json {
-            true => format!("{}\n", serde_json::to_string(&turn).unwrap_or_default()),
-            false => turn.to_string(),
-        };
-        if let Err(error) = print(&text) {
+        let json = || format!("{}\n", serde_json::to_string(&turn).unwrap_or_default());
+        let text = if self.arguments.json { json() } else { turn.to_string() };
+        if let Some(error) = print(&text).err().filter(|error| !is_closed(error.as_ref())) {
+            self.unprinted.store(true, Ordering::Relaxed);
             say(format_args!("matomo_etl: {}", sentence(error.as_ref())));
         }
         if let Some(path) = &self.arguments.prometheus

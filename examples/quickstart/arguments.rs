@@ -40,6 +40,7 @@ WHAT IT READS FROM THE DATA DIRECTORY
 
 KEYS OF --json
   out, seconds, now, visits, events, sessions,
+  not_loaded: [{site, first, last}],
   reports: {{conversion_by_channel, arpu, top_hours, cohort_retention}:
     {report, columns, rows}},
   social: {posts, quarantined, average_reach,
@@ -55,13 +56,14 @@ KEYS OF --json
   changed
 
   now: the last instant of the data, at which emails are due. visits: given by
-  the sources; sessions and events: held by the warehouse. Rows of reports are
-  lists in the order of columns; conversion and retention are percentages,
-  engagement rates are ratios. Hours are those of --zone, the best first.
-  model: the forest. accepted: in this run; already_sent: in earlier ones;
-  suppressed: no consent; unreachable: no address. etl.*.slices counts by
-  state, etl.*.rows by table; matomo_* only in the demo. changed: false when
-  the run found everything as it left it.
+  the sources; sessions and events: held by the warehouse. not_loaded: days of
+  a site between the first and the last of the data that were not loaded: a gap
+  in every report, not zero. Rows of reports are lists in the order of columns;
+  conversion and retention are percentages, engagement rates are ratios. Hours
+  are those of --zone, the best first. model: the forest. accepted: in this
+  run; already_sent: in earlier ones; suppressed: no consent; unreachable: no
+  address. etl.*.slices counts by state, etl.*.rows by table; matomo_* only in
+  the demo. changed: false when the run found everything as it left it.
 
 EXIT CODE
   0    everything is there

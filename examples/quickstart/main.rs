@@ -1,10 +1,8 @@
 //! The whole marketing loop on one machine: `cargo run --release --example quickstart`.
 //!
-//! Each step is one function, here or in the two files beside this one, and uses the crates as your own program would.
+//! Each step is one function, here or in `mkt_examples`, and uses the crates as your own program would.
 
 mod arguments;
-mod page;
-mod write;
 
 use arguments::Arguments;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
@@ -14,14 +12,14 @@ use mkt_connect::chart::Lang;
 use mkt_etl::testing::RecordedMatomo;
 use mkt_etl::{Window, csv::CsvSource};
 use mkt_examples::loading::Loads;
-use mkt_examples::overview::{Answers, Overview};
+use mkt_examples::overview::{self, Answers, Emails, Overview, predict};
 use mkt_examples::progress::Steps;
 use mkt_examples::warehouse::Held;
 use mkt_examples::{Answer, Context, Program, Step, file};
 use mkt_social::best_time::Question;
 use mkt_social::{Outcome, Request, SocialSourceExt, csv::Csv, report::Report as Social};
 use mkt_warehouse::Sqlite;
-use mkt_warehouse::report::{self, CartOptions, HourOptions, Scope};
+use mkt_warehouse::report::{self, CartOptions, Coverage, HourOptions, Scope};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,15 +54,18 @@ async fn run(arguments: &Arguments) -> Step<Answer> {
     steps.done(&social.verdict(Lang::En));
 
     steps.begin("predict who converts");
-    let model = write::model(&data.join("user_behavior.csv"), &out.join("model.mkt"), arguments.seed)?;
+    let model = predict(&data.join("user_behavior.csv"), &out.join("model.mkt"), arguments.seed)?;
     steps.done(&model.sentence());
     steps.begin("write emails");
-    let emails = write::emails(arguments, &data, &answers.carts.rows, answers.held.last).await?;
+    let emails = match arguments.sender() {
+        Some(sender) => overview::write(&data, out, sender, &answers.carts.rows, answers.held.last).await?,
+        None => Emails::default(),
+    };
     steps.done(&emails.sentence());
     steps.begin("show");
     let path = out.join("report.html");
     let all = Overview { out, loaded, answers, social: &social, hours, model, emails };
-    let redrawn = file::replace(&path, page::page(&all, arguments.zone).as_bytes())?;
+    let redrawn = file::replace(&path, all.page(arguments.zone).as_bytes())?;
     steps.done(&path.display().to_string());
     warehouse.close().await;
 
@@ -130,6 +131,7 @@ async fn answer(warehouse: &Sqlite, arguments: &Arguments) -> Step<Answers> {
         hours: report::top_hours(warehouse, &scope, HourOptions { hours: 5, minimum: 30 }).await?,
         cohorts: report::cohort_retention(warehouse, &scope).await?,
         days: report::daily_series(warehouse, &scope).await?,
+        coverage: Coverage::of(warehouse, &scope).await?,
         carts: report::abandoned_carts(warehouse, &scope, left).await?,
     })
 }

@@ -17,21 +17,9 @@ pub(crate) enum Network {
 #[derive(Debug, Parser)]
 #[command(
     version,
+    max_term_width = 80,
     group = ArgGroup::new("into").args(["out", "warehouse", "plan"]).required(true),
-    after_help = "\
-META_TOKEN holds Meta's access token; META_APP_SECRET, where it is set, signs every call. Bluesky needs no token; Mastodon \
-takes MASTODON_TOKEN, if set, for posts that are not public.
-
-In a warehouse, posts are stored once and every run adds its observations; a run reads the posts since the last complete \
-run and --reread days before it. At the rate limit, what was read is stored, the program prints when to come back, and exits \
-with 3.
-
-With --json: {network, since, posts, observations, quarantined, outside, duplicates, complete, retry_after_seconds, notes}.
-
-Examples:
-  cargo run --release --example social_collect -- --network instagram --account 17841400000000000 --plan
-  META_TOKEN=… cargo run --release --example social_collect -- --network facebook --account 1234 --out posts.csv
-  cargo run --release --example social_collect -- --network bluesky --account bsky.app --out posts.csv"
+    after_help = include_str!("help.txt")
 )]
 pub(crate) struct Arguments {
     /// The network
@@ -46,6 +34,9 @@ pub(crate) struct Arguments {
     /// Adds to a warehouse: sqlite:PATH or postgres://…
     #[arg(long, value_name = "URL")]
     pub(crate) warehouse: Option<String>,
+    /// Creates the warehouse's tables beside those of somebody else, where the database holds some
+    #[arg(long, requires = "warehouse")]
+    pub(crate) init: bool,
     /// Prints the number of calls that a read takes, and makes none
     #[arg(long)]
     pub(crate) plan: bool,

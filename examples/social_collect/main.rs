@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use mkt_connect::{ErrorKind, Secret};
 use mkt_etl::social::PostLoader;
-use mkt_examples::{Answer, Program, Step, say};
+use mkt_examples::{Answer, Program, Step, say, warehouse};
 use mkt_social::bluesky::{Bluesky, BlueskyBuilder};
 use mkt_social::graph::{Graph, GraphBuilder};
 use mkt_social::mastodon::{Mastodon, MastodonBuilder};
@@ -58,7 +58,11 @@ async fn run(arguments: Arguments) -> Step<Answer> {
     let loader = match &arguments.warehouse {
         Some(url) => {
             let site = arguments.site.as_ref().unwrap_or(&arguments.account);
-            let loader = PostLoader::open(mkt_warehouse::open(url).await?, source.name(), &arguments.account);
+            let loader = PostLoader::open(
+                warehouse::to_load(url, arguments.init).await?,
+                source.name(),
+                &arguments.account,
+            );
             Some(loader.await?.site(site).zone(arguments.zone))
         }
         None => None,

@@ -15,25 +15,8 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "\
-Columns are found by their usual English and French names, and by the shape of exports of Meta Business Suite, X and TikTok \
-Studio. The report says which columns are counted as interactions, and which look like it and are not. Rows that cannot be \
-used are counted and listed by line.
-
---map names a field for a column: post_id, platform, published_at, time_of_day, type, text, url, paid, likes, comments, shares, \
-saves, reach, impressions, views, followers, ignored.
---time-format: day-first, month-first (03/04/2026), epoch-s, epoch-ms, epoch-us (numbers since 1970), or a pattern such as \
-'%d.%m.%Y %H:%M'.
-
-With --json: {posts, quarantined, average_reach, engagement_rate: {by_reach: {mean_of_ratios, ratio_of_sums, n}, …},
-  best_hours: {verdict, p_value, hours: [{hour, n, estimate, low, high}] best first}, findings: {interactions, not_counted,
-  table: {encoding, delimiter, columns}, …}}. Rates are ratios: 0.05 is 5 %.
-
-Exit code 3: the file has rows, and none could be used.
-
-Examples:
-  cargo run --release --example social_report -- --posts examples/data/social_posts.csv --lang fr --out report
-  cargo run --release --example social_report -- --posts mine.csv --map 'Sent=published_at' --time-format day-first"
+    max_term_width = 80,
+    after_help = include_str!("help.txt")
 )]
 pub(crate) struct Arguments {
     /// The CSV file of posts

@@ -68,7 +68,7 @@ pub(crate) struct Arguments {
     /// Rows shown of a report; --json and --csv hold all
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) rows: usize,
-    /// Print JSON: {"report", "columns", "rows"}; of all reports a list
+    /// Print JSON: {"report", "columns", "rows", "not_loaded"}; of all reports a list
     #[arg(long)]
     pub(crate) json: bool,
     /// Also write the answers, with charts, as one self-contained page
@@ -128,7 +128,9 @@ fn reports() -> String {
 fn long_help() -> String {
     const REST: &str = "
   Robots are left out; a person known under several ids counts once; currencies
-  are never added. Days that were not loaded are a gap, not zero.
+  are never added. Days that were not loaded are a gap, not zero: they have no
+  row, a cohort's month without any loaded day is empty, and --json lists them
+  as not_loaded.
 
 EXIT CODE
   0    answered

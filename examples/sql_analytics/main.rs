@@ -3,17 +3,18 @@
 //!
 //! The warehouse is opened read-only: a file that is asked about is never changed.
 
+mod answered;
 mod arguments;
 
+use answered::{Answered, Asked};
 use arguments::Arguments;
 use chrono::Utc;
 use clap::Parser;
 use mkt_connect::ErrorKind;
-use mkt_connect::chart::{Lang, Page};
-use mkt_examples::{Answer, Program, Step, file, progress, warehouse, wrapped};
-use mkt_warehouse::report::{Report, Scope, Settings, days_held, site_zone, sites};
-use mkt_warehouse::{Dialect, Table, Warehouse};
-use serde::Serialize;
+use mkt_examples::{Answer, Program, Step, file, progress, warehouse};
+use mkt_warehouse::report::{Coverage, Report, Scope, days_held, site_zone, sites};
+use mkt_warehouse::{Dialect, Warehouse};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -44,15 +45,18 @@ async fn run(arguments: &Arguments) -> Step<Answer> {
     }
     let warehouse = warehouse::to_read(&arguments.warehouse).await?;
     let scope = scope(warehouse.as_ref(), arguments).await?;
+    let coverage = Coverage::of(warehouse.as_ref(), &scope).await?;
     let (mut answers, spinner) = (Vec::new(), progress::spinner(""));
     for report in reports {
         spinner.set_message(report.title(arguments.lang));
         let table = report.run_with(warehouse.as_ref(), &scope, &settings).await?;
-        answers.push(Answered { name: report.name(), report, table });
+        answers.push(Answered::new(report, table, &coverage));
     }
     spinner.finish_and_clear();
+    let csv = arguments.csv.as_deref().and_then(Path::to_str);
+    let asked = Asked { scope: &scope, settings: &settings, coverage: &coverage, lang: arguments.lang, csv };
     if let Some(path) = &arguments.page {
-        file::replace(path, page(&answers, &scope, &settings, arguments.lang).as_bytes())?;
+        file::replace(path, asked.page(&answers).as_bytes())?;
     }
     if let Some(folder) = &arguments.csv {
         file::make_folder(folder)?;
@@ -63,10 +67,7 @@ async fn run(arguments: &Arguments) -> Step<Answer> {
     match (arguments.json, answers.as_slice()) {
         (true, [one]) if arguments.report != "all" => Answer::json(one),
         (true, all) => Answer::json(&all),
-        (false, all) => {
-            let texts: Vec<String> = all.iter().map(|one| one.text(arguments, &scope, &settings)).collect();
-            Ok(Answer::text(texts.join("\n")))
-        }
+        (false, all) => Ok(Answer::text(asked.texts(all, arguments.rows))),
     }
 }
 
@@ -94,58 +95,4 @@ async fn scope(warehouse: &dyn Warehouse, arguments: &Arguments) -> Step<Scope> 
     };
     let (first, last) = held.ok_or("the warehouse holds neither sessions nor events")?;
     arguments.scope(zone, arguments.from.unwrap_or(first), arguments.to.unwrap_or(last))
-}
-
-/// What a report answered; as JSON `{"report", "columns", "rows"}`.
-#[derive(Serialize)]
-struct Answered {
-    #[serde(rename = "report")]
-    name: &'static str,
-    #[serde(skip)]
-    report: Report,
-    #[serde(flatten)]
-    table: Table,
-}
-
-impl Answered {
-    fn text(&self, arguments: &Arguments, scope: &Scope, settings: &Settings) -> String {
-        let lang = arguments.lang;
-        let mut text = format!("== {}: {}\n", self.report, self.report.title(lang));
-        let definition = lang.pick(self.report.describe(), self.report.explain(lang));
-        for line in wrapped(definition, 77) {
-            text += &format!("   {line}\n");
-        }
-        for (name, value) in self.report.assumptions(scope, settings, lang) {
-            text += &format!("   {name}: {value}\n");
-        }
-        if self.table.is_empty() {
-            return text + lang.pick("   no rows\n", "   aucune ligne\n");
-        }
-        for line in self.table.to_string().lines().take(arguments.rows + 1) {
-            text += &format!("   {line}\n");
-        }
-        match self.table.rows().saturating_sub(arguments.rows) {
-            0 => text,
-            more => {
-                text + &lang
-                    .pick(format!("   … and {more} more rows\n"), format!("   … et {more} autres lignes\n"))
-            }
-        }
-    }
-}
-
-fn page(answers: &[Answered], scope: &Scope, settings: &Settings, lang: Lang) -> String {
-    let zone = scope.zone().parse().unwrap_or(chrono_tz::UTC);
-    let (first, last) = (lang.day(scope.first_day()), lang.day(scope.last_day()));
-    let (title, period) = match lang {
-        Lang::Fr => {
-            ("Analyse d'audience", format!("du {first} au {last}, jours et heures de {}", scope.zone()))
-        }
-        _ => ("Web analytics", format!("{first} to {last}, days and hours of {}", scope.zone())),
-    };
-    let begun = Page::new(title, lang).subtitle(period);
-    let sections = answers.iter().fold(begun, |page, Answered { report, table, .. }| {
-        report.section(page, table, &report.assumptions(scope, settings, lang), zone, lang)
-    });
-    sections.footer(lang.pick("Made by sql_analytics.", "Produit par sql_analytics.")).render()
 }

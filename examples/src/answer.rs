@@ -76,6 +76,12 @@ pub fn print(text: &str) -> Step<()> {
     }
 }
 
+/// Whether an error says that the reader of standard output has gone, which is no failure.
+#[must_use]
+pub fn is_closed(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    error.is::<Closed>()
+}
+
 /// Writes a line to standard error. Where that is closed too there is nowhere left to say so.
 pub fn say(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");

@@ -8,6 +8,7 @@
 //! | [`progress`] | bars on standard error, only when it is a terminal |
 //! | [`mod@file`] | files that are written whole or not at all, and folders for their owner only |
 //! | [`option`] | values of options: a day, a zone, a language, a delimiter |
+//! | [`output`] | `--charts`, `--lang` and `--json` |
 //! | [`table`] | the options with which a file is read into a frame |
 //! | [`mailing`] | one email to everybody in a file of sign-ups, counted to the last row |
 //! | [`relaunch`] | the email about a cart that was left, to the customers of a file |
@@ -31,6 +32,7 @@ pub mod file;
 pub mod loading;
 pub mod mailing;
 pub mod option;
+pub mod output;
 pub mod overview;
 mod program;
 pub mod progress;
@@ -40,6 +42,6 @@ pub mod table;
 pub mod warehouse;
 pub mod world;
 
-pub use answer::{Answer, print, say, wrapped};
+pub use answer::{Answer, is_closed, print, say, wrapped};
 pub use failure::{Context, Failure, Step};
 pub use program::Program;

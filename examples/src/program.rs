@@ -109,6 +109,18 @@ impl Program {
 fn in_options(sentence: &str) -> String {
     sentence
         .replace("allow_insecure_host", "--allow-http")
+        .replace("map the columns of the file to ours: theirs=ours, perhaps ", "perhaps --map ")
+        .replace("\" \"", "\" --map \"")
+        .replace("map the columns of the file to ours: theirs=ours", "--map THEIRS=OURS maps them")
+        .replace("declare the event type", "--event-type TYPE says which")
+        .replace("map other columns (theirs=ours)", "--map THEIRS=OURS maps other columns")
+        .replace("declare the time format", "--time-format says how they are written, such as %m/%d/%y")
+        .replace(
+            "declare the date order (day first or month first)",
+            "--time-format day-first or month-first decides",
+        )
+        .replace("declare the decimal mark", "--decimal-mark decides")
+        .replace("declare a default channel", "--default-channel CHANNEL gives one")
         .replace("`.token()`", "the environment variable of the token")
 }
 

@@ -9,9 +9,9 @@ use mkt_connect::table::{Encoding, Found};
 use mkt_ml::{CsvOptions, Frame, FrameError};
 use std::path::Path;
 
-/// How to read a file into a frame, where its content does not show it.
+/// How to read a file, where its content does not show it.
 #[derive(Debug, Clone, Default, Args)]
-pub struct TableOptions {
+pub struct FileOptions {
     /// What separates the columns: one character or `tab` [default: found]
     #[arg(long, value_name = "CHARACTER", value_parser = option::delimiter)]
     pub delimiter: Option<u8>,
@@ -26,8 +26,16 @@ pub struct TableOptions {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub skip_lines: u64,
     /// Reads the file's column THEIRS as OURS; repeat the option for more
-    #[arg(long, value_name = "THEIRS=OURS", value_parser = renaming)]
+    #[arg(long, value_name = "THEIRS=OURS", value_parser = option::pair)]
     pub map: Vec<(String, String)>,
+}
+
+/// How to read a file into a frame, where its content does not show it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TableOptions {
+    /// The form of the file.
+    #[command(flatten)]
+    pub file: FileOptions,
     /// One more word that stands for a missing value, such as -999; repeat the
     /// option for more
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
@@ -39,11 +47,11 @@ impl TableOptions {
     #[must_use]
     pub fn csv_options(&self, options: CsvOptions) -> CsvOptions {
         let mut options = options
-            .delimiter(self.delimiter)
-            .encoding(self.encoding)
-            .decimal_mark(self.decimal_mark)
-            .skip_lines(self.skip_lines);
-        for (theirs, ours) in &self.map {
+            .delimiter(self.file.delimiter)
+            .encoding(self.file.encoding)
+            .decimal_mark(self.file.decimal_mark)
+            .skip_lines(self.file.skip_lines);
+        for (theirs, ours) in &self.file.map {
             options = options.rename(theirs, ours);
         }
         self.missing.iter().fold(options, |options, word| options.missing_word(word))
@@ -76,14 +84,5 @@ impl TableOptions {
             _ => format!("delimiter: {}", found.delimiter),
         });
         encoding.into_iter().chain(delimiter).collect()
-    }
-}
-
-fn renaming(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((theirs, ours)) if !theirs.is_empty() && !ours.is_empty() => {
-            Ok((theirs.to_owned(), ours.to_owned()))
-        }
-        _ => Err("expected THEIRS=OURS".to_owned()),
     }
 }

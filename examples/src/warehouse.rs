@@ -3,24 +3,40 @@
 use crate::answer::say;
 use crate::failure::{Context, Step};
 use chrono::{DateTime, Utc};
+use clap::Args;
 use mkt_warehouse::{ColumnType, Query, Warehouse, foreign_tables, model, open, open_read_only};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens a warehouse to load into; its tables are created or migrated. Somebody else's tables are left alone: a database
-/// that holds some is refused.
+/// `--warehouse` and `--init`, the same in every example that loads.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// Where to: sqlite:PATH or postgres://user@host/database (password from
+    /// PGPASSWORD or ~/.pgpass)
+    #[arg(long, value_name = "URL")]
+    pub warehouse: String,
+    /// Creates the warehouse's tables beside those of somebody else, where the
+    /// database holds some
+    #[arg(long)]
+    pub init: bool,
+}
+
+impl Target {
+    /// Opens it, as [`to_load`] does.
+    ///
+    /// # Errors
+    /// As [`to_load`].
+    pub async fn open(&self) -> Step<Arc<dyn Warehouse>> {
+        to_load(&self.warehouse, self.init).await
+    }
+}
+
+/// Opens a warehouse to load into; its tables are created or migrated. A database that holds somebody else's tables is
+/// refused, unless `init` asks to create ours beside them.
 ///
 /// # Errors
 /// As [`open`] and [`Warehouse::migrate`], and a database of somebody else.
-pub async fn to_load(url: &str) -> Step<Arc<dyn Warehouse>> {
-    to_load_init(url, false).await
-}
-
-/// As [`to_load`]; with `init` the tables are created beside those of somebody else.
-///
-/// # Errors
-/// As [`to_load`].
-pub async fn to_load_init(url: &str, init: bool) -> Step<Arc<dyn Warehouse>> {
+pub async fn to_load(url: &str, init: bool) -> Step<Arc<dyn Warehouse>> {
     warn_of_password(url);
     let warehouse = open(url).await?;
     let foreign = foreign_tables(warehouse.as_ref()).await?;

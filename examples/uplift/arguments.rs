@@ -1,8 +1,8 @@
 //! The command line.
 
 use clap::{Parser, ValueEnum};
-use mkt_connect::chart::Lang;
-use mkt_examples::option::{delimiter, language};
+use mkt_examples::option::delimiter;
+use mkt_examples::output::Output;
 use mkt_ml::Boosting;
 use mkt_ml::uplift::{ForestOptions, Method};
 use std::path::PathBuf;
@@ -11,19 +11,9 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(
     name = "uplift",
-    max_term_width = 120,
-    after_help = "\
-The other columns must be known before the campaign. Chance must have decided who was treated. The Qini coefficient is \
-that of scikit-uplift: 0 for an order by chance, 1 for the best possible one.
-
-EXIT CODE
-  0    answered
-  1    the file cannot be read, or the trial not be judged; standard error says why
-  2    invalid options
-
-EXAMPLES
-  cargo run --release --example uplift -- --data campaign.csv --treatment mailed --outcome bought
-  cargo run --release --example uplift -- --power 0.8 --rate 0.04 --uplift 0.01"
+    mut_arg("charts", |it| it.help("Draws Qini curves and uplift by decile as SVG into this folder")),
+    max_term_width = 80,
+    after_help = include_str!("help.txt")
 )]
 pub(crate) struct Arguments {
     /// Delimited text with one person a row.
@@ -68,15 +58,8 @@ pub(crate) struct Arguments {
     /// What separates the columns.
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     pub(crate) delimiter: u8,
-    /// Draws Qini curves and uplift by decile as SVG into this folder.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) charts: Option<PathBuf>,
-    /// The language of the charts: fr or en.
-    #[arg(long, value_name = "LANG", default_value = "en", value_parser = language)]
-    pub(crate) lang: Lang,
-    /// Prints one line of JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// The methods on offer.

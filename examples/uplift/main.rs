@@ -6,7 +6,7 @@ mod text;
 
 use arguments::Arguments;
 use clap::Parser;
-use mkt_examples::{Answer, Context, Program, Step, file};
+use mkt_examples::{Answer, Context, Program, Step};
 use mkt_ml::uplift::{
     CurveKind, Definition, Effect, SplitCheck, Trial, UpliftDecile, UpliftModel, people_needed,
 };
@@ -52,7 +52,7 @@ fn run(arguments: &Arguments) -> Step<Answer> {
         let people = people_needed(rate, uplift, power, arguments.treated_share)?;
         let answer = json!({"people": people, "rate": rate, "uplift": uplift, "power": power,
                             "treated_share": arguments.treated_share});
-        return Answer::of(arguments.json, &answer, |_| {
+        return arguments.output.answer(&answer, |_| {
             format!("{people} people show an uplift of {uplift} over {rate} with a probability of {power}")
         });
     }
@@ -76,14 +76,12 @@ fn run(arguments: &Arguments) -> Step<Answer> {
             auuc: test.area(&scores, CurveKind::Uplift, Definition::ScikitUplift)?,
             deciles: test.deciles(&scores)?,
         };
-        if let Some(folder) = &arguments.charts {
-            file::make_folder(folder)?;
+        arguments.output.draw(&format!("qini_{}", judged.method), |lang| {
             let band = test.qini_band(&scores, RESAMPLES, arguments.seed)?;
-            let curve = chart::qini(judged.method, &band, arguments.lang).svg();
-            file::replace(&folder.join(format!("qini_{}.svg", judged.method)), curve.as_bytes())?;
-            let bars = chart::uplift_deciles(&judged.deciles, arguments.lang).svg();
-            file::replace(&folder.join(format!("deciles_{}.svg", judged.method)), bars.as_bytes())?;
-        }
+            Ok(chart::qini(judged.method, &band, lang))
+        })?;
+        let deciles = |lang| Ok(chart::uplift_deciles(&judged.deciles, lang));
+        arguments.output.draw(&format!("deciles_{}", judged.method), deciles)?;
         methods.push(judged);
     }
     methods.sort_by(|a, b| b.qini.total_cmp(&a.qini));
@@ -94,7 +92,7 @@ fn run(arguments: &Arguments) -> Step<Answer> {
         test_people: test.people(),
         methods,
     };
-    Answer::of(arguments.json, &told, |told| text::text(told).unwrap_or_default())
+    arguments.output.answer(&told, |told| text::text(told).unwrap_or_default())
 }
 
 /// The features, who was treated, and who said yes.

@@ -109,10 +109,10 @@ async fn enqueue(outbox: &Outbox, mailing: &mut Mailing, stop: &Stop, show: bool
         let Some(first) = portion.first() else { break };
         if std::mem::take(&mut show) {
             let message = &first.message;
-            let (to, subject) = (message.to().address.as_str(), message.subject().as_str());
+            let (from, to) = (message.from().address.as_str(), message.to().address.as_str());
+            let (subject, text) = (message.subject().as_str(), message.text());
             mkt_examples::print(&format!(
-                "The first of them:\nTo: {to}\nSubject: {subject}\n\n{}\n",
-                message.text()
+                "The first of them:\nFrom: {from}\nTo: {to}\nSubject: {subject}\n\n{text}\n"
             ))?;
         }
         standing.add(&outbox.enqueue(&portion, now).await?);

@@ -7,7 +7,7 @@ use crate::{
     classifier::ModelError,
     evaluation::Evaluation,
     labelled::Labelled,
-    progress::{Progress, Watcher, unwatched},
+    progress::{Fits, Progress, Watcher, unwatched},
     significance::{Difference, corrected_t},
     split::Split,
     trained::{Algorithm, TrainedModel},
@@ -121,10 +121,23 @@ impl CrossValidation {
 /// # Errors
 /// As [`cross_validate`].
 pub fn out_of_fold(rows: &Labelled, algorithm: &Algorithm, folds: &[Split]) -> Result<Vec<f64>, Error> {
+    out_of_fold_watched(rows, algorithm, folds, &Fits::new(folds.len(), &unwatched))
+}
+
+/// As [`out_of_fold`], as the first of these fits.
+pub(crate) fn out_of_fold_watched(
+    rows: &Labelled,
+    algorithm: &Algorithm,
+    folds: &[Split],
+    fits: &Fits<'_>,
+) -> Result<Vec<f64>, Error> {
     check(folds)?;
     let mut unseen = vec![f64::NAN; rows.rows()];
-    for fold in folds {
-        let model = TrainedModel::fit(&rows.take(&fold.train), algorithm.clone())?;
+    let encoder = algorithm.encoder();
+    for (at, fold) in folds.iter().enumerate() {
+        let train = rows.take(&fold.train);
+        let model =
+            fits.run(at, |watch| TrainedModel::fit_watched(&train, algorithm.clone(), &encoder, watch))?;
         let test = rows.frame().take(&fold.test);
         for (row, probability) in fold.test.iter().zip(model.probabilities(&test)?) {
             if let Some(slot) = unseen.get_mut(*row) {

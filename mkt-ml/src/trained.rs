@@ -26,7 +26,7 @@ use crate::{
     importance::{self, Importance, PermutationImportance},
     labelled::{Labelled, Target},
     logistic::{Coefficient, Logistic, LogisticParams, design::Design},
-    progress::{Watcher, unwatched},
+    progress::{Fits, Watcher, unwatched},
     report::ClassificationReport,
     split,
     tree::{Contributions, DecisionTree, TreeParams},
@@ -328,10 +328,29 @@ impl TrainedModel {
         folds: usize,
         seed: u64,
     ) -> Result<Self, Error> {
+        Self::fit_calibrated_watched(train, algorithm, method, folds, seed, &unwatched)
+    }
+
+    /// As [`TrainedModel::fit_calibrated`], and calls `watcher` after every tree or step of each of the `folds` + 1 fits,
+    /// and after every fit of a model without steps: `done` and `total` count over all fits.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::fit_calibrated`], and [`ModelError::Cancelled`] when the watcher cancels.
+    pub fn fit_calibrated_watched(
+        train: &Labelled,
+        algorithm: impl Into<Algorithm>,
+        method: calibration::Method,
+        folds: usize,
+        seed: u64,
+        watcher: Watcher<'_>,
+    ) -> Result<Self, Error> {
         let algorithm = algorithm.into();
         let splits = split::stratified_folds(train.labels(), folds, seed)?;
-        let unseen = cross_validation::out_of_fold(train, &algorithm, &splits)?;
-        let mut model = Self::fit(train, algorithm)?;
+        let fits = Fits::new(splits.len() + 1, watcher);
+        let unseen = cross_validation::out_of_fold_watched(train, &algorithm, &splits, &fits)?;
+        let encoder = algorithm.encoder();
+        let mut model =
+            fits.run(splits.len(), |watch| Self::fit_watched(train, algorithm, &encoder, watch))?;
         model.calibration = Some(method.fit(train.labels(), &unseen)?);
         Ok(model)
     }

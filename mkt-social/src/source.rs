@@ -200,6 +200,9 @@ pub struct Findings {
     /// Whether times of publication are days: hours cannot be compared.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub without_time_of_day: bool,
+    /// Whether the name of the column of times says that they are UTC.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub times_in_utc: bool,
     /// Encoding, delimiter, header, and the meaning of each column.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<Found>,

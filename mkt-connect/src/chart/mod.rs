@@ -60,6 +60,7 @@ mod palette;
 #[cfg(feature = "png")]
 mod png;
 mod rows;
+mod table;
 mod text;
 mod trend;
 
@@ -71,9 +72,10 @@ pub use format::{Format, Lang, UnknownLang};
 pub use grouped_bars::{Group, GroupedBars};
 pub use heat_map::{Cell, CellText, HeatMap};
 pub use line::Line;
-pub use page::{Column, Figure, Page, Table};
+pub use page::{Figure, Page};
 #[cfg(feature = "png")]
 pub use png::{PngError, Scheme};
+pub use table::{Column, Table};
 pub use trend::Trend;
 
 /// Any chart, as a [`Page`] takes it.

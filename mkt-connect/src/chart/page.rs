@@ -3,8 +3,9 @@
 
 use std::fmt::Write;
 
+use super::table::table_block;
 use super::text::{escaped, push_element};
-use super::{Chart, Lang};
+use super::{Chart, Lang, Table};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -44,78 +45,6 @@ impl Figure {
     pub fn change(mut self, ratio: f64) -> Self {
         self.change = ratio.is_finite().then_some(ratio);
         self
-    }
-}
-
-/// A column of a [`Table`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
-    label: String,
-    number: bool,
-    definition: Option<String>,
-}
-
-impl Column {
-    /// A column of words, set from the left.
-    #[must_use]
-    pub fn text(label: impl Into<String>) -> Self {
-        Self { label: label.into(), number: false, definition: None }
-    }
-
-    /// A column of numbers, set from the right with figures of one width.
-    #[must_use]
-    pub fn number(label: impl Into<String>) -> Self {
-        Self { label: label.into(), number: true, definition: None }
-    }
-
-    /// What the column means exactly: shown on hover, and in the definitions at the foot of the page.
-    #[must_use]
-    pub fn definition(mut self, definition: impl Into<String>) -> Self {
-        self.definition = Some(definition.into());
-        self
-    }
-}
-
-/// Rows of text under named columns. Cells are written by the caller (see [`Lang::number`]).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
-    columns: Vec<Column>,
-    rows: Vec<Vec<String>>,
-    caption: Option<String>,
-    note: Option<String>,
-}
-
-impl Table {
-    /// A table without rows.
-    #[must_use]
-    pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
-        Self { columns: columns.into_iter().collect(), rows: Vec::new(), caption: None, note: None }
-    }
-
-    /// The table's title.
-    #[must_use]
-    pub fn caption(mut self, caption: impl Into<String>) -> Self {
-        self.caption = Some(caption.into());
-        self
-    }
-
-    /// A small line under the table.
-    #[must_use]
-    pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.note = Some(note.into());
-        self
-    }
-
-    /// Adds a row. Missing cells stay empty; cells beyond the last column are dropped.
-    #[must_use]
-    pub fn row<T: Into<String>>(mut self, cells: impl IntoIterator<Item = T>) -> Self {
-        self.push(cells);
-        self
-    }
-
-    /// Adds a row in place, for loops.
-    pub fn push<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.rows.push(cells.into_iter().take(self.columns.len()).map(Into::into).collect());
     }
 }
 
@@ -339,9 +268,7 @@ impl Page {
                 Block::Figures(figures) => {
                     figures.iter().map(|f| (f.label.as_str(), f.definition.as_ref())).collect()
                 }
-                Block::Table(table) => {
-                    table.columns.iter().map(|c| (c.label.as_str(), c.definition.as_ref())).collect()
-                }
+                Block::Table(table) => table.definitions().collect(),
                 _ => Vec::new(),
             }
         });
@@ -366,36 +293,5 @@ impl Page {
             push_element(html, "dd", meaning);
         }
         html.push_str("</dl>\n");
-    }
-}
-
-/// A table that is wider than its place is moved sideways, by the keyboard too.
-fn table_block(html: &mut String, table: &Table, section: &str) {
-    let label = escaped(table.caption.as_deref().unwrap_or(section));
-    let _ = write!(html, "<div class=\"table\" role=\"group\" aria-label=\"{label}\" tabindex=\"0\"><table>");
-    if let Some(caption) = &table.caption {
-        push_element(html, "caption", caption);
-    }
-    html.push_str("<thead><tr>");
-    for column in &table.columns {
-        html.push_str(if column.number { "<th scope=\"col\" class=\"n\"" } else { "<th scope=\"col\"" });
-        if let Some(definition) = &column.definition {
-            let _ = write!(html, " title=\"{}\"", escaped(definition));
-        }
-        let _ = write!(html, ">{}</th>", escaped(&column.label));
-    }
-    html.push_str("</tr></thead><tbody>\n");
-    for row in &table.rows {
-        html.push_str("<tr>");
-        for (index, column) in table.columns.iter().enumerate() {
-            html.push_str(if column.number { "<td class=\"n\">" } else { "<td>" });
-            html.push_str(&escaped(row.get(index).map_or("", String::as_str)));
-            html.push_str("</td>");
-        }
-        html.push_str("</tr>\n");
-    }
-    html.push_str("</tbody></table></div>\n");
-    if let Some(note) = &table.note {
-        let _ = writeln!(html, "<p class=\"note\">{}</p>", escaped(note));
     }
 }

@@ -142,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn the_first_series_colours_stand_out_from_the_surface() {
-        for role in &SERIES[..3] {
+    fn marks_of_every_series_stand_out_from_the_surface() {
+        for role in SERIES.iter().chain([&FAINT]) {
             assert!(contrast(role.light, SURFACE.light) >= 3.0, "{role:?}");
             assert!(contrast(role.dark, SURFACE.dark) >= 3.0, "{role:?}");
         }

@@ -117,6 +117,13 @@ impl Header {
         self.folded.iter().enumerate().filter(move |(_, folded)| **folded == wanted).map(|(index, _)| index)
     }
 
+    /// Whether the name of a column says that its times are UTC: `Created (UTC)`, `date GMT`.
+    #[must_use]
+    pub fn says_utc(&self, index: usize) -> bool {
+        let name = self.names.get(index).map_or("", String::as_str);
+        name.split(|c: char| !c.is_alphanumeric()).any(|word| matches!(word, "UTC" | "utc" | "GMT"))
+    }
+
     /// The folded name of a column.
     #[must_use]
     pub fn folded(&self, index: usize) -> &str {

@@ -703,3 +703,18 @@ fn check_of_nasty_files_fails_for_a_reader_that_splits_lines() {
     let message = naive.unwrap_err().downcast::<String>().unwrap();
     assert!(message.lines().count() > 30, "{message}");
 }
+
+#[test]
+fn pattern_of_a_date_alone_gives_noon() {
+    let format = TimeFormat::new().pattern("%m/%d/%y".to_owned());
+    let at = format.parse("11/02/26").unwrap().in_zone(Some(&Utc)).unwrap();
+    assert_eq!(at.to_rfc3339(), "2026-11-02T12:00:00+00:00");
+    assert!(format.parse("11/02/26 10:00").is_err() && format.parse("13/02/26").is_err());
+}
+
+#[test]
+fn name_of_a_column_may_say_that_its_times_are_utc() {
+    let header = Header::new(["Created (UTC)", "date GMT", "created", "Outcome", "utc_offset_name"]);
+    let said: Vec<bool> = (0..header.len()).map(|index| header.says_utc(index)).collect();
+    assert_eq!(said, [true, true, false, false, true]);
+}

@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use mkt_connect::table::cell::{DateOrder, DecimalMark, Epoch, TimeFormat};
 use mkt_connect::table::{Encoding, ReadOptions};
 use mkt_connect::{Channel, Currency, Error, ErrorKind, Result};
+use mkt_warehouse::model::EventType;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,9 @@ impl CsvSource {
                 epoch: None,
                 decimal_mark: None,
                 channels: BTreeMap::new(),
+                event_type: None,
+                default_channel: None,
+                only: BTreeMap::new(),
             },
             files: BTreeMap::new(),
             invalid_time_format: None,
@@ -198,6 +202,31 @@ impl CsvBuilder {
     #[must_use]
     pub fn channel(mut self, word: &str, channel: Channel) -> Self {
         self.settings.channels.insert(crate::channel::folded(word), channel);
+        self
+    }
+
+    /// Declares what every row of the events is, for files without such a column: an export of orders holds purchases.
+    /// Default: the column `event_type` says it.
+    #[must_use]
+    pub fn event_type(mut self, event_type: EventType) -> Self {
+        self.settings.event_type = Some(event_type);
+        self
+    }
+
+    /// Declares the channel of rows that name none. Default: a file without the column is refused, an empty cell is
+    /// [`Channel::Other`].
+    #[must_use]
+    pub fn default_channel(mut self, channel: Channel) -> Self {
+        self.settings.default_channel = Some(channel);
+        self
+    }
+
+    /// Takes only the events whose column `theirs` holds one of the values declared for it, whatever the case; the others
+    /// are quarantined: `only("Status", "paid")`. A call adds a value. Default: every row.
+    #[must_use]
+    pub fn only(mut self, theirs: &str, value: &str) -> Self {
+        let values = self.settings.only.entry(columns::folded(theirs)).or_default();
+        values.push(value.trim().to_lowercase());
         self
     }
 

@@ -1,7 +1,8 @@
 //! Which column of a file is read as what: by name, by synonyms, by declaration, or by the shape of a known export.
 
+use super::help;
 use super::preset::{PRESETS, Preset};
-use super::{FileKind, failed_input};
+use super::{FileKind, Settings, failed_input};
 use mkt_connect::Result;
 use mkt_connect::table::{Header, fold};
 use std::collections::BTreeMap;
@@ -122,23 +123,28 @@ pub(super) struct Columns {
     at: [Option<usize>; Column::ALL.len()],
     /// Columns that nothing is made of, with their names.
     others: Vec<(usize, String)>,
+    /// Columns that decide which rows count, and the values that do.
+    only: Vec<(usize, Vec<String>)>,
+    /// Columns whose names say that their times are UTC.
+    utc: Vec<usize>,
     /// The known export that the file is.
     pub(super) preset: Option<&'static Preset>,
 }
 
 impl Columns {
-    /// Plans the reading of a file. `declared` maps folded names of the file to ours; a name that is none of ours is what
+    /// Plans the reading of a file. The settings map folded names of the file to ours; a name that is none of ours is what
     /// the column is called as a property.
-    pub(super) fn plan(
-        header: &Header,
-        kind: FileKind,
-        declared: &BTreeMap<String, String>,
-        path: &Path,
-    ) -> Result<Self> {
+    pub(super) fn plan(header: &Header, kind: FileKind, settings: &Settings, path: &Path) -> Result<Self> {
         let place = path.display();
-        let mut plan = Self { at: [None; Column::ALL.len()], others: Vec::new(), preset: None };
+        let mut plan = Self {
+            at: [None; Column::ALL.len()],
+            others: Vec::new(),
+            only: Vec::new(),
+            utc: Vec::new(),
+            preset: None,
+        };
         let mut used: BTreeMap<usize, String> = BTreeMap::new();
-        for (theirs, ours) in declared {
+        for (theirs, ours) in &settings.renamed {
             let found: Vec<usize> = header.matching(theirs).collect();
             let index = match found.as_slice() {
                 [index] => *index,
@@ -158,9 +164,7 @@ impl Columns {
                 plan.at[*column as usize] = Some(index);
             }
         }
-        if kind == FileKind::Events {
-            plan.preset = PRESETS.iter().find(|preset| preset.fits(header));
-        }
+        plan.preset = PRESETS.iter().find(|preset| preset.fits(kind, header));
         let ambiguous =
             |cause: mkt_connect::table::AmbiguousColumn| failed_input(format!("{place}: {cause}"));
         if let Some(preset) = plan.preset {
@@ -192,15 +196,30 @@ impl Columns {
             .iter()
             .filter(|column| plan.at[**column as usize].is_none())
             .filter(|column| !plan.preset.is_some_and(|preset| preset.replaces(**column)))
+            .filter(|column| !(**column == C::EventType && settings.event_type.is_some()))
+            .filter(|column| !(**column == C::Channel && settings.default_channel.is_some()))
             .map(|column| column.name())
             .collect();
         if !missing.is_empty() {
             let held = super::shown(&header.names().join(", "));
+            let free = (0..header.len()).filter(|index| !used.contains_key(index));
+            let labels: Vec<&str> = free.map(|index| header.label(index)).collect();
             return Err(failed_input(format!(
-                "{place} has no column {} (it has {held}); map the columns of the file to ours: theirs=ours",
-                missing.join(", ")
+                "{place} has no column {} (it has {held}); {}",
+                missing.join(", "),
+                help::for_missing(kind, &missing, &labels)
             )));
         }
+        if kind == FileKind::Events {
+            for (theirs, values) in &settings.only {
+                let index = header.find(&[theirs.as_str()]).map_err(ambiguous)?;
+                let index = index.ok_or_else(|| {
+                    failed_input(format!("{place} has no column {theirs:?}, whose values decide"))
+                })?;
+                plan.only.push((index, values.clone()));
+            }
+        }
+        plan.utc = (0..header.len()).filter(|index| header.says_utc(*index)).collect();
         for index in 0..header.len() {
             let name = used.get(&index).cloned();
             let is_read = plan.at.contains(&Some(index));
@@ -223,6 +242,16 @@ impl Columns {
         &self.others
     }
 
+    /// Columns that decide which rows count, and the values that do.
+    pub(super) fn only(&self) -> &[(usize, Vec<String>)] {
+        &self.only
+    }
+
+    /// Whether the name of a column says that its times are UTC.
+    pub(super) fn says_utc(&self, column: Column) -> bool {
+        !self.utc.is_empty() && self.at(column).is_some_and(|index| self.utc.contains(&index))
+    }
+
     /// Every column that is read, with what it is read as.
     pub(super) fn read(&self) -> impl Iterator<Item = (usize, &'static str)> {
         Column::ALL.iter().filter_map(|column| Some((self.at(*column)?, column.name())))
@@ -230,7 +259,14 @@ impl Columns {
 
     /// A text that changes when the meaning of the cells does.
     pub(super) fn signature(&self) -> String {
-        format!("{:?} {:?} {:?}", self.at, self.others, self.preset.map(|preset| preset.name))
+        format!(
+            "{:?} {:?} {:?} {:?} {:?}",
+            self.at,
+            self.others,
+            self.only,
+            self.utc,
+            self.preset.map(|preset| preset.name)
+        )
     }
 }
 

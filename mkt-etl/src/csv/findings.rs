@@ -1,5 +1,6 @@
 //! What was found out about a file.
 
+use super::columns::Column;
 use super::index::Index;
 use super::{FileKind, Inner};
 use mkt_connect::table::Found;
@@ -58,6 +59,13 @@ impl Inner {
     pub(super) fn findings(&self, kind: FileKind, index: &Index) -> FileFindings {
         let preset = index.columns.preset;
         let note = preset.map(|preset| preset.note.to_owned()).filter(|note| !note.is_empty());
+        let is_read = |column| index.columns.at(column).is_some();
+        let without_revenue = (kind == FileKind::Events && preset.is_none() && !is_read(Column::Revenue))
+            .then(|| "no column is read as revenue: it is 0 in every row; map one to revenue".to_owned());
+        let in_utc = [Column::Timestamp, Column::StartTime]
+            .iter()
+            .any(|column| index.columns.says_utc(*column))
+            .then(|| "times without an offset are UTC, as the name of their column says".to_owned());
         let reasons = index.reasons.iter().map(|(line, reason)| format!("line {line}: {reason}"));
         FileFindings {
             file: index.name(),
@@ -71,7 +79,7 @@ impl Inner {
                 .iter()
                 .map(|((theirs, ours), records)| (format!("{theirs} -> {ours}"), *records))
                 .collect(),
-            notes: note.into_iter().collect(),
+            notes: note.into_iter().chain(without_revenue).chain(in_utc).collect(),
             first_reasons: reasons.collect(),
         }
     }

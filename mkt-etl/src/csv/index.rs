@@ -152,7 +152,7 @@ pub(super) fn open(path: &Path, kind: FileKind, settings: &Settings) -> Result<O
         )),
         false => super::unreadable(path, cause),
     })?;
-    let columns = Columns::plan(table.header(), kind, &settings.renamed, path)?;
+    let columns = Columns::plan(table.header(), kind, settings, path)?;
     let preset = columns.preset;
     let order = settings.date_order.or(preset.and_then(|preset| preset.date_order));
     let epoch = settings.epoch.or(preset.and_then(|preset| preset.epoch));

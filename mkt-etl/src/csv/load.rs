@@ -207,7 +207,9 @@ impl Load {
             move |slice| {
                 let [written, kept, changed] = &*counts;
                 let rows = if slice.changed { written } else { kept };
-                rows.fetch_add(slice.rows, Ordering::Relaxed);
+                // Rows that follow from others, such as the campaigns of costs, are no records of the file.
+                let records = slice.rows.min(slice.read.saturating_sub(slice.quarantined));
+                rows.fetch_add(records, Ordering::Relaxed);
                 changed.fetch_add(u64::from(slice.changed), Ordering::Relaxed);
                 if let Some(call) = &progress {
                     call(slice);

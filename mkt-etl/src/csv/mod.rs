@@ -42,6 +42,7 @@
 mod builder;
 mod columns;
 mod findings;
+mod help;
 mod index;
 mod load;
 mod preset;
@@ -70,6 +71,7 @@ use mkt_connect::table::cell::{DateOrder, DecimalMark, Epoch, TimeFormat};
 use mkt_connect::table::{ReadError, ReadOptions};
 use mkt_connect::{Channel, Currency, Error, ErrorKind, Result};
 use mkt_warehouse::SliceKey;
+use mkt_warehouse::model::EventType;
 use rows::Row;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -146,6 +148,9 @@ pub(crate) struct Settings {
     epoch: Option<Epoch>,
     decimal_mark: Option<DecimalMark>,
     channels: BTreeMap<String, Channel>,
+    event_type: Option<EventType>,
+    default_channel: Option<Channel>,
+    only: BTreeMap<String, Vec<String>>,
 }
 
 impl Settings {

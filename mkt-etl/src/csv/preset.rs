@@ -7,8 +7,11 @@
 //! | Olist | olist_orders_dataset.csv of "Brazilian E-Commerce Public Dataset by Olist" (kaggle.com/olistbr, 2018) |
 //! | UCI Online Retail | archive.ics.uci.edu/dataset/352 and /502 |
 //! | Shopify orders | help.shopify.com/en/manual/orders/export-orders, read 2026 |
+//! | WooCommerce orders | the CSV of Analytics > Orders: `get_export_columns` in WooCommerce's own src/Admin/API/Reports/Orders/Controller.php (github.com/woocommerce/woocommerce), read December 2026; `N. Revenue` became `Net Sales` |
+//! | Matomo visits | `Live.getLastVisitsDetails` with `format=CSV`, as a real Matomo 5.0.2 answered in 2026 |
 //! | GA4 events, flat | support.google.com/analytics/answer/7029846 (BigQuery export), columns unnested |
 
+use super::FileKind;
 use super::columns::Column;
 use mkt_connect::table::Header;
 use mkt_connect::table::cell::{DateOrder, Epoch};
@@ -30,6 +33,8 @@ pub(super) enum Amounts {
 #[derive(Debug)]
 pub(super) struct Preset {
     pub(super) name: &'static str,
+    /// What its rows are.
+    kind: FileKind,
     /// Columns that together name the export.
     header: &'static [&'static str],
     pub(super) columns: &'static [(&'static str, Column)],
@@ -46,12 +51,15 @@ pub(super) struct Preset {
     pub(super) paid: &'static [&'static str],
     /// Whether a row without `status` is a further line of the order above it.
     pub(super) has_lines: bool,
+    /// Whether the column of users holds names of people, of which only a hash is kept.
+    pub(super) named_users: bool,
     /// What a reader of the numbers should know.
     pub(super) note: &'static str,
 }
 
 const NONE: Preset = Preset {
     name: "",
+    kind: FileKind::Events,
     header: &[],
     columns: &[],
     words: &[],
@@ -62,12 +70,13 @@ const NONE: Preset = Preset {
     amounts: Amounts::Column,
     paid: &[],
     has_lines: false,
+    named_users: false,
     note: "",
 };
 
 use Column as C;
 
-pub(super) static PRESETS: [Preset; 6] = [
+pub(super) static PRESETS: [Preset; 8] = [
     Preset {
         name: "RetailRocket events",
         header: &["timestamp", "visitorid", "event", "itemid", "transactionid"],
@@ -175,12 +184,56 @@ pub(super) static PRESETS: [Preset; 6] = [
         note: "channels follow from source and medium",
         ..NONE
     },
+    Preset {
+        name: "WooCommerce orders",
+        header: &["Date", "Order #", "Status", "Customer", "Customer type", "Items sold"],
+        columns: &[
+            ("Order #", C::EventId),
+            ("Customer", C::UserId),
+            ("Status", C::Status),
+            ("Date", C::Timestamp),
+            ("Net Sales", C::Revenue),
+            ("N. Revenue", C::Revenue),
+            ("Attribution", C::Channel),
+        ],
+        event: Some("purchase"),
+        paid: &["completed", "processing"],
+        named_users: true,
+        note: "every completed or processing order is a purchase of its net sales, without taxes and shipping; customers \
+               are known by a hash of their name: two of one name are one",
+        ..NONE
+    },
+    Preset {
+        name: "Matomo visits",
+        kind: FileKind::Sessions,
+        header: &[
+            "idVisit",
+            "visitorId",
+            "firstActionTimestamp",
+            "lastActionTimestamp",
+            "visitConverted",
+            "referrerType",
+        ],
+        columns: &[
+            ("idVisit", C::SessionId),
+            ("visitorId", C::UserId),
+            ("firstActionTimestamp", C::StartTime),
+            ("lastActionTimestamp", C::EndTime),
+            ("actions", C::PagesViewed),
+            ("visitConverted", C::Converted),
+            ("referrerType", C::Channel),
+            ("deviceType", C::Device),
+        ],
+        epoch: Some(Epoch::Seconds),
+        note: "pages viewed are Matomo's actions; matomo_etl reads purchases and campaigns too",
+        ..NONE
+    },
 ];
 
 impl Preset {
-    /// Whether the header has every column that names the export.
-    pub(super) fn fits(&self, header: &Header) -> bool {
-        self.header.iter().all(|name| header.matching(name).next().is_some())
+    /// Whether the header of such a file has every column that names the export.
+    pub(super) fn fits(&self, kind: FileKind, header: &Header) -> bool {
+        self.kind == kind && self.header.iter().all(|name| header.matching(name).next().is_some())
     }
 
     /// Whether a needed column need not be there.

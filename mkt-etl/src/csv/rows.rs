@@ -5,6 +5,7 @@ use super::preset::{Amounts, Preset};
 use super::{SERVICE, Settings};
 use crate::{channel, clean, zone};
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono_tz::Tz;
 use mkt_connect::table::cell::{self, CellError, CellProblem, DateOrder, DecimalMark, Missing, TimeFormat};
 use mkt_connect::table::{Reason, Record};
 use mkt_connect::{CampaignTags, Channel, Currency, campaign_id};
@@ -76,7 +77,8 @@ impl<'a> Row<'a> {
 
     fn instant(&self, column: Column) -> Refusal<DateTime<Utc>> {
         let stamp = self.formats.time.parse(self.need(column)?).map_err(wrong(column))?;
-        let at = stamp.in_zone(Some(&self.settings.times_in)).map_err(wrong(column))?;
+        let zone = if self.columns.says_utc(column) { Tz::UTC } else { self.settings.times_in };
+        let at = stamp.in_zone(Some(&zone)).map_err(wrong(column))?;
         // Far from both ends of what the engines hold, and of what anybody measured.
         if (1970..=9998).contains(&at.year()) {
             Ok(at)
@@ -144,6 +146,9 @@ impl<'a> Row<'a> {
         if self.formats.missing.is(text) || text.eq_ignore_ascii_case("(not set)") {
             return Err(rule(Column::UserId, "a word for missing, not a user"));
         }
+        if self.preset().is_some_and(|preset| preset.named_users) {
+            return Ok(format!("u:{:016x}", id::stable_hash(&["name", &text.to_lowercase()])));
+        }
         Ok(id::site_user_id(text))
     }
 
@@ -163,7 +168,9 @@ impl<'a> Row<'a> {
             let word = format!("{source} / {medium}");
             return (self.named_channel(&word).unwrap_or(Channel::Other), Some(Cow::Owned(word)));
         }
-        let Some(word) = self.get(Column::Channel) else { return (Channel::Other, None) };
+        let Some(word) = self.get(Column::Channel) else {
+            return (self.settings.default_channel.unwrap_or(Channel::Other), None);
+        };
         if let Ok(channel) = word.parse() {
             return (channel, None);
         }
@@ -172,7 +179,9 @@ impl<'a> Row<'a> {
 
     fn named_channel(&self, word: &str) -> Option<Channel> {
         let declared = || self.settings.channels.get(&channel::folded(word)).copied();
-        declared().or_else(|| channel::of_name(word))
+        // `Organic: Google` is a kind and its example.
+        let kind = || channel::of_name(word.split_once(": ")?.0);
+        declared().or_else(|| channel::of_name(word)).or_else(kind)
     }
 
     /// The word of a channel that is not known.
@@ -187,6 +196,11 @@ impl<'a> Row<'a> {
         if let Some(event) = self.preset().and_then(|preset| preset.event) {
             let kind = if self.is_return() { "refund" } else { event };
             return EventType::new(kind).map_err(|_| rule(Column::EventType, "not the name of an event"));
+        }
+        if let Some(every) =
+            self.settings.event_type.as_ref().filter(|_| self.columns.at(Column::EventType).is_none())
+        {
+            return Ok(every.clone());
         }
         let text = self.need(Column::EventType)?;
         let words = self.preset().map_or(&[][..], |preset| preset.words);
@@ -221,8 +235,17 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A row that the export itself calls no purchase.
+    /// A row that the export itself calls no purchase, or that the settings leave out.
     fn check_status(&self) -> Refusal<()> {
+        for (index, values) in self.columns.only() {
+            let cell = self.record.cell(*index).trim().to_lowercase();
+            if !values.contains(&cell) {
+                return Err(Reason::rule(
+                    "left_out",
+                    format!("left out: the value is none of {}", values.join(", ")),
+                ));
+            }
+        }
         let Some(paid) = self.preset().map(|preset| preset.paid).filter(|paid| !paid.is_empty()) else {
             return Ok(());
         };

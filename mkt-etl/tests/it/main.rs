@@ -11,6 +11,7 @@ mod csv;
 #[cfg(feature = "postgres")]
 mod engines;
 mod errors;
+mod exports;
 mod far_repeats;
 mod faults;
 mod form;

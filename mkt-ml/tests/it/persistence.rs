@@ -241,6 +241,35 @@ fn calibration_survives_saving() {
 }
 
 #[test]
+fn calibration_in_folds_shows_its_progress_and_can_be_cancelled() {
+    use std::ops::ControlFlow::{Break, Continue};
+    use std::sync::Mutex;
+    let rows = behaviour(300, 3);
+    // Six fits of ten trees; six of a single tree, which has no steps.
+    let forest = || mkt_ml::Forest::params().trees(10).into();
+    let cases: [(mkt_ml::Algorithm, usize); 2] = [(forest(), 60), (DecisionTree::params().into(), 6)];
+    for (algorithm, total) in cases {
+        let seen = Mutex::new(Vec::new());
+        let watch = |progress: mkt_ml::Progress| {
+            seen.lock().unwrap().push((progress.done, progress.total));
+            Continue(())
+        };
+        let model =
+            TrainedModel::fit_calibrated_watched(&rows, algorithm.clone(), Method::Platt, 5, 1, &watch)
+                .unwrap();
+        let seen = seen.into_inner().unwrap();
+        assert!(seen.iter().all(|(_, of)| *of == total), "{seen:?}");
+        assert_eq!(seen.last(), Some(&(total, total)));
+        assert!(seen.len() >= total);
+        let unwatched = TrainedModel::fit_calibrated(&rows, algorithm, Method::Platt, 5, 1).unwrap();
+        assert_eq!(model, unwatched);
+    }
+    let at_third = |progress: mkt_ml::Progress| if progress.done > 20 { Break(()) } else { Continue(()) };
+    let cancelled = TrainedModel::fit_calibrated_watched(&rows, forest(), Method::Platt, 5, 1, &at_third);
+    assert!(matches!(cancelled, Err(mkt_ml::Error::Model(mkt_ml::ModelError::Cancelled { .. }))));
+}
+
+#[test]
 fn impossible_calibration_is_unsound() {
     let model = model(Logistic::params().into()).calibrated(&behaviour(200, 8), Method::Platt).unwrap();
     let mut json: Value = serde_json::from_slice(&model.to_bytes().unwrap()[HEADER..]).unwrap();

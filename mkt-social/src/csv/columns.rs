@@ -342,6 +342,8 @@ pub(super) struct Columns {
     pub(super) published_at: usize,
     /// The column of the time of day, if it is apart.
     pub(super) time_of_day: Option<usize>,
+    /// Whether the name of that column says that its times are UTC.
+    pub(super) is_utc: bool,
     /// The shape of the file, if it is that of a known export.
     pub(super) shape: Option<&'static Shape>,
     /// Columns that look like interactions and are not counted.
@@ -421,7 +423,8 @@ impl Columns {
             .filter(looks_like)
             .map(|index| header.label(index).to_owned())
             .collect();
-        Ok(Self { read, published_at, time_of_day: column(Field::TimeOfDay), shape, not_counted })
+        let is_utc = header.says_utc(published_at);
+        Ok(Self { read, published_at, is_utc, time_of_day: column(Field::TimeOfDay), shape, not_counted })
     }
 
     /// The columns that are counted as interactions.
@@ -443,13 +446,20 @@ fn usual(header: &Header, field: Field, taken: &[(usize, Field)]) -> Result<Opti
             return Ok(None);
         }
     }
-    for rank in names_of(field) {
+    // As written first; then without a unit or zone in brackets, and without the word that all columns begin with.
+    let whole = |index: usize| header.folded(index).to_owned();
+    let brief = |index: usize| short_name(header.label(index));
+    let passes: [(&dyn Fn(usize) -> String, bool); 2] = [(&whole, true), (&brief, false)];
+    let ranks = passes.iter().flat_map(|pass| names_of(field).iter().map(move |rank| (pass, rank)));
+    for ((name_of, is_certain), rank) in ranks {
         let mut found = (0..header.len()).filter(|index| {
-            rank.contains(&header.folded(*index)) && !taken.iter().any(|(other, _)| other == index)
+            rank.contains(&name_of(*index).as_str()) && !taken.iter().any(|(other, _)| other == index)
         });
         let Some(first) = found.next() else { continue };
         return match found.next() {
             None => Ok(Some(first)),
+            // `Views (total)` and `Views (unique)`: neither is meant for certain.
+            Some(_) if !is_certain => continue,
             Some(second) => Err(refused(format!(
                 "the columns {:?} and {:?} may both be {field}: map one of them to {field}",
                 short(header.label(first)),
@@ -458,6 +468,13 @@ fn usual(header: &Header, field: Field, taken: &[(usize, Field)]) -> Result<Opti
         };
     }
     Ok(None)
+}
+
+/// The folded name without what stands in brackets at its end, and without `Post` before it: `Post Date (UTC)` is a date.
+fn short_name(label: &str) -> String {
+    let name = label.split_once('(').map_or(label, |(name, _)| name).trim();
+    let rest = ["Post ", "post ", "post_", "POST "].iter().find_map(|begin| name.strip_prefix(begin));
+    fold(rest.filter(|rest| !rest.trim().is_empty()).unwrap_or(name))
 }
 
 fn refused(text: String) -> HeaderError {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Datelike, Utc};
+use chrono_tz::Tz;
 use mkt_connect::table::cell::{CellError, CellProblem, Missing as MissingWords, TimeFormat, boolean};
 use mkt_connect::table::{Ahead, Found, Quarantined, ReadError, Reason, Record, Table};
 use mkt_connect::{Error, ErrorKind, Result};
@@ -128,6 +129,7 @@ impl CsvPages {
             not_counted: layout.columns.not_counted.clone(),
             empty: names(&evidence.empty),
             without_time_of_day: layout.day_only,
+            times_in_utc: layout.columns.is_utc,
             without_ids: !layout.has_ids,
             ..Findings::default()
         };
@@ -371,7 +373,8 @@ impl Layout {
             None if self.day_only => self.format.parse_apart(text, "12:00:00"),
             None => self.format.parse(text),
         };
-        let time = stamp.and_then(|stamp| stamp.in_zone(self.source.zone.as_ref())).map_err(failed)?;
+        let zone = if self.columns.is_utc { Some(&Tz::UTC) } else { self.source.zone.as_ref() };
+        let time = stamp.and_then(|stamp| stamp.in_zone(zone)).map_err(failed)?;
         // No network is older, and a misread year would stretch every axis.
         match time.year() {
             1990..=2199 => Ok(time),

@@ -147,6 +147,12 @@ pub(super) fn findings(findings: &Findings, lang: Lang) -> Vec<String> {
             "pas de colonne d'identifiants : l'heure et le contenu identifient les publications".to_owned(),
         );
     }
+    if findings.times_in_utc {
+        line(
+            "times without an offset are UTC, as the name of their column says".to_owned(),
+            "les heures sans décalage sont en UTC, comme le dit le nom de leur colonne".to_owned(),
+        );
+    }
     if findings.without_time_of_day {
         line(
             "dates without a time of day: hours are not compared".to_owned(),

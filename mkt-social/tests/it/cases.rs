@@ -221,3 +221,16 @@ async fn posts_without_ids_within_one_second_are_all_read() {
     let read = read(&Csv::from_bytes(text, at("2026-11-26T00:00:00Z"))).await;
     assert_eq!((read.tally.loaded, read.tally.duplicates, read.tally.quarantined), (2_502, 1, 0));
 }
+
+/// The names of a scheduling tool: every column begins with `Post`, and the time says that it is UTC.
+#[tokio::test]
+async fn columns_with_a_prefix_and_a_zone_in_brackets_are_known() {
+    let tool = "Post Network,Post Date (UTC),Post Message,Post Reach,Post Reactions,Post Comments,Post Shares,Post Clicks\n\
+        Facebook,2026-11-20 09:00,Tea,900,40,3,2,11\n";
+    let read = read(&Csv::from_bytes(tool, at("2026-11-26T00:00:00Z")).zone(chrono_tz::Europe::Paris)).await;
+    assert_eq!((read.sheet.len(), read.quarantined.as_slice()), (1, &[][..]));
+    let posts = read.sheet.measured();
+    assert_eq!(posts[0].published_at(), at("2026-11-20T09:00:00Z"), "not a local time of Paris");
+    assert_eq!((posts[0].network(), interactions(&posts[0])), ("facebook", Some(45)));
+    assert!(read.findings.times_in_utc);
+}

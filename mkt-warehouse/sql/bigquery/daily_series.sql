@@ -1,7 +1,8 @@
 -- daily_series
 -- Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases less
--- refunds). Days of which the period holds a part show that part. With several currencies a day has a row for
--- each, with the same visits and conversions; do not add those up.
+-- refunds). A day that was not loaded has no row (this SQL alone gives 0 there). Days of which the period holds a
+-- part show that part. With several currencies a day has a row for each, with the same visits and conversions; do
+-- not add those up.
 --
 -- Parameters, with values to try. For bq: bq query --use_legacy_sql=false --dataset_id=DATASET OPTIONS < this file
 --   --parameter='since:TIMESTAMP:2026-09-30 22:00:00'

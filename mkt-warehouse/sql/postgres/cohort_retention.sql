@@ -2,7 +2,8 @@
 -- Users by month of sign-up, and the share of them with a session in each calendar month since. The month is that
 -- of users.signed_up_at, whichever source it is from; for a user without one, that of the first session ever seen.
 -- A cohort holds who signed up in the period; sessions count from the period's start. Months that are not complete
--- at the period's end are null. Filters by channel, device and campaign keep sessions, not sign-ups.
+-- at the period's end are null, and so are months of which no day was loaded (this SQL alone gives 0 there).
+-- Filters by channel, device and campaign keep sessions, not sign-ups.
 --
 -- Parameters, with values to try. For psql: psql URL -f this file
 -- from: first instant

@@ -1,7 +1,7 @@
 -- arpu_by_month
 -- Average revenue per user by local month and currency: purchases less refunds of the month ÷ distinct users with
--- a session that starts in it. Months of which the period holds a part show that part. Months with neither users
--- nor revenue have no row.
+-- a session that starts in it. Months of which the period holds a part show that part. A month that was not loaded
+-- has no row; one that was loaded and is empty has 0 users and no average (this SQL alone leaves out both).
 --
 -- Parameters, with values to try. For the sqlite3 shell, 3.44 or newer: sqlite3 FILE < this file
 -- from: first instant

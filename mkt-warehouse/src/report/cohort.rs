@@ -1,7 +1,7 @@
 //! Who comes back, month by month after sign-up.
 
 use super::settings::Values;
-use super::{Answer, Definition, Scope, answer, fold};
+use super::{Answer, Coverage, Definition, Scope, answer, fold};
 use crate::record;
 use crate::table::Value;
 use crate::warehouse::Warehouse;
@@ -17,9 +17,9 @@ record! {
         month: i64,
         /// Users of the cohort.
         users: i64,
-        /// Those of them with a session in that month; null while the month is not complete.
+        /// Those of them with a session in that month; null while the month is not complete, and where no day of it was loaded.
         active: Option<i64>,
-        /// Percent of users who were active; null while the month is not complete.
+        /// Percent of users who were active; null while the month is not complete, and where no day of it was loaded.
         retention_rate: Option<f64>,
     }
 }
@@ -29,7 +29,8 @@ macro_rules! cohort_retention {
         "Users by month of sign-up, and the share of them with a session in each calendar month since. The month is \
          that of users.signed_up_at, whichever source it is from; for a user without one, that of the first session \
          ever seen. A cohort holds who signed up in the period; sessions count from the period's start. Months that \
-         are not complete at the period's end are null. Filters by channel, device and campaign keep sessions, not \
+         are not complete at the period's end are null, and so are months of which no day was loaded (this SQL alone \
+         gives 0 there). Filters by channel, device and campaign keep sessions, not \
          sign-ups."
     };
 }
@@ -130,10 +131,11 @@ pub async fn cohort_retention<W: Warehouse + ?Sized>(
     warehouse: &W,
     scope: &Scope,
 ) -> Result<Answer<CohortMonth>> {
-    if warehouse.in_process() {
-        return fold::cohort(warehouse, scope).await;
-    }
-    answer(&REPORT, warehouse, scope, values(scope)).await
+    let answer = match warehouse.in_process() {
+        true => fold::cohort(warehouse, scope).await?,
+        false => answer(&REPORT, warehouse, scope, values(scope)).await?,
+    };
+    Ok(Coverage::of(warehouse, scope).await?.cohorts(answer))
 }
 
 pub(super) fn values(scope: &Scope) -> Values {

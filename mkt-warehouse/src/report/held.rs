@@ -1,13 +1,11 @@
 //! What a warehouse holds, for whoever has to choose a scope.
 
-use super::Scope;
 use crate::query::Query;
 use crate::table::{ColumnType, Value};
 use crate::warehouse::Warehouse;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use mkt_connect::{Error, ErrorKind, Result};
-use std::collections::BTreeSet;
 
 /// The sites with rows or slices, in the order of their names.
 ///
@@ -73,39 +71,10 @@ pub async fn days_held<W: Warehouse + ?Sized>(
     Ok(held)
 }
 
-/// The days of a scope that some slice of sessions or events covers, whether it holds rows or not: all others were never
-/// loaded, and their zero says nothing. A slice of a whole stream covers every day.
-///
-/// # Errors
-/// Of [`Warehouse::query`].
-pub async fn days_loaded<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<BTreeSet<NaiveDate>> {
-    let (first, last) = (scope.first_day(), scope.last_day());
-    let query = Query::new(
-        "select distinct window_from, window_until from loads \
-         where window_from <= :1 and window_until > :2 and site = coalesce(:3, site) \
-         and source = coalesce(:4, source) and state not in ('planned', 'failed') \
-         and (stream like '%visits%' or stream like '%sessions%' or stream like '%events%' or stream like '%hits%')",
-    )
-    .bind(Value::Date(last))
-    .bind(Value::Date(first))
-    .bind(text(scope.only_site()))
-    .bind(text(scope.only_source()))
-    .column("window_from", ColumnType::Date)
-    .column("window_until", ColumnType::Date);
-    let slices = warehouse.query(&query).await?;
-    let mut days = BTreeSet::new();
-    for row in 0..slices.rows() {
-        let from: NaiveDate = slices.read(row, "window_from").map_err(unreadable)?;
-        let until: NaiveDate = slices.read(row, "window_until").map_err(unreadable)?;
-        days.extend(from.max(first).iter_days().take_while(|day| *day < until && *day <= last));
-    }
-    Ok(days)
-}
-
-fn text(value: Option<&str>) -> Value {
+pub(super) fn text(value: Option<&str>) -> Value {
     value.map_or(Value::Null, |value| Value::Text(value.to_owned()))
 }
 
-fn unreadable(cause: crate::table::TableError) -> Error {
+pub(super) fn unreadable(cause: crate::table::TableError) -> Error {
     Error::new(ErrorKind::Protocol, "report", "read what is held").with_source(cause)
 }

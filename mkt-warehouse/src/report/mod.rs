@@ -31,6 +31,8 @@
 //! - **Provisional slices** count as they stand, and so do truncated and sampled ones: what was loaded is looked at,
 //!   whatever its state, and a later load of the slice takes its place. [`etl_status`] says how far that can be trusted.
 //! - **An empty denominator** gives null, never 0. **Currencies** are never added: one row each.
+//! - **Days that were not loaded** are a gap and not zero, in [`daily_series`], [`cohort_retention`] and [`arpu_by_month`];
+//!   [`Coverage`] lists them for any other report.
 //! - **Hours, days, months** are cut in the scope's zone by the table `zone_offsets`, see [`load_zone`]. Where it does
 //!   not cover the period, the offsets travel in the text of the query: reports only read.
 //!
@@ -49,6 +51,7 @@ mod channel_sets;
 mod chart;
 mod cohort;
 mod conversion;
+mod coverage;
 mod email;
 mod etl;
 mod fold;
@@ -74,10 +77,11 @@ pub use carts::{AbandonedCart, CartEvent, CartItem, CartOptions, abandoned_carts
 pub use channel_sets::{ChannelSetCount, ChannelSetOptions, channel_sets};
 pub use cohort::{CohortMonth, cohort_retention};
 pub use conversion::{ChannelConversion, conversion_by_channel};
+pub use coverage::{Coverage, Gap};
 pub use email::{EmailPerformance, email_performance};
 pub use etl::{EtlOptions, StreamStatus, etl_status};
 pub use funnel::{FunnelOptions, FunnelStep, funnel};
-pub use held::{days_held, days_loaded, site_zone, sites};
+pub use held::{days_held, site_zone, sites};
 pub use hours::{HourConversion, HourOptions, top_hours};
 pub use journey::{ChannelPath, ChannelSet};
 pub use paths::{PathCount, PathOptions, Repeats, path_counts, paths};

@@ -1,6 +1,6 @@
 //! Average revenue per user: over the period, by channel, by month.
 
-use super::{Answer, Definition, Scope, answer, fold};
+use super::{Answer, Coverage, Definition, Scope, answer, fold};
 use crate::model::{Amount, Measure};
 use crate::record;
 use crate::warehouse::Warehouse;
@@ -152,8 +152,9 @@ record! {
 macro_rules! arpu_by_month {
     () => {
         "Average revenue per user by local month and currency: purchases less refunds of the month ÷ distinct users \
-         with a session that starts in it. Months of which the period holds a part show that part. Months with \
-         neither users nor revenue have no row."
+         with a session that starts in it. Months of which the period holds a part show that part. A \
+         month that was not loaded has no row; one that was loaded and is empty has 0 users and no average (this SQL \
+         alone leaves out both)."
     };
 }
 
@@ -201,5 +202,6 @@ order by m.month, coalesce(r.currency, '')",
 /// # Errors
 /// Of [`Warehouse::query`].
 pub async fn arpu_by_month<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<Answer<MonthArpu>> {
-    answer(&BY_MONTH, warehouse, scope, Vec::new()).await
+    let answer = answer(&BY_MONTH, warehouse, scope, Vec::new()).await?;
+    Ok(Coverage::of(warehouse, scope).await?.months(answer))
 }

@@ -1,7 +1,7 @@
 //! Visits, conversions and revenue of every day.
 
 use super::settings::Values;
-use super::{Answer, Definition, Scope, answer};
+use super::{Answer, Coverage, Definition, Scope, answer};
 use crate::model::Amount;
 use crate::record;
 use crate::table::Value;
@@ -28,7 +28,7 @@ record! {
 macro_rules! daily_series {
     () => {
         "Per local day of the period, empty days included: sessions, converted sessions, and revenue (purchases \
-         less refunds). Days of which the period holds a part show that part. With several currencies a day has a \
+         less refunds). A day that was not loaded has no row (this SQL alone gives 0 there). Days of which the period holds a part show that part. With several currencies a day has a \
          row for each, with the same visits and conversions; do not add those up."
     };
 }
@@ -88,7 +88,8 @@ order by d.day, coalesce(c.currency, '')",
 /// # Errors
 /// Of [`Warehouse::query`].
 pub async fn daily_series<W: Warehouse + ?Sized>(warehouse: &W, scope: &Scope) -> Result<Answer<Day>> {
-    answer(&REPORT, warehouse, scope, values(scope)).await
+    let answer = answer(&REPORT, warehouse, scope, values(scope)).await?;
+    Ok(Coverage::of(warehouse, scope).await?.series(answer))
 }
 
 pub(super) fn values(scope: &Scope) -> Values {

@@ -1,16 +1,14 @@
 //! What a report takes beside its scope, in one value for command lines and servers.
 
 use super::{
-    Answer, CampaignOptions, CartOptions, ChannelSetOptions, EtlOptions, FunnelOptions, HourOptions,
-    PathOptions, Report, RfmOptions, Scope, campaigns, carts, cohort, days_loaded, etl, funnel, hours,
-    readable, rfm, series,
+    CampaignOptions, CartOptions, ChannelSetOptions, EtlOptions, FunnelOptions, HourOptions, PathOptions,
+    Report, RfmOptions, Scope, campaigns, carts, cohort, etl, funnel, hours, readable, rfm, series,
 };
 use crate::dialect::Dialect;
 use crate::table::{Table, Value};
 use crate::warehouse::Warehouse;
-use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use mkt_connect::Result;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The options of all reports. [`Report::run_with`] uses those of its report.
@@ -68,9 +66,7 @@ impl Settings {
 }
 
 impl Report {
-    /// Answers with these settings, as the function of the same name does, but leaves open what was never loaded: in
-    /// [`super::daily_series`] a day that no slice covers has no row, in [`super::cohort_retention`] a month without any
-    /// such day has neither users nor a rate. Zero is what was loaded and found empty.
+    /// Answers with these settings, as the function of the same name does.
     ///
     /// # Errors
     /// As that function.
@@ -93,26 +89,6 @@ impl Report {
             }
             Self::Rfm => super::rfm(warehouse, scope, settings.rfm).await?.table,
             Self::EtlStatus => super::etl_status(warehouse, scope, settings.status).await?.table,
-            Self::DailySeries => {
-                let loaded = days_loaded(warehouse, scope).await?;
-                let mut days = super::daily_series(warehouse, scope).await?.rows;
-                days.retain(|day| day.visits > 0 || !day.revenue.0.is_zero() || loaded.contains(&day.day));
-                Answer::from_rows(days).table
-            }
-            Self::CohortRetention => {
-                let loaded = days_loaded(warehouse, scope).await?;
-                let months: BTreeSet<NaiveDate> =
-                    loaded.into_iter().filter_map(|day| day.with_day(1)).collect();
-                let mut rows = super::cohort_retention(warehouse, scope).await?.rows;
-                for row in &mut rows {
-                    let later = u32::try_from(row.month).unwrap_or(0);
-                    let month = row.cohort.checked_add_months(Months::new(later));
-                    if row.active == Some(0) && month.is_some_and(|month| !months.contains(&month)) {
-                        (row.active, row.retention_rate) = (None, None);
-                    }
-                }
-                Answer::from_rows(rows).table
-            }
             _ => self.run(warehouse, scope).await?,
         })
     }

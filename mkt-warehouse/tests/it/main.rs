@@ -9,6 +9,7 @@ mod carts;
 #[cfg(feature = "chart")]
 mod chart;
 mod conformance;
+mod coverage;
 #[cfg(feature = "postgres")]
 mod doubt;
 mod email;

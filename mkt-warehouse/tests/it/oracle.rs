@@ -5,9 +5,9 @@ use super::rows::{World, at, day, event, sale, same_person, session, user};
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use mkt_connect::{Channel, Currency};
-use mkt_warehouse::Warehouse;
 use mkt_warehouse::model::{Event, EventType, Session};
 use mkt_warehouse::report::{self, CartOptions, HourOptions, Scope};
+use mkt_warehouse::{Batch, SliceKey, Warehouse};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -486,6 +486,11 @@ async fn reports_of_random_worlds_equal_plain_rust() {
         let world = world(seed);
         for engine in engines::all().await {
             world.load_into(&engine).await;
+            // The ledger covers every day of what the one slice above brought along.
+            for (source, site) in [("csv", "blog"), ("log", "shop"), ("log", "blog")] {
+                let covers = Batch::new(SliceKey::whole(source, "visits", site));
+                engine.load(&covers, "2026-12-01T00:00:00Z".parse().unwrap()).await.unwrap();
+            }
             for zone in ["America/New_York", "Asia/Kolkata", "Pacific/Apia"] {
                 report::load_zone(&engine, zone, 2026, 2026, at("2026-11-01T00:00:00Z")).await.unwrap();
             }

@@ -1,6 +1,7 @@
 //! `welcome_email`: everybody in the file is welcomed, once, whoever carries the mails and whatever happens.
 
 mod program;
+mod refused;
 
 use mkt_email::SystemClock;
 use mkt_email::testing::{FakeBrevo, FakeMailgun, smtp::SmtpServer};

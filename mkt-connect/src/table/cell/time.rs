@@ -143,7 +143,8 @@ impl TimeFormat {
         self
     }
 
-    /// Declares a pattern of [`chrono::format::strftime`]; timestamps of other forms are refused then.
+    /// Declares a pattern of [`chrono::format::strftime`]; timestamps of other forms are refused then. A pattern of a date
+    /// alone, such as `%m/%d/%y`, gives the noon of the day.
     #[must_use]
     pub fn pattern(mut self, pattern: impl Into<Option<String>>) -> Self {
         self.pattern = pattern.into();
@@ -184,7 +185,14 @@ impl TimeFormat {
         if let Some(pattern) = &self.pattern {
             let instant = DateTime::parse_from_str(text, pattern).map(|at| Stamp::Instant(at.to_utc()));
             let local = || NaiveDateTime::parse_from_str(text, pattern).map(Stamp::Local);
-            return instant.or_else(|_| local()).map_err(|_| error(CellProblem::Timestamp));
+            // A pattern of a date alone is a declaration too: noon, so that the day is the same in most zones.
+            let day =
+                || NaiveDate::parse_from_str(text, pattern).ok()?.and_hms_opt(12, 0, 0).map(Stamp::Local);
+            return instant
+                .or_else(|_| local())
+                .ok()
+                .or_else(day)
+                .ok_or_else(|| error(CellProblem::Timestamp));
         }
         if let Some(epoch) = self.epoch {
             return since_1970(text, epoch).map(Stamp::Instant).ok_or_else(|| error(CellProblem::Timestamp));

@@ -1,190 +1,9 @@
-//! Answers as sections of a page to hand over: titles, explanations and columns in words, in French or English.
+//! Titles, explanations and the words of closed lists, in French and English.
 
-use super::Report;
-use crate::table::{Column as Cells, Table as Answer, Value};
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use mkt_connect::chart::{Column, Format, Lang, Page, Table};
+use crate::report::Report;
+use mkt_connect::chart::Lang;
 
-/// Rows of a table on a page.
-const SHOWN: usize = 10;
-
-impl Report {
-    /// Its title: `Conversion rate by channel`.
-    #[must_use]
-    pub fn title(self, lang: Lang) -> &'static str {
-        words(self, lang).0
-    }
-
-    /// What it shows, in one or two sentences for a reader who does not know SQL. [`Report::describe`] is the exact
-    /// definition.
-    #[must_use]
-    pub fn explain(self, lang: Lang) -> &'static str {
-        words(self, lang).1
-    }
-
-    /// Adds the answer to a page: its title, what it shows, what it assumes, its charts and a table.
-    ///
-    /// The table holds the first ten rows and says how many more there are; columns of technical names and of JSON are left
-    /// out. Numbers, days and times are written as the language writes them, times in `zone`. `assumptions` are the
-    /// settings that decide the numbers, as `(name, value)`.
-    #[must_use]
-    pub fn section(
-        self,
-        page: Page,
-        answer: &Answer,
-        assumptions: &[(String, String)],
-        zone: Tz,
-        lang: Lang,
-    ) -> Page {
-        let mut page = page.section(self.title(lang)).text(self.explain(lang));
-        if !assumptions.is_empty() {
-            let colon = lang.pick(": ", " : ");
-            let list: Vec<String> =
-                assumptions.iter().map(|(name, value)| format!("{name}{colon}{value}")).collect();
-            page = page.text(list.join(lang.pick("; ", " ; ")));
-        }
-        if answer.is_empty() {
-            return page.text(lang.pick("No data in this period.", "Aucune donnée sur cette période."));
-        }
-        page = match self {
-            // Sessions one by one are for a model, not for a reader.
-            Self::TrainingSet => page.charts(self.charts(answer, lang)).text(match lang {
-                Lang::Fr => format!("{} sessions.", lang.number(answer.rows() as f64, Format::Integer)),
-                _ => format!("{} sessions.", lang.number(answer.rows() as f64, Format::Integer)),
-            }),
-            _ => page.charts(self.charts(answer, lang)).table(table(answer, zone, lang)),
-        };
-        page
-    }
-}
-
-fn table(answer: &Answer, zone: Tz, lang: Lang) -> Table {
-    let kept: Vec<(usize, &str)> = answer
-        .names()
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| !HIDDEN.contains(&name.as_str()))
-        // A column without any value says nothing.
-        .filter(|(_, name)| (0..answer.rows()).any(|row| answer.value(row, name) != Value::Null))
-        .map(|(at, name)| (at, name.as_str()))
-        .collect();
-    let mut table = Table::new(kept.iter().map(|(at, name)| {
-        let label = column_title(name, lang);
-        if is_number(&answer.columns()[*at], name) { Column::number(label) } else { Column::text(label) }
-    }));
-    for row in 0..answer.rows().min(SHOWN) {
-        let values = answer.row(row);
-        table.push(kept.iter().map(|(at, name)| cell(name, &values[*at], zone, lang)));
-    }
-    match answer.rows().saturating_sub(SHOWN) {
-        0 => table,
-        more => {
-            let more = lang.number(more as f64, Format::Integer);
-            table.note(match lang {
-                Lang::Fr => format!("… et {more} autres lignes"),
-                _ => format!("… and {more} more rows"),
-            })
-        }
-    }
-}
-
-/// Columns that only a program reads.
-const HIDDEN: [&str; 5] = ["items", "cart_id", "properties", "session_id", "user_id"];
-
-fn is_number(column: &Cells, name: &str) -> bool {
-    use crate::table::ColumnType::{Decimal, Float, Int};
-    name != "hour" && matches!(column.column_type(), Int | Float | Decimal { .. })
-}
-
-fn cell(column: &str, value: &Value, zone: Tz, lang: Lang) -> String {
-    let percent = column.ends_with("_rate") || column.starts_with("rate_from_");
-    match value {
-        Value::Null => match column {
-            "campaign_id" => lang.pick("no campaign", "sans campagne").to_owned(),
-            _ => "–".to_owned(),
-        },
-        Value::Text(text) => named(column, text, lang).unwrap_or_else(|| text.clone()),
-        Value::Int(hour) if column == "hour" => format!("{hour:02} h"),
-        Value::Int(number) => lang.number(*number as f64, Format::Integer),
-        Value::Float(ratio) if percent => lang.number(ratio / 100.0, Format::Percent(1)),
-        Value::Float(seconds) if column == "seconds_from_first" => duration(*seconds, lang),
-        Value::Float(number) => lang.number(*number, Format::Decimal(2)),
-        Value::Bool(yes) => (if *yes { lang.pick("yes", "oui") } else { lang.pick("no", "non") }).to_owned(),
-        Value::Timestamp(at) => instant(*at, zone, lang),
-        Value::Date(day) if matches!(column, "month" | "cohort") => month(*day, lang),
-        Value::Date(day) => lang.day(*day),
-        Value::Decimal(amount) => {
-            use rust_decimal::prelude::ToPrimitive;
-            lang.number(amount.to_f64().unwrap_or(f64::NAN), Format::Decimal(2))
-        }
-    }
-}
-
-/// An instant as the clock of the zone shows it.
-pub(super) fn instant(at: DateTime<Utc>, zone: Tz, lang: Lang) -> String {
-    let local = at.with_timezone(&zone);
-    format!("{} {}", lang.day(local.date_naive()), local.format("%H:%M"))
-}
-
-/// The words of an event type, or its name where it has none.
-pub(super) fn event_title(word: &str, lang: Lang) -> &str {
-    event(word, lang).unwrap_or(word)
-}
-
-/// A duration as a reader says it: `3 min`, `2.5 h`, `30 days`.
-pub(super) fn duration(seconds: f64, lang: Lang) -> String {
-    let one = |value: f64| {
-        let decimals = u8::from((value * 10.0).round() % 10.0 != 0.0);
-        lang.number(value, Format::Decimal(decimals))
-    };
-    match seconds {
-        s if s < 60.0 => format!("{} s", lang.number(s, Format::Integer)),
-        s if s < 3600.0 => format!("{} min", one(s / 60.0)),
-        s if s < 86_400.0 => format!("{} h", one(s / 3600.0)),
-        s if (86_400.0..90_000.0).contains(&s) => lang.pick("1 day", "1 jour").to_owned(),
-        s => format!("{} {}", one(s / 86_400.0), lang.pick("days", "jours")),
-    }
-}
-
-fn month(day: chrono::NaiveDate, lang: Lang) -> String {
-    use chrono::Datelike;
-    const FRENCH: [&str; 12] = [
-        "janvier",
-        "février",
-        "mars",
-        "avril",
-        "mai",
-        "juin",
-        "juillet",
-        "août",
-        "septembre",
-        "octobre",
-        "novembre",
-        "décembre",
-    ];
-    match lang {
-        Lang::Fr => format!("{} {}", FRENCH[day.month0() as usize % 12], day.year()),
-        _ => day.format("%B %Y").to_string(),
-    }
-}
-
-/// Words of a closed list: channels, event types, segments, streams.
-pub(super) fn named(column: &str, text: &str, lang: Lang) -> Option<String> {
-    Some(match column {
-        "channel" | "source" => channel(text, lang)?.to_owned(),
-        "path" | "channels" => {
-            let mark = if column == "path" { " > " } else { " + " };
-            let steps: Vec<&str> = text.split(mark).map(|step| channel(step, lang).unwrap_or(step)).collect();
-            steps.join(if column == "path" { " → " } else { " + " })
-        }
-        "event_type" => event(text, lang)?.to_owned(),
-        "segment" => segment(text, lang)?.to_owned(),
-        _ => return None,
-    })
-}
-
-fn channel(word: &str, lang: Lang) -> Option<&'static str> {
+pub(super) fn channel(word: &str, lang: Lang) -> Option<&'static str> {
     let (english, french) = match word {
         "organic" => ("organic search", "recherche naturelle"),
         "paid" => ("paid", "payant"),
@@ -204,7 +23,7 @@ fn channel(word: &str, lang: Lang) -> Option<&'static str> {
     Some(lang.pick(english, french))
 }
 
-fn event(word: &str, lang: Lang) -> Option<&'static str> {
+pub(super) fn event(word: &str, lang: Lang) -> Option<&'static str> {
     let (english, french) = match word {
         "page_view" => ("page view", "page vue"),
         "product_view" => ("product view", "fiche produit vue"),
@@ -220,32 +39,34 @@ fn event(word: &str, lang: Lang) -> Option<&'static str> {
         "outlink" => ("outbound link", "lien sortant"),
         "call" => ("call", "appel"),
         "store_purchase" => ("store purchase", "achat en magasin"),
+        "media_progress" => ("media played", "média lu"),
         _ => return None,
     };
     Some(lang.pick(english, french))
 }
 
-fn segment(word: &str, lang: Lang) -> Option<&'static str> {
+pub(super) fn segment(word: &str, lang: Lang) -> Option<&'static str> {
     let (english, french) = match word {
         "champions" => ("champions", "champions"),
         "loyal" => ("loyal", "fidèles"),
-        "potential_loyalists" => ("potential loyalists", "fidèles en devenir"),
-        "new" | "new_customers" => ("new customers", "nouveaux clients"),
+        "potential_loyal" => ("potential loyalists", "fidèles en devenir"),
+        "new" => ("new customers", "nouveaux clients"),
         "promising" => ("promising", "prometteurs"),
-        "need_attention" => ("need attention", "à surveiller"),
+        "needs_attention" => ("needs attention", "à surveiller"),
         "about_to_sleep" => ("about to sleep", "en sommeil bientôt"),
         "at_risk" => ("at risk", "à risque"),
-        "cannot_lose" | "cant_lose" => ("cannot lose them", "à ne pas perdre"),
+        "cannot_lose" => ("cannot lose them", "à ne pas perdre"),
         "hibernating" => ("hibernating", "en sommeil"),
-        "lost" => ("lost", "perdus"),
         _ => return None,
     };
     Some(lang.pick(english, french))
 }
 
-/// A column in words.
-fn column_title(name: &str, lang: Lang) -> String {
+/// A column in words; `None` for a column that no reader sees.
+pub(super) fn column_title(report: Report, name: &str, lang: Lang) -> Option<&'static str> {
     let (english, french) = match name {
+        "month" if report == Report::CohortRetention => ("Months since", "Mois écoulés"),
+        "source" if report == Report::TrainingSet => ("Channel", "Canal"),
         "channel" => ("Channel", "Canal"),
         "users" => ("Users", "Utilisateurs"),
         "converted_users" => ("Converted users", "Utilisateurs convertis"),
@@ -327,19 +148,51 @@ fn column_title(name: &str, lang: Lang) -> String {
         "truncated" => ("Truncated", "Tronquées"),
         "sampled" => ("Sampled", "Échantillonnées"),
         "failed" => ("Failed", "En échec"),
-        other => return sentence_case(other),
+        "time_on_site" => ("Seconds on site", "Secondes sur le site"),
+        "pages_viewed" => ("Pages viewed", "Pages vues"),
+        "device" => ("Device", "Appareil"),
+        _ => return None,
     };
-    lang.pick(english, french).to_owned()
+    Some(lang.pick(english, french))
 }
 
-/// A name that has no words yet, readable at least: `time_on_site` is `Time on site`.
-fn sentence_case(name: &str) -> String {
-    let spaced = name.replace('_', " ");
-    let mut letters = spaced.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+/// A stream of the loaders of this workspace.
+pub(super) fn stream(word: &str, lang: Lang) -> Option<&'static str> {
+    let (english, french) = match word {
+        "visits" => ("visits", "visites"),
+        "sessions" => ("sessions", "sessions"),
+        "events" => ("events", "événements"),
+        "customers" => ("customers", "clients"),
+        "costs" => ("costs", "coûts"),
+        "daily" => ("daily numbers", "chiffres quotidiens"),
+        "derived_daily" => {
+            ("daily numbers, counted from sessions", "chiffres quotidiens, comptés sur les sessions")
+        }
+        "referrers" => ("referrers", "sources de trafic"),
+        "referrer_names" => ("names of referrers", "noms des sources de trafic"),
+        "campaigns" => ("campaigns", "campagnes"),
+        "pages" => ("pages", "pages"),
+        "hours" => ("hours", "heures"),
+        "items" => ("products", "produits"),
+        "goals" => ("goals", "objectifs"),
+        "posts" => ("posts", "publications"),
+        _ => return None,
+    };
+    Some(lang.pick(english, french))
 }
 
-fn words(report: Report, lang: Lang) -> (&'static str, &'static str) {
+/// A device as sources name them.
+pub(super) fn device(word: &str, lang: Lang) -> Option<&'static str> {
+    let (english, french) = match word {
+        "desktop" => ("desktop", "ordinateur"),
+        "mobile" | "smartphone" => ("smartphone", "smartphone"),
+        "tablet" => ("tablet", "tablette"),
+        _ => return None,
+    };
+    Some(lang.pick(english, french))
+}
+
+pub(super) fn words(report: Report, lang: Lang) -> (&'static str, &'static str) {
     let (english, french) = match report {
         Report::ConversionByChannel => (
             (
@@ -485,4 +338,75 @@ fn words(report: Report, lang: Lang) -> (&'static str, &'static str) {
         ),
     };
     lang.pick(english, french)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EventType;
+    use crate::report::page::HIDDEN;
+    use crate::report::*;
+    use crate::schema::Record;
+    use mkt_connect::Channel;
+
+    #[test]
+    fn every_column_that_is_shown_has_words() {
+        let columns = [
+            (Report::ConversionByChannel, ChannelConversion::SCHEMA.columns),
+            (Report::Arpu, Arpu::SCHEMA.columns),
+            (Report::ArpuByChannel, ChannelArpu::SCHEMA.columns),
+            (Report::ArpuByMonth, MonthArpu::SCHEMA.columns),
+            (Report::TopHours, HourConversion::SCHEMA.columns),
+            (Report::CohortRetention, CohortMonth::SCHEMA.columns),
+            (Report::Funnel, FunnelStep::SCHEMA.columns),
+            (Report::CampaignPerformance, CampaignPerformance::SCHEMA.columns),
+            (Report::Paths, PathCount::SCHEMA.columns),
+            (Report::ChannelSets, ChannelSetCount::SCHEMA.columns),
+            (Report::AbandonedCarts, AbandonedCart::SCHEMA.columns),
+            (Report::DailySeries, Day::SCHEMA.columns),
+            (Report::Rfm, Buyer::SCHEMA.columns),
+            (Report::EmailPerformance, EmailPerformance::SCHEMA.columns),
+            (Report::EtlStatus, StreamStatus::SCHEMA.columns),
+            (Report::TrainingSet, TrainingRow::SCHEMA.columns),
+        ];
+        assert_eq!(columns.map(|(report, _)| report), Report::ALL);
+        for (report, columns) in columns {
+            for column in columns.iter().filter(|column| !HIDDEN.contains(&column.name)) {
+                for lang in [Lang::En, Lang::Fr] {
+                    let words = column_title(report, column.name, lang);
+                    assert!(words.is_some_and(|words| !words.contains('_')), "{report} {}", column.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_of_a_closed_list_is_named() {
+        for channel in Channel::ALL {
+            assert!(super::channel(channel.as_str(), Lang::Fr).is_some(), "{channel}");
+        }
+        let events = [
+            EventType::PAGE_VIEW,
+            EventType::PRODUCT_VIEW,
+            EventType::ADD_TO_CART,
+            EventType::REMOVE_FROM_CART,
+            EventType::CART_ABANDONED,
+            EventType::PURCHASE,
+            EventType::REFUND,
+            EventType::SIGNUP,
+            EventType::GOAL,
+            EventType::SEARCH,
+            EventType::DOWNLOAD,
+            EventType::OUTLINK,
+            EventType::CALL,
+            EventType::STORE_PURCHASE,
+            EventType::MEDIA_PROGRESS,
+        ];
+        for word in events {
+            assert!(event(word.as_str(), Lang::Fr).is_some(), "{word}");
+        }
+        for one in Segment::ALL {
+            assert!(segment(one.as_str(), Lang::Fr).is_some(), "{one:?}");
+        }
+    }
 }

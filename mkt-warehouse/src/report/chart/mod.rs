@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `conversion_by_channel`, `channel_sets`, `training_set`, `top_hours` | conversion rates as bars, with n |
 //! | `arpu`, `arpu_by_channel`, `arpu_by_month` | revenue per user as bars |
-//! | `cohort_retention` | cohorts × months; months not complete are marked as missing |
+//! | `cohort_retention` | cohorts × months; months that are not complete or not loaded are marked as missing |
 //! | `funnel` | the share of users that reaches each step |
 //! | `campaign_performance` | ROAS as bars; revenue where nothing was paid |
 //! | `paths` | the paths that converted most |
@@ -15,6 +15,8 @@
 //! | `etl_status` | hours since the last load |
 //!
 //! Amounts are drawn once per currency, never on one scale. Long answers show their first rows, and the subtitle says so.
+
+mod amounts;
 
 use super::{Answer, Report};
 use crate::schema::Record;
@@ -75,9 +77,7 @@ fn drawn(report: Report, table: &Table, lang: Lang) -> Vec<Chart> {
         Report::ArpuByChannel => {
             picture.arpu(["Revenue per user by channel", "Revenu par utilisateur et canal"], "channel")
         }
-        Report::ArpuByMonth => {
-            picture.arpu(["Revenue per user by month", "Revenu par utilisateur et mois"], "month")
-        }
+        Report::ArpuByMonth => picture.arpu_by_month(),
         Report::CohortRetention => vec![picture.cohorts()],
         Report::Funnel => vec![picture.funnel()],
         Report::CampaignPerformance => picture.campaigns(),
@@ -190,27 +190,6 @@ impl Picture<'_> {
         Bars::new(self.say(title)).lang(self.lang)
     }
 
-    /// One chart per currency.
-    fn arpu(&self, title: [&str; 2], label: &str) -> Vec<Chart> {
-        let chart = |currency: String| {
-            let bars = self.of_currency(&currency).into_iter().map(|row| {
-                Bar::new(self.label(row, label), self.number(row, "arpu")).count(self.count(row, "users"))
-            });
-            let words = self.say([
-                "purchases less refunds ÷ users; n: users",
-                "achats moins remboursements ÷ utilisateurs ; n : utilisateurs",
-            ]);
-            let chart = Bars::new(format!("{} ({currency})", self.say(title)))
-                .lang(self.lang)
-                .subtitle(words)
-                .format(Format::Decimal(2))
-                .bars(bars);
-            // A single bar looks lost when it stands.
-            if label == "currency" { chart.horizontal().into() } else { chart.into() }
-        };
-        self.currencies().into_iter().map(chart).collect()
-    }
-
     /// Lying bars of the first rows, each name once.
     fn ranking(
         &self,
@@ -272,75 +251,6 @@ impl Picture<'_> {
             .format(Format::Percent(1))
             .bars(bars)
             .into()
-    }
-
-    fn campaigns(&self) -> Vec<Chart> {
-        let chart = |currency: String| {
-            let mut rows = self.of_currency(&currency);
-            let paid = rows.iter().any(|row| self.number(*row, "roas").is_some());
-            let column = if paid { "roas" } else { "revenue" };
-            rows.retain(|row| self.number(*row, column).is_some());
-            rows.sort_by(|a, b| {
-                let value = |row: usize| self.number(row, column).unwrap_or(0.0);
-                value(*b).total_cmp(&value(*a))
-            });
-            let title = match paid {
-                true => self.say(["ROAS by campaign", "ROAS par campagne"]),
-                false => self.say(["Revenue by campaign", "Revenu par campagne"]),
-            };
-            let words = match paid {
-                true => self.say(["revenue ÷ cost; n: sessions", "revenu ÷ coût ; n : sessions"]),
-                false => self.say([
-                    "no cost in this currency; n: sessions",
-                    "aucun coût dans cette devise ; n : sessions",
-                ]),
-            };
-            let bars = rows.iter().take(RANKED).map(|row| {
-                let name = if self.table.value(*row, "name") == Value::Null { "campaign_id" } else { "name" };
-                Bar::new(self.label(*row, name), self.number(*row, column))
-                    .count(self.count(*row, "sessions"))
-            });
-            let bars = Bars::new(format!("{title} ({currency})"))
-                .lang(self.lang)
-                .horizontal()
-                .subtitle(format!("{words}{}", self.first_of(RANKED, rows.len())))
-                .format(Format::Decimal(2))
-                .bars(bars);
-            // Where a campaign pays for itself.
-            if paid {
-                bars.reference(self.say(["break-even", "équilibre"]), 1.0).into()
-            } else {
-                bars.into()
-            }
-        };
-        self.currencies().into_iter().map(chart).collect()
-    }
-
-    fn carts(&self) -> Vec<Chart> {
-        let chart = |currency: String| {
-            let mut rows = self.of_currency(&currency);
-            rows.retain(|row| self.number(*row, "value").is_some());
-            rows.sort_by(|a, b| {
-                let value = |row: usize| self.number(row, "value").unwrap_or(0.0);
-                value(*b).total_cmp(&value(*a))
-            });
-            let bars = rows
-                .iter()
-                .take(RANKED)
-                .map(|row| Bar::new(self.label(*row, "person"), self.number(*row, "value")));
-            Bars::new(format!("{} ({currency})", self.say(["Abandoned carts", "Paniers abandonnés"])))
-                .lang(self.lang)
-                .horizontal()
-                .subtitle(format!(
-                    "{}{}",
-                    self.say(["value by person", "valeur par personne"]),
-                    self.first_of(RANKED, rows.len())
-                ))
-                .format(Format::Decimal(2))
-                .bars(bars)
-                .into()
-        };
-        self.currencies().into_iter().map(chart).collect()
     }
 
     fn day(&self, row: usize) -> Option<NaiveDate> {

@@ -1,14 +1,14 @@
-//! Step 7: one page that shows everything, without asking the network for anything.
+//! One page that shows everything, without asking the network for anything.
 
+use super::{Overview, auc};
 use chrono_tz::Tz;
 use mkt_connect::chart::{Figure, Format, Lang, Page};
-use mkt_examples::overview::{Overview, auc};
 use mkt_warehouse::report::Report;
 
 const LANG: Lang = Lang::En;
 
 /// The page as HTML: the same input gives the same bytes.
-pub(crate) fn page(all: &Overview<'_>, zone: Tz) -> String {
+pub(super) fn page(all: &Overview<'_>, zone: Tz) -> String {
     let Overview { loaded, answers, social, model, emails, .. } = all;
     let (from, last) = (answers.from, answers.held.last.with_timezone(&zone).date_naive());
     let sent = count(emails.sent as f64);
@@ -37,6 +37,9 @@ pub(crate) fn page(all: &Overview<'_>, zone: Tz) -> String {
                 ),
             ]),
         );
+    if let Some(gaps) = answers.coverage.words(LANG) {
+        page = page.text(format!("Not loaded, and no part of any number: {gaps}."));
+    }
     for (report, table) in [
         (Report::ConversionByChannel, answers.conversion.table()),
         (Report::TopHours, answers.hours.table()),
