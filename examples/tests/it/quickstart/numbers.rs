@@ -247,7 +247,7 @@ fn cohorts(told: &Value, visits: &[Visit]) {
             judged += 1;
         }
     }
-    assert!(judged > 20, "{judged}");
+    assert!(judged > 15, "{judged}");
 }
 
 fn social(told: &Value, posts: &[Row]) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(unix)]
 #[test]
-fn unreachable_server_is_named_at_once_and_kept_in_the_log() {
+fn unreachable_server_is_named_at_once() {
     let place = Place::of_people(3);
     // A port that was free a moment ago: connections are refused.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -29,7 +29,7 @@ fn unreachable_server_is_named_at_once_and_kept_in_the_log() {
     assert!(begun.elapsed() < Duration::from_secs(60), "{rest:?}");
     let run = Run::of(output);
     assert_eq!(run.code, Some(130), "{rest:?}");
-    assert!(place.log().iter().any(|line| line.to_string().contains("refused")), "{:?}", place.log());
+    assert!(place.log().is_empty(), "nobody was sent anything: {:?}", place.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +56,7 @@ fn dry_run_shows_one_email_whole() {
         "From: ",
         "To: reader0@example.org",
         "Subject: Bienvenue Jean0 !",
-        "Bonjour Jean0",
+        "Merci de votre inscription",
         "2 would be sent",
     ] {
         assert!(text.contains(part), "{part}: {text}");
