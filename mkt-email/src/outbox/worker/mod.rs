@@ -212,6 +212,7 @@ impl Run<'_> {
 
     /// Reports why the provider cannot be used, at once.
     fn interrupted(&mut self, interruption: Interruption) {
+        tracing::warn!(reason = %interruption.reason, "sending was interrupted");
         if let Some(report) = &self.options.interrupted {
             report(&interruption);
         }
