@@ -89,7 +89,7 @@ impl From<Window> for Extent {
 /// - A slice of which rows were read is not replaced by a zero that the source's control totals contradict: that is a
 ///   failure of the slice, and its rows stay.
 /// - Slices that were read while others were being written are committed together. Where the source is at hand
-///   ([`Capabilities::at_hand`]), all slices of a run are: they are seen when it is over, and a run that is stopped leaves
+///   ([`Capabilities::at_hand()`]), all slices of a run are: they are seen when it is over, and a run that is stopped leaves
 ///   what it loaded.
 /// - When nothing changed, nothing is written.
 /// - Refused credentials end the run: no further slice is started. So does a source that cannot be reached several
