@@ -4,9 +4,9 @@ use super::campaign;
 use super::consent::{self, Consent};
 use super::enqueue::{self, Enqueued, NewEmail};
 use super::erasure::{self, Erased};
-use super::events::{self, EventPage, Recorded, SuppressionPolicy};
+use super::events::{self, CampaignReport, EventPage, Recorded, SuppressionPolicy};
 use super::options::{RunOptions, RunReport};
-use super::reading::{self, Counts, DryRun};
+use super::reading::{self, AcceptedPage, Counts, DryRun};
 use super::sent::{self, SentEmail};
 use super::store::{self, Store};
 use super::suppression::{self, Suppression, SuppressionScope};
@@ -332,6 +332,14 @@ impl Outbox {
     pub async fn events_after(&self, place: i64, limit: usize) -> Result<EventPage> {
         events::page(&self.store, place, limit).await
     }
+
+    /// What became of the emails of each campaign, by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`].
+    pub async fn campaign_report(&self) -> Result<Vec<CampaignReport>> {
+        events::report(&self.store).await
+    }
 }
 
 #[cfg(feature = "webhook")]
@@ -361,6 +369,15 @@ impl Outbox {
     /// [`ErrorKind::Storage`].
     pub async fn counts(&self, campaign: Option<&str>) -> Result<Counts> {
         reading::counts(&self.store, campaign).await
+    }
+
+    /// The emails whose acceptance by a provider was recorded after a place (0: from the first), at most 10 000 at a time,
+    /// in that order: who goes on from [`AcceptedPage::next`] misses none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`].
+    pub async fn accepted_after(&self, place: i64, limit: usize) -> Result<AcceptedPage> {
+        reading::accepted(&self.store, place, limit).await
     }
 
     /// Brings the send log at `path` up to date: one JSON object per line and outcome (`seq`, `outbox`, `at`, `mail`,

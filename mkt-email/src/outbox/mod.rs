@@ -64,11 +64,11 @@ pub use account::Budget;
 pub use consent::{Consent, ConsentScope};
 pub use enqueue::Purpose;
 pub use erasure::Erased;
+pub use events::{CampaignRates, CampaignReport, EventPage, Recorded, StoredEvent, SuppressionPolicy};
 #[cfg(feature = "webhook")]
 pub(crate) use events::{Delivery, Received, UsedToken};
-pub use events::{EventPage, Recorded, StoredEvent, SuppressionPolicy};
 pub use options::Interruption;
-pub use reading::DryRun;
+pub use reading::{AcceptedEmail, AcceptedPage, DryRun};
 pub(crate) use sent::SentEmail;
 use state::State;
 pub use suppression::{Suppression, SuppressionReason, SuppressionScope};

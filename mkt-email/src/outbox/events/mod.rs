@@ -5,6 +5,7 @@ mod policy;
 #[cfg(feature = "webhook")]
 mod receive;
 mod record;
+mod report;
 
 pub(super) use page::page;
 pub use page::{EventPage, StoredEvent};
@@ -15,3 +16,5 @@ pub(super) use receive::receive;
 pub(crate) use receive::{Delivery, Received, UsedToken};
 pub use record::Recorded;
 pub(super) use record::{record, unsubscribe};
+pub(super) use report::report;
+pub use report::{CampaignRates, CampaignReport};

@@ -20,6 +20,8 @@ pub struct StoredEvent {
     pub seq: i64,
     /// When it was recorded.
     pub received_at: DateTime<Utc>,
+    /// The provider that sent the email, where it is in the outbox; a bounce or a followed link is reported by others.
+    pub sent_by: Option<String>,
     /// The event. Its email and campaign are those of the outbox, where the email is there.
     pub event: EmailEvent,
 }
@@ -34,15 +36,22 @@ pub struct EventPage {
     pub next: i64,
 }
 
-/// The email of an event: the one that it names, or the one with its message id (of which SMTP servers keep the angle
-/// brackets) and recipient.
+/// The email of an event: the one that it names; the one with its message id (of which SMTP servers keep the angle
+/// brackets) and recipient; of a followed link, which holds neither, the person's latest email of the campaign.
 macro_rules! email_of_event {
     () => {
-        "coalesce(e.email_id, (SELECT o.id FROM mail_outbox AS o
-                                WHERE o.address_key = e.address_key AND o.provider_message_id IN (e.message_id, '<' || e.message_id || '>')
-                                ORDER BY o.id LIMIT 1))"
+        "coalesce(e.email_id,
+                  (SELECT o.id FROM mail_outbox AS o
+                    WHERE o.address_key = e.address_key
+                      AND o.provider_message_id IN (e.message_id, '<' || e.message_id || '>')
+                    ORDER BY o.id LIMIT 1),
+                  CASE WHEN e.provider = 'link' THEN
+                  (SELECT o.id FROM mail_outbox AS o
+                    WHERE o.address_key = e.address_key AND o.campaign = e.campaign
+                    ORDER BY o.enqueued_at DESC, o.id LIMIT 1) END)"
     };
 }
+pub(super) use email_of_event;
 
 /// Reads events; see [`Outbox::events_after`](crate::Outbox::events_after).
 pub(in crate::outbox) async fn page(store: &Store, after: i64, limit: usize) -> Result<EventPage> {
@@ -54,7 +63,7 @@ pub(in crate::outbox) async fn page(store: &Store, after: i64, limit: usize) -> 
             concat!(
                 "SELECT e.seq, e.provider, e.kind, e.vendor_kind, e.at, e.received_at, e.address_key, e.recipient,
                         e.event_id, e.message_id, e.scope, e.list, e.url, e.reason, e.code, e.raw,
-                        m.id AS email_id, coalesce(m.campaign, e.campaign) AS campaign
+                        m.id AS email_id, m.provider AS sent_by, coalesce(m.campaign, e.campaign) AS campaign
                    FROM mail_events AS e
                    LEFT JOIN mail_outbox AS m ON m.id = ",
                 email_of_event!(),
@@ -92,5 +101,6 @@ fn read(row: &Row) -> Result<StoredEvent> {
         row.maybe_text("recipient")?.map(EmailAddress::parse).transpose().map_err(|_| broken())?;
     event.restore(row.text("event_id")?, recipient, text("address_key")?).ok_or_else(broken)?;
     let received_at = timestamp(row.number("received_at")?)?;
-    Ok(StoredEvent { seq: row.number("seq")?, received_at, event })
+    let sent_by = row.maybe_text("sent_by")?.map(str::to_owned);
+    Ok(StoredEvent { seq: row.number("seq")?, received_at, sent_by, event })
 }

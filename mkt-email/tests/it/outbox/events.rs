@@ -16,6 +16,7 @@ on_each_engine!(
     event_names_the_email_and_campaign_of_the_outbox,
     erasure_reaches_events_and_those_that_come_later,
     events_are_read_in_pages_without_gaps,
+    campaign_report_counts_emails_once,
 );
 
 fn event(kind: EventKind, number: usize, minutes: i64) -> EmailEvent {
@@ -246,4 +247,61 @@ async fn events_are_read_in_pages_without_gaps(engine: Engine) {
     }
     let ids = |events: &[EmailEvent]| events.iter().map(EmailEvent::id).collect::<Vec<_>>();
     assert_eq!(ids(&read), ids(&events));
+}
+
+/// The numbers are counted by hand.
+async fn campaign_report_counts_emails_once(engine: Engine) {
+    let (outbox, provider) = (engine.outbox().await, Memory::new());
+    let emails: Vec<_> = (0..4).map(|number| transactional("spring", &reader(number))).collect();
+    outbox.enqueue(&emails, noon()).await.unwrap();
+    outbox.run(&provider, &clock(), &RunOptions::default()).await.unwrap();
+    let of = |kind: EventKind, number: usize, minutes: i64| {
+        let sent = provider.delivered();
+        let one = sent.iter().find(|one| one.message.to().address == reader(number)).unwrap();
+        EmailEvent::new("memory", kind, noon() + TimeDelta::minutes(minutes))
+            .recipient(reader(number))
+            .message_id(one.message.message_id(one.key))
+    };
+    let (human, proxy) = (EventKind::Opened(OpenedBy::Human), EventKind::Opened(OpenedBy::Proxy));
+    // 0 opens five times, twice as a person; 1 clicks, and nobody reported its delivery; 2 bounces hard; 3: nothing.
+    let mut events =
+        vec![of(EventKind::Delivered, 0, 0), of(EventKind::Clicked, 1, 3), of(EventKind::HardBounce, 2, 0)];
+    events.extend([1, 2].map(|minute| of(human, 0, minute)));
+    events.extend([3, 4, 5].map(|minute| of(proxy, 0, minute)));
+    // Of an email that another program sent, and of nobody knows what.
+    let other = |kind| {
+        EmailEvent::new("brevo", kind, noon()).message_id("other@x").recipient(reader(9)).campaign("autumn")
+    };
+    events.extend([
+        other(EventKind::Delivered),
+        other(EventKind::Complained),
+        other(EventKind::Unsubscribed),
+    ]);
+    events.push(EmailEvent::new("brevo", EventKind::Unknown, noon()).native_id("?"));
+    outbox.record_events(&events, noon()).await.unwrap();
+    let keys = UnsubscribeKeys::new(&mkt_connect::Secret::new("24 bytes or more from a key store")).unwrap();
+    let token = keys.token(&UnsubscribeClaim::marketing(&reader(0), "spring")).unwrap();
+    let claim = keys.verify(&token, noon()).unwrap();
+    for minute in [6, 7] {
+        outbox.unsubscribe(&claim, noon() + TimeDelta::minutes(minute)).await.unwrap();
+    }
+    let report = outbox.campaign_report().await.unwrap();
+    let names: Vec<_> = report.iter().map(|one| one.campaign.as_deref()).collect();
+    assert_eq!(names, [None, Some("autumn"), Some("spring")]);
+    let spring = &report[2];
+    let counts = [spring.sent, spring.delivered, spring.bounced, spring.hard_bounced, spring.soft_bounced];
+    assert_eq!(counts, [4, 2, 1, 1, 0]);
+    let counts =
+        [spring.opened, spring.opened_human, spring.opened_proxy, spring.clicked, spring.unsubscribed];
+    assert_eq!(counts, [1, 1, 1, 1, 1]);
+    assert_eq!(spring.rates.delivered_of_sent, Some(0.5));
+    assert_eq!(spring.rates.bounced_of_sent, Some(0.25));
+    assert_eq!(spring.rates.complained_of_delivered, Some(0.0));
+    assert_eq!(spring.events["opened_proxy"], 3);
+    assert_eq!(spring.events["unsubscribed"], 2);
+    let autumn = &report[1];
+    assert_eq!([autumn.sent, autumn.delivered, autumn.complained, autumn.unsubscribed], [1, 1, 1, 1]);
+    assert_eq!((report[0].sent, report[0].rates.delivered_of_sent), (0, None));
+    let all: u64 = report.iter().flat_map(|one| one.events.values()).sum();
+    assert_eq!(all as usize, outbox.events_after(0, 100).await.unwrap().events.len());
 }
