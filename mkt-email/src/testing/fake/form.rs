@@ -1,4 +1,4 @@
-//! Reads a `multipart/form-data` body (RFC 7578), as far as fakes need it.
+//! Reads a form, as far as fakes need it: `multipart/form-data` (RFC 7578), or URL-encoded, as clients send one without files.
 
 use mkt_connect::testing::Received;
 
@@ -10,6 +10,10 @@ pub(super) struct Part {
 }
 
 impl Part {
+    fn of(name: &str, value: &str) -> Self {
+        Self { name: name.to_owned(), file_name: None, content: value.as_bytes().to_vec() }
+    }
+
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
     }
@@ -18,6 +22,10 @@ impl Part {
 /// The parts in their order; nothing when the body is not such a form.
 pub(super) fn parse(request: &Received) -> Option<Vec<Part>> {
     let content_type = request.header("content-type")?;
+    if content_type.starts_with("application/x-www-form-urlencoded") {
+        let fields = url::form_urlencoded::parse(&request.body);
+        return Some(fields.map(|(name, value)| Part::of(&name, &value)).collect());
+    }
     let boundary = content_type.strip_prefix("multipart/form-data; boundary=")?.trim_matches('"');
     let (first, between) = (format!("--{boundary}\r\n"), format!("\r\n--{boundary}"));
     let mut rest = request.body.strip_prefix(first.as_bytes())?;

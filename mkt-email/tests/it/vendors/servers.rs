@@ -21,7 +21,7 @@ import django
 from django.conf import settings
 vendor = os.environ["VENDOR"]
 settings.configure(EMAIL_BACKEND=f"anymail.backends.{vendor}.EmailBackend", ANYMAIL={
-    "BREVO_API_KEY": os.environ["KEY"], "BREVO_API_URL": os.environ["URL"] + "/v3/",
+    "BREVO_API_KEY": os.environ["KEY"], "BREVO_API_URL": os.environ["URL"] + "/",
     "BREVO_PREVENT_HEADER_ENCODING_BUGS": False,
     "MAILGUN_API_KEY": os.environ["KEY"], "MAILGUN_API_URL": os.environ["URL"] + "/v3/",
     "MAILGUN_SENDER_DOMAIN": os.environ.get("DOMAIN"),
