@@ -33,8 +33,8 @@ WHAT IT WRITES INTO THE OUTPUT DIRECTORY
 
 WHAT IT READS FROM THE DATA DIRECTORY
   sessions.csv, events.csv, customers.csv, costs.csv: a site, in the course's
-  columns; inscrits.csv, social_posts.csv, user_behavior.csv: sign-ups, posts,
-  behaviour.
+  columns; inscrits.csv, social_posts.csv, user_behavior.csv: sign-ups,
+  posts, behaviour.
   `cargo run --release --example make_sample_data -- --help` makes such a
   directory of any size.
 
