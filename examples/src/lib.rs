@@ -12,6 +12,7 @@
 //! | [`table`] | the options with which a file is read into a frame |
 //! | [`mailing`] | one email to everybody in a file of sign-ups, counted to the last row |
 //! | [`relaunch`] | the email about a cart that was left, to the customers of a file |
+//! | [`journeys`] | what a journey is told of in a file, and where it stands |
 //! | [`loading`] | several runs of the pipeline as one answer |
 //! | [`overview`] | what a run of the whole loop found out, as text and as JSON |
 //! | [`provider`] | email providers by name, with their keys from the environment |
@@ -29,6 +30,7 @@
 mod answer;
 mod failure;
 pub mod file;
+pub mod journeys;
 pub mod loading;
 pub mod mailing;
 pub mod option;

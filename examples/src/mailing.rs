@@ -200,7 +200,8 @@ impl Standing {
 }
 
 /// What a sender calls its site: the display name, else the domain.
-pub(crate) fn site_of(sender: &Mailbox) -> String {
+#[must_use]
+pub fn site_of(sender: &Mailbox) -> String {
     sender.name.as_ref().map_or_else(|| sender.address.domain().to_owned(), |name| name.as_str().to_owned())
 }
 

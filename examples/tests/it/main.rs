@@ -14,6 +14,7 @@ mod conversion_model;
 mod documents;
 mod files;
 mod init;
+mod journey;
 mod matomo_etl;
 mod newcomer;
 mod notebooks;

@@ -135,11 +135,13 @@ fn files_that_name_people_are_for_their_owner_only() {
 }
 
 /// Every command, with what it needs to show its help.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 16] = [
     "at_internet_etl",
     "attribution",
     "conversion_model",
     "customer_value",
+    "email_events",
+    "journey",
     "load_events",
     "make_sample_data",
     "matomo_etl",
