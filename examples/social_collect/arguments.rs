@@ -18,6 +18,9 @@ pub(crate) enum Network {
 #[command(
     version,
     max_term_width = 80,
+    // As one line it is 107 characters long.
+    override_usage = "social_collect [OPTIONS] --network <NETWORK> --account <ID> \\\n       \
+                      <--out <FILE>|--warehouse <URL>|--plan>",
     group = ArgGroup::new("into").args(["out", "warehouse", "plan"]).required(true),
     after_help = include_str!("help.txt")
 )]

@@ -156,9 +156,6 @@ const COMMANDS: [&str; 16] = [
 
 #[test]
 fn help_fits_80_columns_and_was_broken_once() {
-    let folders = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
-    let examples = folders.filter(|it| it.as_ref().unwrap().path().join("main.rs").is_file()).count();
-    assert_eq!(examples, COMMANDS.len(), "a command is missing in the list");
     for name in COMMANDS {
         let output = Command::new(example(name)).arg("--help").output().unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
