@@ -6,6 +6,7 @@ use super::enqueue::{self, Enqueued, NewEmail};
 use super::erasure::{self, Erased};
 use super::events::{self, CampaignReport, EventPage, Recorded, SuppressionPolicy};
 use super::options::{RunOptions, RunReport};
+use super::plan::{self, Forecast, SendingPlan};
 use super::reading::{self, AcceptedPage, Counts, DryRun};
 use super::sent::{self, SentEmail};
 use super::store::{self, Store};
@@ -143,6 +144,22 @@ impl Outbox {
         options: &RunOptions,
     ) -> Result<RunReport> {
         worker::run(&self.store, provider, clock, options).await
+    }
+
+    /// When the emails that wait will have left by a plan, and what they wait for. What was sent under the plan before is
+    /// counted. `account` is that of the provider ([`EmailProvider::account`]); emails that are due later, suppressed or
+    /// without consent are taken for due.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`].
+    pub async fn forecast(
+        &self,
+        plan: &SendingPlan,
+        account: &str,
+        campaign: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Forecast> {
+        plan::pending(&self.store, plan, account, campaign, now).await
     }
 
     /// Returns what [`run`](Self::run) would do at `now`: gates are checked, stored messages read and planned, and

@@ -34,6 +34,7 @@
 //! | `reading` | counts, dry run, send log: nothing is changed |
 //! | `recovery` | dead workers, lost answers |
 //! | `queue`, `record`, `account` | rows of emails, recorded outcomes, pauses and budgets of accounts |
+//! | [`plan`] | rates by account, sender and recipients' domains; warm-up; forecast |
 //! | `options` | options and report of a run |
 //! | `call` | what a call carries and what its answer means: pure |
 //! | `gate` | why an email must not be sent: one SQL expression |
@@ -49,6 +50,7 @@ mod events;
 pub(crate) mod gate;
 pub(crate) mod handle;
 pub(crate) mod options;
+pub mod plan;
 pub(crate) mod queue;
 pub(crate) mod reading;
 mod record;

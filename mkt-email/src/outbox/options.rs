@@ -2,6 +2,7 @@
 
 use super::account::Budget;
 use super::call::Verdict;
+use super::plan::SendingPlan;
 use crate::message::Feature;
 use crate::provider::Degrade;
 use chrono::{DateTime, Utc};
@@ -28,6 +29,9 @@ pub struct RunOptions {
     pub calls_in_flight: usize,
     /// The budgets of the provider's account. All runs that use the account must be given the same. Default: none.
     pub budgets: Vec<Budget>,
+    /// Rates by account, sender and recipients' domains, and a warm-up. All runs that use the account must be given the same.
+    /// Default: none.
+    pub plan: Option<SendingPlan>,
     /// Features that may be dropped from emails when the provider lacks them. Default: none.
     pub degrade: Degrade,
     /// How long a worker without a sign of life keeps its emails. A worker that waits for a call, however long, extends
@@ -54,6 +58,7 @@ impl Default for RunOptions {
             bytes: 64 << 20,
             calls_in_flight: 1,
             budgets: Vec::new(),
+            plan: None,
             degrade: Degrade::none(),
             lease: Duration::from_secs(300),
             max_attempts: 8,
@@ -91,6 +96,7 @@ impl fmt::Debug for RunOptions {
             .field("bytes", &self.bytes)
             .field("calls_in_flight", &self.calls_in_flight)
             .field("budgets", &self.budgets)
+            .field("plan", &self.plan)
             .field("degrade", &self.degrade)
             .field("lease", &self.lease)
             .field("max_attempts", &self.max_attempts)
@@ -124,6 +130,10 @@ pub struct RunReport {
     pub repeated: u64,
     /// Emails sent without a feature, by feature.
     pub degraded: BTreeMap<Feature, u64>,
+    /// How often an email was put off because a limit of the plan had no room for it.
+    pub put_off: u64,
+    /// A rate that the server has named by refusing more, in emails per second: the run keeps to it.
+    pub learnt_rate: Option<u32>,
     /// When the next waiting email is due, the account's pause ends, its budgets have room again, or a lost answer can be
     /// looked up, whichever applies first.
     pub next_due: Option<DateTime<Utc>>,

@@ -149,6 +149,29 @@ pub(super) fn why_stopped(row: &Row) -> Result<Option<(State, Option<String>)>> 
     Ok(forbidden.map(|reason| (State::Suppressed, Some(reason.to_owned()))))
 }
 
+/// Puts emails off, which wait or are claimed: they were not handed to the provider, and no attempt is counted.
+pub(super) async fn put_off(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    late: &[(EmailId, DateTime<Utc>)],
+) -> Result<()> {
+    let rows = Rows::default()
+        .text(late.iter().map(|(id, _)| id.to_string()))
+        .number(late.iter().map(|(_, until)| millis(*until)));
+    tx.run_rows(
+        "WITH j(id, not_before) AS ({rows})
+         UPDATE mail_outbox SET not_before = j.not_before, worker = NULL, lease_until = NULL, updated_at = $1,
+                state = CASE mail_outbox.state WHEN 'claimed' THEN 'pending' ELSE mail_outbox.state END
+           FROM j
+          WHERE mail_outbox.id = j.id AND mail_outbox.state IN ('pending', 'deferred', 'claimed')
+                /*postgres: AND mail_outbox.id = ANY ({first}) */",
+        values![millis(now)],
+        rows,
+    )
+    .await
+    .map(|_| ())
+}
+
 /// Records that emails which wait, or are claimed, are not sent.
 pub(crate) async fn stop(tx: &mut Tx, now: DateTime<Utc>, stopped: &[Stopped]) -> Result<()> {
     let rows = Rows::default()

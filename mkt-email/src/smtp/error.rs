@@ -14,6 +14,10 @@ use mkt_connect::clock::later;
 use mkt_connect::{Delivery, Error, ErrorKind};
 use std::time::Duration;
 
+/// A limit per second.
+const SECOND: Duration = Duration::from_secs(1);
+/// A quota of 24 hours that slides: some of it is free again soon.
+const HOUR: Duration = Duration::from_hours(1);
 /// The delay of an account that is throttled, or of a server that is going down.
 const MINUTE: Duration = Duration::from_mins(1);
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
@@ -69,6 +73,12 @@ fn meaning(step: Step, reply: &Reply) -> Meaning {
     }
     // "550 5.4.5 Daily SMTP relay limit exceeded for user", "550 5.7.1 Daily SMTP relay limit exceeded for customer",
     // "450 4.2.1 Peak SMTP relay limit exceeded for customer": the account's limits, whatever the code says.
+    // Amazon SES (<https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>): a rate per second, and the
+    // quota of 24 hours, both as 454 and after the content too.
+    if says(&["throttling failure"]) {
+        let per_second = says(&["sending rate exceeded", "rate exceeded"]);
+        return Meaning::Later(if per_second { SECOND } else { HOUR }, Scope::Account);
+    }
     // Limits of a mailbox and of one email are told in the same words.
     let one_mails = matches!(about, Some((2, 2 | 3) | (3, 4)))
         || reply.code == 552
@@ -374,6 +384,8 @@ mod tests {
     #[test]
     fn temporary_replies_say_what_has_to_wait() {
         for (step, line, wait, scope) in [
+            (Step::Content, "454 Throttling failure: Maximum sending rate exceeded.", SECOND, Scope::Account),
+            (Step::Sender, "454 Throttling failure: Daily message quota exceeded.", HOUR, Scope::Account),
             (Step::Sender, "421 4.3.2 Service shutting down", MINUTE, Scope::Account),
             (
                 Step::Recipient,

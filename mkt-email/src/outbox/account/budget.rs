@@ -166,13 +166,7 @@ pub(in crate::outbox) async fn locked_room(
     if budgets.is_empty() {
         return Ok(Room::UNLIMITED);
     }
-    // Writing the row locks it: two workers must not see the same room.
-    tx.run(
-        "INSERT INTO mail_accounts (account, paused_until, reason) VALUES ($1, 0, '')
-         ON CONFLICT (account) DO UPDATE SET reason = mail_accounts.reason",
-        values![account],
-    )
-    .await?;
+    lock(tx, account).await?;
     let oldest = budgets.iter().map(|budget| budget.from(now)).min().unwrap_or(i64::MIN);
     // An hour more than is counted: clocks of machines differ.
     tx.run(
@@ -181,6 +175,17 @@ pub(in crate::outbox) async fn locked_room(
     )
     .await?;
     read_room(Reader::Tx(tx), account, now, budgets).await
+}
+
+/// Locks an account until the transaction ends, by writing its row: two workers must not see the same room.
+pub(in crate::outbox) async fn lock(tx: &mut Tx, account: &str) -> Result<()> {
+    tx.run(
+        "INSERT INTO mail_accounts (account, paused_until, reason) VALUES ($1, 0, '')
+         ON CONFLICT (account) DO UPDATE SET reason = mail_accounts.reason",
+        values![account],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// Reserves one call.

@@ -3,7 +3,7 @@
 mod budget;
 
 pub use budget::Budget;
-pub(super) use budget::{Room, end_call, extend_reservations, locked_room, reserve, room};
+pub(super) use budget::{Room, end_call, extend_reservations, lock, locked_room, reserve, room};
 
 use super::store::{Store, Tx, values};
 use super::{millis, storable, timestamp};

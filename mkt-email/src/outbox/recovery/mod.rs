@@ -8,6 +8,7 @@ pub(super) use settle::{next_look_up, settle};
 
 use super::account::extend_reservations;
 use super::millis;
+use super::plan;
 use super::store::{Access, Store, values};
 use crate::provider::Stage;
 use chrono::{DateTime, Utc};
@@ -56,5 +57,6 @@ pub(super) async fn extend_leases(
     )
     .await?;
     extend_reservations(&mut tx, worker, account, now, until).await?;
+    plan::extend_reservations(&mut tx, worker, account, now, until).await?;
     tx.commit().await
 }

@@ -9,10 +9,11 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Transaction};
 
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     Step { version: 1, description: "outbox", sql: include_str!("../schema/postgres_1.sql") },
     Step { version: 2, description: "events", sql: include_str!("../schema/postgres_2.sql") },
     Step { version: 3, description: "sent emails", sql: include_str!("../schema/postgres_3.sql") },
+    Step { version: 4, description: "sending plans", sql: include_str!("../schema/postgres_4.sql") },
 ];
 
 /// What follows a lock must see what was committed before it was taken, whatever the server's default isolation.

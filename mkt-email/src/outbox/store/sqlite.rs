@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 5] = [
     Step { version: 1, description: "outbox", sql: include_str!("../schema/sqlite_1.sql") },
     Step { version: 2, description: "messages apart", sql: include_str!("../schema/sqlite_2.sql") },
     Step { version: 3, description: "events", sql: include_str!("../schema/sqlite_3.sql") },
     Step { version: 4, description: "sent emails", sql: include_str!("../schema/sqlite_4.sql") },
+    Step { version: 5, description: "sending plans", sql: include_str!("../schema/sqlite_5.sql") },
 ];
 
 /// A database file, or one in memory.

@@ -7,10 +7,11 @@ use super::due::{DueQuery, find_due};
 use crate::EmailProvider;
 use crate::id::EmailId;
 use crate::message::Feature;
-use crate::outbox::account::{self, Pause, Room};
+use crate::outbox::account::{self, Budget, Pause, Room};
 use crate::outbox::call::{Call, Verdict, group};
 use crate::outbox::gate::gate;
 use crate::outbox::options::RunOptions;
+use crate::outbox::plan::{self, PlanRoom, PutOff};
 use crate::outbox::queue::{self, Attachments, QueuedEmail, Stopped};
 use crate::outbox::record::record;
 use crate::outbox::store::{Access, Rows, Store, Tx, values};
@@ -36,6 +37,12 @@ pub(super) struct Commit<'a> {
     pub(super) lease_until: DateTime<Utc>,
     pub(super) provider: &'a dyn EmailProvider,
     pub(super) options: &'a RunOptions,
+    /// The budgets of the options, and those that the run has learnt.
+    pub(super) budgets: &'a [Budget],
+    /// When emails were put off to by the plan.
+    pub(super) put_off: &'a mut PutOff,
+    /// Whether to read many due emails, because the last ones were put off.
+    pub(super) sift: bool,
     pub(super) verdicts: &'a [Verdict],
     pub(super) ended: &'a [EndedCall],
     pub(super) pause: Option<&'a Pause>,
@@ -62,6 +69,8 @@ pub(super) struct NextCalls {
     pub(super) expired: u64,
     pub(super) rejected: u64,
     pub(super) degraded: BTreeMap<Feature, u64>,
+    /// Emails that were put off by the plan.
+    pub(super) put_off: u64,
     /// Whether the account is paused or its budgets are spent. Claimed emails may be left that are in no memory.
     pub(super) paused: bool,
 }
@@ -76,6 +85,9 @@ impl Commit<'_> {
         record(&mut tx, self.worker, self.now, self.lease_until, self.verdicts).await?;
         for ended in self.ended {
             account::end_call(&mut tx, &ended.reservation, self.now, ended.accepted_nothing).await?;
+            if self.options.plan.is_some() {
+                plan::end_call(&mut tx, &ended.reservation, self.now, ended.accepted_nothing).await?;
+            }
         }
         let account = self.provider.account();
         if let Some(pause) = self.pause {
@@ -99,10 +111,11 @@ impl Commit<'_> {
         let free = self.look_for.map_or(0, |free| free.saturating_sub(groups.len()));
         let mut room = match groups.is_empty() && free == 0 {
             true => Room::UNLIMITED,
-            false => {
-                account::locked_room(tx, self.provider.account(), self.now, &self.options.budgets).await?
-            }
+            false => account::locked_room(tx, self.provider.account(), self.now, self.budgets).await?,
         };
+        if self.options.plan.is_some() {
+            account::lock(tx, self.provider.account()).await?;
+        }
         let claimed = groups.len();
         if free > 0 && room.is_empty() {
             next.paused = true;
@@ -110,6 +123,7 @@ impl Commit<'_> {
             groups.extend(self.due(tx, next, free.min(room.calls), room.emails).await?);
         }
         let calls = claimed + free;
+        let groups = self.within_plan(tx, next, groups, calls).await?;
         let mut entries = Vec::new();
         let mut waiting: Vec<Vec<QueuedEmail>> = Vec::new();
         for (place, mut emails) in groups.into_iter().enumerate() {
@@ -137,11 +151,18 @@ impl Commit<'_> {
             let at = before.map_or(self.now, |before| self.now.max(before + TimeDelta::milliseconds(1)));
             let group = Group::new(at, outgoing);
             let mut reservation = None;
-            if !self.options.budgets.is_empty() {
+            if !self.budgets.is_empty() || self.options.plan.is_some() {
                 let call = format!("{} {}", self.worker, self.first_call + place as u64);
-                account::reserve(tx, &call, self.provider.account(), self.lease_until, emails.len()).await?;
-                room.calls = room.calls.saturating_sub(1);
-                room.emails = room.emails.saturating_sub(emails.len());
+                let account = self.provider.account();
+                if !self.budgets.is_empty() {
+                    account::reserve(tx, &call, account, self.lease_until, emails.len()).await?;
+                    room.calls = room.calls.saturating_sub(1);
+                    room.emails = room.emails.saturating_sub(emails.len());
+                }
+                if let Some(plan) = &self.options.plan {
+                    let messages = emails.iter().map(|email| &*email.message);
+                    plan::reserve(tx, plan, account, &call, self.lease_until, messages).await?;
+                }
                 reservation = Some(call);
             }
             let name = group.key().to_string();
@@ -156,6 +177,41 @@ impl Commit<'_> {
             next.waiting = waiting;
         }
         self.mark(tx, entries).await
+    }
+
+    /// The emails that the plan has room for now, in the groups whose calls come next; the others are put off to when there
+    /// will be room for them. Groups that wait for a free call are looked at when their turn comes.
+    async fn within_plan(
+        &mut self,
+        tx: &mut Tx,
+        next: &mut NextCalls,
+        groups: Vec<Vec<QueuedEmail>>,
+        calls: usize,
+    ) -> Result<Vec<Vec<QueuedEmail>>> {
+        let Some(plan) = &self.options.plan else { return Ok(groups) };
+        let mut room = PlanRoom::begin(tx, plan, self.provider.account(), self.now, self.put_off).await?;
+        let (mut within, mut late) = (Vec::with_capacity(groups.len()), Vec::new());
+        for emails in groups {
+            // Found only to be put off: without a free call they go on waiting.
+            let has_call = within.len() < calls;
+            let mut kept = Vec::with_capacity(emails.len());
+            for email in emails {
+                if !has_call && !self.sift {
+                    kept.push(email);
+                } else if has_call {
+                    match room.take(tx, &email.message).await? {
+                        None => kept.push(email),
+                        Some(until) => late.push((email.id, until)),
+                    }
+                }
+            }
+            if !kept.is_empty() {
+                within.push(kept);
+            }
+        }
+        next.put_off += late.len() as u64;
+        queue::put_off(tx, self.now, &late).await?;
+        Ok(within)
     }
 
     /// The claimed emails that may still be sent; the others are stopped, or wait again if their campaign is paused.
@@ -207,7 +263,10 @@ impl Commit<'_> {
         calls: usize,
         room: usize,
     ) -> Result<Vec<Vec<QueuedEmail>>> {
-        let most = calls.saturating_mul(self.provider.capabilities().max_recipients.max(1));
+        let most = match self.sift {
+            true => self.options.batch,
+            false => calls.saturating_mul(self.provider.capabilities().max_recipients.max(1)),
+        };
         let query = DueQuery {
             now: self.now,
             most: most.min(self.options.batch.max(1)).min(room),

@@ -6,10 +6,12 @@
 
 mod commit;
 mod due;
+mod pace;
 
-use super::account::{self, Pause};
+use super::account::{self, Budget, Pause};
 use super::call::{Call, LOST, Verdict, halves, not_before};
 use super::options::{Interruption, RunOptions, RunReport};
+use super::plan::PutOff;
 use super::queue::{Attachments, QueuedEmail};
 use super::recovery::{self, Presence};
 use super::store::Store;
@@ -22,6 +24,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
 use mkt_connect::clock::later;
 use mkt_connect::{Error, ErrorKind, Result, sentence};
+use pace::Pace;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +36,8 @@ const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 /// The shortest pause: a provider that asks for none, or for one that has passed when the answer arrives, would be
 /// called in a tight loop.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// A pause of an account that is no longer than this is a limit per second.
+const SHORT_PAUSE: chrono::TimeDelta = chrono::TimeDelta::milliseconds(1_500);
 /// The shortest time between two signs of life, whatever the lease.
 const LEAST_BEAT: Duration = Duration::from_millis(20);
 /// After so many calls in a row whose answers prove nothing (5xx, broken connections), the run ends with the error:
@@ -67,6 +72,10 @@ pub(super) async fn run(
         holds_claimed: false,
         doubtful_calls: 0,
         attachments: Attachments::new(),
+        budgets: options.budgets.clone(),
+        pace: Pace::default(),
+        put_off: PutOff::default(),
+        sift: false,
     };
     run.recover(begun).await?;
     run.presence.share().await;
@@ -98,6 +107,13 @@ struct Run<'a> {
     doubtful_calls: u32,
     /// The attachments of the emails read last.
     attachments: Attachments,
+    /// The budgets of the options, and after them the rate that the server has named.
+    budgets: Vec<Budget>,
+    pace: Pace,
+    /// When emails were put off to by the plan.
+    put_off: PutOff,
+    /// Whether the last emails that were found were put off: many are read then.
+    sift: bool,
 }
 
 /// Whether the run goes on.
@@ -150,7 +166,7 @@ impl Run<'_> {
             if due.is_none() && self.unknown_when_settled.is_none() {
                 self.settle().await?;
             }
-            let room = account::room(self.store, self.provider.account(), now, &self.options.budgets).await?;
+            let room = account::room(self.store, self.provider.account(), now, &self.budgets).await?;
             if due.is_none() && !room.is_empty() {
                 let sent = self.send().await;
                 // Emails that are still claimed were never handed to the provider.
@@ -354,6 +370,9 @@ impl Run<'_> {
             lease_until: later(now, self.options.lease),
             provider: self.provider,
             options: self.options,
+            budgets: &self.budgets,
+            put_off: &mut self.put_off,
+            sift: self.sift,
             verdicts: &answers.verdicts,
             ended: &answers.ended,
             pause: answers.pause.as_ref(),
@@ -370,6 +389,8 @@ impl Run<'_> {
         }
         answers.ended.clear();
         answers.pause = None;
+        self.sift = next.put_off > 0;
+        self.report.put_off += next.put_off;
         self.report.suppressed += next.suppressed;
         self.report.expired += next.expired;
         self.report.rejected += next.rejected;
@@ -406,7 +427,7 @@ impl Run<'_> {
                 // A missing outcome is a lost answer.
                 let outcomes = outcomes.into_iter().chain(std::iter::repeat(LOST));
                 let least = later(self.clock.now(), LEAST_PAUSE);
-                let alone = emails.len() == 1;
+                let (alone, count) = (emails.len() == 1, emails.len());
                 let mut refused = Vec::new();
                 let mut paused: Option<Pause> = None;
                 for (email, outcome) in emails.into_iter().zip(outcomes) {
@@ -424,6 +445,12 @@ impl Run<'_> {
                             answers.verdicts.push(Verdict::of(&email, outcome, max_attempts));
                         }
                     }
+                }
+                let accepted =
+                    answers.verdicts.iter().rev().take(count).filter(|verdict| verdict.state() == "accepted");
+                self.pace.accepted(self.clock.now(), accepted.count() as u32);
+                if let Some(pause) = &paused {
+                    self.learn(pause);
                 }
                 if let Some(pause) = paused {
                     self.pause(answers, ErrorKind::RateLimited, pause);
@@ -465,6 +492,20 @@ impl Run<'_> {
             }
         }
         answers.ended.extend(reservation.map(|reservation| EndedCall { reservation, accepted_nothing }));
+    }
+
+    /// Learns a rate that the server names by refusing more for a second, such as Amazon SES: `454 Throttling failure:
+    /// Maximum sending rate exceeded`. The run keeps to what was accepted within the last second, over all its calls.
+    fn learn(&mut self, pause: &Pause) {
+        let now = self.clock.now();
+        if pause.until - now > SHORT_PAUSE {
+            return;
+        }
+        let Some(rate) = self.pace.learn(now) else { return };
+        self.budgets.truncate(self.options.budgets.len());
+        self.budgets.push(Budget::emails(rate, Duration::from_secs(1)));
+        self.report.learnt_rate = Some(rate);
+        tracing::info!(rate, "the server limits emails per second; the run keeps to it");
     }
 
     /// Pauses the account and reports it.

@@ -9,6 +9,7 @@ mod events;
 mod files;
 mod groups;
 mod losses;
+mod plans;
 mod sending;
 mod suppression_csv;
 mod workers;
