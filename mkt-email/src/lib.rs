@@ -95,6 +95,7 @@ pub mod bounce;
 #[cfg(feature = "http")]
 mod brevo;
 pub mod confirm;
+pub mod deliverability;
 pub mod event;
 mod id;
 #[cfg(all(feature = "journey", any(feature = "sqlite", feature = "postgres")))]

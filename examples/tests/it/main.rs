@@ -9,7 +9,6 @@
 mod analytics;
 mod at_internet_etl;
 mod attribution;
-mod bounces;
 mod built;
 mod conversion_model;
 mod documents;

@@ -13,6 +13,7 @@ mod bad_input;
 mod bounces;
 mod conformance;
 mod crash;
+mod deliverability;
 mod engines;
 mod growth;
 mod help;

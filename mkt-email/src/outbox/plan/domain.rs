@@ -88,7 +88,7 @@ impl DomainGroup {
                         _ => false,
                     }
                 })
-                || *known == domain
+                || (!known.ends_with('.') && *known == domain)
         })
     }
 }

@@ -72,7 +72,7 @@ impl<'a> PlanRoom<'a> {
         message: &Message,
     ) -> Result<Option<DateTime<Utc>>> {
         let scopes = self.plan.scopes_of(message);
-        let mut until: Option<DateTime<Utc>> = None;
+        let (mut until, mut longest): (Option<DateTime<Utc>>, Option<Scope>) = (None, None);
         for scope in &scopes {
             if !self.spent.contains_key(scope) {
                 let from = millis(self.now).saturating_sub(self.plan.longest());
@@ -82,13 +82,15 @@ impl<'a> PlanRoom<'a> {
                     .map(|row| Ok((row.number("at")?, u64::try_from(row.number("mails")?).unwrap_or(0))));
                 self.spent.insert(scope.clone(), rows.collect::<Result<Vec<_>>>()?);
             }
-            until = until.max(self.held_until(scope));
-        }
-        for scope in scopes {
-            match until {
-                Some(until) => self.put_off.add(scope, millis(until)),
-                None => *self.taken.entry(scope).or_default() += 1,
+            let held = self.held_until(scope);
+            if held > until {
+                (until, longest) = (held, Some(scope.clone()));
             }
+        }
+        match (until, longest) {
+            // It stands in the line of the limit that holds it up longest, and in no other.
+            (Some(until), Some(scope)) => self.put_off.add(scope, millis(until)),
+            _ => scopes.into_iter().for_each(|scope| *self.taken.entry(scope).or_default() += 1),
         }
         Ok(until)
     }

@@ -2,6 +2,8 @@
 
 mod forms;
 mod hostile;
+#[cfg(feature = "imap")]
+mod imap;
 mod reading;
 mod servers;
 mod sources;

@@ -15,13 +15,15 @@ on_each_engine!(
     rate_that_the_server_names_is_learnt,
 );
 
-/// Notes when emails arrive and to whom; every call takes 200 ms, and more than `most` in a second are refused.
+type Arrivals = Arc<Mutex<Vec<(DateTime<Utc>, String)>>>;
+
+/// Notes when emails arrive and to whom; every call takes 20 ms, and more than `most` in a second are refused.
 #[derive(Debug, Clone)]
 struct Server {
     inner: Memory,
     clock: ManualClock,
     most: Option<usize>,
-    arrivals: Arc<Mutex<Vec<(DateTime<Utc>, String)>>>,
+    arrivals: Arrivals,
     refused: Arc<Mutex<usize>>,
 }
 
@@ -119,9 +121,9 @@ async fn no_window_holds_more_than_its_limit(engine: Engine) {
     assert!(server.most_in(TimeDelta::seconds(1), "") <= 3);
     assert!(server.most_in(TimeDelta::minutes(1), "") <= 30);
     assert!(server.most_in(TimeDelta::minutes(1), "gmail.com") <= 10);
-    // Nor is the plan left unused: 60 at 10 a minute are six windows.
+    // Nor is the plan left unused: 60 at 10 a minute are six windows, and some wait for the limits of the account too.
     let took = *server.arrivals("gmail.com").last().unwrap() - noon();
-    assert!(took >= TimeDelta::minutes(5) && took < TimeDelta::minutes(7), "{took}");
+    assert!(took >= TimeDelta::minutes(5) && took < TimeDelta::minutes(10), "{took}");
 }
 
 async fn limit_of_one_provider_does_not_hold_up_another(engine: Engine) {
