@@ -16,6 +16,7 @@
 //! | [`loading`] | several runs of the pipeline as one answer |
 //! | [`overview`] | what a run of the whole loop found out, as text and as JSON |
 //! | [`provider`] | email providers by name, with their keys from the environment |
+//! | [`visitor_secret`] | the secret behind the keys of visitors, in a file |
 //! | [`warehouse`] | opens the warehouse that `--warehouse` names |
 //! | [`world`] | sample data of any size with known truths, for the examples and the benches |
 //!
@@ -41,6 +42,7 @@ pub mod progress;
 pub mod provider;
 pub mod relaunch;
 pub mod table;
+pub mod visitor_secret;
 pub mod warehouse;
 pub mod world;
 

@@ -5,6 +5,15 @@
 //! unpaid shopping is `referral`. Lists of hosts are short on purpose: what they do not know is `referral`, never a
 //! guess, and the source's own words are kept in `channel_detail`.
 
+mod ga4;
+mod hosts;
+mod origin;
+
+pub use ga4::Ga4Group;
+pub use hosts::{InvalidList, Service, ServiceKind, Services};
+pub use origin::Origin;
+pub(crate) use origin::host_and_path;
+
 use mkt_connect::Channel;
 
 const SEARCH: &[&str] = &[

@@ -27,6 +27,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | root | [`AnalyticsSource`] and its types, [`Pipeline`], [`RunReport`], [`DueSlices`], [`Job`], [`Memory`] (a source in memory) |
+//! | [`access_log`] | [`AccessLog`](access_log::AccessLog): visits and page views from the logs of web servers |
 //! | [`csv`] | [`CsvSource`](csv::CsvSource): sessions, events, customers, costs from files |
 //! | `matomo` (feature `http`) | `Matomo`: daily metrics, visits with their events, reports by dimension |
 //! | `at_internet` (feature `http`) | `AtInternet`: reports of the Data Query API, and its URLs |
@@ -37,6 +38,7 @@
 //! | [`aggregate`] | totals over several days; daily metrics counted from sessions |
 //! | [`status`], [`history`], [`prometheus`] | freshness, quarantine, revisions, drift; metrics as text |
 //! | [`channel`] | from a referrer, tags or a vendor's word to one [`Channel`](mkt_connect::Channel) |
+//! | [`sessions`] | which events of a visitor are one visit, by the rules of several vendors |
 //! | [`clean`], [`zone`] | removes addresses from text; the days of a zone |
 //! | `social` (feature) | posts and observations of social networks into a warehouse |
 //! | `testing` (feature) | `RecordedMatomo`, `FakeAtInternet`, the conformance suite and the fault suite for sources |
@@ -55,6 +57,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod access_log;
 pub mod aggregate;
 #[cfg(feature = "http")]
 pub mod at_internet;
@@ -74,6 +77,7 @@ pub mod prometheus;
 mod run_report;
 #[cfg(feature = "schedule")]
 pub mod schedule;
+pub mod sessions;
 pub mod settle;
 #[cfg(feature = "social")]
 pub mod social;

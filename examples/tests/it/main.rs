@@ -15,6 +15,7 @@ mod documents;
 mod files;
 mod init;
 mod journey;
+mod log_etl;
 mod matomo_etl;
 mod newcomer;
 mod notebooks;

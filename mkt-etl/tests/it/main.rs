@@ -3,6 +3,7 @@
 // The helpers of tests may stop at the first surprise, as the tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod access_log;
 mod aggregate;
 mod at_internet;
 mod cases;
