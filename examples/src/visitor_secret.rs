@@ -21,7 +21,7 @@ pub fn of(path: &Path) -> Step<Secret> {
             return Err(format!("{shown} holds no secret: expected at least {SHORTEST} characters").into());
         }
         Err(cause) if cause.kind() == ErrorKind::NotFound => {}
-        Err(cause) => return Err(cause).context(|| format!("reading {shown}")),
+        Err(cause) => Err(cause).context(|| format!("reading {shown}"))?,
     }
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|cause| format!("no random numbers: {cause}"))?;
