@@ -6,7 +6,7 @@ use mkt_connect::Secret;
 use mkt_etl::access_log::{AccessLog, AccessLogBuilder, Format};
 use mkt_etl::sessions::Rules;
 use mkt_examples::option::zone;
-use mkt_examples::warehouse::sqlite_path;
+use mkt_examples::warehouse::{Target, sqlite_path};
 use mkt_examples::{Step, visitor_secret};
 use std::path::PathBuf;
 
@@ -17,46 +17,47 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(
     name = "log_etl",
-    max_term_width = 120,
+    max_term_width = 80,
     after_long_help = "\
 FORMATS
-  combined, vhost, common, vhost-common (nginx, Apache), json (nginx, Apache, Traefik), caddy, haproxy,
-  w3c (IIS, CloudFront), elb, alb. Found for each file by its first lines, and said.
+  combined, vhost, common, vhost-common (nginx, Apache), json (nginx, Apache,
+  Traefik), caddy, haproxy, w3c (IIS, CloudFront), elb, alb. Found for each file
+  by its first lines, and said.
 
 KEYS OF --json
-  read, loaded, bots, quarantined, events, sessions, changed, found_host, files, seconds
-  read = loaded + bots + quarantined: lines of people, of robots, and lines that do not fit. events: page
-  views and downloads among the loaded lines; the others are numbers in dimension_metrics (report
-  requests, by what becomes of them; report bots, by the rule that fired).
+  read, loaded, bots, quarantined, events, sessions, changed, found_host, files,
+  seconds
+  read = loaded + bots + quarantined: lines of people, of robots, and lines that
+  do not fit. events: page views and downloads among the loaded lines; the
+  others are numbers in dimension_metrics (report requests, by what becomes of
+  them; report bots, by the rule that fired).
 
 VISITORS
-  A visitor is a hash of address, agent and a salt of the day. No address is stored. The salt comes from a
-  secret: of the environment variable MKT_LOG_SECRET, or of --secret-file, which is made when it is not
-  there. Keep it: with another one the same lines give other visitors.
+  A visitor is a hash of address, agent and a salt of the day. No address is
+  stored. The salt comes from a secret: the environment variable MKT_LOG_SECRET,
+  or --secret-file, which is made when it is missing. Keep it: with another
+  secret the same lines give other visitors.
 
 EXIT CODE
   0    everything that fits is there
-  1    nothing could be read, or the warehouse failed; standard error says why in one sentence
-  2    the options do not read
+  1    nothing could be read, or the warehouse failed; standard error says why
+  2    invalid options
   3    the files hold lines, and none of them fits
   130  interrupted by Ctrl-C; run it again to go on
 
 EXAMPLES
-  cargo run --release --example log_etl -- --log examples/data/access.log --warehouse sqlite:target/log.db \\
-      --zone Europe/Paris
-  cargo run --release --example log_etl -- --log /var/log/nginx/access.log* --site shop \\
-      --warehouse postgres://me@localhost/marketing --secret-file ~/.config/shop.secret --rules matomo --json"
+  cargo run --release --example log_etl -- --log examples/data/access.log \\
+      --warehouse sqlite:target/log.db --zone Europe/Paris
+  cargo run --release --example log_etl -- --log /var/log/nginx/access.log* \\
+      --warehouse postgres://me@localhost/marketing --site shop \\
+      --secret-file ~/.config/shop.secret --rules matomo --json"
 )]
 pub(crate) struct Arguments {
     /// The files of the log; may be repeated.
     #[arg(long = "log", value_name = "FILE", num_args = 1.., required = true)]
     logs: Vec<PathBuf>,
-    /// Where to: sqlite:PATH or postgres://user@host/database (password from PGPASSWORD or ~/.pgpass).
-    #[arg(long, value_name = "URL")]
-    pub(crate) warehouse: String,
-    /// Creates the tables beside those of somebody else where the database holds some.
-    #[arg(long)]
-    pub(crate) init: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// The format of all files [default: found for each].
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
@@ -100,7 +101,8 @@ impl Arguments {
         if let Some(secret) = Secret::from_env("MKT_LOG_SECRET") {
             return Ok(secret);
         }
-        let beside = || sqlite_path(&self.warehouse).map(|path| path.with_added_extension("visitor-secret"));
+        let beside =
+            || sqlite_path(&self.target.warehouse).map(|path| path.with_added_extension("visitor-secret"));
         let path = self.secret_file.clone().or_else(beside);
         let path = path.ok_or("missing secret: name --secret-file FILE, or set MKT_LOG_SECRET")?;
         visitor_secret::of(&path)

@@ -9,7 +9,7 @@ use arguments::Arguments;
 use clap::Parser;
 use mkt_connect::Stop;
 use mkt_etl::access_log::{Load, Loaded};
-use mkt_examples::{Answer, Program, Step, progress, say, warehouse};
+use mkt_examples::{Answer, Program, Step, progress, say};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ struct Told {
 async fn run(arguments: Arguments, stop: Stop) -> Step<Answer> {
     let begun = Instant::now();
     let source = arguments.source()?;
-    let warehouse = warehouse::to_load_init(&arguments.warehouse, arguments.init).await?;
+    let warehouse = arguments.target.open().await?;
     let bar = progress::spinner("reading the files");
     let load = Load::new(source, Arc::clone(&warehouse)).replace(arguments.replace).on_progress({
         let bar = bar.clone();
