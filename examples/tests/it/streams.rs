@@ -135,14 +135,16 @@ fn files_that_name_people_are_for_their_owner_only() {
 }
 
 /// Every command, with what it needs to show its help.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "at_internet_etl",
     "attribution",
+    "bounces",
     "conversion_model",
     "customer_value",
     "email_events",
     "journey",
     "load_events",
+    "log_etl",
     "make_sample_data",
     "matomo_etl",
     "quickstart",
