@@ -196,7 +196,10 @@ async fn killed_in_the_middle_and_run_again_it_is_as_if_nothing_had_happened() {
 #[test]
 fn the_ledger_answers_without_a_matomo() {
     let place = Place::new();
-    assert_eq!(place.run(&["--status"]).out, "nothing\n");
+    // A question never creates a warehouse.
+    let missing = place.run(&["--status"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.err.contains("there is no file"), "{}", missing.err);
     place.run(&["--demo", "--quiet", "--streams", "daily,visits"]);
     let status = place.run(&["--status"]).out;
     assert!(status.contains("matomo/daily/1: read until 2026-03-31, final until 2026-03-31"), "{status}");
