@@ -27,7 +27,7 @@ pub(super) fn parse<'a>(line: &'a [u8], clock: &mut Clock) -> Result<Request<'a>
         (*field, rest) = token(rest);
     }
     let [frontend, _backend, timers, status_field, bytes, _, _, flags, connections] = fields;
-    let is_http = frontend.first().is_some() && timers.iter().filter(|byte| **byte == b'/').count() == 4;
+    let is_http = !frontend.is_empty() && timers.iter().filter(|byte| **byte == b'/').count() == 4;
     if !is_http || flags.len() != 4 || memchr::memchr(b'/', connections).is_none() {
         return Err("not a line of option httplog".into());
     }

@@ -152,7 +152,7 @@ fn owned(text: &[u8]) -> Cow<'static, [u8]> {
 }
 
 fn folded(name: &str) -> String {
-    name.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect()
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 fn status_of(value: &Value) -> Result<Option<u16>, Fault> {
