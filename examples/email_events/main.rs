@@ -8,7 +8,7 @@ use clap::Parser;
 use mkt_email::confirm::ConfirmKeys;
 use mkt_email::outbox::CampaignReport;
 use mkt_email::unsubscribe::UnsubscribeKeys;
-use mkt_email::webhook::{BrevoWebhook, MailgunWebhook, WebhookServer};
+use mkt_email::webhook::{BrevoWebhook, BrevoWebhookBuilder, MailgunWebhook, WebhookServer};
 use mkt_email::{Outbox, Secret, Stop};
 use mkt_examples::{Answer, Context, Program, Step, say};
 use serde::Serialize;
@@ -44,7 +44,7 @@ async fn serve(outbox: Outbox, address: SocketAddr, arguments: &Arguments, stop:
     let mut server = WebhookServer::builder(outbox.clone()).language(arguments.lang);
     let brevo = keys("BREVO_WEBHOOK_TOKEN");
     if !brevo.is_empty() {
-        let webhook = brevo.iter().fold(BrevoWebhook::builder(), |webhook, token| webhook.bearer(token));
+        let webhook = brevo.iter().fold(BrevoWebhook::builder(), BrevoWebhookBuilder::bearer);
         server = server.brevo(webhook.build().context(|| "BREVO_WEBHOOK_TOKEN".to_owned())?);
     }
     if let Some((first, others)) = keys("MAILGUN_WEBHOOK_KEY").split_first() {
