@@ -50,7 +50,7 @@ fn options_and_files_that_do_not_serve_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let letter = folder.path().join("letter.txt");
     std::fs::write(&letter, "Dear Sir,\n").unwrap();
-    let refused = run(folder.path(), &[letter.clone()], &[]);
+    let refused = run(folder.path(), std::slice::from_ref(&letter), &[]);
     assert_eq!(refused.status.code(), Some(1));
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(text.contains("of a known format"), "{text}");
