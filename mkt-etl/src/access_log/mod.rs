@@ -26,7 +26,7 @@
 //!   apps (LinkedIn's) are people. Where the format has no agent, nobody is taken for a robot, and that is said.
 //! - **A visitor** is a hash of address, agent and a salt of the day on which the visit began; no address and no name of a
 //!   user is stored. The secret behind the salt is the caller's: the same secret gives the same rows.
-//! - **Visits** follow [`Rules`](crate::sessions::Rules); a visit is of the day of its first page. Its channel is that of its
+//! - **Visits** follow [`Rules`]; a visit is of the day of its first page. Its channel is that of its
 //!   first page ([`Origin`](crate::channel::Origin)), the rule that fired stands in `channel_detail`.
 //! - **Own hosts** are those of the lines and of [`AccessLogBuilder::host`]; where the lines name none, the host that the
 //!   pages refer to, which is said.
