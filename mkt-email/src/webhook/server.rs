@@ -42,7 +42,7 @@ const TOKEN_MARGIN: TimeDelta = TimeDelta::hours(1);
 ///
 /// | route | |
 /// |---|---|
-/// | `POST /webhooks/brevo`, `POST /webhooks/mailgun` | events; see the [module](self) for what is answered |
+/// | `POST /webhooks/brevo`, `POST /webhooks/mailgun` | events; see the [module](crate::webhook) for what is answered |
 /// | `GET /unsubscribe/{token}` or `/unsubscribe?u=token` | a page with a button, in French or English; changes nothing |
 /// | `POST` to the same | unsubscribes (RFC 8058: whatever the body says) |
 /// | `GET`, `POST /confirm/{token}` | double opt-in: shows, and records the consent |
