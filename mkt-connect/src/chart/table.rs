@@ -35,7 +35,7 @@ impl Column {
     }
 }
 
-/// Rows of text under named columns. Cells are written by the caller (see [`Lang::number`]).
+/// Rows of text under named columns. Cells are written by the caller (see [`Lang::number`](crate::chart::Lang::number)).
 ///
 /// On a [`super::Page`] it is HTML; displayed, it is plain text with aligned columns.
 ///
