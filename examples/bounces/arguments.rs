@@ -59,11 +59,12 @@ EXAMPLES
   cargo run --release --example bounces -- \\
       --from maildir:/home/bounces/Maildir --state outbox.sqlite
   MKT_IMAP_PASSWORD=… cargo run --release --example bounces -- --json \\
-      --from imaps://bounces%40shop.example@imap.shop.example --state outbox.sqlite"
+      --from imaps://bounces%40shop.example@imap.shop.example \\
+      --state outbox.sqlite"
 )]
 pub(crate) struct Arguments {
-    /// The mailbox.
-    #[arg(long, value_name = "maildir:DIR|mbox:FILE|-|imaps://…")]
+    /// The mailbox: maildir:DIR, mbox:FILE, - or imaps://USER@HOST.
+    #[arg(long, value_name = "WHERE")]
     pub(crate) from: From,
 
     /// The outbox that sent the emails: one SQLite file.
