@@ -16,11 +16,10 @@ use std::path::PathBuf;
     after_long_help = "\
 KEYS, from the environment: others see the command line. At least one is needed
   MAILGUN_WEBHOOK_KEY   the webhook signing key; several separated by commas
-  BREVO_WEBHOOK_TOKEN   the bearer token of the webhook; several separated by
-                        commas
-  MKT_UNSUBSCRIBE_KEY   the secret that signs unsubscribe and confirmation links,
-                        24 bytes or more; several separated by commas, the
-                        first of which signs
+  BREVO_WEBHOOK_TOKEN   the bearer token of the webhook; several as above
+  MKT_UNSUBSCRIBE_KEY   the secret that signs unsubscribe and confirmation
+                        links, 24 bytes or more; several separated by commas,
+                        of which the first signs
 
 ROUTES
   POST /webhooks/mailgun      with MAILGUN_WEBHOOK_KEY
@@ -45,7 +44,13 @@ KEYS OF --report --json
               bounced (hard_bounced, soft_bounced, blocked), opened
               (opened_human, opened_proxy), clicked, unsubscribed, complained:
               emails, each counted once; rates, whose names say of what they
-              are a share (null: of nothing); events by type"
+              are a share (null: of nothing); events by type
+
+EXAMPLES
+  MAILGUN_WEBHOOK_KEY=… cargo run --release --example email_events -- \\
+      --listen 127.0.0.1:8080 --state outbox.sqlite
+  cargo run --release --example email_events -- --state outbox.sqlite \\
+      --report --json"
 )]
 pub(crate) struct Arguments {
     /// Where to listen, such as 127.0.0.1:8080.

@@ -25,8 +25,8 @@ FORMATS
   by its first lines, and said.
 
 KEYS OF --json
-  read, loaded, bots, quarantined, events, sessions, changed, found_host, files,
-  seconds
+  read, loaded, bots, quarantined, events, sessions, changed, found_host,
+  files, seconds
   read = loaded + bots + quarantined: lines of people, of robots, and lines that
   do not fit. events: page views and downloads among the loaded lines; the
   others are numbers in dimension_metrics (report requests, by what becomes of
