@@ -1,6 +1,6 @@
 //! Maildirs: unread messages of `new` and `cur`; what was read gets the flag `S` (seen).
 
-use super::{FeedbackSource, MAX_BATCH, MAX_MESSAGE, Mark, RawMessage, SERVICE, blocking, unreadable};
+use super::{FeedbackSource, MAX_MESSAGE, Mark, RawMessage, SERVICE, batch, blocking, unreadable};
 use async_trait::async_trait;
 use mkt_connect::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
@@ -125,16 +125,7 @@ fn marked(name: &str, mark: Mark) -> String {
 #[async_trait]
 impl FeedbackSource for MaildirSource {
     async fn read(&mut self, most: usize) -> Result<Vec<RawMessage>> {
-        blocking(&mut self.state, move |state| {
-            let (mut messages, mut bytes) = (Vec::new(), 0);
-            while messages.len() < most && bytes < MAX_BATCH {
-                let Some(message) = state.next_message()? else { break };
-                bytes += message.bytes.len();
-                messages.push(message);
-            }
-            Ok(messages)
-        })
-        .await
+        blocking(&mut self.state, move |state| batch(most, || state.next_message())).await
     }
 
     async fn mark(&mut self, marks: &[(String, Mark)]) -> Result<()> {

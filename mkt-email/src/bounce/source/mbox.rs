@@ -1,6 +1,6 @@
 //! mbox files, both of the forms that quote (`mboxo`, `mboxrd`), read from the beginning to the end and never written.
 
-use super::{FeedbackSource, MAX_BATCH, MAX_MESSAGE, Mark, RawMessage, SERVICE, blocking, unreadable};
+use super::{FeedbackSource, MAX_MESSAGE, Mark, RawMessage, SERVICE, batch, blocking, unreadable};
 use async_trait::async_trait;
 use mkt_connect::{Error, ErrorKind, Result};
 use std::fmt;
@@ -131,16 +131,7 @@ fn unquoted(line: &[u8]) -> &[u8] {
 #[async_trait]
 impl FeedbackSource for MboxSource {
     async fn read(&mut self, most: usize) -> Result<Vec<RawMessage>> {
-        blocking(&mut self.state, move |state| {
-            let (mut messages, mut bytes) = (Vec::new(), 0);
-            while messages.len() < most && bytes < MAX_BATCH {
-                let Some(message) = state.next_message()? else { break };
-                bytes += message.bytes.len();
-                messages.push(message);
-            }
-            Ok(messages)
-        })
-        .await
+        blocking(&mut self.state, move |state| batch(most, || state.next_message())).await
     }
 
     async fn mark(&mut self, _: &[(String, Mark)]) -> Result<()> {

@@ -86,6 +86,17 @@ fn unreadable(what: &str, cause: std::io::Error) -> Error {
         .with_source(cause)
 }
 
+/// The next messages, at most `most`, and no more after [`MAX_BATCH`] bytes.
+fn batch(most: usize, mut next: impl FnMut() -> Result<Option<RawMessage>>) -> Result<Vec<RawMessage>> {
+    let (mut messages, mut bytes) = (Vec::new(), 0);
+    while messages.len() < most && bytes < MAX_BATCH {
+        let Some(message) = next()? else { break };
+        bytes += message.bytes.len();
+        messages.push(message);
+    }
+    Ok(messages)
+}
+
 /// Runs blocking work on the state of a source. A future that is dropped in the middle takes the state with it.
 async fn blocking<S, T>(
     state: &mut Option<S>,
